@@ -1,0 +1,197 @@
+"""Human3.6M in the VideoPose3D npz layout, and any data set stored the same way.
+
+A folder holds ``data_3d_<name>.npz`` (world metres), ``data_2d_<name>_<keypoints>.npz`` (pixels, one track per camera)
+and, for data sets other than Human3.6M, ``cameras_<name>.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poseedge.data.cameras import Camera, normalize_screen, world_to_camera
+from poseedge.data.npz import read_npz
+from poseedge.errors import DataError
+from poseedge.skeleton import KEPT_OF_32, NUM_JOINTS
+
+Array = npt.NDArray[np.floating[Any]]
+
+_H36M_CAMERAS = Path(__file__).with_name("cameras_h36m.json")
+_LAYOUT_HINT = "the layout is VideoPose3D's: docs/data.md shows it, member by member"
+
+
+@dataclass(frozen=True)
+class PoseSequence:
+    """One subject's action as one camera sees it."""
+
+    subject: str
+    action: str
+    camera: Camera
+    keypoints: Array  # (T, 17, 2) float32, normalized screen coordinates
+    joints_m: Array  # (T, 17, 3) float32, camera axes, metres, absolute
+
+    @property
+    def name(self) -> str:
+        """Subject, action and camera in one string."""
+        return f"{self.subject}/{self.action}/{self.camera.id}"
+
+    @property
+    def category(self) -> str:
+        """The action without its take number, which is what action-wise averages group by."""
+        return self.action.split(" ")[0]
+
+    @cached_property
+    def relative_m(self) -> Array:
+        """Root-relative joints ``(T, 17, 3)``: the target of every lifter here."""
+        return self.joints_m - self.joints_m[:, :1]
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+
+@dataclass(frozen=True)
+class PoseDataset:
+    """All sequences of a data set with one kind of 2D keypoints."""
+
+    name: str
+    keypoints: str
+    fps: float
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    sequences: tuple[PoseSequence, ...]
+
+    def of(self, subjects: Iterable[str]) -> PoseDataset:
+        """Return the sequences of ``subjects`` only."""
+        wanted = set(subjects)
+        return replace(self, sequences=tuple(s for s in self.sequences if s.subject in wanted))
+
+    @property
+    def frames(self) -> int:
+        """Frames over all sequences, each camera counted."""
+        return sum(len(s) for s in self.sequences)
+
+
+def available_keypoints(folder: Path) -> list[str]:
+    """Return the kinds of 2D keypoints that ``folder`` holds, such as ``gt``, ``detected`` or ``cpn_ft_h36m_dbb``."""
+    name = dataset_name(folder)
+    prefix = f"data_2d_{name}_"
+    return sorted(path.stem.removeprefix(prefix) for path in folder.glob(f"{prefix}*.npz"))
+
+
+def dataset_name(folder: Path) -> str:
+    """Return the ``<name>`` of the one ``data_3d_<name>.npz`` in ``folder``."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such data folder", "give the folder that holds data_3d_*.npz with --data")
+    found = sorted(folder.glob("data_3d_*.npz"))
+    if len(found) != 1:
+        held = ", ".join(p.name for p in found) or "none"
+        raise DataError(f"{folder}: expected exactly one data_3d_<name>.npz, found {held}", _LAYOUT_HINT)
+    return found[0].stem.removeprefix("data_3d_")
+
+
+def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
+    """Read a data set folder; world joints become camera-space joints, pixels become normalized screen coordinates.
+
+    Detections longer than the motion are cut to its length. Raises ``DataError`` naming the file, subject and action
+    of the first thing that is not as the layout says.
+    """
+    name = dataset_name(folder)
+    path_2d = folder / f"data_2d_{name}_{keypoints}.npz"
+    if not path_2d.is_file():
+        raise DataError(
+            f"{path_2d}: no such file",
+            f"2D keypoints in this folder: {', '.join(available_keypoints(folder)) or 'none'}",
+        )
+    path_3d = folder / f"data_3d_{name}.npz"
+    positions, tracks = _member(path_3d, "positions_3d"), _member(path_2d, "positions_2d")
+    rig = _read_rig(folder, name)
+    sequences: list[PoseSequence] = []
+    for subject, actions in positions.items():
+        cameras = [Camera.from_pixels(entry) for entry in rig["cameras"].get(subject, [])]
+        if not cameras:
+            raise DataError(f"{path_3d}: no cameras are known for subject {subject!r}", _LAYOUT_HINT)
+        if subject not in tracks:
+            raise DataError(f"{path_2d}: subject {subject!r} of {path_3d.name} is missing", _LAYOUT_HINT)
+        for action, world in actions.items():
+            where = f"{path_3d}: {subject} {action!r}"
+            world = _checked(world, (NUM_JOINTS, 32), 3, where)
+            if world.shape[1] == 32:
+                world = world[:, list(KEPT_OF_32)]
+            seen = tracks[subject].get(action)
+            if seen is None or len(seen) != len(cameras):
+                found = "nothing" if seen is None else f"{len(seen)} tracks"
+                raise DataError(f"{path_2d}: {subject} {action!r}: expected {len(cameras)} tracks, found {found}", _LAYOUT_HINT)
+            for camera, pixels in zip(cameras, seen, strict=True):
+                where = f"{path_2d}: {subject} {action!r} camera {camera.id}"
+                pixels = _checked(pixels, (NUM_JOINTS,), None, where)[: len(world), :, :2]
+                if len(pixels) < len(world):
+                    raise DataError(f"{where}: {len(pixels)} frames of 2D for {len(world)} of motion", _LAYOUT_HINT)
+                sequences.append(
+                    PoseSequence(
+                        subject=subject,
+                        action=action,
+                        camera=camera,
+                        keypoints=normalize_screen(pixels, camera.width, camera.height),
+                        joints_m=world_to_camera(world, camera),
+                    )
+                )
+    known = {s.subject for s in sequences}
+    return PoseDataset(
+        name=name,
+        keypoints=keypoints,
+        fps=float(rig["fps"]),
+        train=tuple(s for s in rig["train"] if s in known),
+        test=tuple(s for s in rig["test"] if s in known),
+        sequences=tuple(sequences),
+    )
+
+
+def _member(path: Path, key: str) -> dict[str, Any]:
+    content = read_npz(path)
+    if not isinstance(content.get(key), dict):
+        held = ", ".join(content) or "nothing"
+        raise DataError(f"{path}: expected a dictionary {key!r} (subject -> action -> array), found: {held}", _LAYOUT_HINT)
+    member: dict[str, Any] = content[key]
+    for subject, actions in member.items():
+        if not isinstance(actions, dict):
+            raise DataError(
+                f"{path}: {key}[{subject!r}] should be a dictionary of actions, found {type(actions).__name__}", _LAYOUT_HINT
+            )
+    return member
+
+
+def _checked(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> Array:
+    """Return float32 ``(T, J, C)`` in C order, or say what is wrong with ``value``."""
+    shape = getattr(value, "shape", ())
+    good = len(shape) == 3 and shape[1] in joints and (shape[2] == channels if channels else shape[2] >= 2)
+    if not good or shape[0] == 0:
+        wanted = f"(T, {' or '.join(map(str, joints))}, {channels or '2 or more'})"
+        raise DataError(f"{where}: expected an array {wanted}, found {shape or type(value).__name__}", _LAYOUT_HINT)
+    array = np.ascontiguousarray(value, dtype=np.float32)
+    if not np.isfinite(array).all():
+        frame = int(np.argwhere(~np.isfinite(array))[0, 0])
+        raise DataError(f"{where}: NaN or infinity in frame {frame}", "fill or cut missing detections first")
+    return array
+
+
+def _read_rig(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / f"cameras_{name}.json"
+    if not path.is_file() and name == "h36m":
+        path = _H36M_CAMERAS
+    try:
+        rig: dict[str, Any] = json.loads(path.read_text())
+        missing = {"cameras", "fps", "train", "test"} - rig.keys()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file", "every data set but Human3.6M brings its cameras; see docs/data.md") from error
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{path}: not a camera file ({error})", _LAYOUT_HINT) from error
+    if missing:
+        raise DataError(f"{path}: missing {', '.join(sorted(missing))}", _LAYOUT_HINT)
+    return rig

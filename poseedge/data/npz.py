@@ -1,0 +1,68 @@
+"""Read VideoPose3D-style npz files, whose members are pickled dictionaries, without running what they name."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poseedge.errors import DataError
+
+# What a pickled dictionary of arrays needs, under the names of numpy 1.x and 2.x; nothing else is ever imported.
+_ALLOWED = {
+    (module, name)
+    for module, found in {
+        "numpy": ("ndarray", "dtype"),
+        "numpy.core.multiarray": ("_reconstruct", "scalar"),
+        "numpy._core.multiarray": ("_reconstruct", "scalar"),
+        "numpy.core.numeric": ("_frombuffer",),
+        "numpy._core.numeric": ("_frombuffer",),
+        "_codecs": ("encode",),
+        "collections": ("OrderedDict",),
+    }.items()
+    for name in found
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return super().find_class(module, name)
+
+
+def read_npz(path: Path) -> dict[str, Any]:
+    """Return the members of ``path`` by name: arrays as they are, pickled zero-dimensional objects as what they hold.
+
+    Raises ``DataError`` if the file is missing, is no npz, or holds a pickle of anything but arrays and containers.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", "check the folder given with --data")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy"): _read_member(archive.read(name)) for name in archive.namelist()}
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"{path}: refused, its pickle may hold arrays and plain containers only, but {error}",
+            "do not open this file with other tools; get the data set from its source again",
+        ) from error
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a readable npz file ({error})", "it may be truncated; get it again") from error
+
+
+def _read_member(content: bytes) -> Any:
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    _, _, dtype = read_header(stream)
+    if not dtype.hasobject:
+        stream.seek(0)
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    array = _Unpickler(stream, encoding="latin1").load()
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"expected a pickled array, found {type(array).__name__}")
+    return array.item() if array.ndim == 0 else array

@@ -1,0 +1,45 @@
+"""The one exception family: what went wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class PoseedgeError(Exception):
+    """An error that a person can act on.
+
+    ``message`` names the file or value, what was expected and what was found; ``hint`` is the next step.
+    Only the command line prints these; it exits with status 2.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class DataError(PoseedgeError):
+    """A data file or array is not what it should be."""
+
+
+class CheckpointError(PoseedgeError):
+    """A checkpoint cannot be read, or belongs to another network."""
+
+
+class ArtefactError(PoseedgeError):
+    """An ONNX file, engine or bundle is damaged or foreign."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise PoseedgeError(
+            f"this needs the Python package {module!r}, which is not installed here ({error})",
+            f"install it with: pip install 'poseedge[{extra}]'",
+        ) from error

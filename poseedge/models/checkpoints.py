@@ -1,0 +1,103 @@
+"""Checkpoints: ours, and the bare state dicts that the papers' repositories publish."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from poseedge.errors import CheckpointError
+from poseedge.files import atomic_write
+from poseedge.models.registry import Network, Shapes, create, names, network_class
+
+# Under which keys published files wrap their state dict.
+_WRAPPERS = ("state_dict", "model_pos", "model_state_dict", "model")
+
+
+def save_checkpoint(path: Path, network: Network, record: dict[str, Any], half: bool = False) -> None:
+    """Write weights, name, configuration and ``record`` (plain values) so that ``weights_only`` loading reads them."""
+    state = {key: value.half() if half and value.is_floating_point() else value for key, value in network.state_dict().items()}
+    with atomic_write(path) as temporary:
+        torch.save({"name": network.name, "config": network.config, "state_dict": state, "record": record}, temporary)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the content of a checkpoint file, never running code from it."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint", "give a .pth file with --checkpoint")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise CheckpointError(
+            f"{path}: refused, it holds more than tensors and plain values ({reason})",
+            "save the state dict alone: torch.save(model.state_dict(), path)",
+        ) from error
+    except (RuntimeError, zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"{path}: not a readable checkpoint ({reason})", "it may be truncated; get it again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a state dict, found {type(content).__name__}")
+    return content
+
+
+def state_dict_of(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:
+    """Return the state dict inside a checkpoint, unwrapped, without ``module.`` prefixes."""
+    for key in _WRAPPERS:
+        if isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    state = {key.removeprefix("module."): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    if not state:
+        raise CheckpointError(f"{path}: holds no tensors", f"its keys are: {', '.join(map(str, list(content)[:5]))}")
+    return {key: value.float() if value.dtype == torch.float16 else value for key, value in state.items()}
+
+
+def load_checkpoint(path: str | Path, name: str | None = None) -> Network:
+    """Return the network that ``path`` holds, in evaluation mode.
+
+    Name and configuration are recognised from keys and shapes. With ``name``, a checkpoint of another network is an
+    error. Raises ``CheckpointError`` that lists missing and left-over keys when the file fits no network exactly.
+    """
+    path = Path(path)
+    state = state_dict_of(read_checkpoint(path), path)
+    found, config = recognise({key: tuple(value.shape) for key, value in state.items()}, path)
+    if name is not None and found != name:
+        network_class(name)
+        raise CheckpointError(f"{path}: holds {found}, not {name}", f"use --model {found}, or another checkpoint")
+    network = create(found, **config)
+    load_strictly(network, state, path)
+    return network
+
+
+def recognise(shapes: Shapes, path: Path) -> tuple[str, dict[str, Any]]:
+    """Return name and configuration of the network that has these keys and shapes."""
+    for name in names():
+        config = network_class(name).infer_config(shapes)
+        if config is not None:
+            return name, config
+    raise CheckpointError(
+        f"{path}: no known network has these keys: {', '.join(list(shapes)[:4])}, ... ({len(shapes)} in all)",
+        f"known networks: {', '.join(names())}",
+    )
+
+
+def load_strictly(network: Network, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Load ``state`` with every key and shape accounted for."""
+    wanted = network.state_dict()
+    problems = [f"missing {key}" for key in wanted if key not in state]
+    problems += [f"left over {key}" for key in state if key not in wanted]
+    problems += [
+        f"{key} is {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in state and state[key].shape != wanted[key].shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:4]) + (f"; and {len(problems) - 4} more" if len(problems) > 4 else "")
+        raise CheckpointError(
+            f"{path}: does not fit {network.name} {network.config}: {shown}", "is it another network or variant?"
+        )
+    network.load_state_dict(state)

@@ -1,0 +1,89 @@
+"""Building blocks that the networks share."""
+
+from __future__ import annotations
+
+import math
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training, zero a whole sample's branch with probability ``rate`` (Huang et al. 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        mask = torch.empty((x.shape[0],) + (1,) * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
+        return x * mask / keep
+
+
+class MLP(nn.Module):
+    """Linear, GELU (erf), Linear, with dropout after each."""
+
+    def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the second axis of ``(B, N, C)`` (Vaswani et al. 2017)."""
+
+    def __init__(self, width: int, heads: int, qkv_bias: bool = False, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
+        self.proj = nn.Linear(width, width)
+        self.proj_drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        head_width = width // self.heads
+        q, k, v = self.qkv(x).reshape(batch, tokens, 3 * self.heads, head_width).transpose(1, 2).chunk(3, dim=1)
+        weights = (q * head_width**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)
+        x = (weights @ v).transpose(1, 2).reshape(batch, tokens, width)
+        return self.proj_drop(self.proj(x))
+
+
+class ModulatedGraphConv(nn.Module):
+    """Graph convolution with learned modulation and adjacency (Zou and Tang 2021, Modulated-GCN).
+
+    The node itself passes through ``W[0]``, its neighbours through ``W[1]``; ``M`` scales the source node's features.
+    ``adjacency`` is a constant ``(N, N)`` matrix that the learned ``adj2`` corrects.
+    """
+
+    A: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, adjacency: npt.ArrayLike) -> None:
+        super().__init__()
+        matrix = torch.as_tensor(adjacency, dtype=torch.float32)
+        nodes = matrix.shape[0]
+        self.register_buffer("A", matrix, persistent=False)
+        self.W = nn.Parameter(nn.init.xavier_uniform_(torch.empty(2, in_channels, out_channels), gain=1.414))
+        self.M = nn.Parameter(nn.init.xavier_uniform_(torch.empty(nodes, out_channels), gain=1.414))
+        self.adj2 = nn.Parameter(torch.full((nodes, nodes), 1e-6))
+        bound = 1 / math.sqrt(out_channels)
+        self.bias = nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound))
+
+    def mixing(self) -> tuple[Tensor, Tensor]:
+        """Return the diagonal ``(N, 1)`` and the off-diagonal part ``(N, N)`` of the symmetric adjacency."""
+        total = self.A + self.adj2
+        total = (total + total.T) / 2
+        diagonal = total.diagonal()
+        return diagonal[:, None], total - torch.diag(diagonal)
+
+    def forward(self, x: Tensor) -> Tensor:
+        own, others = self.mixing()
+        return own * self.M * (x @ self.W[0]) + others @ (self.M * (x @ self.W[1])) + self.bias

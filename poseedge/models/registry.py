@@ -1,0 +1,84 @@
+"""Which networks exist, by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+from torch import nn
+
+from poseedge.errors import PoseedgeError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Network(nn.Module):
+    """What every registered network is: a module that carries its configuration and can tell its own checkpoints."""
+
+    name: ClassVar[str]
+    config: dict[str, Any]
+
+    @classmethod
+    def infer_config(cls, shapes: Shapes) -> dict[str, Any] | None:
+        """Return the configuration that a state dict of these shapes has, or None if it is another network's."""
+        return None
+
+
+class LiftingNetwork(Network, ABC):
+    """A network that lifts windows.
+
+    ``forward`` takes ``(B, frames, 17, in_channels)`` normalized screen coordinates and gives ``(B, K, 17, 3)``
+    metres relative to the root; output slot ``i`` is the pose of window frame ``output_frames[i]``.
+    """
+
+    in_channels: ClassVar[int] = 2
+    frames: int
+
+    @property
+    @abstractmethod
+    def output_frames(self) -> tuple[int, ...]:
+        """Window frame that each output slot shows."""
+
+
+_NETWORKS: dict[str, type[Network]] = {}
+NetworkClass = TypeVar("NetworkClass", bound=type[Network])
+
+
+def register(name: str) -> Callable[[NetworkClass], NetworkClass]:
+    """Enter a network class under ``name``."""
+
+    def enter(network: NetworkClass) -> NetworkClass:
+        network.name = name
+        _NETWORKS[name] = network
+        return network
+
+    return enter
+
+
+def names() -> list[str]:
+    """Return the names of all networks, sorted."""
+    return sorted(_NETWORKS)
+
+
+def network_class(name: str) -> type[Network]:
+    """Return the class registered under ``name``; the error for an unknown name suggests the nearest."""
+    if name not in _NETWORKS:
+        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        raise PoseedgeError(f"unknown model {name!r}", f"{meant}Known models: {', '.join(names())}")
+    return _NETWORKS[name]
+
+
+def create(name: str, **config: Any) -> Network:
+    """Build the network ``name`` in evaluation mode; ``config`` overrides its published defaults."""
+    network = network_class(name)
+    known = inspect.signature(network).parameters
+    for key in config:
+        if key not in known:
+            raise PoseedgeError(f"{name} has no setting {key!r}", f"its settings are: {', '.join(known)}")
+    module = network(**config)
+    module.config = {key: config.get(key, parameter.default) for key, parameter in known.items()}
+    return module.eval()

@@ -1,0 +1,47 @@
+"""Networks filled with the deterministic weights of a reference vector."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from poseedge.models import create
+from poseedge.models.registry import Network
+from tests.golden import weights
+
+FOLDER = Path(__file__).parents[1] / "golden"
+CASES = sorted(path.stem for path in FOLDER.glob("*.json") if "state_dict" in json.loads(path.read_text()))
+
+
+def case(name: str) -> dict[str, Any]:
+    """Return what ``<name>.json`` says."""
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return content
+
+
+def arrays(name: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of ``<name>.npz``."""
+    with np.load(FOLDER / f"{name}.npz") as content:
+        return dict(content)
+
+
+def state_dict(facts: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Return the case's weights; an aliased key holds the tensor of the key that it points to."""
+    aliases = facts.get("aliases", {})
+    return {
+        key: torch.from_numpy(weights.tensor(aliases.get(key, key), tuple(shape), facts["seed"]))
+        for key, shape in facts["state_dict"]
+    }
+
+
+def network(name: str) -> Network:
+    """Return the case's network with the case's weights, strictly loaded."""
+    facts = case(name)
+    module = create(facts["model"], **facts["config"])
+    module.load_state_dict(state_dict(facts), strict=True)
+    return module
