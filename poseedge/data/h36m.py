@@ -169,7 +169,7 @@ def _member(path: Path, key: str) -> dict[str, Any]:
 
 def _checked(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> Array:
     """Return float32 ``(T, J, C)`` in C order, or say what is wrong with ``value``."""
-    shape = getattr(value, "shape", ())
+    shape: tuple[int, ...] = getattr(value, "shape", ())
     good = len(shape) == 3 and shape[1] in joints and (shape[2] == channels if channels else shape[2] >= 2)
     if not good or shape[0] == 0:
         wanted = f"(T, {' or '.join(map(str, joints))}, {channels or '2 or more'})"

@@ -97,9 +97,8 @@ def train(
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
         if step % 50 == 0:
             rate = (time.monotonic() - started) / (step - first)
-            report(
-                f"step {step}/{config.steps}  loss {1000 * running:.1f} mm  {rate:.3f} s/step  ETA {rate * (config.steps - step) / 60:.0f} min"
-            )
+            eta = rate * (config.steps - step) / 60
+            report(f"step {step}/{config.steps}  loss {1000 * running:.1f} mm  {rate:.3f} s/step  ETA {eta:.0f} min")
         if step % config.evaluate_every == 0 or step == config.steps:
             metrics = evaluate(averaged)
             row = {"step": step, "loss_mm": 1000 * running, **metrics}
