@@ -1,0 +1,110 @@
+"""ONNX Runtime as a lifter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.lifter import Array, LifterSpec, check_keypoints
+from poseedge.metadata import GraphMetadata
+from poseedge.skeleton import NUM_JOINTS
+
+
+class OnnxLifter:
+    """A session on one ONNX file, with its buffers bound once; not for use from several threads at a time."""
+
+    backend = "onnxruntime"
+
+    def __init__(self, path: Path, threads: int = 1, provider: str = "CPUExecutionProvider", optimize: bool = True) -> None:
+        """Open ``path`` with ``threads`` intra-op threads; ``optimize=False`` runs the graph exactly as written.
+
+        Raises ``ArtefactError`` if it is no lifting graph, and if ONNX Runtime falls back from ``provider``.
+        """
+        if provider not in ort.get_available_providers():
+            have = ", ".join(ort.get_available_providers())
+            raise PoseedgeError(f"this ONNX Runtime has no {provider}", f"it has: {have}")
+        self.path, self.provider = path, provider
+        self.session = open_session(path, threads, provider, optimize)
+        self.spec = read_spec(self.session, path)
+        self._input = self.session.get_inputs()[0].name
+        self._output = self.session.get_outputs()[0].name
+        self._binding: Any = None
+        self._bound = -1
+
+    def __call__(self, keypoints: Array) -> Array:
+        keypoints = check_keypoints(keypoints, self.spec)
+        step = self.spec.batch or max(len(keypoints), 1)
+        parts = [self._run(keypoints[i : i + step]) for i in range(0, len(keypoints), step)]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _run(self, keypoints: Array) -> Array:
+        missing = (self.spec.batch or len(keypoints)) - len(keypoints)
+        if missing:
+            keypoints = np.concatenate([keypoints, np.repeat(keypoints[-1:], missing, axis=0)])
+        if self._bound != len(keypoints):
+            self._bind(len(keypoints))
+        self._source[...] = keypoints
+        self.session.run_with_iobinding(self._binding)
+        return self._target[: len(keypoints) - missing].copy()
+
+    def _bind(self, batch: int) -> None:
+        self._source = np.empty((batch, self.spec.frames, NUM_JOINTS, self.spec.channels), np.float32)
+        self._target = np.empty((batch, len(self.spec.output_frames), NUM_JOINTS, 3), np.float32)
+        self._binding = self.session.io_binding()
+        for bind, name, array in (
+            (self._binding.bind_input, self._input, self._source),
+            (self._binding.bind_output, self._output, self._target),
+        ):
+            bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        self._bound = batch
+
+
+def open_session(path: Path, threads: int, provider: str, optimize: bool) -> ort.InferenceSession:
+    """Open a session with the settings that the graph's metadata asks for."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(str(path), options, providers=[provider])
+        metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+        if metadata and metadata.ort_disabled_optimizers and optimize:
+            disabled = list(metadata.ort_disabled_optimizers)
+            session = ort.InferenceSession(str(path), options, providers=[provider], disabled_optimizers=disabled)
+    except Exception as error:  # ONNX Runtime raises a dozen types of its own
+        reason = str(error).split("\n")[0].replace(str(path), path.name)
+        raise ArtefactError(
+            f"{path}: ONNX Runtime cannot load it ({reason})", "is it truncated? export or copy it again"
+        ) from error
+    if session.get_providers()[0] != provider:
+        raise PoseedgeError(f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}")
+    return session
+
+
+def read_spec(session: ort.InferenceSession, path: Path) -> LifterSpec:
+    """Say what the graph takes and gives: from its metadata, or from its shapes if it is not one of ours."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    source, target = inputs[0].shape, outputs[0].shape
+    lifts = (
+        len(inputs) == 1 and len(source) == 4 and source[2] == NUM_JOINTS and len(target) == 4 and target[2:] == [NUM_JOINTS, 3]
+    )
+    if not lifts or not isinstance(source[1], int) or not isinstance(target[1], int):
+        found = f"{[i.shape for i in inputs]} -> {[o.shape for o in outputs]}"
+        raise ArtefactError(f"{path}: no lifting graph: expected (B, T, 17, 2) -> (B, T_out, 17, 3), found {found}")
+    frames, given = source[1], target[1]
+    first = (frames - 1) // 2 - given // 2
+    metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+    return LifterSpec(
+        model=metadata.model if metadata else path.stem,
+        frames=frames,
+        output_frames=metadata.output_frames if metadata else tuple(range(max(first, 0), max(first, 0) + given)),
+        precision=metadata.precision if metadata else "fp32",
+        batch=source[0] if isinstance(source[0], int) else None,
+        channels=source[3],
+    )

@@ -1,0 +1,43 @@
+"""PyTorch as a lifter: the reference that everything else is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from poseedge.errors import CheckpointError
+from poseedge.lifter import Array, LifterSpec, check_keypoints
+from poseedge.models import load_checkpoint
+from poseedge.models.registry import LiftingNetwork
+
+
+class TorchLifter:
+    """A network in evaluation mode, in float32 on the CPU."""
+
+    backend = "torch"
+    provider = "cpu"
+
+    def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1) -> None:
+        self.network, self.path, self.threads = network.eval(), path, threads
+        self.spec = LifterSpec(
+            model=network.name,
+            frames=network.frames,
+            output_frames=network.output_frames,
+            precision="fp32",
+            batch=None,
+            channels=network.in_channels,
+        )
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, threads: int = 1) -> TorchLifter:
+        """Read ``path``; raises ``CheckpointError`` if it holds no lifting network."""
+        network = load_checkpoint(path)
+        if not isinstance(network, LiftingNetwork):
+            raise CheckpointError(f"{path}: holds {network.name}, which refines poses and lifts none", "give a lifting network")
+        return cls(network, path, threads)
+
+    @torch.inference_mode()
+    def __call__(self, keypoints: Array) -> Array:
+        torch.set_num_threads(self.threads)
+        return self.network(torch.from_numpy(check_keypoints(keypoints, self.spec))).numpy()

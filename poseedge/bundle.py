@@ -1,0 +1,77 @@
+"""The bundle: ONNX files by precision, sample windows, a manifest that vouches for them, and a runner for the device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poseedge.errors import ArtefactError
+from poseedge.files import atomic_folder, sha256_of
+
+MANIFEST = "manifest.json"
+SAMPLES = "samples.npz"
+FORMAT = 1
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files have been checked against its manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def precisions(self) -> list[str]:
+        """The precisions that it holds, in the order fp32, fp16, int8."""
+        return [p for p in PRECISIONS if p in self.manifest["graphs"]]
+
+    def graph(self, precision: str) -> Path:
+        """Return the ONNX file of ``precision``."""
+        if precision not in self.manifest["graphs"]:
+            raise ArtefactError(f"{self.folder}: holds no {precision} graph", f"it holds: {', '.join(self.precisions)}")
+        return self.folder / str(self.manifest["graphs"][precision]["file"])
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check every file's hash; raises ``ArtefactError`` for the first thing that is wrong."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtefactError(f"{folder}: not a bundle, it has no {MANIFEST}", "make one with: poseedge export --model nanohtnet")
+    try:
+        manifest = json.loads(path.read_text())
+        files = dict(manifest["files"])
+        found = int(manifest["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path}: not a bundle manifest ({error!r})", "export the bundle again") from error
+    if found != FORMAT:
+        raise ArtefactError(f"{path}: bundle format {found}, this poseedge reads {FORMAT}", "export the bundle again")
+    for name, wanted in files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ArtefactError(f"{file}: missing from the bundle", "copy or export the bundle again")
+        if (actual := sha256_of(file)) != wanted:
+            raise ArtefactError(
+                f"{file}: SHA-256 is {actual[:12]}..., the manifest says {wanted[:12]}...",
+                "the file was changed or damaged; export the bundle again",
+            )
+    return Bundle(folder, manifest)
+
+
+@contextmanager
+def write_bundle(folder: Path, manifest: dict[str, Any]) -> Iterator[Path]:
+    """Yield a temporary folder to fill; at the end it is hashed, gets ``manifest`` and takes the place of ``folder``.
+
+    ``manifest`` may be completed while the block runs. Nothing is left behind if the block fails.
+    """
+    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]) and not (folder / MANIFEST).is_file():
+        raise ArtefactError(f"{folder}: exists and is no bundle, so it will not be replaced", "choose another --output")
+    with atomic_folder(folder) as temporary:
+        yield temporary
+        names = sorted(path.name for path in temporary.iterdir())
+        content = {"format": FORMAT, **manifest, "files": {name: sha256_of(temporary / name) for name in names}}
+        (temporary / MANIFEST).write_text(json.dumps(content, indent=2) + "\n")

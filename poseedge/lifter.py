@@ -1,0 +1,92 @@
+"""One protocol for everything that turns 2D keypoints into 3D poses, and ``load``, which returns one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from poseedge.errors import ArtefactError, DataError, PoseedgeError
+from poseedge.skeleton import NUM_JOINTS
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LifterSpec:
+    """What a lifter takes and gives."""
+
+    model: str
+    frames: int  # window length
+    output_frames: tuple[int, ...]  # window frame that each output slot shows
+    precision: str  # fp32, fp16 or int8
+    batch: int | None  # fixed batch, or None if free
+    channels: int = 2  # per keypoint: 2, or 3 with a confidence
+
+    @property
+    def center_slot(self) -> int:
+        """Output slot that shows the window's centre frame."""
+        center = (self.frames - 1) // 2
+        if center not in self.output_frames:
+            raise PoseedgeError(f"{self.model} gives frames {self.output_frames}, not the centre frame {center}")
+        return self.output_frames.index(center)
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames after the latest output frame that the window needs: the algorithmic delay."""
+        return self.frames - 1 - max(self.output_frames)
+
+
+class Lifter(Protocol):
+    """A PyTorch model, an ONNX Runtime session or a TensorRT engine: all are called alike."""
+
+    spec: LifterSpec
+    path: Path
+    backend: str
+    provider: str
+
+    def __call__(self, keypoints: Array) -> Array:
+        """Lift ``(B, T, 17, C)`` normalized screen coordinates to ``(B, T_out, 17, 3)`` metres, root-relative, camera axes."""
+
+
+def check_keypoints(keypoints: npt.NDArray[Any], spec: LifterSpec) -> Array:
+    """Return ``keypoints`` as contiguous float32, or raise ``DataError`` that says what is wrong with them."""
+    wanted = (spec.frames, NUM_JOINTS, spec.channels)
+    if keypoints.ndim != 4 or keypoints.shape[1:] != wanted:
+        raise DataError(
+            f"{spec.model} takes keypoints (B, {', '.join(map(str, wanted))}), found {keypoints.shape}",
+            "windows of frames, 17 Human3.6M joints, normalized screen coordinates",
+        )
+    keypoints = np.ascontiguousarray(keypoints, dtype=np.float32)
+    if not np.isfinite(keypoints).all():
+        window, frame = np.argwhere(~np.isfinite(keypoints))[0, :2]
+        raise DataError(
+            f"keypoints hold NaN or infinity (window {window}, frame {frame})", "fill or cut missing detections first"
+        )
+    return keypoints
+
+
+def load(path: str | Path, precision: str | None = None, threads: int = 1) -> Lifter:
+    """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, or a bundle folder.
+
+    ``precision`` chooses within a bundle (default fp32). Raises ``ArtefactError`` for what cannot be recognised.
+    """
+    path = Path(path)
+    if path.is_dir():
+        from poseedge.bundle import open_bundle
+
+        return load(open_bundle(path).graph(precision or "fp32"), threads=threads)
+    if not path.exists():
+        raise ArtefactError(f"{path}: no such file or bundle", "make one with: poseedge export --model nanohtnet")
+    if path.suffix == ".onnx":
+        from poseedge.backends.onnx import OnnxLifter
+
+        return OnnxLifter(path, threads=threads)
+    if path.suffix in {".pth", ".pt", ".bin"}:
+        from poseedge.backends.torch import TorchLifter
+
+        return TorchLifter.from_checkpoint(path, threads=threads)
+    raise ArtefactError(f"{path}: not a bundle folder, .onnx file or .pth checkpoint")
