@@ -1,0 +1,48 @@
+"""The ``poseedge`` command: argument parsing and printing only."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.markup import escape
+
+from poseedge.cli import bench, doctor, evaluate, export, models, train
+from poseedge.cli.console import err
+from poseedge.errors import PoseedgeError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a 2D-to-3D pose lifting checkpoint to a verified, benchmarked edge bundle.",
+    epilog="Exit status: 0 done; 1 it ran and the answer is no; 2 wrong usage or input. --debug shows tracebacks.",
+)
+app.command("models")(models.models)
+app.command("export")(export.export)
+app.command("eval")(evaluate.evaluate)
+app.command("bench")(bench.bench)
+app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; errors become one clear message and exit status 2."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except PoseedgeError as error:
+        if debug:
+            raise
+        err.print(f"[bold red]error:[/bold red] {escape(error.message)}", soft_wrap=True)
+        if error.hint:
+            err.print(f"[bold]hint:[/bold] {escape(error.hint)}", soft_wrap=True)
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        err.print(f"[bold red]unexpected error:[/bold red] {escape(repr(error))}", soft_wrap=True)
+        err.print("[bold]hint:[/bold] this is a bug; run again with --debug for the traceback and report it", soft_wrap=True)
+        sys.exit(2)

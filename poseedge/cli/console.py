@@ -1,0 +1,51 @@
+"""What the verbs share in talking to a person or a program: stdout is for results, stderr for progress and errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from poseedge.progress import Advance
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def emit_json(content: Any) -> None:
+    """Print one JSON document to stdout and nothing else."""
+    print(json.dumps(content, indent=2))
+
+
+@contextmanager
+def stage(description: str, total: int) -> Iterator[Advance]:
+    """A progress bar on stderr for one stage of work, kept when it is done."""
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True))
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table; the first column is left-aligned, all others hold numbers."""
+    grid = Table(title=title, title_justify="left", title_style="bold")
+    for number, name in enumerate(columns):
+        grid.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in rows:
+        grid.add_row(*row)
+    out.print(grid)
+
+
+def next_step(command: str) -> None:
+    """Print the command to type next, as the last line."""
+    out.print(f"next: [bold]{command}[/bold]", soft_wrap=True)
+
+
+def mm(value: float | None, digits: int = 2) -> str:
+    """Format millimetres; a missing value is a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"

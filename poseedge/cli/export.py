@@ -1,0 +1,97 @@
+"""``poseedge export``: checkpoint to bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
+from poseedge.errors import PoseedgeError, require
+from poseedge.resources import resource
+
+SAMPLE_DATA = ("calib_data", "mocap17-mini")
+
+
+def export(
+    model: Annotated[str, typer.Option(help="network to export; its recipe is export/MODEL.toml")],
+    checkpoint: Annotated[Path | None, typer.Option(help="your .pth; default: the weights that travel with poseedge")] = None,
+    target: Annotated[str, typer.Option(help="what will run it: default, cpu, jetson-nano")] = "default",
+    precision: Annotated[list[str] | None, typer.Option(help="only these precisions (repeat); default: all of the target's")] = None,
+    output: Annotated[Path | None, typer.Option(help="bundle folder; default: build/MODEL")] = None,
+    data: Annotated[Path | None, typer.Option(help="data set whose test subjects prove parity; default: the bundled sample")] = None,
+    calib: Annotated[Path | None, typer.Option(help="data set whose training subjects calibrate INT8; default: the bundled sample")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="another recipe file")] = None,
+    every: Annotated[int, typer.Option(min=1, help="show parity on every n-th frame")] = 1,
+    free_batch: Annotated[bool, typer.Option("--free-batch", help="leave the batch free; default: one window, fastest on the edge")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
+) -> None:
+    """Turn a checkpoint into FP32, FP16 and INT8 ONNX graphs and prove in millimetres that the pose survived.
+
+    Example: poseedge export --model nanohtnet --target jetson-nano
+    """
+    require("torch", "export")
+    from poseedge.deploy.pipeline import Export, export_bundle
+    from poseedge.deploy.recipe import load_recipe, load_target
+
+    chosen, where = load_recipe(str(recipe) if recipe else model), load_target(target)
+    if chosen.model != model:
+        raise PoseedgeError(f"{recipe}: is a recipe for {chosen.model}, not {model}")
+    for wanted in precision or []:
+        if wanted not in where.precisions:
+            raise PoseedgeError(f"{target} takes {', '.join(where.precisions)}, not {wanted}: {where.why}", "choose another --precision or --target")
+    if checkpoint is None and chosen.weights is None:
+        raise PoseedgeError(f"no weights for {model} travel with poseedge", "give your own with --checkpoint model.pth")
+    job = Export(
+        recipe=chosen,
+        checkpoint=checkpoint or resource("weights", str(chosen.weights)),
+        bundled=checkpoint is None,
+        target_name=target,
+        target=where,
+        precisions=tuple(p for p in where.precisions if not precision or p in precision),
+        output=output or Path("build") / model,
+        data=data or resource(*SAMPLE_DATA),
+        calibration=calib or resource(*SAMPLE_DATA),
+        every=every,
+        free_batch=free_batch,
+    )
+    manifest = export_bundle(job, stage)
+    passed = all(row["against_reference"]["passed"] is not False for row in manifest["parity"].values())
+    if json:
+        emit_json(manifest)
+    else:
+        show(manifest, job.output, passed)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def show(manifest: dict[str, Any], output: Path, passed: bool) -> None:
+    """Print the parity table."""
+    data = manifest["dataset"]
+    rows = [["PyTorch", "-", "-", "-", mm(manifest["reference"]["mpjpe_mm"]), "-", "-", "-", "-", "reference"]]
+    for precision, graph in manifest["graphs"].items():
+        row = manifest["parity"][precision]
+        between = row["against_reference"]
+        distance, jitter = between["distance_mm"], between["jitter_mm"]
+        verdict = {True: "pass", False: "MISSED", None: "no limit"}[between["passed"]]
+        rows.append(
+            [
+                precision,
+                str(graph["opset"]),
+                str(graph["nodes"]),
+                f"{graph['bytes'] / 1e6:.2f}",
+                mm(row["mpjpe_mm"]),
+                f"{between['delta_mpjpe_mm']:+.3f}",
+                mm(distance["mean"]),
+                mm(distance["p99"]),
+                f"{jitter['this'] / jitter['against']:.2f}x" if jitter else "-",
+                verdict,
+            ]
+        )
+    title = f"{manifest['model']}: parity on {data['name']}, test subjects, {data['keypoints']} keypoints, {data['frames']} frames (mm)"
+    table(title, ["precision", "opset", "nodes", "MB", "MPJPE", "change", "mean dist", "p99", "jitter", "limits"], rows)
+    if manifest["simplifier"] != "onnxsim":
+        out.print(f"warning: the graph was not simplified: {manifest['simplifier']}")
+    out.print(f"bundle written to {output}" + ("" if passed else "; a parity limit was missed"))
+    next_step(f"poseedge bench {output}")

@@ -1,0 +1,7 @@
+"""Exact algebra on modules before tracing: plain network in, equal network out that exports to fewer, larger operators.
+
+``fold(network, free_batch)`` is dispatched on the network's class; each family's module registers its own.
+"""
+
+from poseedge.deploy.fold import nanohtnet as nanohtnet
+from poseedge.deploy.fold.registry import fold as fold

@@ -1,0 +1,137 @@
+"""The pieces that folded networks are made of. Weights are combined in double precision and cast last."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from poseedge.models.layers import MLP, Attention, ModulatedGraphConv
+
+
+def double(tensor: Tensor) -> Tensor:
+    """Detach and widen, for weight arithmetic."""
+    return tensor.detach().double()
+
+
+def constant(tensor: Tensor) -> nn.Parameter:
+    """Narrow to float32, as a named weight of the exported graph."""
+    return nn.Parameter(tensor.detach().float().contiguous(), requires_grad=False)
+
+
+class Dense(nn.Module):
+    """``x @ weight + bias`` with an input-major weight ``(in, out)``; the bias may differ by row, ``(N, out)``."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight = constant(weight)
+        self.bias = None if bias is None else constant(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x @ self.weight
+        return y if self.bias is None else y + self.bias
+
+
+class Whiten(nn.Module):
+    """Layer normalisation without its affine part, which belongs to what follows."""
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        super().__init__()
+        self.shape, self.eps = tuple(norm.normalized_shape), norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.shape, eps=self.eps)
+
+
+def after_norm(norm: nn.LayerNorm, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Move a norm's affine part into the Linear that reads it; ``weight`` is ``(in, out)``, all in double."""
+    shifted = double(norm.bias) @ weight
+    return double(norm.weight)[:, None] * weight, shifted if bias is None else shifted + bias
+
+
+def dense_after_norm(norm: nn.LayerNorm, linear: nn.Linear) -> Dense:
+    """A Linear with the affine part of the norm before it."""
+    return Dense(*after_norm(norm, double(linear.weight).T, double(linear.bias)))
+
+
+def dense(linear: nn.Linear) -> Dense:
+    """A Linear as it is."""
+    return Dense(double(linear.weight).T, double(linear.bias))
+
+
+class FoldedMLP(nn.Module):
+    """Norm, Linear, GELU, Linear; the residual stays outside."""
+
+    def __init__(self, norm: nn.LayerNorm, mlp: MLP) -> None:
+        super().__init__()
+        self.norm = Whiten(norm)
+        self.fc1 = dense_after_norm(norm, mlp.fc1)
+        self.fc2 = dense(mlp.fc2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(self.norm(x))))
+
+
+class FoldedAttention(nn.Module):
+    """Norm and self-attention over the last but one axis.
+
+    The scale is part of q. The key bias adds the same to all logits of a query, so it is dropped; attention rows sum
+    to one, so the value bias passes straight into the projection's.
+    """
+
+    def __init__(self, norm: nn.LayerNorm, attention: Attention) -> None:
+        super().__init__()
+        self.norm = Whiten(norm)
+        self.heads = attention.heads
+        width = attention.proj.in_features
+        self.head_width = width // self.heads
+        bias = None if attention.qkv.bias is None else double(attention.qkv.bias)
+        weight, shift = after_norm(norm, double(attention.qkv.weight).T, bias)
+        scale = self.head_width**-0.5
+        query = torch.arange(3 * width) < width
+        value_shift = shift[2 * width :]
+        self.qkv = Dense(torch.where(query, weight * scale, weight), torch.where(query, shift * scale, torch.zeros_like(shift)))
+        projection = double(attention.proj.weight).T
+        self.proj = Dense(projection, double(attention.proj.bias) + value_shift @ projection)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens, width = x.shape[-2:]
+        qkv = self.qkv(self.norm(x)).reshape(*batch_axes(x), tokens, 3 * self.heads, self.head_width).transpose(-3, -2)
+        q, k, v = qkv.split(self.heads, dim=-3)  # (..., heads, N, head_width)
+        mixed = (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
+        return self.proj(mixed.transpose(-3, -2).reshape(*batch_axes(x), tokens, width))
+
+
+class FoldedGraphConv(nn.Module):
+    """A modulated graph convolution as two products: ``P @ ((x @ [W0 | W1]) * M) + bias``.
+
+    Row 2n of the reshaped product is node n through W0, row 2n+1 through W1; ``P (N, 2N)`` interleaves the adjacency's
+    diagonal and the rest. A norm before it is folded in: its scale into the weight, its shift into a bias by node.
+    """
+
+    def __init__(self, conv: ModulatedGraphConv, norm: nn.LayerNorm | None = None) -> None:
+        super().__init__()
+        own, others = (double(part) for part in conv.mixing())
+        self.nodes = len(own)
+        mixing = torch.stack([torch.diag(own[:, 0]), others], dim=-1).reshape(self.nodes, 2 * self.nodes)
+        weight = torch.cat([double(conv.W[0]), double(conv.W[1])], dim=-1)
+        modulation = double(conv.M)[:, None, :]  # (N, 1, C)
+        bias = double(conv.bias).expand(self.nodes, -1)
+        if norm is not None:
+            weight, shift = after_norm(norm, weight)
+            shifted = (shift.reshape(1, 2, -1) * modulation).reshape(2 * self.nodes, -1)
+            bias = bias + mixing @ shifted
+        self.width = modulation.shape[-1]
+        self.dense = Dense(weight, None)
+        self.modulation = constant(modulation)
+        self.mixing = constant(mixing)
+        self.bias = constant(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pairs = self.dense(x).reshape(*batch_axes(x), self.nodes, 2, self.width) * self.modulation
+        return self.mixing @ pairs.reshape(*batch_axes(x), 2 * self.nodes, self.width) + self.bias
+
+
+def batch_axes(x: Tensor) -> tuple[int, ...]:
+    """Return the leading axes of a reshape: none for ``(N, C)``, a free one for ``(B, N, C)``."""
+    return (-1,) * (x.dim() - 2)

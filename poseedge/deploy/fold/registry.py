@@ -1,0 +1,18 @@
+"""Which networks have a folded form."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from torch import nn
+
+from poseedge.errors import PoseedgeError
+
+
+@singledispatch
+def fold(network: nn.Module, free_batch: bool = False) -> nn.Module:
+    """Return a module equal to ``network`` on ``(1, T, 17, C)`` input, or on any batch with ``free_batch``.
+
+    For a batch of one the batch axis is dropped inside, so that every Linear has rank 2.
+    """
+    raise PoseedgeError(f"{type(network).__name__} has no folded form", "export it as it is: fold = false in its recipe")

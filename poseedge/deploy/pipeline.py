@@ -1,0 +1,199 @@
+"""From a checkpoint to a bundle: fold, trace, simplify, FP16, INT8, and the proof that the pose survived."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import nn
+
+import poseedge
+from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.torch import TorchLifter
+from poseedge.bundle import SAMPLES, write_bundle
+from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
+from poseedge.deploy import device_runner
+from poseedge.deploy.calibration import absolute_ranges, calibration_windows, digest
+from poseedge.deploy.fold import fold
+from poseedge.deploy.graph import evaluator, opset_of, save_graph
+from poseedge.deploy.precision import to_fp16
+from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
+from poseedge.deploy.recipe import Recipe, Target
+from poseedge.deploy.trace import simplify, trace
+from poseedge.errors import PoseedgeError
+from poseedge.evaluation import Limits, Prediction, parity, predict, score
+from poseedge.files import sha256_of
+from poseedge.lifter import Lifter
+from poseedge.metadata import GraphMetadata
+from poseedge.models.registry import LiftingNetwork
+from poseedge.progress import Stage, silent
+
+Array = npt.NDArray[np.float32]
+
+FOLD_TOLERANCE = 1e-4  # metres; folding and tracing are exact up to float rounding
+SAMPLE_WINDOWS = 16
+RECORDED_PACKAGES = ("torch", "onnx", "onnxruntime", "onnxsim", "onnxconverter-common", "numpy")
+
+
+@dataclass(frozen=True)
+class Export:
+    """One export to do."""
+
+    recipe: Recipe
+    checkpoint: Path
+    bundled: bool  # the checkpoint is the one that travels with poseedge
+    target_name: str
+    target: Target
+    precisions: tuple[str, ...]
+    output: Path
+    data: Path  # parity is shown on its test subjects
+    calibration: Path  # INT8 ranges come from its training subjects
+    every: int = 1  # parity on every n-th frame
+    free_batch: bool = False
+
+
+def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
+    """Do ``job`` and return the manifest of the bundle that it wrote.
+
+    Raises ``PoseedgeError`` where the input is wrong or a graph does not equal the network; a parity limit that is
+    missed is no error: the manifest says so.
+    """
+    reference = TorchLifter.from_checkpoint(job.checkpoint, threads=torch.get_num_threads())
+    network = reference.network
+    if network.name != job.recipe.model:
+        raise PoseedgeError(f"{job.checkpoint}: holds {network.name}, the recipe is for {job.recipe.model}", f"use --model {network.name}")
+    test = load_dataset(job.data)
+    test = test.of(test.test)
+    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows)
+
+    manifest = describe(job, network, windows)
+    with write_bundle(job.output, manifest) as folder:
+        with stage("fold, trace, simplify", 1) as advance:
+            model, note = exact_graph(job, network, windows)
+            advance(1)
+        manifest["simplifier"] = note or "onnxsim"
+        metadata = partial(
+            GraphMetadata,
+            model=network.name,
+            config=network.config,
+            output_frames=network.output_frames,
+            source_sha256=manifest["checkpoint"]["sha256"],
+            version=poseedge.__version__,
+        )
+        for precision in job.precisions:
+            graph, disabled = model, ()
+            if precision == "fp16":
+                graph = to_fp16(model, job.recipe.fp16.keep)
+            elif precision == "int8":
+                graph = calibrated(model, job.recipe, windows, manifest, stage)
+                disabled = ORT_DISABLED_OPTIMIZERS
+            file = folder / f"{network.name}_{precision}.onnx"
+            save_graph(graph, metadata(precision=precision, ort_disabled_optimizers=disabled), file)
+            manifest["graphs"][precision] = {
+                "file": file.name,
+                "opset": opset_of(graph),
+                "nodes": len(graph.graph.node),
+                "bytes": file.stat().st_size,
+            }
+        prove(job, reference, test, folder, manifest, stage)
+        save_samples(reference, windows[:SAMPLE_WINDOWS], folder / SAMPLES)
+        shutil.copyfile(device_runner.__file__, folder / "run.py")
+    return manifest
+
+
+def load_calibration(folder: Path, frames: int, count: int) -> Array:
+    """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
+    datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
+    return calibration_windows([dataset.of(dataset.train) for dataset in datasets], frames, count)
+
+
+def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, Any]:
+    """Return the manifest as far as it is known beforehand."""
+    versions = {"poseedge": poseedge.__version__, "python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in RECORDED_PACKAGES}
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "model": network.name,
+        "config": network.config,
+        "frames": network.frames,
+        "output_frames": list(network.output_frames),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "checkpoint": {
+            "file": job.checkpoint.name if job.bundled else str(job.checkpoint.resolve()),
+            "bundled": job.bundled,
+            "sha256": sha256_of(job.checkpoint),
+        },
+        "recipe": job.recipe.model_dump(mode="json"),
+        "target": {"name": job.target_name, "opset": job.target.opset},
+        "calibration": {"windows": len(windows), "sha256": digest(windows)},
+        "versions": versions,
+        "samples": SAMPLES,
+        "limits": {p: limit.model_dump() for p, limit in job.recipe.parity.items()},
+        "graphs": {},
+        "parity": {},
+    }
+
+
+def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[onnx.ModelProto, str]:
+    """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
+    module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else network
+    model, note = simplify(trace(module, network.frames, network.in_channels, job.target.opset, job.free_batch))
+    evaluate = evaluator(model)
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(windows[:SAMPLE_WINDOWS])).numpy()
+    found = np.concatenate([evaluate(window[None])[0] for window in windows[:SAMPLE_WINDOWS]])
+    if not (difference := float(np.abs(found - wanted).max())) <= FOLD_TOLERANCE:
+        raise PoseedgeError(
+            f"the exported {network.name} graph differs from the network by {difference:.2e} m, allowed is {FOLD_TOLERANCE:g}",
+            "this is a bug in the fold or the exporter; export with fold = false in the recipe, and report it",
+        )
+    return model, note
+
+
+def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
+    """Return the INT8 graph; the manifest learns which layers took INT8."""
+    layers = quantizable_layers(model, recipe.int8.keep)
+    with stage("calibrate INT8", len(windows)) as advance:
+        ranges = absolute_ranges(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
+    manifest["calibration"]["layers"] = sorted(layers)
+    return quantize(model, layers, ranges)
+
+
+def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manifest: dict[str, Any], stage: Stage) -> None:
+    """Compare every precision with the PyTorch network on the test subjects; results go into the manifest."""
+    total = sum(len(range(0, len(s), job.every)) for s in test.sequences)
+
+    def run(lifter: Lifter, label: str) -> list[Prediction]:
+        with stage(f"parity: {label}", total) as advance:
+            return predict(lifter, test, every=job.every, advance=advance)
+
+    wanted = run(reference, "PyTorch")
+    manifest["dataset"] = {"name": test.name, "keypoints": test.keypoints, "frames": total, "every": job.every}
+    manifest["reference"] = short_score(wanted, job.every)
+    for precision in job.precisions:
+        lifter = OnnxLifter(folder / str(manifest["graphs"][precision]["file"]))
+        found = run(lifter, precision)
+        limits = job.recipe.parity.get(precision)  # type: ignore[call-overload]
+        between = parity(found, wanted, Limits(**limits.model_dump()) if limits else None, job.every)
+        manifest["parity"][precision] = {**short_score(found, job.every), "against_reference": between}
+
+
+def short_score(predictions: list[Prediction], every: int) -> Mapping[str, Any]:
+    """Return the scalars of ``score``."""
+    return {key: value for key, value in score(predictions, every).items() if key.endswith("_mm") and key != "by_joint_mm"}
+
+
+def save_samples(reference: Lifter, windows: Array, path: Path) -> None:
+    """Write windows and the PyTorch network's poses for the device to check itself against."""
+    np.savez(path, keypoints=windows, poses_m=reference(windows))

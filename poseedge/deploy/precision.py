@@ -1,0 +1,52 @@
+"""FP16: the graph with half-precision weights and casts inside, float32 keypoints and joints outside."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from poseedge.deploy.graph import initializers, matches
+from poseedge.errors import require
+
+HALF_MAX = float(np.finfo(np.float16).max)
+HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
+
+
+def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
+    """Return ``model`` in half precision, valid for strong typing.
+
+    ``keep`` names, as patterns, the weights whose nodes stay in float32. Where layer normalisation is spelt out
+    (opset < 17) its reductions stay in float32 too: squares overflow half precision beyond 255.
+    """
+    float16 = require("onnxconverter_common.float16", "export")
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    weights = initializers(model)
+    kept = [n.name for n in model.graph.node if any(i in weights and matches(i.removesuffix(".weight"), keep) for i in n.input)]
+    converted: onnx.ModelProto = float16.convert_float_to_float16(
+        copy,
+        min_positive_val=HALF_TINY,
+        max_finite_val=HALF_MAX,
+        keep_io_types=True,
+        node_block_list=kept + sorted(normalization_nodes(model)),
+    )
+    return converted
+
+
+def normalization_nodes(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes of spelt-out layer normalisations, from mean and difference to the division by the deviation."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    found: set[str] = set()
+    for division in model.graph.node:
+        if division.op_type != "Div" or division.input[1] not in made_by or made_by[division.input[1]].op_type != "Sqrt":
+            continue
+        walk = [division]
+        while walk:
+            node = walk.pop()
+            found.add(node.name)
+            for name in node.input:
+                source = made_by.get(name)
+                if source is not None and source.op_type in {"Sqrt", "Add", "ReduceMean", "Pow", "Sub"} and source.name not in found:
+                    if source.op_type != "Add" or node.op_type == "Sqrt":
+                        walk.append(source)
+    return found

@@ -1,0 +1,102 @@
+"""Recipes: all that is special about exporting one model, as data."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from poseedge.errors import PoseedgeError
+from poseedge.resources import resource
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Precision = Literal["fp32", "fp16", "int8"]
+_TARGETS = Path(__file__).with_name("targets.toml")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fp16(_Table):
+    """What the FP16 graph keeps in float32: patterns over weight names."""
+
+    keep: list[str] = []
+
+
+class Int8(_Table):
+    """What the INT8 graph keeps in float, beyond the structural rule, and how it is calibrated."""
+
+    keep: list[str] = []
+    windows: int = Field(default=512, gt=0)
+
+
+class Parity(_Table):
+    """How far a precision may be from the PyTorch network, millimetres."""
+
+    delta_mpjpe_mm: float = Field(gt=0)
+    mean_mm: float = Field(gt=0)
+    p99_mm: float = Field(gt=0)
+
+
+class Recipe(_Table):
+    """One model's way from checkpoint to graphs."""
+
+    model: str
+    weights: str | None = None  # bundled checkpoint
+    fold: bool = True
+    fp16: Fp16 = Fp16()
+    int8: Int8 = Int8()
+    parity: dict[Precision, Parity]
+
+
+class Target(_Table):
+    """What a device or runtime takes."""
+
+    description: str
+    opset: int
+    precisions: list[Precision]
+    why: str  # the reason for what is left out, with its source
+
+
+def load_recipe(name: str) -> Recipe:
+    """Return the recipe of model ``name``, or of a ``.toml`` path."""
+    path = Path(name) if name.endswith(".toml") else resource("export", f"{name}.toml")
+    if not path.is_file():
+        known = sorted(p.stem for p in resource("export").glob("*.toml"))
+        raise PoseedgeError(f"there is no export recipe for {name!r}", nearest(name, known))
+    try:
+        return Recipe.model_validate(read_toml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise PoseedgeError(f"{path}: {place}: {first['msg']}", "docs/recipes.md lists what a recipe holds") from error
+
+
+def load_target(name: str) -> Target:
+    """Return the target ``name``."""
+    targets = read_toml(_TARGETS)
+    if name not in targets:
+        raise PoseedgeError(f"unknown target {name!r}", nearest(name, sorted(targets)))
+    return Target.model_validate(targets[name])
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a syntax error becomes a ``PoseedgeError`` with its line."""
+    try:
+        return tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise PoseedgeError(f"{path}: {error}") from error
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Suggest the nearest of ``known``."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known)}"
