@@ -1,5 +1,6 @@
 """The networks: ``create(name, **config)``, ``names()``, ``load_checkpoint(path)``."""
 
+from poseedge.models import graphmlp as graphmlp
 from poseedge.models import htnet as htnet
 from poseedge.models import nanohtnet as nanohtnet
 from poseedge.models.checkpoints import load_checkpoint as load_checkpoint
