@@ -131,16 +131,16 @@ class TemporalBlock(nn.Module):
 
 
 class SpatialBlock(nn.Module):
-    """Channel thirds: joint, limb and body level, each fed by the one before."""
+    """Channel thirds: joint, limb and body level, each fed by the one before. HTNet is made of the same blocks."""
 
-    def __init__(self, channel: int, hidden: int, adjacency: npt.NDArray[np.float64], drop_path: float) -> None:
+    def __init__(self, channel: int, hidden: int, adjacency: npt.NDArray[np.float64], dropout: float, drop_path: float) -> None:
         super().__init__()
         width = channel // 3
         self.lgc = LGC(width, adjacency, drop_path)
-        self.ipc = IPC(width, hidden, 0.15, drop_path)
+        self.ipc = IPC(width, hidden, dropout, drop_path)
         self.gbi = GBI(width, drop_path)
         self.norm_mlp = nn.LayerNorm(channel, eps=1e-6)
-        self.mlp = MLP(channel, hidden, dropout=0.15)
+        self.mlp = MLP(channel, hidden, dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ class NanoHTNet(LiftingNetwork):
         self.pos_embed = nn.Parameter(torch.zeros(1, NUM_JOINTS, channel))
         self.patch_embed = nn.Linear(2 * frames, channel)
         graph = spatial_adjacency()
-        self.Transformer = Stream([SpatialBlock(channel, d_hid, graph, rate) for rate in drop_path], channel)
+        self.Transformer = Stream([SpatialBlock(channel, d_hid, graph, 0.15, rate) for rate in drop_path], channel)
         self.fcn_spa = nn.Linear(channel, hid * keep_frames)
 
         self.fc = PretrainHead(2 * hid, feature_dim) if pretrain else nn.Linear(2 * hid, 3)

@@ -30,6 +30,11 @@ def arrays(name: str) -> dict[str, npt.NDArray[Any]]:
         return dict(content)
 
 
+def shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """Return the case's state-dict shapes by key."""
+    return {key: tuple(shape) for key, shape in case(name)["state_dict"]}
+
+
 def state_dict(facts: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Return the case's weights; an aliased key holds the tensor of the key that it points to."""
     aliases = facts.get("aliases", {})
