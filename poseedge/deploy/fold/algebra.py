@@ -106,26 +106,20 @@ class FoldedGraphConv(nn.Module):
     """A modulated graph convolution as two products: ``P @ ((x @ [W0 | W1]) * M) + bias``.
 
     Row 2n of the reshaped product is node n through W0, row 2n+1 through W1; ``P (N, 2N)`` interleaves the adjacency's
-    diagonal and the rest. A norm before it is folded in: its scale into the weight, its shift into a bias by node.
+    diagonal and the rest. A norm before it stays whole: folded in, its shift would need a bias for every node.
     """
 
-    def __init__(self, conv: ModulatedGraphConv, norm: nn.LayerNorm | None = None) -> None:
+    def __init__(self, conv: ModulatedGraphConv) -> None:
         super().__init__()
         own, others = (double(part) for part in conv.mixing())
         self.nodes = len(own)
         mixing = torch.stack([torch.diag(own[:, 0]), others], dim=-1).reshape(self.nodes, 2 * self.nodes)
-        weight = torch.cat([double(conv.W[0]), double(conv.W[1])], dim=-1)
         modulation = double(conv.M)[:, None, :]  # (N, 1, C)
-        bias = double(conv.bias).expand(self.nodes, -1)
-        if norm is not None:
-            weight, shift = after_norm(norm, weight)
-            shifted = (shift.reshape(1, 2, -1) * modulation).reshape(2 * self.nodes, -1)
-            bias = bias + mixing @ shifted
         self.width = modulation.shape[-1]
-        self.dense = Dense(weight, None)
+        self.dense = Dense(torch.cat([double(conv.W[0]), double(conv.W[1])], dim=-1), None)
         self.modulation = constant(modulation)
         self.mixing = constant(mixing)
-        self.bias = constant(bias)
+        self.bias = constant(conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         pairs = self.dense(x).reshape(*batch_axes(x), self.nodes, 2, self.width) * self.modulation

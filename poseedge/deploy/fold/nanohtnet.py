@@ -30,8 +30,8 @@ class FoldedLGC(nn.Module):
 
     def __init__(self, lgc: LGC) -> None:
         super().__init__()
-        self.norm1 = Whiten(lgc.norm_gcn1)
-        self.gcn1 = FoldedGraphConv(lgc.gcn1, lgc.norm_gcn1)
+        self.norm1 = lgc.norm_gcn1
+        self.gcn1 = FoldedGraphConv(lgc.gcn1)
         self.gcn2 = FoldedGraphConv(lgc.gcn2)
         self.norm2 = lgc.norm_gcn2
 
