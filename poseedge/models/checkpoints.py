@@ -59,22 +59,14 @@ def state_dict_of(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor
 def load_checkpoint(path: str | Path, name: str | None = None) -> Network:
     """Return the network that ``path`` holds, in evaluation mode.
 
-    Our own checkpoints say what they are; of any other, name and configuration are recognised from keys and shapes.
-    ``name`` decides between networks with the same keys, and a checkpoint of another network is then an error. Raises
-    ``CheckpointError`` that lists missing and left-over keys when the file fits no network exactly.
+    Name and configuration are recognised from keys and shapes. With ``name``, a checkpoint of another network is an
+    error. Raises ``CheckpointError`` that lists missing and left-over keys when the file fits no network exactly.
     """
     path = Path(path)
-    content = read_checkpoint(path)
-    state = state_dict_of(content, path)
-    shapes = {key: tuple(value.shape) for key, value in state.items()}
-    config = network_class(name).infer_config(shapes) if name is not None else None
-    if config is not None:
-        found = str(name)
-    else:
-        found, config = recognise(shapes, path)
-    if content.get("name") in names() and name in {None, content["name"]}:
-        found, config = content["name"], content["config"]
+    state = state_dict_of(read_checkpoint(path), path)
+    found, config = recognise({key: tuple(value.shape) for key, value in state.items()}, path)
     if name is not None and found != name:
+        network_class(name)
         raise CheckpointError(f"{path}: holds {found}, not {name}", f"use --model {found}, or another checkpoint")
     network = create(found, **config)
     load_strictly(network, state, path)
@@ -82,7 +74,7 @@ def load_checkpoint(path: str | Path, name: str | None = None) -> Network:
 
 
 def recognise(shapes: Shapes, path: Path) -> tuple[str, dict[str, Any]]:
-    """Return name and configuration of the first network that has these keys and shapes."""
+    """Return name and configuration of the network that has these keys and shapes."""
     for name in names():
         config = network_class(name).infer_config(shapes)
         if config is not None:
