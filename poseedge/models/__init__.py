@@ -1,5 +1,8 @@
 """The networks: ``create(name, **config)``, ``names()``, ``load_checkpoint(path)``."""
 
+from poseedge.models import mhformer as mhformer
+from poseedge.models import mixste as mixste
+from poseedge.models import motionbert as motionbert
 from poseedge.models import nanohtnet as nanohtnet
 from poseedge.models.checkpoints import load_checkpoint as load_checkpoint
 from poseedge.models.registry import create as create
