@@ -40,4 +40,4 @@ class TorchLifter:
     @torch.inference_mode()
     def __call__(self, keypoints: Array) -> Array:
         torch.set_num_threads(self.threads)
-        return self.network(torch.from_numpy(check_keypoints(keypoints, self.spec))).numpy()
+        return self.network.lift(torch.from_numpy(check_keypoints(keypoints, self.spec))).numpy()

@@ -2,6 +2,9 @@
 
 from poseedge.models import graphmlp as graphmlp
 from poseedge.models import htnet as htnet
+from poseedge.models import mhformer as mhformer
+from poseedge.models import mixste as mixste
+from poseedge.models import motionbert as motionbert
 from poseedge.models import nanohtnet as nanohtnet
 from poseedge.models import nehsnet as nehsnet
 from poseedge.models import strided_transformer as strided_transformer

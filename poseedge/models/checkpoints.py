@@ -59,26 +59,32 @@ def state_dict_of(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor
 def load_checkpoint(path: str | Path, name: str | None = None) -> Network:
     """Return the network that ``path`` holds, in evaluation mode.
 
-    Name and configuration are recognised from keys and shapes. With ``name``, a checkpoint of another network is an
-    error. Raises ``CheckpointError`` that lists missing and left-over keys when the file fits no network exactly.
+    A checkpoint of ours says what it is; in a published state dict, name and configuration are recognised from keys
+    and shapes. With ``name``, a checkpoint that does not fit that network is an error; it is needed where two networks
+    have the same keys (``tpc_mixste`` and ``mixste``, ``tpc_mhformer`` and ``mhformer``): without it the plain one is
+    meant. Raises ``CheckpointError`` that lists missing and left-over keys when the file fits no network exactly.
     """
     path = Path(path)
-    state = state_dict_of(read_checkpoint(path), path)
-    found, config = recognise({key: tuple(value.shape) for key, value in state.items()}, path)
-    if name is not None and found != name:
-        network_class(name)
-        raise CheckpointError(f"{path}: holds {found}, not {name}", f"use --model {found}, or another checkpoint")
+    content = read_checkpoint(path)
+    state = state_dict_of(content, path)
+    if content.get("name") in names() and name in (None, content["name"]) and isinstance(content.get("config"), dict):
+        found, config = content["name"], content["config"]
+    else:
+        found, config = recognise({key: tuple(value.shape) for key, value in state.items()}, path, name)
     network = create(found, **config)
     load_strictly(network, state, path)
     return network
 
 
-def recognise(shapes: Shapes, path: Path) -> tuple[str, dict[str, Any]]:
-    """Return name and configuration of the network that has these keys and shapes."""
-    for name in names():
-        config = network_class(name).infer_config(shapes)
+def recognise(shapes: Shapes, path: Path, name: str | None = None) -> tuple[str, dict[str, Any]]:
+    """Return name and configuration of the network that has these keys and shapes, ``name`` if it is given."""
+    for candidate in [name] if name is not None else names():  # sorted: a plain network stands before its tpc_ variant
+        config = network_class(candidate).infer_config(shapes)
         if config is not None:
-            return name, config
+            return candidate, config
+    if name is not None:
+        found, _ = recognise(shapes, path)
+        raise CheckpointError(f"{path}: holds {found}, not {name}", f"use --model {found}, or another checkpoint")
     raise CheckpointError(
         f"{path}: no known network has these keys: {', '.join(list(shapes)[:4])}, ... ({len(shapes)} in all)",
         f"known networks: {', '.join(names())}",

@@ -11,17 +11,22 @@ from torch.nn import functional as F
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training, zero a whole sample's branch with probability ``rate`` (Huang et al. 2016)."""
+    """Stochastic depth: in training, zero a whole sample's branch with probability ``rate`` (Huang et al. 2016).
 
-    def __init__(self, rate: float) -> None:
+    Each index of the ``samples`` axes is a sample of its own.
+    """
+
+    def __init__(self, rate: float, samples: tuple[int, ...] = (0,)) -> None:
         super().__init__()
         self.rate = rate
+        self.samples = samples
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate
-        mask = torch.empty((x.shape[0],) + (1,) * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
+        shape = [size if axis in self.samples else 1 for axis, size in enumerate(x.shape)]
+        mask = torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(keep)
         return x * mask / keep
 
 
@@ -55,6 +60,75 @@ class Attention(nn.Module):
         weights = (q * head_width**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, heads, N, N)
         x = (weights @ v).transpose(1, 2).reshape(batch, tokens, width)
         return self.proj_drop(self.proj(x))
+
+
+class SpatialAttention(Attention):
+    """Self-attention between the joints of each frame of ``(B, F, J, C)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.reshape(-1, *x.shape[2:])).reshape(x.shape)
+
+
+class TemporalAttention(Attention):
+    """Self-attention between the frames of each joint of ``(B, F, J, C)``; the stream itself is never transposed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return self.proj_drop(self.proj(attend(q, k, v, self.heads)))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention with queries, keys and values of different origin; shapes as in ``attend``."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.linear_q = nn.Linear(width, width)
+        self.linear_k = nn.Linear(width, width)
+        self.linear_v = nn.Linear(width, width)
+        self.proj = nn.Linear(width, width)
+        self.proj_drop = nn.Dropout(dropout)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        x = attend(self.linear_q(query), self.linear_k(key), self.linear_v(value), self.heads)
+        return self.proj_drop(self.proj(x))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Scaled dot-product attention over the second axis; heads, and joints if there are any, go each on their own.
+
+    ``query (B or 1, N, ..., C)``, ``key`` and ``value (B, M, ..., C)`` to ``(B, N, ..., C)``. Joints and heads share
+    one axis, so that nothing has more than four.
+    """
+    head_width = query.shape[-1] // heads
+    q, k, v = (x.reshape(*x.shape[:2], -1, head_width).transpose(1, 2) for x in (query, key, value))
+    weights = (q * head_width**-0.5 @ k.transpose(-2, -1)).softmax(dim=-1)  # (B, joints * heads, N, M)
+    return (weights @ v).transpose(1, 2).reshape(value.shape[0], *query.shape[1:])
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm attention and MLP, each on a residual branch (Dosovitskiy et al. 2021, as in timm)."""
+
+    def __init__(self, attn: Attention, hidden: int, drop_path: DropPath, dropout: float = 0.0) -> None:
+        super().__init__()
+        width = attn.proj.out_features
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = attn
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = MLP(width, hidden, dropout)
+        self.drop_path = drop_path
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+def move_to_end(module: nn.Module, *names: str) -> None:
+    """Let these parameters and submodules stand last in the state dict, where the published order has them."""
+    for name in names:
+        member = getattr(module, name)
+        delattr(module, name)
+        setattr(module, name, member)
 
 
 class ModulatedGraphConv(nn.Module):

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError
 
@@ -30,8 +30,9 @@ class Network(nn.Module):
 class LiftingNetwork(Network, ABC):
     """A network that lifts windows.
 
-    ``forward`` takes ``(B, frames, 17, in_channels)`` normalized screen coordinates and gives ``(B, K, 17, 3)``
-    metres relative to the root; output slot ``i`` is the pose of window frame ``output_frames[i]``.
+    ``lift`` takes ``(B, frames, 17, in_channels)`` normalized screen coordinates and gives ``(B, K, 17, 3)`` metres
+    relative to the root; output slot ``i`` is the pose of window frame ``output_frames[i]``. ``forward`` gives what the
+    published code gives, which is the same thing but where a class says otherwise.
     """
 
     in_channels: ClassVar[int] = 2
@@ -40,7 +41,11 @@ class LiftingNetwork(Network, ABC):
     @property
     @abstractmethod
     def output_frames(self) -> tuple[int, ...]:
-        """Window frame that each output slot shows."""
+        """Window frame that each output slot of ``lift`` shows."""
+
+    def lift(self, x: Tensor) -> Tensor:
+        """What deployment and evaluation use."""
+        return self(x)
 
 
 _NETWORKS: dict[str, type[Network]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,29 @@ def network(name: str) -> Network:
     module = create(facts["model"], **facts["config"])
     module.load_state_dict(state_dict(facts), strict=True)
     return module
+
+
+def first_outputs(module: Network, submodules: Iterable[str], *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Run ``module`` and return what each of its ``submodules`` gave when it was first called."""
+    outputs: dict[str, torch.Tensor] = {}
+
+    def recorder(name: str) -> Callable[[torch.nn.Module, Any, torch.Tensor], None]:
+        def record(_module: torch.nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+            outputs.setdefault(name, output)
+
+        return record
+
+    hooks = [module.get_submodule(name).register_forward_hook(recorder(name)) for name in submodules]
+    with torch.no_grad():
+        module(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return outputs
+
+
+def sampled(stream: torch.Tensor, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Reduce ``(F, J, C)`` as large cases are stored: first, middle and last frame, every 16th channel."""
+    frames = len(stream)
+    if stored.shape != tuple(stream.shape):
+        stream = stream[[0, frames // 2, frames - 1], :, ::16]
+    return stream.numpy()
