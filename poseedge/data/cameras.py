@@ -45,7 +45,8 @@ class Camera:
 
 def normalize_screen(pixels: Array, width: int, height: int) -> Array:
     """Map pixels ``(..., 2)`` so that x spans [-1, 1]; y by the same factor, which keeps the aspect ratio."""
-    return pixels / width * 2 - np.array([1, height / width], dtype=pixels.dtype)
+    screen = pixels / width * 2
+    return screen - np.array([1, height / width], dtype=screen.dtype)
 
 
 def denormalize_screen(screen: Array, width: int, height: int) -> Array:

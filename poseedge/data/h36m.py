@@ -6,7 +6,6 @@ and, for data sets other than Human3.6M, ``cameras_<name>.json``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from poseedge.data.cameras import Camera, normalize_screen, world_to_camera
 from poseedge.data.npz import read_npz
+from poseedge.data.rig import read_rig
 from poseedge.errors import DataError
 from poseedge.skeleton import KEPT_OF_32, NUM_JOINTS
 
@@ -68,8 +68,12 @@ class PoseDataset:
     sequences: tuple[PoseSequence, ...]
 
     def of(self, subjects: Iterable[str]) -> PoseDataset:
-        """Return the sequences of ``subjects`` only."""
-        wanted = set(subjects)
+        """Return the sequences of ``subjects`` only. Raises ``DataError`` if the data set has none of one of them."""
+        wanted, known = set(subjects), {s.subject for s in self.sequences}
+        if wanted - known:
+            raise DataError(
+                f"{self.name}: no subject {', '.join(sorted(wanted - known))}", f"it holds {', '.join(sorted(known))}"
+            )
         return replace(self, sequences=tuple(s for s in self.sequences if s.subject in wanted))
 
     @property
@@ -92,7 +96,9 @@ def dataset_name(folder: Path) -> str:
     found = sorted(folder.glob("data_3d_*.npz"))
     if len(found) != 1:
         held = ", ".join(p.name for p in found) or "none"
-        raise DataError(f"{folder}: expected exactly one data_3d_<name>.npz, found {held}", _LAYOUT_HINT)
+        raise DataError(
+            f"{folder}: expected exactly one data_3d_<name>.npz, found {held}", "one folder per data set; see docs/data.md"
+        )
     return found[0].stem.removeprefix("data_3d_")
 
 
@@ -103,54 +109,60 @@ def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
     of the first thing that is not as the layout says.
     """
     name = dataset_name(folder)
-    path_2d = folder / f"data_2d_{name}_{keypoints}.npz"
+    path_3d, path_2d = folder / f"data_3d_{name}.npz", folder / f"data_2d_{name}_{keypoints}.npz"
     if not path_2d.is_file():
-        raise DataError(
-            f"{path_2d}: no such file",
-            f"2D keypoints in this folder: {', '.join(available_keypoints(folder)) or 'none'}",
-        )
-    path_3d = folder / f"data_3d_{name}.npz"
+        held = ", ".join(available_keypoints(folder)) or "none"
+        raise DataError(f"{path_2d}: no such file", f"2D keypoints in this folder: {held}")
     positions, tracks = _member(path_3d, "positions_3d"), _member(path_2d, "positions_2d")
-    rig = _read_rig(folder, name)
+    rig = read_rig(_cameras_path(folder, name))
     sequences: list[PoseSequence] = []
     for subject, actions in positions.items():
-        cameras = [Camera.from_pixels(entry) for entry in rig["cameras"].get(subject, [])]
-        if not cameras:
-            raise DataError(f"{path_3d}: no cameras are known for subject {subject!r}", _LAYOUT_HINT)
+        if not rig.cameras.get(subject):
+            raise DataError(f"{_cameras_path(folder, name)}: no cameras for subject {subject!r} of {path_3d.name}", _LAYOUT_HINT)
         if subject not in tracks:
             raise DataError(f"{path_2d}: subject {subject!r} of {path_3d.name} is missing", _LAYOUT_HINT)
-        for action, world in actions.items():
-            where = f"{path_3d}: {subject} {action!r}"
-            world = _checked(world, (NUM_JOINTS, 32), 3, where)
-            if world.shape[1] == 32:
-                world = world[:, list(KEPT_OF_32)]
-            seen = tracks[subject].get(action)
-            if seen is None or len(seen) != len(cameras):
-                found = "nothing" if seen is None else f"{len(seen)} tracks"
-                raise DataError(f"{path_2d}: {subject} {action!r}: expected {len(cameras)} tracks, found {found}", _LAYOUT_HINT)
-            for camera, pixels in zip(cameras, seen, strict=True):
-                where = f"{path_2d}: {subject} {action!r} camera {camera.id}"
-                pixels = _checked(pixels, (NUM_JOINTS,), None, where)[: len(world), :, :2]
-                if len(pixels) < len(world):
-                    raise DataError(f"{where}: {len(pixels)} frames of 2D for {len(world)} of motion", _LAYOUT_HINT)
-                sequences.append(
-                    PoseSequence(
-                        subject=subject,
-                        action=action,
-                        camera=camera,
-                        keypoints=normalize_screen(pixels, camera.width, camera.height),
-                        joints_m=world_to_camera(world, camera),
-                    )
-                )
+        for action, value in actions.items():
+            world = _motion(value, f"{path_3d}: {subject} {action!r}")
+            views = _views(tracks[subject].get(action), rig.cameras[subject], len(world), f"{path_2d}: {subject} {action!r}")
+            for camera, screen in zip(rig.cameras[subject], views, strict=True):
+                sequences.append(PoseSequence(subject, action, camera, screen, world_to_camera(world, camera)))
+    if not sequences:
+        raise DataError(f"{path_3d}: holds no motion", _LAYOUT_HINT)
     known = {s.subject for s in sequences}
     return PoseDataset(
         name=name,
         keypoints=keypoints,
-        fps=float(rig["fps"]),
-        train=tuple(s for s in rig["train"] if s in known),
-        test=tuple(s for s in rig["test"] if s in known),
+        fps=rig.fps,
+        train=tuple(s for s in rig.train if s in known),
+        test=tuple(s for s in rig.test if s in known),
         sequences=tuple(sequences),
     )
+
+
+def _cameras_path(folder: Path, name: str) -> Path:
+    path = folder / f"cameras_{name}.json"
+    return _H36M_CAMERAS if name == "h36m" and not path.is_file() else path
+
+
+def _motion(value: Any, where: str) -> Array:
+    """Return the 17 joints ``(T, 17, 3)`` of a motion of 17 or of Human3.6M's 32."""
+    world = _array(value, (NUM_JOINTS, 32), 3, where)
+    return _finite(world[:, list(KEPT_OF_32)] if world.shape[1] == 32 else world, where)
+
+
+def _views(tracks: Any, cameras: tuple[Camera, ...], frames: int, where: str) -> list[Array]:
+    """Return one ``(T, 17, 2)`` in normalized screen coordinates per camera, cut to the ``frames`` of the motion."""
+    found = len(tracks) if isinstance(tracks, (list, tuple, np.ndarray)) else 0
+    if found != len(cameras):
+        raise DataError(f"{where}: expected {len(cameras)} tracks, one per camera, found {found}", _LAYOUT_HINT)
+    views = []
+    for camera, track in zip(cameras, tracks, strict=True):
+        here = f"{where} camera {camera.id}"
+        pixels = _array(track, (NUM_JOINTS,), None, here)[:frames, :, :2]
+        if len(pixels) < frames:
+            raise DataError(f"{here}: {len(pixels)} frames of 2D for {frames} of motion", _LAYOUT_HINT)
+        views.append(normalize_screen(_finite(pixels, here), camera.width, camera.height))
+    return views
 
 
 def _member(path: Path, key: str) -> dict[str, Any]:
@@ -167,31 +179,19 @@ def _member(path: Path, key: str) -> dict[str, Any]:
     return member
 
 
-def _checked(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> Array:
-    """Return float32 ``(T, J, C)`` in C order, or say what is wrong with ``value``."""
+def _array(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> Array:
+    """Return ``value`` as float32 ``(T, J, C)`` in C order, or say what is wrong with it."""
     shape: tuple[int, ...] = getattr(value, "shape", ())
     good = len(shape) == 3 and shape[1] in joints and (shape[2] == channels if channels else shape[2] >= 2)
-    if not good or shape[0] == 0:
-        wanted = f"(T, {' or '.join(map(str, joints))}, {channels or '2 or more'})"
-        raise DataError(f"{where}: expected an array {wanted}, found {shape or type(value).__name__}", _LAYOUT_HINT)
-    array = np.ascontiguousarray(value, dtype=np.float32)
+    if not good or shape[0] == 0 or value.dtype.kind not in "fiu":
+        wanted = f"numbers (T, {' or '.join(map(str, joints))}, {channels or '2 or more'})"
+        found = f"{value.dtype} {shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise DataError(f"{where}: expected {wanted}, found {found}", _LAYOUT_HINT)
+    return np.ascontiguousarray(value, dtype=np.float32)
+
+
+def _finite(array: Array, where: str) -> Array:
     if not np.isfinite(array).all():
         frame = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise DataError(f"{where}: NaN or infinity in frame {frame}", "fill or cut missing detections first")
     return array
-
-
-def _read_rig(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / f"cameras_{name}.json"
-    if not path.is_file() and name == "h36m":
-        path = _H36M_CAMERAS
-    try:
-        rig: dict[str, Any] = json.loads(path.read_text())
-        missing = {"cameras", "fps", "train", "test"} - rig.keys()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file", "every data set but Human3.6M brings its cameras; see docs/data.md") from error
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{path}: not a camera file ({error})", _LAYOUT_HINT) from error
-    if missing:
-        raise DataError(f"{path}: missing {', '.join(sorted(missing))}", _LAYOUT_HINT)
-    return rig

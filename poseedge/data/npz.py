@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import pickle
 import zipfile
@@ -12,27 +13,35 @@ import numpy as np
 
 from poseedge.errors import DataError
 
-# What a pickled dictionary of arrays needs, under the names of numpy 1.x and 2.x; nothing else is ever imported.
-_ALLOWED = {
-    (module, name)
-    for module, found in {
-        "numpy": ("ndarray", "dtype"),
-        "numpy.core.multiarray": ("_reconstruct", "scalar"),
-        "numpy._core.multiarray": ("_reconstruct", "scalar"),
-        "numpy.core.numeric": ("_frombuffer",),
-        "numpy._core.numeric": ("_frombuffer",),
-        "_codecs": ("encode",),
-        "collections": ("OrderedDict",),
-    }.items()
-    for name in found
+
+class _Refused(Exception):
+    """A pickle names something other than arrays and plain containers."""
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise _Refused(f"it encodes as {encoding}")
+    return text.encode("latin1")
+
+
+# What a pickled dictionary of arrays needs, whatever numpy wrote it; nothing is ever imported by the name in the file.
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _encode,  # bytes in protocol 2
+    ("collections", "OrderedDict"): collections.OrderedDict,
 }
+for _module in ("numpy.core", "numpy._core"):  # numpy 1.x, numpy 2.x
+    _ALLOWED[f"{_module}.multiarray", "_reconstruct"] = np.zeros(1).__reduce_ex__(2)[0]
+    _ALLOWED[f"{_module}.multiarray", "scalar"] = np.float64(0).__reduce_ex__(2)[0]
+    _ALLOWED[f"{_module}.numeric", "_frombuffer"] = np.zeros(1).__reduce_ex__(5)[0]
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module, name)
+            raise _Refused(f"it names {module}.{name}")
+        return _ALLOWED[module, name]
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -45,12 +54,12 @@ def read_npz(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy"): _read_member(archive.read(name)) for name in archive.namelist()}
-    except pickle.UnpicklingError as error:
+    except _Refused as error:
         raise DataError(
             f"{path}: refused, its pickle may hold arrays and plain containers only, but {error}",
             "do not open this file with other tools; get the data set from its source again",
         ) from error
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # a damaged zip, header or pickle may raise anything
         raise DataError(f"{path}: not a readable npz file ({error})", "it may be truncated; get it again") from error
 
 

@@ -47,6 +47,6 @@ def mirror_joints(joints_m: Array) -> Array:
 
 
 def _mirror(points: Array) -> Array:
-    mirrored = points[..., MIRROR, :].copy()
+    mirrored = points[..., MIRROR, :]
     mirrored[..., 0] *= -1
     return mirrored

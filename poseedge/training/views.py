@@ -43,6 +43,8 @@ class ViewSampler:
         clips: dict[tuple[str, str], list[tuple[PoseSequence, PoseSequence]]] = {}
         for pair in pairs:
             clips.setdefault((pair[0].subject, pair[0].action), []).append(pair)
+        if len({len(views) for views in clips.values()}) != 1:
+            raise DataError(f"{clean.name}: its clips are seen by differing numbers of cameras", "train on subjects with one rig")
         self.frames, self.output_frames, self.augmentation = frames, output_frames, augmentation
 
         world, errors, starts, rotations, centers, intrinsics = [], [], [0], [], [], []
@@ -109,7 +111,10 @@ def paired(clean: PoseDataset, detected: PoseDataset) -> list[tuple[PoseSequence
     try:
         return [(s, noisy[s.name]) for s in clean.sequences]
     except KeyError as error:
-        raise DataError(f"{detected.name} {detected.keypoints}: no sequence {error}, which {clean.keypoints} has") from error
+        raise DataError(
+            f"{detected.name} {detected.keypoints}: no sequence {error}, which {clean.keypoints} has",
+            "load both kinds of keypoints from one folder and select the same subjects",
+        ) from error
 
 
 def ancestor_matrix() -> Tensor:

@@ -1,0 +1,60 @@
+"""From the 17 keypoints of COCO, which 2D detectors give, to the 17 joints of Human3.6M, which lifters take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poseedge.errors import DataError
+
+Array = npt.NDArray[np.floating[Any]]
+
+NUM_COCO = 17
+_NOSE, _EYES, _FACE = 0, [1, 2], [1, 2, 3, 4]  # the face without the nose
+_SHOULDERS, _HIPS = [5, 6], [11, 12]
+_PELVIS, _SPINE, _THORAX, _NECK, _HEAD = 0, 7, 8, 9, 10
+
+# Joints that both skeletons have: Human3.6M index, COCO index.
+_SHARED = {1: 12, 2: 14, 3: 16, 4: 11, 5: 13, 6: 15, 11: 5, 12: 7, 13: 9, 14: 6, 15: 8, 16: 10}
+
+
+def coco_to_h36m(keypoints: Array) -> Array:
+    """Convert COCO keypoints ``(..., 17, 2)`` in pixels, y down, to Human3.6M joints, float32 ``(..., 17, 2)``.
+
+    The trunk and the head, which COCO lacks, are estimated as the demos of the lifting papers do, so that published
+    weights see what they were shown there. A frame of zeros (nobody found) stays zero.
+    """
+    if keypoints.shape[-2:] != (NUM_COCO, 2):
+        raise DataError(f"expected COCO keypoints (..., 17, 2), found {keypoints.shape}", "pass scores to coco_scores_to_h36m")
+    coco = np.asarray(keypoints, np.float32)
+    nose, shoulders = coco[..., _NOSE, :], coco[..., _SHOULDERS, :].mean(axis=-2)
+    eyes_over_nose = coco[..., _EYES, 1].mean(axis=-1) - nose[..., 1]
+    h36m = np.empty_like(coco)
+    h36m[..., list(_SHARED), :] = coco[..., list(_SHARED.values()), :]
+    h36m[..., _PELVIS, :] = coco[..., _HIPS, :].mean(axis=-2)
+    h36m[..., _HEAD, 0] = coco[..., _FACE, 0].mean(axis=-1)
+    h36m[..., _HEAD, 1] = nose[..., 1] + 2 * eyes_over_nose  # the nose mirrored about the line of the eyes
+    h36m[..., _NECK, :] = (3 * nose + shoulders) / 4
+    h36m[..., _THORAX, :] = shoulders + (nose - shoulders) / 3
+    h36m[..., _THORAX, 1] -= 2 / 3 * eyes_over_nose
+    h36m[..., _SPINE, :] = coco[..., _SHOULDERS + _HIPS, :].mean(axis=-2)
+    # Away from the line from pelvis to thorax: a bent trunk bows.
+    h36m[..., _SPINE, 0] += 2 * h36m[..., _SPINE, 0] - h36m[..., _PELVIS, 0] - h36m[..., _THORAX, 0]
+    return h36m
+
+
+def coco_scores_to_h36m(scores: Array) -> Array:
+    """Convert COCO confidences ``(..., 17)`` to those of the joints of ``coco_to_h36m``, float32 ``(..., 17)``."""
+    if scores.shape[-1:] != (NUM_COCO,):
+        raise DataError(f"expected COCO scores (..., 17), found {scores.shape}", "pass keypoints to coco_to_h36m")
+    coco = np.asarray(scores, np.float32)
+    h36m = np.empty_like(coco)
+    h36m[..., list(_SHARED)] = coco[..., list(_SHARED.values())]
+    h36m[..., _PELVIS] = coco[..., _HIPS].mean(axis=-1)
+    h36m[..., _THORAX] = coco[..., _SHOULDERS].mean(axis=-1)
+    h36m[..., _SPINE] = (h36m[..., _PELVIS] + h36m[..., _THORAX]) / 2
+    h36m[..., _NECK] = coco[..., _NOSE]
+    h36m[..., _HEAD] = coco[..., _FACE].mean(axis=-1)
+    return h36m

@@ -1,0 +1,41 @@
+"""COCO keypoints become what the demos of the lifting papers feed their networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poseedge.data.keypoints import coco_scores_to_h36m, coco_to_h36m
+from poseedge.errors import DataError
+from tests.models import golden
+
+FACTS, STORED = golden.case("keypoints"), golden.arrays("keypoints")
+
+
+def test_joints_equal_the_published_conversion() -> None:
+    np.testing.assert_allclose(coco_to_h36m(STORED["coco"]), STORED["h36m"], rtol=FACTS["rtol"], atol=FACTS["atol"])
+
+
+def test_scores_equal_the_published_conversion() -> None:
+    np.testing.assert_allclose(coco_scores_to_h36m(STORED["coco_scores"]), STORED["h36m_scores"], rtol=FACTS["rtol"])
+
+
+def test_a_frame_without_a_person_stays_zero() -> None:
+    assert coco_to_h36m(STORED["coco"]).any(axis=(1, 2)).nonzero()[0].tolist() == FACTS["valid_frames"]
+
+
+def test_leading_axes_are_free() -> None:
+    coco = STORED["coco"][:8].reshape(2, 4, 17, 2)
+    np.testing.assert_array_equal(coco_to_h36m(coco).reshape(8, 17, 2), coco_to_h36m(STORED["coco"][:8]))
+
+
+def test_whole_pixels_are_accepted() -> None:
+    rounded = STORED["coco"].round()
+    np.testing.assert_array_equal(coco_to_h36m(rounded.astype(np.int64)), coco_to_h36m(rounded))
+
+
+def test_other_shapes_are_refused() -> None:
+    with pytest.raises(DataError, match=r"found \(9, 17, 3\)"):
+        coco_to_h36m(np.zeros((9, 17, 3)))
+    with pytest.raises(DataError, match=r"found \(9, 133\)"):
+        coco_scores_to_h36m(np.zeros((9, 133)))

@@ -1,0 +1,167 @@
+"""npz files are read whatever numpy and pickle protocol wrote them, and nothing that they name is ever run."""
+
+from __future__ import annotations
+
+import _codecs
+import contextlib
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from poseedge.data.npz import read_npz
+from poseedge.errors import DataError
+from tests.data.folders import as_object
+
+CONTENT = {
+    "S1": {
+        "Walking 1": [np.arange(12, dtype=np.float32).reshape(2, 2, 3), np.asfortranarray(np.ones((3, 2), ">f4"))],
+        "Eating": np.arange(20.0).reshape(4, 5)[:, ::2],
+    },
+    "metadata": (17, "h36m", 0.5, None, True, np.float32(2.5), b"\xff\x00"),
+}
+
+
+def pickled_npz(path: Path, pickled: bytes) -> Path:
+    """Write an npz with one pickled zero-dimensional object member called ``positions_3d``."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("positions_3d.npy", header.getvalue() + pickled)
+    return path
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    assert type(found) is type(expected)
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, list | tuple):
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+class Running:
+    """Pickles as a call of ``function``."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_dictionaries_of_every_protocol_are_read(tmp_path: Path, protocol: int) -> None:
+    path = pickled_npz(tmp_path / "data.npz", pickle.dumps(as_object(CONTENT), protocol))
+    assert_same(read_npz(path)["positions_3d"], CONTENT)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(b"numpy.core", b"numpy._core"), (b"numpy._core", b"numpy.core")])
+def test_names_of_numpy_1_and_2_are_known(tmp_path: Path, ours: bytes, theirs: bytes) -> None:
+    pickled = pickle.dumps(as_object(CONTENT), 2).replace(ours + b".", theirs + b".")
+    assert_same(read_npz(pickled_npz(tmp_path / "data.npz", pickled))["positions_3d"], CONTENT)
+
+
+def test_files_of_numpys_own_writer_are_read(tmp_path: Path) -> None:
+    for number, save in enumerate((np.savez, np.savez_compressed)):
+        save(tmp_path / f"{number}.npz", positions_3d=as_object(CONTENT), numbers=np.eye(3), word=np.array("h36m"))
+        found = read_npz(tmp_path / f"{number}.npz")
+        assert list(found) == ["positions_3d", "numbers", "word"]
+        assert_same(found["positions_3d"], CONTENT)
+        np.testing.assert_array_equal(found["numbers"], np.eye(3))
+        assert found["word"] == "h36m"
+
+
+def test_strings_of_python_2_are_read(tmp_path: Path) -> None:
+    pickled = pickle.dumps(as_object({"positions": 1.5}), 2).replace(b"X\x09\x00\x00\x00positions", b"U\x09positions")
+    assert b"U\x09positions" in pickled
+    assert read_npz(pickled_npz(tmp_path / "data.npz", pickled)) == {"positions_3d": {"positions": 1.5}}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize(("function", "command"), [(os.system, "touch '{}'"), (eval, "open('{}', 'w').close()")])
+def test_a_pickle_that_names_a_function_is_refused_and_nothing_runs(
+    tmp_path: Path, protocol: int, function: Any, command: str
+) -> None:
+    trace = tmp_path / "trace"
+    pickled = pickle.dumps(as_object({"S1": Running(function, command.format(trace))}), protocol, fix_imports=False)
+    path = pickled_npz(tmp_path / "data.npz", pickled)
+    with pytest.raises(DataError, match=rf"refused.*it names {function.__module__}\.{function.__name__}") as caught:
+        read_npz(path)
+    assert caught.value.message.startswith(str(path))
+    assert caught.value.hint
+    assert not trace.exists()
+    np.load(path, allow_pickle=True)["positions_3d"]
+    assert trace.exists()  # what the plain reader does
+
+
+def test_a_name_reached_through_a_dot_is_refused(tmp_path: Path) -> None:
+    pickled = b"\x80\x04\x8c\x05numpy\x8c\x0ef2py.os.system\x93."
+    with pytest.raises(DataError, match=r"refused.*it names numpy\.f2py\.os\.system"):
+        read_npz(pickled_npz(tmp_path / "data.npz", pickled))
+
+
+def test_a_pickle_may_encode_as_latin1_only(tmp_path: Path) -> None:
+    attack = Running(_codecs.encode, "x", "bz2_codec")
+    with pytest.raises(DataError, match=r"refused.*encodes as bz2_codec"):
+        read_npz(pickled_npz(tmp_path / "data.npz", pickle.dumps(as_object(attack), 2)))
+
+
+def test_a_pickle_that_is_no_array_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a pickled array, found dict"):
+        read_npz(pickled_npz(tmp_path / "data.npz", pickle.dumps({"S1": {}})))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data_3d_h36m\.npz: no such file"):
+        read_npz(tmp_path / "data_3d_h36m.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY", b"hello" * 100])
+def test_other_files_are_no_npz(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="not a readable npz file"):
+        read_npz(path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.999))
+def test_a_truncated_file_is_no_npz(tmp_path: Path, share: float) -> None:
+    whole, path = tmp_path / "whole.npz", tmp_path / "cut.npz"
+    np.savez_compressed(whole, positions_3d=as_object(CONTENT))
+    content = whole.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError, match=r"cut\.npz: not a readable npz file"):
+        read_npz(path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.999))
+def test_a_truncated_pickle_is_no_npz(tmp_path: Path, share: float) -> None:
+    pickled = pickle.dumps(as_object(CONTENT), 4)
+    with pytest.raises(DataError, match="not a readable npz file"):
+        read_npz(pickled_npz(tmp_path / "data.npz", pickled[: int(share * len(pickled))]))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 0.999), byte=st.integers(0, 255))
+def test_a_damaged_byte_raises_nothing_but_a_data_error(tmp_path: Path, share: float, byte: int) -> None:
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, positions_3d=as_object(CONTENT))
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] = byte
+    path.write_bytes(content)
+    with contextlib.suppress(DataError):
+        read_npz(path)
