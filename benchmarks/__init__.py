@@ -1,0 +1,1 @@
+"""Programs that measure poseedge against what people do today."""

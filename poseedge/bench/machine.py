@@ -1,0 +1,97 @@
+"""What a measurement was made on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import poseedge
+
+PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxsim", "tensorrt")
+BUSY_LOAD = 0.75  # waiting or running processes for each core
+_ROOT = Path("/")
+
+
+def machine_facts(root: Path = _ROOT) -> dict[str, Any]:
+    """Return processor, memory, system, package versions and accelerator, as plain values; None for what is unknown."""
+    return {
+        "cpu": cpu_model(root),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "cores_available": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "governor": read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load_average": os.getloadavg()[0],
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "gpus": gpus(),
+        "jetson": jetson(root),
+    }
+
+
+def busy(facts: dict[str, Any]) -> str:
+    """Return a warning if other programs were running when ``facts`` were taken, else nothing."""
+    load, cores = facts["load_average"], facts["cores"]
+    return f"the machine was busy: load average {load:.1f} on {cores} cores" if load > BUSY_LOAD * cores else ""
+
+
+def cpu_model(root: Path = _ROOT) -> str:
+    """Return the processor's name; ARM systems often give only the architecture."""
+    cpuinfo = read(root / "proc/cpuinfo") or ""
+    found = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def package_versions() -> dict[str, str | None]:
+    """Return the versions of the packages that decide a result; None where one is not installed."""
+    providers = metadata.packages_distributions()  # onnxruntime may come as onnxruntime-gpu
+    versions = {name: metadata.version(providers[name][0]) if name in providers else None for name in PACKAGES}
+    return {"poseedge": poseedge.__version__, **versions}
+
+
+def gpus() -> list[str]:
+    """Return one line for each NVIDIA GPU that the driver shows: name, driver version, memory."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    return [line.strip() for line in (output_of(query) or "").splitlines() if line.strip()]
+
+
+def jetson(root: Path = _ROOT) -> dict[str, str | None] | None:
+    """Return board, L4T release, JetPack and power mode, or None if this is no Jetson."""
+    release = read(root / "etc/nv_tegra_release")
+    board = read(root / "proc/device-tree/model")
+    if release is None and not (board and re.search("jetson|tegra", board, re.IGNORECASE)):
+        return None
+    l4t = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", release or "")
+    mode = re.search(r"NV Power Mode: (\S+)", output_of(["nvpmodel", "-q"]) or "")
+    return {
+        "board": board,
+        "l4t": f"{l4t[1]}.{l4t[2]}" if l4t else None,
+        "jetpack": output_of(["dpkg-query", "--show", "--showformat=${Version}", "nvidia-jetpack"]),
+        "power_mode": mode[1] if mode else None,
+    }
+
+
+def read(path: Path) -> str | None:
+    """Return the text of a system file without padding, or None if it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip("\0\n ") or None
+    except OSError:
+        return None
+
+
+def output_of(command: list[str]) -> str | None:
+    """Return what ``command`` prints, or None if it is missing, fails or hangs."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

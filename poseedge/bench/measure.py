@@ -1,0 +1,128 @@
+"""Time, size and memory of artefacts, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from poseedge.backends.onnx import OnnxLifter
+from poseedge.bench.flops import Cost, graph_cost
+from poseedge.bench.latency import (
+    EVICTED_BYTES,
+    CacheEvictor,
+    Candidate,
+    Schedule,
+    Seconds,
+    affordable_rounds,
+    pinned,
+    summary_ms,
+    time_alternating,
+)
+from poseedge.bench.machine import machine_facts
+from poseedge.bench.memory import peak_rss, random_keypoints
+from poseedge.bench.report import Report, Row
+from poseedge.bench.subjects import Subject
+from poseedge.lifter import Lifter, load
+
+Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+
+ROUNDS = 100  # 800 calls: enough for a 99th percentile
+BUDGET_S = 60.0  # heavy networks get fewer rounds
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure; ``rounds=None`` takes as many as fit a minute, at most 100."""
+
+    threads: int = 1
+    batch: int = 1
+    rounds: int | None = None
+    evicted: bool = False
+
+
+def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress) -> Report:
+    """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
+    machine = machine_facts()
+    with pinned(settings.threads) as cores:
+        lifters = [load(subject.path, threads=settings.threads) for subject in subjects]
+        calls: dict[str, Candidate] = {
+            str(index): partial(lifter, random_keypoints(lifter.spec, settings.batch)) for index, lifter in enumerate(lifters)
+        }
+        rounds = settings.rounds or affordable_rounds(calls, BUDGET_S, ROUNDS)
+        warm = alternate("warm caches", calls, rounds, None, progress)
+        evicted = alternate("evicted caches", calls, rounds, CacheEvictor(), progress) if settings.evicted else {}
+    rows, unknown = [], []
+    for index, (subject, lifter) in enumerate(zip(subjects, lifters, strict=True)):
+        progress("memory", index, len(subjects))
+        cost = cost_of(lifter)
+        unknown += [f"{subject.path.name}: no FLOPs, {cost.unknown}"] if cost.unknown else []
+        rows.append(row(subject, lifter, cost, settings, warm[str(index)], evicted.get(str(index))))
+    return Report(machine, method(settings, rounds, cores), rows, unknown)
+
+
+def alternate(
+    what: str, calls: dict[str, Candidate], rounds: int, before_call: Candidate | None, progress: Progress
+) -> dict[str, Seconds]:
+    """Time ``calls`` and report progress between rounds."""
+    done = iter(range(1, rounds + 1))
+    progress(what, 0, rounds)
+    return time_alternating(calls, Schedule(rounds), before_call, lambda: progress(what, next(done), rounds))
+
+
+def cost_of(lifter: Lifter) -> Cost:
+    """Return FLOPs, parameters and size of what ``lifter`` runs."""
+    if isinstance(lifter, OnnxLifter):
+        return graph_cost(lifter.path)
+    from poseedge.backends.torch import TorchLifter
+    from poseedge.bench.flops_torch import network_cost
+
+    if isinstance(lifter, TorchLifter):
+        return network_cost(lifter.network, lifter.path)
+    return Cost(None, None, None, None, lifter.path.stat().st_size, f"{lifter.backend} does not show its graph")
+
+
+def row(subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: Seconds, evicted: Seconds | None) -> Row:
+    """Put together all that is known of one subject; measures its memory."""
+    return Row(
+        artefact=str(subject.path),
+        model=lifter.spec.model,
+        precision=lifter.spec.precision,
+        backend=lifter.backend,
+        provider=lifter.provider,
+        batch=settings.batch,
+        threads=settings.threads,
+        frames_in=lifter.spec.frames,
+        frames_out=len(lifter.spec.output_frames),
+        latency_ms=summary_ms(warm),
+        latency_evicted_ms=None if evicted is None else summary_ms(evicted),
+        flops=cost.flops,
+        flops_without_attention=cost.flops_without_attention,
+        params=cost.params if subject.params is None else subject.params,
+        nodes=cost.nodes,
+        file_bytes=cost.file_bytes,
+        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch),
+        mpjpe_mm=subject.mpjpe_mm,
+        delta_mpjpe_mm=subject.delta_mpjpe_mm,
+    )
+
+
+def method(settings: Settings, rounds: int, cores: list[int] | None) -> dict[str, Any]:
+    """Return how the numbers were made, in words where a number would not tell."""
+    schedule = Schedule(rounds)
+    return {
+        "latency": "host time of one call, NumPy keypoints in, NumPy poses out; nothing is clipped",
+        "order": "all in one process, blocks in random order each round",
+        "rounds": rounds,
+        "settling_calls_per_block": schedule.settle,
+        "timed_calls_per_block": schedule.calls,
+        "threads": settings.threads,
+        "pinned_cores": cores,
+        "batch": settings.batch,
+        "evicted_buffer_bytes": EVICTED_BYTES if settings.evicted else None,
+        "input": "uniform random keypoints in [-0.5, 0.5], fixed seed",
+        "flops": "matrix products and convolutions of one window, 2 per multiply-add, attention products included",
+        "params": "of the source network if the bundle tells, else the weight elements that the file stores",
+        "peak_rss": "of a fresh Python process that loads the file and lifts three times",
+    }

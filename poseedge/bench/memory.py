@@ -1,0 +1,57 @@
+"""Peak memory of loading and running one artefact, measured in a process of its own."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from poseedge.errors import PoseedgeError
+from poseedge.lifter import Array, LifterSpec, load
+from poseedge.skeleton import NUM_JOINTS
+
+_CALLS = 3
+
+
+def peak_rss(path: Path, threads: int = 1, batch: int = 1) -> int:
+    """Return the peak resident bytes of a fresh Python process that loads ``path`` and lifts a few times."""
+    command = [sys.executable, "-m", "poseedge.bench.memory", str(path), str(threads), str(batch)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise PoseedgeError(f"{path}: the process that measures its memory failed ({reason})")
+    return int(done.stdout)
+
+
+def random_keypoints(spec: LifterSpec, batch: int) -> Array:
+    """Return ``(batch, T, 17, C)`` keypoints over the middle of the screen, the same ones every time."""
+    shape = (batch, spec.frames, NUM_JOINTS, spec.channels)
+    return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
+
+
+def own_peak_rss() -> int:
+    """Return this process's peak resident bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # On Linux getrusage also remembers the parent's size from before exec; VmHWM does not.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def main(path: str, threads: str, batch: str) -> None:
+    """Load, lift, and print the peak."""
+    lifter = load(path, threads=int(threads))
+    keypoints = random_keypoints(lifter.spec, int(batch))
+    for _ in range(_CALLS):
+        lifter(keypoints)
+    print(own_peak_rss())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,176 @@
+"""What a benchmark found: JSON for machines, tables and remarks for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from poseedge.bench.machine import busy
+
+STEADY_CV = 0.025  # NVIDIA's trtexec warns above this coefficient of variation
+CALLS_FOR_P99 = 662  # MLPerf's early-stopping floor for a 99th percentile
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artefact; ``latency_ms`` as ``latency.summary_ms`` gives it, all for warm caches unless named otherwise."""
+
+    artefact: str
+    model: str
+    precision: str
+    backend: str
+    provider: str
+    batch: int
+    threads: int
+    frames_in: int
+    frames_out: int
+    latency_ms: dict[str, float]
+    latency_evicted_ms: dict[str, float] | None
+    flops: int | None
+    flops_without_attention: int | None
+    params: int | None
+    nodes: int | None
+    file_bytes: int
+    peak_rss_bytes: int
+    mpjpe_mm: float | None
+    delta_mpjpe_mm: float | None
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.artefact.replace("\\", "/").rsplit("/", 1)[-1]
+
+    @property
+    def per_frame_ms(self) -> float:
+        """Median latency for each pose that comes out."""
+        return self.latency_ms["p50"] / (self.batch * self.frames_out)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rows with the machine and the method that they hold for."""
+
+    machine: dict[str, Any]
+    method: dict[str, Any]
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values: ``machine``, ``method``, ``rows``."""
+        rows = [{**asdict(r), "latency_per_frame_ms": r.per_frame_ms, "speedup": self.speedup(r)} for r in self.rows]
+        return {"machine": self.machine, "method": self.method, "rows": rows}
+
+    def speedup(self, row: Row) -> float | None:
+        """Return how many times faster ``row`` is than PyTorch on the same model, by medians; None without PyTorch."""
+        reference = next((r for r in self.rows if r.backend == "torch" and r.model == row.model), None)
+        return reference.latency_ms["p50"] / row.latency_ms["p50"] if reference else None
+
+
+def tables(report: Report) -> list[Table]:
+    """Return the latency table and the cost table."""
+    return [latency_table(report), cost_table(report)]
+
+
+def latency_table(report: Report) -> Table:
+    """Return speed per forward and per output frame beside size and accuracy."""
+    threads, batch = report.method["threads"], report.method["batch"]
+    table = new_table(f"Latency, ms: warm caches, batch {batch}, {threads} thread{'s' * (threads > 1)}")
+    evicted = any(row.latency_evicted_ms for row in report.rows)
+    numbers = ["size\nMB", "nodes", "p50", "p90", "p99", "p50 per\nframe"] + ["evicted\np50"] * evicted
+    add_columns(table, ["file", "precision"], [*numbers, "speed\nup", "MPJPE\nmm", "change\nmm"])
+    for row in report.rows:
+        latency, late = row.latency_ms, row.latency_evicted_ms
+        table.add_row(
+            Text(row.name),
+            row.precision,
+            f"{row.file_bytes / 1e6:.2f}",
+            shown(row.nodes, "d"),
+            *(f"{latency[p]:.3f}" for p in ("p50", "p90", "p99")),
+            f"{row.per_frame_ms:.4f}",
+            *([shown(late["p50"] if late else None, ".3f")] if evicted else []),
+            shown(report.speedup(row), ".2f", "x"),
+            shown(row.mpjpe_mm, ".2f"),
+            shown(row.delta_mpjpe_mm, "+.3f"),
+        )
+    return table
+
+
+def cost_table(report: Report) -> Table:
+    """Return operations, parameters and memory."""
+    table = new_table("Cost of one window")
+    add_columns(
+        table,
+        ["file", "precision", "backend"],
+        ["frames\nin", "frames\nout", "MFLOP", "without\nattention", "params\nM", "peak RSS\nMB"],
+    )
+    for row in report.rows:
+        table.add_row(
+            Text(row.name),
+            row.precision,
+            row.backend,
+            str(row.frames_in),
+            str(row.frames_out),
+            shown(millions(row.flops), ".1f"),
+            shown(millions(row.flops_without_attention), ".1f"),
+            shown(millions(row.params), ".3f"),
+            f"{row.peak_rss_bytes / 1e6:.0f}",
+        )
+    return table
+
+
+def remarks(report: Report) -> list[str]:
+    """Return what a reader of the numbers should know."""
+    said = list(report.notes) + int8_remarks(report.rows)
+    if warning := busy(report.machine):
+        said.append(warning)
+    unsteady = max(report.rows, key=variation)
+    if variation(unsteady) > STEADY_CV:
+        said.append(f"latency is unsteady: it varies by up to {variation(unsteady):.0%} ({unsteady.name}); nothing was clipped")
+    calls = report.rows[0].latency_ms["n"]
+    if calls < CALLS_FOR_P99:
+        rounds = -(-CALLS_FOR_P99 // report.method["timed_calls_per_block"])
+        said.append(f"p99 of {calls} calls is a guess; --rounds {rounds} makes it dependable")
+    return said
+
+
+def int8_remarks(rows: list[Row]) -> list[str]:
+    """Say where INT8 is no faster than the best float graph of the same model on the same backend."""
+    said = []
+    for row in rows:
+        floats = [r for r in rows if (r.model, r.backend) == (row.model, row.backend) and r.precision != "int8"]
+        best = min(floats, key=lambda r: r.latency_ms["p50"], default=None)
+        if row.precision == "int8" and best and best.latency_ms["p50"] <= row.latency_ms["p50"]:
+            times = f"{row.latency_ms['p50']:.3f} ms against {best.latency_ms['p50']:.3f} ms for {best.precision}"
+            said.append(f"int8 does not pay on {row.backend} here: {times} ({row.name})")
+    return said
+
+
+def variation(row: Row) -> float:
+    """Return the coefficient of variation of the latency."""
+    return row.latency_ms["std"] / row.latency_ms["mean"]
+
+
+def millions(value: int | None) -> float | None:
+    return None if value is None else value / 1e6
+
+
+def shown(value: float | None, form: str, unit: str = "") -> str:
+    """Return ``value`` formatted, or a dash."""
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def add_columns(table: Table, names: list[str], numbers: list[str]) -> None:
+    """Add the columns that name a row, which give way on a narrow terminal, and those of its numbers, which do not."""
+    for heading in names:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+
+
+def new_table(title: str) -> Table:
+    """Return an empty table in the house style."""
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)

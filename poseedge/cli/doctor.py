@@ -1,0 +1,72 @@
+"""``poseedge doctor``: what this machine has, what works on it, and what to install."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from poseedge.bench.machine import machine_facts
+from poseedge.bench.probe import Backend, probe_backends
+from poseedge.bench.report import new_table
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False) -> None:
+    """Show versions, processor, accelerator and which backends work. Exits with 1 if none can run a bundle.
+
+    Example: poseedge doctor
+    """
+    with Console(stderr=True).status("trying the backends"):
+        facts, backends = machine_facts(), probe_backends()
+    command = next_command(backends)
+    if as_json:
+        print(json.dumps({"machine": facts, "backends": [asdict(b) for b in backends], "next": command}, indent=2))
+    else:
+        console = Console(highlight=False)
+        console.print(facts_table(facts))
+        console.print(backends_table(backends))
+        console.print(f"next: {command}", markup=False, soft_wrap=True)
+    if not any(backend.works for backend in backends if backend.name != "torch"):
+        raise typer.Exit(1)
+
+
+def facts_table(facts: dict[str, Any]) -> Table:
+    """Return the machine, a line for each fact."""
+    table = new_table("This machine")
+    table.show_header = False
+    board = facts["jetson"] or {}
+    lines = {
+        "CPU": f"{facts['cpu']}, {facts['cores_available']} of {facts['cores']} cores available",
+        "governor": facts["governor"] or "not shown by this system",
+        "memory": f"{facts['memory_bytes'] / 1e9:.1f} GB",
+        "GPU": "; ".join(facts["gpus"]) or "no NVIDIA GPU found",
+        **{{"l4t": "L4T", "jetpack": "JetPack"}.get(k, k.replace("_", " ")): v or "unknown" for k, v in board.items()},
+        "system": f"{facts['os']}, Python {facts['python']}",
+        **{name: version or "not installed" for name, version in facts["packages"].items()},
+    }
+    for fact, value in lines.items():
+        table.add_row(fact, Text(value))
+    return table
+
+
+def backends_table(backends: list[Backend]) -> Table:
+    """Return the backends, with what to install for those that do not work."""
+    table = new_table("Backends")
+    for heading in ("backend", "works", "detail", "to do"):
+        table.add_column(heading, overflow="fold")
+    for backend in backends:
+        table.add_row(backend.name, "yes" if backend.works else "no", Text(backend.detail), Text(backend.fix))
+    return table
+
+
+def next_command(backends: list[Backend]) -> str:
+    """Return what to type next on this machine."""
+    working = {backend.name.split()[0] for backend in backends if backend.works}
+    if "onnxruntime" not in working:
+        return "pip install onnxruntime"
+    return "poseedge export --model nanohtnet" if "torch" in working else "poseedge bench BUNDLE"

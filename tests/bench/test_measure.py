@@ -1,0 +1,74 @@
+"""Any artefact that ``load`` opens can be measured, without PyTorch where it is not needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from poseedge.bench.measure import Settings, measure
+from poseedge.bench.subjects import Subject, subjects_of
+from poseedge.errors import ArtefactError
+from tests.bench import samples
+
+QUICK = Settings(rounds=1)
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from pathlib import Path
+from poseedge.bench import latency, flops, machine, memory, report, probe
+from poseedge.bench.measure import Settings, measure
+from poseedge.bench.subjects import subjects_of
+import poseedge.cli.bench, poseedge.cli.doctor
+subjects, notes = subjects_of(Path(sys.argv[1]))
+print(len(measure(subjects, Settings(rounds=1), lambda *_: None).rows))
+"""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+def test_bundle_and_its_checkpoint_stand_side_by_side(tmp_path: Path) -> None:
+    source = samples.checkpoint(tmp_path / "small.pth")
+    subjects, _ = subjects_of(samples.bundle(tmp_path / "bundle", source))
+    report = measure(subjects, QUICK, silent)
+    assert [(row.backend, row.precision) for row in report.rows] == [
+        ("torch", "fp32"),
+        ("onnxruntime", "fp32"),
+        ("onnxruntime", "int8"),
+    ]
+    assert all(row.latency_ms["n"] == 8 and row.flops and row.peak_rss_bytes > 0 for row in report.rows)
+    assert all(row.latency_evicted_ms is None for row in report.rows)
+
+
+def test_evicted_latency_is_measured_when_asked_for(tmp_path: Path) -> None:
+    graph = samples.lifting_graph(tmp_path / "g.onnx")
+    report = measure([Subject(graph)], Settings(rounds=1, evicted=True), silent)
+    assert report.rows[0].latency_evicted_ms
+    assert report.method["evicted_buffer_bytes"] == 64 << 20
+
+
+def test_method_tells_threads_batch_and_rounds(tmp_path: Path) -> None:
+    graph = samples.lifting_graph(tmp_path / "g.onnx")
+    method = measure([Subject(graph)], Settings(batch=3, rounds=2), silent).method
+    assert (method["threads"], method["batch"], method["rounds"]) == (1, 3, 2)
+
+
+def test_progress_reaches_the_number_of_rounds(tmp_path: Path) -> None:
+    graph, seen = samples.lifting_graph(tmp_path / "g.onnx"), []
+    measure([Subject(graph)], Settings(rounds=2), lambda *step: seen.append(step))
+    assert ("warm caches", 2, 2) in seen
+
+
+def test_missing_artefact_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="no such file"):
+        measure([Subject(tmp_path / "none.onnx")], QUICK, silent)
+
+
+def test_bundle_is_measured_without_torch(tmp_path: Path) -> None:
+    folder = samples.bundle(tmp_path / "bundle", samples.checkpoint(tmp_path / "small.pth"))
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, str(folder)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "2", done.stderr

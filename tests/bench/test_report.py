@@ -1,0 +1,92 @@
+"""The report keeps its contract and says what the numbers do not."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from poseedge.bench.report import Report, Row, remarks, tables
+from tests.bench import samples
+
+CONTRACT = {"artefact", "model", "precision", "backend", "provider", "batch", "threads", "frames_out", "latency_ms"}
+CONTRACT |= {"flops", "params", "file_bytes", "peak_rss_bytes", "mpjpe_mm"}
+
+
+def report(*rows: Row, load: float = 0.0, notes: list[str] | None = None) -> Report:
+    machine: dict[str, Any] = {"load_average": load, "cores": 2}
+    return Report(machine, {"threads": 1, "batch": 1, "timed_calls_per_block": 8}, list(rows), notes or [])
+
+
+def printed(content: Report) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=160)
+    for table in tables(content):
+        console.print(table)
+    return stream.getvalue()
+
+
+def test_json_holds_what_was_promised() -> None:
+    content = report(samples.row(1.0)).to_json()
+    assert content.keys() == {"machine", "method", "rows"}
+    assert content["rows"][0].keys() >= CONTRACT
+    assert content["rows"][0]["latency_ms"].keys() == {"p50", "p90", "p99", "mean", "std", "n"}
+
+
+def test_speed_stands_per_forward_and_per_output_frame() -> None:
+    content = report(samples.row(3.0, batch=2, frames_out=5))
+    assert content.to_json()["rows"][0]["latency_per_frame_ms"] == pytest.approx(0.3)
+    assert "3.000" in printed(content)
+    assert "0.3000" in printed(content)
+
+
+def test_speedup_is_against_pytorch_on_the_same_model() -> None:
+    content = report(samples.row(6.0, backend="torch"), samples.row(1.5), samples.row(1.0, model="other"))
+    assert [row["speedup"] for row in content.to_json()["rows"]] == [1.0, 4.0, None]
+
+
+def test_operations_are_shown_with_and_without_attention() -> None:
+    text = printed(report(samples.row(1.0)))
+    assert "2.0" in text
+    assert "1.5" in text
+
+
+def test_unknown_values_are_dashes() -> None:
+    assert " - " in printed(report(samples.row(1.0, flops=None, flops_without_attention=None, nodes=None)))
+
+
+def test_evicted_latency_has_a_column_when_it_was_measured() -> None:
+    late = {"p50": 2.5, "p90": 2.5, "p99": 2.5, "mean": 2.5, "std": 0.0, "n": 800}
+    assert "evicted" not in printed(report(samples.row(1.0)))
+    assert "2.500" in printed(report(samples.row(1.0, latency_evicted_ms=late)))
+
+
+def test_int8_that_does_not_pay_is_named() -> None:
+    assert any("int8 does not pay" in said for said in remarks(report(samples.row(1.0), samples.row(1.2, precision="int8"))))
+
+
+def test_int8_that_pays_needs_no_remark() -> None:
+    assert remarks(report(samples.row(1.2), samples.row(1.0, precision="int8"))) == []
+
+
+def test_int8_is_compared_with_the_same_backend_only() -> None:
+    rows = samples.row(1.0, backend="torch"), samples.row(1.2, precision="int8")
+    assert remarks(report(*rows)) == []
+
+
+def test_unsteady_latency_is_named() -> None:
+    row = samples.row(1.0)
+    row.latency_ms["std"] = 0.2
+    assert any("varies by up to 20%" in said for said in remarks(report(row)))
+
+
+def test_too_few_calls_for_a_99th_percentile_are_named() -> None:
+    assert any("--rounds 83" in said for said in remarks(report(samples.row(1.0, calls=80))))
+
+
+def test_busy_machine_and_notes_are_passed_on() -> None:
+    said = remarks(report(samples.row(1.0), load=2.0, notes=["no speed-up"]))
+    assert said[0] == "no speed-up"
+    assert "busy" in said[1]

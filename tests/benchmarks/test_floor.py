@@ -1,0 +1,70 @@
+"""The floor holds a graph's weight products and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import helper
+
+from benchmarks.floor import floor_call, write_floor
+from poseedge.bench.flops import graph_cost, products
+from tests.bench import samples
+
+
+def graph(path: Path) -> Path:
+    """Write products of every kind: Gemm with bias, weight on the left, two activations, two layers of one shape."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w0", "b"], ["h"], transB=1),
+        helper.make_node("Gelu", ["h"], ["g"]),
+        helper.make_node("MatMul", ["g", "w1"], ["i"]),
+        helper.make_node("MatMul", ["i", "w2"], ["j"]),
+        helper.make_node("MatMul", ["p", "j"], ["k"]),
+        helper.make_node("Transpose", ["k"], ["t"]),
+        helper.make_node("MatMul", ["k", "t"], ["y"]),
+    ]
+    shapes = {"w0": (48, 34), "b": (48,), "w1": (48, 48), "w2": (48, 48), "p": (17, 17)}
+    weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    onnx.save(samples.model(nodes, [17, 34], weights, opset=20), path)
+    return path
+
+
+def test_floor_has_the_shapes_of_all_weight_products_and_no_other_node(tmp_path: Path) -> None:
+    whole = onnx.load(graph(tmp_path / "whole.onnx"))
+    write_floor(tmp_path / "whole.onnx", tmp_path / "floor.onnx")
+    floor = onnx.load(tmp_path / "floor.onnx")
+    onnx.checker.check_model(floor, full_check=True)
+    wanted = Counter(product.shapes[:2] for product in products(whole) if product.has_weight)
+    assert Counter(product.shapes for product in products(floor)) == wanted
+    assert len(floor.graph.node) == 4
+
+
+def test_floor_costs_what_the_graph_costs_without_attention(tmp_path: Path) -> None:
+    write_floor(graph(tmp_path / "whole.onnx"), tmp_path / "floor.onnx")
+    assert graph_cost(tmp_path / "floor.onnx").flops == graph_cost(tmp_path / "whole.onnx").flops_without_attention
+
+
+def test_every_product_reads_weights_of_its_own(tmp_path: Path) -> None:
+    write_floor(graph(tmp_path / "whole.onnx"), tmp_path / "floor.onnx")
+    floor = onnx.load(tmp_path / "floor.onnx").graph
+    weights = {tensor.name for tensor in floor.initializer}
+    read = [name for node in floor.node for name in node.input if name in weights]
+    assert len(read) == len(set(read)) == len(floor.node)
+
+
+def test_runtime_removes_no_product(tmp_path: Path) -> None:
+    write_floor(graph(tmp_path / "whole.onnx"), tmp_path / "floor.onnx")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(str(tmp_path / "floor.onnx"), options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    assert kinds["MatMul"] + kinds["Gemm"] == 4
+
+
+def test_floor_runs(tmp_path: Path) -> None:
+    write_floor(graph(tmp_path / "whole.onnx"), tmp_path / "floor.onnx")
+    floor_call(tmp_path / "floor.onnx", threads=1)()
