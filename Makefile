@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 quickstart: $(VENV)/.ready  ## export NanoHTNet with the bundled weights, prove the pose survived, time it
 	$(BIN)/poseedge export --model nanohtnet --output build/nanohtnet
-	$(BIN)/poseedge bench build/nanohtnet --table precision
+	$(BIN)/poseedge bench build/nanohtnet
 
 test: $(VENV)/.ready lint  ## lint, types and tests
 	$(BIN)/python -m pytest

@@ -35,7 +35,9 @@ def main(source: Path, target: Path) -> None:
             s: {a: [middle(content["positions_2d"][s][a][camera % 4])] for a in actions}
             for camera, (s, actions) in enumerate(chosen.items())
         }
-        np.savez_compressed(target / f"data_2d_{NAME}_{kind}.npz", positions_2d=boxed(tracks), metadata=boxed(content["metadata"]))
+        np.savez_compressed(
+            target / f"data_2d_{NAME}_{kind}.npz", positions_2d=boxed(tracks), metadata=boxed(content["metadata"])
+        )
     cameras = {s: [rig["cameras"][s][camera % 4]] for camera, s in enumerate(chosen)}
     facts = {"name": NAME, "fps": rig["fps"], "train": rig["train"], "test": [], "cameras": cameras, "origin": rig["origin"]}
     (target / f"cameras_{NAME}.json").write_text(json.dumps(facts, indent=1) + "\n")

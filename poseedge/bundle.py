@@ -11,6 +11,7 @@ from typing import Any
 
 from poseedge.errors import ArtefactError
 from poseedge.files import atomic_folder, sha256_of
+from poseedge.resources import resource
 
 MANIFEST = "manifest.json"
 SAMPLES = "samples.npz"
@@ -35,6 +36,16 @@ class Bundle:
         if precision not in self.manifest["graphs"]:
             raise ArtefactError(f"{self.folder}: holds no {precision} graph", f"it holds: {', '.join(self.precisions)}")
         return self.folder / str(self.manifest["graphs"][precision]["file"])
+
+    def checkpoint(self) -> Path:
+        """Return the checkpoint that it was exported from, after checking that it is still the same file."""
+        entry = self.manifest["checkpoint"]
+        path = resource("weights", entry["file"]) if entry["bundled"] else Path(entry["file"])
+        if not path.is_file():
+            raise ArtefactError(f"{path}: the bundle's checkpoint is not on this machine", "name another artefact instead")
+        if sha256_of(path) != entry["sha256"]:
+            raise ArtefactError(f"{path}: has changed since the bundle was exported", "export the bundle again")
+        return path
 
 
 def open_bundle(folder: Path) -> Bundle:

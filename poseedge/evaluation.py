@@ -60,7 +60,7 @@ def predict(
         poses = np.empty((len(frames), len(JOINT_NAMES), 3), np.float32)
         for window, slots, rows in passes(len(sequence), frames, lifter.spec):
             keypoints = sequence.keypoints[window]
-            lifted = lifter(keypoints)
+            lifted: Array = lifter(keypoints)
             if flip:
                 lifted = (lifted + mirror_joints(lifter(mirror_keypoints(keypoints)))) / 2
             poses[rows] = lifted[slots]
@@ -116,7 +116,9 @@ def score(predictions: list[Prediction], every: int = 1) -> dict[str, Any]:
         "frames": len(joints),
         "mpjpe_mm": millimetres(joints.mean()),
         "p_mpjpe_mm": millimetres(per_pose.mean()),
-        "mpjve_mm": millimetres(np.average([metrics.mpjve(p.poses_m, p.target_m) for p in moving], weights=steps)) if every == 1 else None,
+        "mpjve_mm": millimetres(np.average([metrics.mpjve(p.poses_m, p.target_m) for p in moving], weights=steps))
+        if every == 1
+        else None,
         "action_mean_mpjpe_mm": float(np.mean([row["mpjpe_mm"] for row in by_action.values()])),
         "action_mean_p_mpjpe_mm": float(np.mean([row["p_mpjpe_mm"] for row in by_action.values()])),
         "by_action": by_action,
@@ -133,7 +135,8 @@ def parity(this: list[Prediction], against: list[Prediction], limits: Limits | N
     distances = np.concatenate([metrics.joint_distances(a.poses_m, b.poses_m) for a, b in zip(this, against, strict=True)])
     moved = np.delete(distances, ROOT, axis=1)
     ours, theirs = (
-        millimetres(np.concatenate([metrics.joint_distances(p.poses_m, p.target_m) for p in side]).mean()) for side in (this, against)
+        millimetres(np.concatenate([metrics.joint_distances(p.poses_m, p.target_m) for p in side]).mean())
+        for side in (this, against)
     )
     result: dict[str, Any] = {
         "mpjpe_mm": theirs,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.errors import ArtefactError, DataError, PoseedgeError
+from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
 from poseedge.skeleton import NUM_JOINTS
 
 Array = npt.NDArray[np.float32]
@@ -86,6 +86,7 @@ def load(path: str | Path, precision: str | None = None, threads: int = 1) -> Li
 
         return OnnxLifter(path, threads=threads)
     if path.suffix in {".pth", ".pt", ".bin"}:
+        require("torch", "export")
         from poseedge.backends.torch import TorchLifter
 
         return TorchLifter.from_checkpoint(path, threads=threads)

@@ -19,11 +19,22 @@ from poseedge.skeleton import NUM_JOINTS
 
 def network_cost(network: LiftingNetwork, path: Path) -> Cost:
     """Return the cost of ``network`` on one window; ``path`` is its checkpoint."""
-    window = torch.zeros(1, network.frames, NUM_JOINTS, network.in_channels)
-    with torch.no_grad(), _Counter(window) as counter:
-        network(window)
+    flops, attention_flops = count(network, "cpu")
     params = sum(parameter.numel() for parameter in network.parameters())
-    return Cost(counter.flops, counter.attention_flops, params, None, path.stat().st_size)
+    return Cost(flops, attention_flops, params, None, path.stat().st_size)
+
+
+def meta_flops(network: LiftingNetwork) -> int:
+    """Return the FLOPs of one window without computing anything; ``network`` loses its weights."""
+    return count(network.to("meta"), "meta")[0]
+
+
+def count(network: LiftingNetwork, device: str) -> tuple[int, int]:
+    """Return the FLOPs of one window, and those of products of two activations among them."""
+    window = torch.zeros(1, network.frames, NUM_JOINTS, network.in_channels, device=device)
+    with torch.no_grad(), _Counter(window) as counter:
+        network.lift(window)
+    return counter.flops, counter.attention_flops
 
 
 class _Counter(TorchDispatchMode):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,15 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from poseedge.bench import measure as measuring
 from poseedge.bench.report import Report, remarks, tables
 from poseedge.bench.subjects import subjects_of
+from poseedge.cli.console import err, next_step, out
 from poseedge.files import atomic_write
-
-TABLE_WIDTH = 140  # where there is no terminal to fit
 
 
 def bench(
@@ -54,12 +51,11 @@ def bench(
 
 def show(report: Report, command: str) -> None:
     """Print tables, remarks and the next command."""
-    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH, highlight=False)
     for table in tables(report):
-        console.print(table)
+        out.print(table)
     for remark in remarks(report):
-        console.print(f"note: {remark}", markup=False, soft_wrap=True)
-    console.print(f"next: {command}", markup=False, soft_wrap=True)
+        out.print(f"note: {remark}", markup=False, soft_wrap=True)
+    next_step(command)
 
 
 def next_command(artefact: Path, report: Report) -> str:
@@ -75,7 +71,7 @@ def next_command(artefact: Path, report: Report) -> str:
 def progress_bar() -> Iterator[measuring.Progress]:
     """Yield a progress callback that draws on standard error, and only when called: no thread disturbs the timing."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as bar:
+    with Progress(*columns, console=err, auto_refresh=False, transient=True) as bar:
         task = bar.add_task("loading", total=None)
         bar.refresh()
 

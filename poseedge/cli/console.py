@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,9 @@ from rich.table import Table
 
 from poseedge.progress import Advance
 
-out = Console(highlight=False)
+PLAIN_WIDTH = 140  # where there is no terminal to fit
+
+out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
@@ -25,7 +28,12 @@ def emit_json(content: Any) -> None:
 @contextmanager
 def stage(description: str, total: int) -> Iterator[Advance]:
     """A progress bar on stderr for one stage of work, kept when it is done."""
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True))
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
     with Progress(*columns, console=err) as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)

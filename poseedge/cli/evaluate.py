@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.bundle import Bundle, open_bundle
+from poseedge.bundle import open_bundle
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
 from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.errors import ArtefactError, DataError
 from poseedge.evaluation import Limits, Prediction, parity, predict, score
-from poseedge.files import sha256_of
 from poseedge.lifter import Lifter, load
 from poseedge.resources import resource
 
@@ -21,7 +20,9 @@ from poseedge.resources import resource
 def evaluate(
     artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file or .pth checkpoint")],
     precision: Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")] = None,
-    against: Annotated[str | None, typer.Option(help="another artefact, or 'checkpoint': the one that the bundle came from")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="another artefact, or 'checkpoint': the one that the bundle came from")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="data set folder; default: the bundled sample")] = None,
     keypoints: Annotated[str, typer.Option(help="2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
     subjects: Annotated[str | None, typer.Option(help="comma-separated; default: the data set's test subjects")] = None,
@@ -35,7 +36,10 @@ def evaluate(
     Example: poseedge eval build/nanohtnet --precision int8 --against checkpoint
     """
     dataset = load_dataset(data or resource(*SAMPLE_DATA), keypoints)
-    dataset = select(dataset, subjects)
+    wanted = tuple(subjects.split(",")) if subjects else dataset.test
+    if not wanted:
+        raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
+    dataset = dataset.of(wanted)
     bundle = open_bundle(artefact) if artefact.is_dir() else None
     lifter = load(artefact, precision, threads)
     found = run(lifter, dataset, flip, every)
@@ -49,7 +53,9 @@ def evaluate(
         **score(found, every),
     }
     if against is not None:
-        other = load(source_checkpoint(artefact, bundle) if against == "checkpoint" else against, precision, threads)
+        if against == "checkpoint" and bundle is None:
+            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint", "give a path: --against model.pth")
+        other = load(bundle.checkpoint() if bundle and against == "checkpoint" else against, precision, threads)
         limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
         between = parity(found, run(other, dataset, flip, every), Limits(**limits) if limits else None, every)
         report["parity"] = {"against": against, **between}
@@ -61,33 +67,11 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def select(dataset: PoseDataset, subjects: str | None) -> PoseDataset:
-    """Return the sequences of the named subjects, or of the test subjects."""
-    wanted = tuple(subjects.split(",")) if subjects else dataset.test
-    known = {s.subject for s in dataset.sequences}
-    if not wanted or not set(wanted) <= known:
-        raise DataError(f"{dataset.name} has no subjects {', '.join(sorted(set(wanted) - known)) or '(none asked for)'}", f"it has: {', '.join(sorted(known))}")
-    return dataset.of(wanted)
-
-
 def run(lifter: Lifter, dataset: PoseDataset, flip: bool, every: int) -> list[Prediction]:
     """Predict with a progress bar."""
     total = sum(len(range(0, len(s), every)) for s in dataset.sequences)
     with stage(f"{lifter.path.name} ({lifter.spec.precision})", total) as advance:
         return predict(lifter, dataset, flip, every, advance)
-
-
-def source_checkpoint(artefact: Path, bundle: Bundle | None) -> Path:
-    """Return the checkpoint that a bundle came from, after checking that it is still the same file."""
-    if bundle is None:
-        raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint", "give a path: --against model.pth")
-    entry = bundle.manifest["checkpoint"]
-    path = resource("weights", entry["file"]) if entry["bundled"] else Path(entry["file"])
-    if not path.is_file():
-        raise ArtefactError(f"{path}: the bundle's checkpoint is not on this machine", "give another artefact with --against")
-    if sha256_of(path) != entry["sha256"]:
-        raise ArtefactError(f"{path}: has changed since the bundle was exported", "export the bundle again")
-    return path
 
 
 def show(report: dict[str, Any]) -> None:
@@ -98,16 +82,25 @@ def show(report: dict[str, Any]) -> None:
     rows.append(["mean over frames", str(report["frames"]), mm(report["mpjpe_mm"]), mm(report["p_mpjpe_mm"])])
     table(title, ["action", "frames", "MPJPE", "P-MPJPE"], rows)
     between = report.get("parity")
-    joints = [[name, mm(value)] + ([mm(between["by_joint_mm"][name])] if between else []) for name, value in report["by_joint_mm"].items()]
+    joints = [
+        [name, mm(value)] + ([mm(between["by_joint_mm"][name])] if between else [])
+        for name, value in report["by_joint_mm"].items()
+    ]
     table("by joint (mm)", ["joint", "MPJPE", *(["distance"] if between else [])], joints)
     out.print(f"velocity error (MPJVE): {mm(report['mpjve_mm'])} mm per frame")
     if between:
         distance, jitter = between["distance_mm"], between["jitter_mm"]
-        out.print(f"parity with {between['against']}: MPJPE {mm(between['mpjpe_mm'])} mm there, change {between['delta_mpjpe_mm']:+.4f} mm")
-        out.print(f"  joint distance: mean {mm(distance['mean'], 3)}, p99 {mm(distance['p99'], 3)}, max {mm(distance['max'], 3)} mm")
+        out.print(
+            f"parity with {between['against']}: MPJPE {mm(between['mpjpe_mm'])} mm there, change {between['delta_mpjpe_mm']:+.4f} mm"
+        )
+        out.print(
+            f"  joint distance: mean {mm(distance['mean'], 3)}, p99 {mm(distance['p99'], 3)}, max {mm(distance['max'], 3)} mm"
+        )
         if jitter:
             out.print(f"  jitter: {jitter['this']:.3f} against {jitter['against']:.3f} mm per frame squared")
-        verdict = {True: "within the limits", False: "LIMITS MISSED", None: "no limits are set for this artefact"}[between["passed"]]
+        verdict = {True: "within the limits", False: "LIMITS MISSED", None: "no limits are set for this artefact"}[
+            between["passed"]
+        ]
         out.print(f"  {verdict}")
     if between:
         next_step(f"poseedge bench {report['artefact']}")

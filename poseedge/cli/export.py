@@ -12,19 +12,28 @@ from poseedge.errors import PoseedgeError, require
 from poseedge.resources import resource
 
 SAMPLE_DATA = ("calib_data", "mocap17-mini")
+CALIBRATION_DATA = ("calib_data", "mocap17-calib")
 
 
 def export(
     model: Annotated[str, typer.Option(help="network to export; its recipe is export/MODEL.toml")],
     checkpoint: Annotated[Path | None, typer.Option(help="your .pth; default: the weights that travel with poseedge")] = None,
     target: Annotated[str, typer.Option(help="what will run it: default, cpu, jetson-nano")] = "default",
-    precision: Annotated[list[str] | None, typer.Option(help="only these precisions (repeat); default: all of the target's")] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="only these precisions (repeat); default: all of the target's")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="bundle folder; default: build/MODEL")] = None,
-    data: Annotated[Path | None, typer.Option(help="data set whose test subjects prove parity; default: the bundled sample")] = None,
-    calib: Annotated[Path | None, typer.Option(help="data set whose training subjects calibrate INT8; default: the bundled sample")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="data set whose test subjects prove parity; default: the bundled sample")
+    ] = None,
+    calib: Annotated[
+        Path | None, typer.Option(help="data set whose training subjects calibrate INT8; default: the bundled sample")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="another recipe file")] = None,
     every: Annotated[int, typer.Option(min=1, help="show parity on every n-th frame")] = 1,
-    free_batch: Annotated[bool, typer.Option("--free-batch", help="leave the batch free; default: one window, fastest on the edge")] = False,
+    free_batch: Annotated[
+        bool, typer.Option("--free-batch", help="leave the batch free; default: one window, fastest on the edge")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
 ) -> None:
     """Turn a checkpoint into FP32, FP16 and INT8 ONNX graphs and prove in millimetres that the pose survived.
@@ -40,7 +49,10 @@ def export(
         raise PoseedgeError(f"{recipe}: is a recipe for {chosen.model}, not {model}")
     for wanted in precision or []:
         if wanted not in where.precisions:
-            raise PoseedgeError(f"{target} takes {', '.join(where.precisions)}, not {wanted}: {where.why}", "choose another --precision or --target")
+            raise PoseedgeError(
+                f"{target} takes {', '.join(where.precisions)}, not {wanted}: {where.why}",
+                "choose another --precision or --target",
+            )
     if checkpoint is None and chosen.weights is None:
         raise PoseedgeError(f"no weights for {model} travel with poseedge", "give your own with --checkpoint model.pth")
     job = Export(
@@ -52,7 +64,7 @@ def export(
         precisions=tuple(p for p in where.precisions if not precision or p in precision),
         output=output or Path("build") / model,
         data=data or resource(*SAMPLE_DATA),
-        calibration=calib or resource(*SAMPLE_DATA),
+        calibration=calib or resource(*CALIBRATION_DATA),
         every=every,
         free_batch=free_batch,
     )

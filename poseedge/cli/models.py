@@ -20,8 +20,8 @@ def models(
     Example: poseedge models --checkpoint model.pth
     """
     require("torch", "export")
+    from poseedge.bench.networks import network_facts
     from poseedge.models import load_checkpoint
-    from poseedge.models.facts import facts
 
     if checkpoint is not None:
         network = load_checkpoint(checkpoint)
@@ -32,27 +32,43 @@ def models(
         table(f"{checkpoint}: {network.name}", ["setting", "value"], [[key, str(value)] for key, value in network.config.items()])
         next_step(f"poseedge export --model {network.name} --checkpoint {checkpoint}")
         return
-    rows = facts()
+    rows = network_facts()
     if json:
         emit_json(rows)
         return
-    columns = ["model", "parameters", "MFLOP/window", "MFLOP/frame", "frames in", "out", "mode", "published MPJPE", "weights"]
+    columns = [
+        "network",
+        "parameters",
+        "MFLOP/window",
+        "MFLOP/frame",
+        "frames in",
+        "out",
+        "look-ahead",
+        "mode",
+        "published MPJPE",
+        "weights",
+    ]
     table(
-        "networks (FLOPs: 2 per multiply-add, attention products counted)",
+        "networks at their default configuration (2 FLOPs per multiply-add, attention products counted)",
         columns,
-        [
-            [
-                row["name"] + (" (our reconstruction)" if row["reconstruction"] else ""),
-                f"{row['parameters']:,}",
-                f"{row['flops'] / 1e6:.1f}",
-                f"{row['flops'] / row['frames_out'] / 1e6:.1f}",
-                str(row["frames"]),
-                str(row["frames_out"]),
-                row["mode"],
-                f"{row['published_mpjpe_mm']} ({row['published_on']})" if row["published_mpjpe_mm"] else "-",
-                "bundled" if row["bundled"] else "-",
-            ]
-            for row in rows
-        ],
+        list(map(cells, rows)),
     )
     next_step("poseedge export --model nanohtnet")
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """Return a network's line of the table."""
+    published = row["published"]
+    accuracy = f"{published['published_mpjpe_mm']} ({published['published_on']})" if "published_mpjpe_mm" in published else "-"
+    return [
+        row["name"] + (" (our reconstruction)" if row["reconstruction"] else ""),
+        f"{row['parameters']:,}",
+        f"{row['flops'] / 1e6:,.1f}",
+        f"{row['flops_per_output_frame'] / 1e6:,.1f}",
+        str(row["frames"]),
+        str(row["frames_out"]),
+        str(row["look_ahead"]),
+        published["mode"],
+        accuracy,
+        "bundled" if row["weights_bundled"] else "-",
+    ]

@@ -18,7 +18,9 @@ def train(
     data: Annotated[Path, typer.Option(help="data set folder with ground-truth and detected 2D keypoints")],
     output: Annotated[Path, typer.Option(help="folder for state, log and checkpoint; training resumes from it")],
     model: Annotated[str, typer.Option(help="network to train")] = "nanohtnet",
-    detected: Annotated[str, typer.Option(help="the keypoints whose errors are learned: detected, cpn_ft_h36m_dbb, ...")] = "detected",
+    detected: Annotated[
+        str, typer.Option(help="the keypoints whose errors are learned: detected, cpn_ft_h36m_dbb, ...")
+    ] = "detected",
     steps: Annotated[int, typer.Option(min=1)] = 24_000,
     batch: Annotated[int, typer.Option(min=1)] = 128,
     threads: Annotated[int, typer.Option(min=1)] = 2,

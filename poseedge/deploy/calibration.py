@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from poseedge.deploy.graph import evaluator
 from poseedge.errors import DataError, PoseedgeError
 
 Array = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
 
 def calibration_windows(datasets: Iterable[PoseDataset], frames: int, count: int, seed: int = 0) -> Array:
@@ -40,22 +42,41 @@ def digest(windows: Array) -> str:
     return hashlib.sha256(windows.tobytes()).hexdigest()
 
 
-def absolute_ranges(
-    model: onnx.ModelProto, tensors: list[str], windows: Array, advance: Callable[[], None] = lambda: None
-) -> Mapping[str, float]:
-    """Return the largest absolute value of each tensor over all windows; ``advance`` is called after each one.
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """What an activation ``(..., C)`` did on the calibration windows, for each of its C channels."""
 
-    Memory does not grow with the number of windows. Raises ``PoseedgeError`` if a range is not finite.
+    low: Floats
+    high: Floats
+    mean: Floats
+
+
+def channel_statistics(
+    model: onnx.ModelProto, tensors: list[str], windows: Array, advance: Callable[[], None] = lambda: None
+) -> dict[str, ChannelStatistics]:
+    """Return the statistics of each tensor over all windows; ``advance`` is called after each one.
+
+    Memory does not grow with the number of windows. Raises ``PoseedgeError`` if a value is not finite.
     """
     names = list(dict.fromkeys(tensors))
     evaluate = evaluator(with_outputs(model, names), names, optimize=True)
-    largest = np.zeros(len(names))
+    lows: dict[str, Floats] = {}
+    highs: dict[str, Floats] = {}
+    sums: dict[str, Floats] = {}
+    rows: dict[str, int] = {}
     for window in windows:
-        largest = np.maximum(largest, [np.abs(value).max() for value in evaluate(window[None])])
+        for name, value in zip(names, evaluate(window[None]), strict=True):
+            value = value.reshape(-1, value.shape[-1]).astype(np.float64)
+            low, high = value.min(axis=0), value.max(axis=0)
+            lows[name] = np.minimum(lows.get(name, low), low)
+            highs[name] = np.maximum(highs.get(name, high), high)
+            sums[name] = sums.get(name, np.zeros(len(low))) + value.sum(axis=0)
+            rows[name] = rows.get(name, 0) + len(value)
         advance()
-    if not np.isfinite(largest).all():
-        raise PoseedgeError(f"the range of {names[int(np.argmin(np.isfinite(largest)))]} is not finite on the calibration windows")
-    return dict(zip(names, largest.tolist(), strict=True))
+    for name in names:
+        if not np.isfinite(sums[name]).all():
+            raise PoseedgeError(f"{name} is not finite on the calibration windows", "does the float graph give finite poses?")
+    return {name: ChannelStatistics(lows[name], highs[name], sums[name] / rows[name]) for name in names}
 
 
 def with_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:

@@ -28,7 +28,7 @@ def evaluator(model: onnx.ModelProto, outputs: list[str] | None = None, optimize
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
-    return lambda keypoints: session.run(outputs, {source: keypoints})  # type: ignore[no-any-return]
+    return lambda keypoints: session.run(outputs, {source: keypoints})
 
 
 def run_graph(model: onnx.ModelProto, keypoints: Array) -> npt.NDArray[Any]:
@@ -61,7 +61,7 @@ def linear_layers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     The layer name is the weight's name without ``.weight``, such as ``spatial.0.mlp.fc1``.
     """
     weights = initializers(model)
-    layers = {}
+    layers: dict[str, onnx.NodeProto] = {}
     for node in model.graph.node:
         if node.op_type in {"MatMul", "Gemm"} and len(weights.get(node.input[1], onnx.TensorProto()).dims) == 2:
             layers[unique(node.input[1].removesuffix(".weight"), layers)] = node

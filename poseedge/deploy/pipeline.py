@@ -24,7 +24,7 @@ from poseedge.backends.torch import TorchLifter
 from poseedge.bundle import SAMPLES, write_bundle
 from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
 from poseedge.deploy import device_runner
-from poseedge.deploy.calibration import absolute_ranges, calibration_windows, digest
+from poseedge.deploy.calibration import calibration_windows, channel_statistics, digest
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.precision import to_fp16
@@ -43,6 +43,7 @@ Array = npt.NDArray[np.float32]
 
 FOLD_TOLERANCE = 1e-4  # metres; folding and tracing are exact up to float rounding
 SAMPLE_WINDOWS = 16
+NOTHING_DISABLED: tuple[str, ...] = ()
 RECORDED_PACKAGES = ("torch", "onnx", "onnxruntime", "onnxsim", "onnxconverter-common", "numpy")
 
 
@@ -72,7 +73,9 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
     reference = TorchLifter.from_checkpoint(job.checkpoint, threads=torch.get_num_threads())
     network = reference.network
     if network.name != job.recipe.model:
-        raise PoseedgeError(f"{job.checkpoint}: holds {network.name}, the recipe is for {job.recipe.model}", f"use --model {network.name}")
+        raise PoseedgeError(
+            f"{job.checkpoint}: holds {network.name}, the recipe is for {job.recipe.model}", f"use --model {network.name}"
+        )
     test = load_dataset(job.data)
     test = test.of(test.test)
     windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows)
@@ -92,7 +95,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             version=poseedge.__version__,
         )
         for precision in job.precisions:
-            graph, disabled = model, ()
+            graph, disabled = model, NOTHING_DISABLED
             if precision == "fp16":
                 graph = to_fp16(model, job.recipe.fp16.keep)
             elif precision == "int8":
@@ -165,9 +168,9 @@ def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest:
     """Return the INT8 graph; the manifest learns which layers took INT8."""
     layers = quantizable_layers(model, recipe.int8.keep)
     with stage("calibrate INT8", len(windows)) as advance:
-        ranges = absolute_ranges(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
+        statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
     manifest["calibration"]["layers"] = sorted(layers)
-    return quantize(model, layers, ranges)
+    return quantize(model, layers, statistics)
 
 
 def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manifest: dict[str, Any], stage: Stage) -> None:

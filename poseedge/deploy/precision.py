@@ -36,17 +36,18 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
 def normalization_nodes(model: onnx.ModelProto) -> set[str]:
     """Return the nodes of spelt-out layer normalisations, from mean and difference to the division by the deviation."""
     made_by = {name: node for node in model.graph.node for name in node.output}
-    found: set[str] = set()
+
+    def sources(node: onnx.NodeProto, *kinds: str) -> list[onnx.NodeProto]:
+        found = [made_by[name] for name in node.input if name in made_by]
+        return [source for source in found if source.op_type in kinds]
+
+    nodes: list[onnx.NodeProto] = []
     for division in model.graph.node:
-        if division.op_type != "Div" or division.input[1] not in made_by or made_by[division.input[1]].op_type != "Sqrt":
-            continue
-        walk = [division]
-        while walk:
-            node = walk.pop()
-            found.add(node.name)
-            for name in node.input:
-                source = made_by.get(name)
-                if source is not None and source.op_type in {"Sqrt", "Add", "ReduceMean", "Pow", "Sub"} and source.name not in found:
-                    if source.op_type != "Add" or node.op_type == "Sqrt":
-                        walk.append(source)
-    return found
+        if division.op_type == "Div" and (root := sources(division, "Sqrt")):
+            variance = sources(root[0], "Add")  # plus epsilon
+            squares = [source for node in variance for mean in sources(node, "ReduceMean") for source in sources(mean, "Pow")]
+            means = [mean for node in variance for mean in sources(node, "ReduceMean")]
+            difference = sources(division, "Sub")
+            nodes += [division, *root, *variance, *means, *squares, *difference]
+            nodes += [mean for node in difference for mean in sources(node, "ReduceMean")]
+    return {node.name for node in nodes}

@@ -3,19 +3,29 @@
 A quantized layer reads its input through QuantizeLinear and DequantizeLinear, and its weight, stored as INT8, through
 DequantizeLinear. Biases, norms, attention products and constants on the left stay float; so does every other reader of
 a quantized tensor, which keeps residual paths exact.
+
+TensorRT takes symmetric activations alone, but these are not: after GELU all eight bits but one would go to one side.
+So each channel is centred first (``x - offset``, in the norm's own bias where a norm stands before), and what that
+takes away from the product, ``offset @ W``, is given back in the layer's bias, together with the mean error that the
+rounded weight makes. In float arithmetic the graph stays the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from poseedge.deploy.graph import initializers, linear_layers, matches
+from poseedge.deploy.calibration import ChannelStatistics
+from poseedge.deploy.graph import consumers, initializers, linear_layers, matches
 from poseedge.errors import PoseedgeError
+
+Floats = npt.NDArray[np.float64]
 
 QMAX = 127.0
 SMALLEST = 16  # TensorRT's INT8 kernels need K and N of at least this; below, Q/DQ only slows the layer down
@@ -71,39 +81,36 @@ def last_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) ->
     return found
 
 
-def quantize(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto], ranges: Mapping[str, float]) -> onnx.ModelProto:
-    """Return a copy of ``model`` with the ``layers`` in INT8; ``ranges`` holds the largest absolute value of their inputs."""
+def quantize(
+    model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto], statistics: Mapping[str, ChannelStatistics]
+) -> onnx.ModelProto:
+    """Return a copy of ``model`` with the ``layers`` in INT8; ``statistics`` are those of their inputs."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    weights = initializers(copy)
-    chosen = {node.output[0] for node in layers.values()}
-    nodes: list[onnx.NodeProto] = []
-    rewritten: dict[str, str] = {}  # float tensor or weight -> its dequantized twin
-    added: list[TensorProto] = []
+    rewriter = _Rewriter(copy, {node.output[0] for node in layers.values()}, statistics)
     for node in copy.graph.node:
-        if node.output[0] in chosen:
-            source, weight = node.input[0], node.input[1]
-            if source not in rewritten:
-                scale = activation_scale(ranges[source], source)
-                rewritten[source] = append_activation(source, scale, nodes, added)
-            if weight not in rewritten:
-                rewritten[weight] = append_weight(weights[weight], weight_axis(node), nodes, added)
-            node.input[0], node.input[1] = rewritten[source], rewritten[weight]
-        nodes.append(node)
+        rewriter.take(node)
     del copy.graph.node[:]
-    copy.graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    remaining = [tensor for tensor in copy.graph.initializer if tensor.name in used]
+    copy.graph.node.extend(rewriter.nodes)
+    used = {name for node in rewriter.nodes for name in node.input}
+    kept = [tensor for tensor in copy.graph.initializer if tensor.name in used]
     del copy.graph.initializer[:]
-    copy.graph.initializer.extend([*remaining, *added])
+    copy.graph.initializer.extend([*kept, *rewriter.added])
     return copy
 
 
-def activation_scale(largest: float, name: str) -> np.float32:
-    """Return the step that maps ``largest`` to 127."""
-    if not largest > 0:
-        raise PoseedgeError(f"{name} is always zero on the calibration windows", "calibrate on real keypoints")
-    return np.float32(largest / QMAX)
+def center(statistics: ChannelStatistics, name: str) -> tuple[Floats, np.float32]:
+    """Return each channel's offset and the step that covers all channels around theirs.
+
+    Offsets are whole steps, so that a channel that rests at zero, as after GELU, is still represented exactly.
+    """
+    half = float((statistics.high - statistics.low).max()) / 2
+    if not half > 0:
+        raise PoseedgeError(f"{name} never changes on the calibration windows", "calibrate on real keypoints")
+    step = half / (QMAX - 0.5)
+    offset = np.rint((statistics.high + statistics.low) / 2 / step) * step
+    largest = np.maximum(statistics.high - offset, offset - statistics.low).max()
+    return offset, np.float32(largest / QMAX)
 
 
 def weight_axis(node: onnx.NodeProto) -> int:
@@ -119,21 +126,122 @@ def quantize_weight(weight: npt.NDArray[np.float32], axis: int) -> tuple[npt.NDA
     return np.clip(np.rint(weight / scale), -QMAX, QMAX).astype(np.int8), scale.reshape(-1)
 
 
-def append_activation(source: str, scale: np.float32, nodes: list[onnx.NodeProto], added: list[TensorProto]) -> str:
-    """Append Q and DQ of an activation; return the dequantized tensor's name."""
-    names = (source, f"{source}_scale", f"{source}_zero")
-    added.append(numpy_helper.from_array(np.array(scale, np.float32), names[1]))
-    added.append(numpy_helper.from_array(np.array(0, np.int8), names[2]))
-    nodes.append(helper.make_node("QuantizeLinear", list(names), [f"{source}_q"], name=f"{source}_Q"))
-    nodes.append(helper.make_node("DequantizeLinear", [f"{source}_q", *names[1:]], [f"{source}_dq"], name=f"{source}_DQ"))
-    return f"{source}_dq"
+@dataclass
+class _Rewriter:
+    """Copies a graph's nodes in order, with Q/DQ around the chosen ones."""
 
+    model: onnx.ModelProto
+    chosen: set[str]  # outputs of the layers to quantize
+    statistics: Mapping[str, ChannelStatistics]
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    added: list[TensorProto] = field(default_factory=list)
 
-def append_weight(weight: TensorProto, axis: int, nodes: list[onnx.NodeProto], added: list[TensorProto]) -> str:
-    """Append a weight's DQ, its INT8 values and scales; return the dequantized tensor's name."""
-    values, scale = quantize_weight(numpy_helper.to_array(weight), axis)
-    names = [f"{weight.name}_q", f"{weight.name}_scale", f"{weight.name}_zero"]
-    zero = np.zeros(len(scale), np.int8)
-    added.extend(numpy_helper.from_array(array, name) for array, name in zip((values, scale, zero), names, strict=True))
-    nodes.append(helper.make_node("DequantizeLinear", names, [f"{weight.name}_dq"], name=f"{weight.name}_DQ", axis=axis))
-    return f"{weight.name}_dq"
+    def __post_init__(self) -> None:
+        self.weights = {name: numpy_helper.to_array(tensor) for name, tensor in initializers(self.model).items()}
+        self.readers = consumers(self.model)
+        self.centered: dict[str, tuple[str, Floats]] = {}  # float tensor -> its dequantized twin, its offset
+        self.corrections: dict[str, Floats] = {}  # output of a layer -> what its bias must add
+        self.dequantized: dict[str, str] = {}  # weight -> its dequantized twin
+
+    def take(self, node: onnx.NodeProto) -> None:
+        """Append ``node``, rewritten where it must be."""
+        if node.output[0] in self.chosen:
+            self.append_layer(node)
+            return
+        if node.op_type == "Add" and self.corrections:
+            self.correct_bias(node)
+        self.nodes.append(node)
+        if node.op_type == "LayerNormalization" and self.serves_layers_alone(node):
+            self.center_norm(node)
+
+    def serves_layers_alone(self, node: onnx.NodeProto) -> bool:
+        """Say whether all that reads a norm's output is quantized, and its bias can take the offset."""
+        readers = self.readers[node.output[0]]
+        constant_bias = len(node.input) < 3 or node.input[2] in self.weights
+        return constant_bias and bool(readers) and all(reader.output[0] in self.chosen for reader in readers)
+
+    def center_norm(self, node: onnx.NodeProto) -> None:
+        """Let a norm's bias do the centring of its output."""
+        source = node.output[0]
+        offset, scale = center(self.statistics[source], source)
+        bias = self.weights[node.input[2]] if len(node.input) == 3 else np.zeros(len(offset))
+        name = self.constant(f"{source}_bias", (bias - offset).astype(np.float32))
+        del node.input[2:]
+        node.input.append(name)
+        self.centered[source] = self.append_pair(source, source, scale), offset
+
+    def append_layer(self, node: onnx.NodeProto) -> None:
+        """Append a layer that reads INT8, and remember what its bias must give back."""
+        source, weight = node.input[0], node.input[1]
+        if source not in self.centered:
+            offset, scale = center(self.statistics[source], source)
+            shift = self.constant(f"{source}_offset", (-offset).astype(np.float32))
+            self.nodes.append(helper.make_node("Add", [source, shift], [f"{source}_centered"], name=f"{source}_center"))
+            self.centered[source] = self.append_pair(source, f"{source}_centered", scale), offset
+        twin, offset = self.centered[source]
+        axis = weight_axis(node)
+        exact = self.weights[weight].astype(np.float64)
+        values, scales = quantize_weight(self.weights[weight], axis)
+        rounded = values * (scales.astype(np.float64)[:, None] if axis == 0 else scales)
+        if axis == 0:
+            exact, rounded = exact.T, rounded.T
+        correction = offset @ exact - (self.statistics[source].mean - offset) @ (rounded - exact)
+        if weight not in self.dequantized:
+            self.dequantized[weight] = self.append_weight(weight, values, scales, axis)
+        node.input[0], node.input[1] = twin, self.dequantized[weight]
+        if node.op_type == "Gemm":
+            self.correct_gemm(node, correction)
+            self.nodes.append(node)
+        elif self.has_bias(node.output[0]):
+            self.nodes.append(node)
+            self.corrections[node.output[0]] = correction
+        else:
+            self.append_with_bias(node, correction)
+
+    def has_bias(self, output: str) -> bool:
+        """Say whether one Add of a constant is all that reads ``output``."""
+        readers = self.readers[output]
+        return len(readers) == 1 and readers[0].op_type == "Add" and any(name in self.weights for name in readers[0].input)
+
+    def correct_bias(self, node: onnx.NodeProto) -> None:
+        """Put a layer's correction into the bias that follows it."""
+        for place, other in ((0, 1), (1, 0)):
+            correction = self.corrections.pop(node.input[place], None)
+            if correction is not None:
+                bias = self.weights[node.input[other]] + correction
+                node.input[other] = self.constant(f"{node.output[0]}_bias", bias.astype(np.float32))
+
+    def correct_gemm(self, node: onnx.NodeProto, correction: Floats) -> None:
+        """Put a Gemm's correction into its own bias."""
+        bias = self.weights[node.input[2]] if len(node.input) == 3 else np.zeros(1)
+        name = self.constant(f"{node.output[0]}_bias", (bias + correction).astype(np.float32))
+        del node.input[2:]
+        node.input.append(name)
+
+    def append_with_bias(self, node: onnx.NodeProto, correction: Floats) -> None:
+        """Append a layer that had no bias, with its correction as one."""
+        output = node.output[0]
+        node.output[0] = f"{output}_product"
+        bias = self.constant(f"{output}_bias", correction.astype(np.float32))
+        self.nodes += [node, helper.make_node("Add", [node.output[0], bias], [output], name=f"{output}_correct")]
+
+    def append_pair(self, name: str, source: str, scale: np.float32) -> str:
+        """Append Q and DQ of an activation; return the dequantized tensor's name."""
+        pair = [self.constant(f"{name}_scale", np.array(scale)), self.constant(f"{name}_zero", np.array(0, np.int8))]
+        self.nodes += [
+            helper.make_node("QuantizeLinear", [source, *pair], [f"{name}_q"], name=f"{name}_Q"),
+            helper.make_node("DequantizeLinear", [f"{name}_q", *pair], [f"{name}_dq"], name=f"{name}_DQ"),
+        ]
+        return f"{name}_dq"
+
+    def append_weight(self, name: str, values: npt.NDArray[np.int8], scales: npt.NDArray[np.float32], axis: int) -> str:
+        """Append the DQ of a weight; return the dequantized tensor's name."""
+        arrays: dict[str, npt.NDArray[Any]] = {f"{name}_q": values, f"{name}_scale": scales, f"{name}_zero": np.zeros(len(scales), np.int8)}
+        inputs = [self.constant(key, array) for key, array in arrays.items()]
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], name=f"{name}_DQ", axis=axis))
+        return f"{name}_dq"
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        """Add a constant and return its name; existing ones are never edited, since others may read them."""
+        self.added.append(numpy_helper.from_array(value, name))
+        return name

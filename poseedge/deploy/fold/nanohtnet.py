@@ -21,7 +21,18 @@ from poseedge.deploy.fold.algebra import (
 )
 from poseedge.deploy.fold.registry import fold
 from poseedge.errors import PoseedgeError
-from poseedge.models.nanohtnet import FROM_LIMB, FROM_TIP, GBI, IPC, LGC, LIMBS, NanoHTNet, SpatialBlock, TemporalBlock, dct_matrix
+from poseedge.models.nanohtnet import (
+    FROM_LIMB,
+    FROM_TIP,
+    GBI,
+    IPC,
+    LGC,
+    LIMBS,
+    NanoHTNet,
+    SpatialBlock,
+    TemporalBlock,
+    dct_matrix,
+)
 from poseedge.skeleton import NUM_JOINTS
 
 
