@@ -1,0 +1,264 @@
+"""Plans, runtime, engine and execution context of the TensorRT stand-in; ONNX Runtime computes the network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from tests.doubles.binding import Bound, ILogger, tell
+from tests.doubles.gpu import LAUNCH_MS, Gpu
+
+CONTEXT_BYTES = 64 << 10  # device memory of every execution context
+HEADER_BYTES = 4
+NUMPY_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT32": np.int32, "INT64": np.int64}
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build decided: in front of the ONNX file in the serialized form."""
+
+    version: str
+    capability: tuple[int, int]
+    strongly_typed: bool
+    flags: tuple[str, ...]
+    workspace: int | None
+    aux_streams: int | None
+    profile: Shape | None
+    model_sha256: str
+
+    def serialize(self, model: bytes) -> bytes:
+        """Return the plan file."""
+        header = json.dumps(asdict(self)).encode()
+        return len(header).to_bytes(HEADER_BYTES, "big") + header + model
+
+    @classmethod
+    def parse(cls, data: bytes) -> tuple[Plan, bytes]:
+        """Return plan and ONNX file; raises ``ValueError`` if the file is not whole."""
+        size = int.from_bytes(data[:HEADER_BYTES], "big")
+        values = json.loads(data[HEADER_BYTES : HEADER_BYTES + size])
+        model = data[HEADER_BYTES + size :]
+        for key in ("capability", "flags", "profile"):
+            values[key] = values[key] if values[key] is None else tuple(values[key])
+        plan = cls(**values)
+        if hashlib.sha256(model).hexdigest() != plan.model_sha256:
+            raise ValueError("truncated")
+        return plan, model
+
+
+class Runtime(Bound):
+    """Loads plans of its own version and compute capability only."""
+
+    def __init__(self, logger: ILogger) -> None:
+        self._logger = logger
+        self.fake.gpu.track(self, "runtime")
+
+    def deserialize_cuda_engine(self, data: bytes) -> Any:
+        try:
+            plan, model = Plan.parse(bytes(data))
+        except (ValueError, KeyError, TypeError):
+            return self._refuse("Serialization assertion stdMagicTagRead == kMAGIC_TAG failed. Magic tag does not match")
+        if plan.version != self.fake.version:
+            return self._refuse(
+                "Serialization assertion stdVersionRead == kSERIALIZATION_VERSION failed. Version tag does not match. "
+                "Note: Current Version: 239, Serialized Engine Version: 240"
+            )
+        if plan.capability != self.fake.gpu.capability:
+            return self._refuse("The engine plan file is generated on an incompatible device")
+        return self.trt.ICudaEngine(self, plan, model)
+
+    def _refuse(self, reason: str) -> None:
+        tell(self._logger, reason)
+        tell(self._logger, "Engine deserialization failed")
+
+
+class CudaEngine(Bound):
+    """An engine; ``_io`` holds (name, is input, type, shape as built) in order."""
+
+    def __init__(self, runtime: Runtime, plan: Plan, model: bytes) -> None:
+        self._runtime, self._plan, self._logger = runtime, plan, runtime._logger
+        graph = onnx.load_from_string(model).graph
+        self._io = [(value.name, True, self._type(value), shape_of(value)) for value in graph.input]
+        self._io += [(value.name, False, self._type(value), shape_of(value)) for value in graph.output]
+        self._session = open_session(model)
+        self.fake.gpu.track(self, "engine")
+
+    def _type(self, value: onnx.ValueInfoProto) -> str:
+        name = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        native = {"FLOAT16": "HALF", "INT64": "INT64" if self.fake.release >= (10, 0) else "INT32"}
+        return native.get(name, name)
+
+    def _entry(self, name: str) -> tuple[str, bool, str, Shape]:
+        return next(entry for entry in self._io if entry[0] == name)
+
+    def create_execution_context(self) -> Any:
+        if self.fake.gpu.free_memory < CONTEXT_BYTES:
+            tell(self._logger, f"Requested amount of GPU memory ({CONTEXT_BYTES} bytes) could not be allocated")
+            return None
+        return self.trt.IExecutionContext(self)
+
+    @property
+    def num_bindings(self) -> int:
+        return len(self._io)
+
+    def get_binding_name(self, index: int) -> str:
+        return self._io[index][0]
+
+    def get_binding_index(self, name: str) -> int:
+        return [entry[0] for entry in self._io].index(name)
+
+    def binding_is_input(self, index: int) -> bool:
+        return self._io[index][1]
+
+    def get_binding_dtype(self, index: int) -> Any:
+        return self.trt.DataType[self._io[index][2]]
+
+    def get_binding_shape(self, index: int) -> Shape:
+        return self._io[index][3]
+
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self._io)
+
+    def get_tensor_name(self, index: int) -> str:
+        return self._io[index][0]
+
+    def get_tensor_mode(self, name: str) -> Any:
+        return self.trt.TensorIOMode.INPUT if self._entry(name)[1] else self.trt.TensorIOMode.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        return self.trt.DataType[self._entry(name)[2]]
+
+    def get_tensor_shape(self, name: str) -> Shape:
+        return self._entry(name)[3]
+
+    @property
+    def device_memory_size(self) -> int:
+        return CONTEXT_BYTES
+
+    @property
+    def device_memory_size_v2(self) -> int:
+        return CONTEXT_BYTES
+
+
+class ExecutionContext(Bound):
+    """Runs its engine on a stream, from and to device addresses."""
+
+    def __init__(self, engine: CudaEngine) -> None:
+        self._engine, self._gpu = engine, self.fake.gpu
+        self._shapes = {name: shape for name, is_input, _, shape in engine._io if is_input and -1 not in shape}
+        self._addresses: dict[str, int] = {}
+        self._ran = False
+        self._gpu.reserved += CONTEXT_BYTES
+        self._gpu.track(self, "execution context")
+
+    def __del__(self) -> None:
+        self._gpu.reserved -= CONTEXT_BYTES
+
+    def set_binding_shape(self, index: int, shape: Shape) -> bool:
+        return set_shape(self, self._engine._io[index][0], tuple(shape))
+
+    def get_binding_shape(self, index: int) -> Shape:
+        return fixed_shape(self, self._engine._io[index][0])
+
+    def execute_async_v2(self, bindings: list[int], stream_handle: int) -> bool:
+        if len(bindings) != len(self._engine._io):
+            self._gpu.mistakes.append("wrong number of bindings")
+        names = [entry[0] for entry in self._engine._io]
+        return enqueue(self, dict(zip(names, bindings, strict=False)), stream_handle)
+
+    def set_input_shape(self, name: str, shape: Shape) -> bool:
+        return set_shape(self, name, tuple(shape))
+
+    def get_tensor_shape(self, name: str) -> Shape:
+        return fixed_shape(self, name)
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        if not isinstance(address, int):
+            raise TypeError("set_tensor_address(): incompatible function arguments")
+        self._addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        return enqueue(self, self._addresses, stream_handle)
+
+
+def set_shape(context: ExecutionContext, name: str, shape: Shape) -> bool:
+    """Fix an input's shape, within what the engine was built for."""
+    built = context._engine._entry(name)[3]
+    allowed = context._engine._plan.profile if -1 in built else built
+    if shape != allowed:
+        tell(context._engine._logger, f"Static dimension mismatch while setting input shape: {shape}, engine has {allowed}")
+        return False
+    context._shapes[name] = shape
+    return True
+
+
+def fixed_shape(context: ExecutionContext, name: str) -> Shape:
+    """Return a shape as it stands: a free batch is that of the input once that is known."""
+    _, is_input, _, shape = context._engine._entry(name)
+    if is_input:
+        return context._shapes.get(name, shape)
+    batch = next((given[0] for given in context._shapes.values()), -1)
+    return tuple(batch if size == -1 else size for size in shape)
+
+
+def enqueue(context: ExecutionContext, addresses: dict[str, int], stream: int) -> bool:
+    """Put one run on ``stream``; False, and a line in the log, where TensorRT refuses."""
+    engine, gpu = context._engine, context._gpu
+    missing = [name for name, is_input, _, _ in engine._io if name not in addresses or (is_input and name not in context._shapes)]
+    if missing:
+        tell(engine._logger, f"Not all tensors have a shape and an address: {missing}")
+        return False
+    memory = {}
+    for name, _, kind, _ in engine._io:
+        shape = fixed_shape(context, name)
+        dtype = np.dtype(NUMPY_TYPES[kind])
+        memory[name] = (gpu.device_bytes(addresses[name], int(np.prod(shape)) * dtype.itemsize), dtype, shape)
+    if stream and gpu.queues[stream].recorded is not None and not context._ran:
+        tell(engine._logger, "Run once before the capture, to finish what is put off to the first run")
+        return False
+    context._ran = True
+    gpu.submit(stream, lambda: run(engine, memory, gpu))
+    return True
+
+
+def run(engine: CudaEngine, memory: dict[str, tuple[memoryview, np.dtype[Any], Shape]], gpu: Gpu) -> None:
+    """Compute the network on device memory."""
+    arrays = {name: np.frombuffer(block, dtype).reshape(shape) for name, (block, dtype, shape) in memory.items()}
+    inputs = {name: arrays[name] for name, is_input, _, _ in engine._io if is_input}
+    outputs = [name for name, is_input, _, _ in engine._io if not is_input]
+    for name, value in zip(outputs, engine._session.run(outputs, inputs), strict=True):
+        block, dtype, _ = memory[name]
+        block[:] = as_built(value, engine._plan).astype(dtype).tobytes()
+    gpu.clock_ms += LAUNCH_MS
+
+
+def as_built(value: np.ndarray[Any, Any], plan: Plan) -> np.ndarray[Any, Any]:
+    """Round as the builder's freedom allows: to FP16 under that flag, to TF32's 10 bits where it is on."""
+    if value.dtype != np.float32:
+        return value
+    if "FP16" in plan.flags:
+        return value.astype(np.float16).astype(np.float32)
+    if "TF32" in plan.flags and plan.capability >= (8, 0):
+        return (value.view(np.uint32) & np.uint32(0xFFFF_E000)).view(np.float32)
+    return value
+
+
+def shape_of(value: onnx.ValueInfoProto) -> Shape:
+    """Return a tensor's shape, -1 where it is free."""
+    return tuple(size.dim_value if size.HasField("dim_value") else -1 for size in value.type.tensor_type.shape.dim)
+
+
+def open_session(model: bytes) -> ort.InferenceSession:
+    """Open the network behind an engine."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

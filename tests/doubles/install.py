@@ -1,0 +1,38 @@
+"""Putting the stand-ins where a program finds them."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any
+
+import pytest
+
+from tests.doubles.binding import Fake
+from tests.doubles.gpu import Gpu
+from tests.doubles.libcuda import Libcuda, LibcudaBefore114
+from tests.doubles.pycuda import make_pycuda
+from tests.doubles.tensorrt import make_tensorrt
+
+VERSIONS = ("8.2.1.8", "8.4.1.5", "8.5.2.2", "8.6.2.3", "10.3.0", "10.13.3.9", "11.4.1.4")  # as JetPack 4.6 ... 7.2 bring them
+
+
+def install(monkeypatch: pytest.MonkeyPatch, version: str, gpu: Gpu | None = None) -> Fake:
+    """Make ``import tensorrt``, ``import pycuda.driver`` and libcuda find the stand-ins for the rest of a test."""
+    fake = Fake(version, gpu or Gpu())
+    for name, module in {"tensorrt": make_tensorrt(fake), **make_pycuda(fake.gpu)}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    driver = LibcudaBefore114(fake.gpu) if fake.release < (8, 4) else Libcuda(fake.gpu)
+    real = ctypes.CDLL
+
+    def load(name: Any, *args: Any, **kwargs: Any) -> Any:
+        return driver if name == "libcuda.so.1" else real(name, *args, **kwargs)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    return fake
+
+
+def uninstall(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Make ``import`` of each name fail for the rest of a test."""
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)

@@ -1,0 +1,154 @@
+"""A stand-in for ``pycuda.driver`` on the fake GPU; ``pycuda.autoinit`` does not exist here."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tests.doubles.gpu import CudaError, CudaLogicError, CudaMemoryError, Gpu, Queue
+
+Host = np.ndarray[Any, Any]
+
+
+def make_pycuda(gpu: Gpu) -> dict[str, ModuleType]:
+    """Return the modules by name, as they go into ``sys.modules``."""
+    driver = ModuleType("pycuda.driver")
+    for name, value in _members(_Driver(gpu)).items():
+        setattr(driver, name, value)
+    package = ModuleType("pycuda")
+    package.__path__ = []
+    setattr(package, "driver", driver)  # noqa: B010  # a module type has no such attribute
+    return {"pycuda": package, "pycuda.driver": driver}
+
+
+def _members(driver: _Driver) -> dict[str, Any]:
+    functions = ("init", "get_driver_version", "mem_alloc", "pagelocked_empty", "memcpy_htod_async", "memcpy_dtoh_async")
+    classes = ("Device", "Stream", "Event")
+    errors = {"Error": CudaError, "LogicError": CudaLogicError, "MemoryError": CudaMemoryError}
+    return {name: getattr(driver, name) for name in functions + classes} | errors
+
+
+class _Driver:
+    """The functions of the module."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu, self.initialized = gpu, False
+
+    def init(self) -> None:
+        self.initialized = True
+
+    def get_driver_version(self) -> int:
+        return 12060
+
+    def Device(self, number: int) -> _Device:
+        if not self.initialized:
+            raise CudaLogicError("cuDeviceGet failed: initialization error")
+        return _Device(self.gpu)
+
+    def Stream(self, flags: int = 0) -> _Stream:
+        return _Stream(self.gpu)
+
+    def Event(self, flags: int = 0) -> _Event:
+        return _Event(self.gpu)
+
+    def mem_alloc(self, size: int) -> _Allocation:
+        return _Allocation(self.gpu, size)
+
+    def pagelocked_empty(self, shape: tuple[int, ...], dtype: Any) -> Host:
+        self.gpu.need_context("cuMemHostAlloc")
+        array = np.empty(shape, dtype)
+        array.view(np.uint8).fill(0xCD)
+        self.gpu.pin(array)
+        return array
+
+    def memcpy_htod_async(self, dest: Any, src: Host, stream: _Stream) -> None:
+        self.gpu.need_pinned(src)
+        target = self.gpu.device_bytes(int(dest), src.nbytes)
+
+        def copy() -> None:
+            target[:] = src.tobytes()
+
+        self.gpu.submit(stream.handle, copy)
+
+    def memcpy_dtoh_async(self, dest: Host, src: Any, stream: _Stream) -> None:
+        self.gpu.need_pinned(dest)
+        source = self.gpu.device_bytes(int(src), dest.nbytes)
+        self.gpu.submit(stream.handle, lambda: np.copyto(dest, np.frombuffer(source, dest.dtype).reshape(dest.shape)))
+
+
+class _Device:
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+
+    def name(self) -> str:
+        return self._gpu.name
+
+    def compute_capability(self) -> tuple[int, int]:
+        return self._gpu.capability
+
+    def retain_primary_context(self) -> _Context:
+        return _Context(self._gpu)
+
+
+class _Context:
+    """The primary context: current between push and pop, released with the last reference."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+        gpu.retained += 1
+
+    def push(self) -> None:
+        self._gpu.contexts.append(self._gpu)
+
+    def pop(self) -> None:
+        if not self._gpu.contexts:
+            raise CudaLogicError("context::pop failed: invalid device context - cannot pop non-current context")
+        self._gpu.contexts.pop()
+
+    def __del__(self) -> None:
+        self._gpu.retained -= 1
+
+
+class _Stream:
+    def __init__(self, gpu: Gpu) -> None:
+        gpu.need_context("cuStreamCreate")
+        self._gpu, self.handle = gpu, gpu.new_handle()
+        gpu.queues[self.handle] = Queue()
+        gpu.track(self, "stream")
+
+    def synchronize(self) -> None:
+        self._gpu.wait(self.handle)
+
+
+class _Event:
+    def __init__(self, gpu: Gpu) -> None:
+        gpu.need_context("cuEventCreate")
+        self._gpu = gpu
+        self._at_ms: float | None = None
+        gpu.track(self, "event")
+
+    def record(self, stream: _Stream) -> _Event:
+        self._at_ms = None
+        self._gpu.submit(stream.handle, self._pass)
+        return self
+
+    def time_till(self, later: _Event) -> float:
+        if self._at_ms is None or later._at_ms is None:
+            raise CudaLogicError("cuEventElapsedTime failed: device not ready")
+        return later._at_ms - self._at_ms
+
+    def _pass(self) -> None:
+        self._at_ms = self._gpu.clock_ms
+
+
+class _Allocation:
+    def __init__(self, gpu: Gpu, size: int) -> None:
+        self._gpu, self._address = gpu, gpu.allocate(size)
+
+    def __int__(self) -> int:
+        return self._address
+
+    def free(self) -> None:
+        self._gpu.release(self._address)
