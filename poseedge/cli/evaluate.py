@@ -76,7 +76,8 @@ def run(lifter: Lifter, dataset: PoseDataset, flip: bool, every: int) -> list[Pr
 
 def show(report: dict[str, Any]) -> None:
     """Print the tables."""
-    title = f"{report['artefact']} ({report['precision']}, {report['backend']}) on {report['dataset']}, {report['keypoints']} keypoints (mm)"
+    what = f"{report['artefact']} ({report['precision']}, {report['backend']})"
+    title = f"{what} on {report['dataset']}, {report['keypoints']} keypoints (mm)"
     rows = [[name, str(row["frames"]), mm(row["mpjpe_mm"]), mm(row["p_mpjpe_mm"])] for name, row in report["by_action"].items()]
     rows.append(["mean over actions", "", mm(report["action_mean_mpjpe_mm"]), mm(report["action_mean_p_mpjpe_mm"])])
     rows.append(["mean over frames", str(report["frames"]), mm(report["mpjpe_mm"]), mm(report["p_mpjpe_mm"])])
@@ -90,9 +91,8 @@ def show(report: dict[str, Any]) -> None:
     out.print(f"velocity error (MPJVE): {mm(report['mpjve_mm'])} mm per frame")
     if between:
         distance, jitter = between["distance_mm"], between["jitter_mm"]
-        out.print(
-            f"parity with {between['against']}: MPJPE {mm(between['mpjpe_mm'])} mm there, change {between['delta_mpjpe_mm']:+.4f} mm"
-        )
+        there, change = mm(between["mpjpe_mm"]), f"{between['delta_mpjpe_mm']:+.4f}"
+        out.print(f"parity with {between['against']}: MPJPE {there} mm there, change {change} mm")
         out.print(
             f"  joint distance: mean {mm(distance['mean'], 3)}, p99 {mm(distance['p99'], 3)}, max {mm(distance['max'], 3)} mm"
         )

@@ -101,7 +101,8 @@ def show(manifest: dict[str, Any], output: Path, passed: bool) -> None:
                 verdict,
             ]
         )
-    title = f"{manifest['model']}: parity on {data['name']}, test subjects, {data['keypoints']} keypoints, {data['frames']} frames (mm)"
+    where = f"{data['name']}, test subjects, {data['keypoints']} keypoints, {data['frames']} frames"
+    title = f"{manifest['model']}: parity on {where} (mm)"
     table(title, ["precision", "opset", "nodes", "MB", "MPJPE", "change", "mean dist", "p99", "jitter", "limits"], rows)
     if manifest["simplifier"] != "onnxsim":
         out.print(f"warning: the graph was not simplified: {manifest['simplifier']}")

@@ -115,6 +115,17 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
     return manifest
 
 
+class Lifting(nn.Module):
+    """A network as it is, with ``lift`` for its forward."""
+
+    def __init__(self, network: LiftingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, keypoints: torch.Tensor) -> torch.Tensor:
+        return self.network.lift(keypoints)
+
+
 def load_calibration(folder: Path, frames: int, count: int) -> Array:
     """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
     datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
@@ -150,11 +161,11 @@ def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, 
 
 def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[onnx.ModelProto, str]:
     """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
-    module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else network
+    module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else Lifting(network)
     model, note = simplify(trace(module, network.frames, network.in_channels, job.target.opset, job.free_batch))
     evaluate = evaluator(model)
     with torch.inference_mode():
-        wanted = network(torch.from_numpy(windows[:SAMPLE_WINDOWS])).numpy()
+        wanted = network.lift(torch.from_numpy(windows[:SAMPLE_WINDOWS])).numpy()
     found = np.concatenate([evaluate(window[None])[0] for window in windows[:SAMPLE_WINDOWS]])
     if not (difference := float(np.abs(found - wanted).max())) <= FOLD_TOLERANCE:
         raise PoseedgeError(

@@ -236,7 +236,11 @@ class _Rewriter:
 
     def append_weight(self, name: str, values: npt.NDArray[np.int8], scales: npt.NDArray[np.float32], axis: int) -> str:
         """Append the DQ of a weight; return the dequantized tensor's name."""
-        arrays: dict[str, npt.NDArray[Any]] = {f"{name}_q": values, f"{name}_scale": scales, f"{name}_zero": np.zeros(len(scales), np.int8)}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            f"{name}_q": values,
+            f"{name}_scale": scales,
+            f"{name}_zero": np.zeros(len(scales), np.int8),
+        }
         inputs = [self.constant(key, array) for key, array in arrays.items()]
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], name=f"{name}_DQ", axis=axis))
         return f"{name}_dq"

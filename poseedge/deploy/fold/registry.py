@@ -11,7 +11,7 @@ from poseedge.errors import PoseedgeError
 
 @singledispatch
 def fold(network: nn.Module, free_batch: bool = False) -> nn.Module:
-    """Return a module equal to ``network`` on ``(1, T, 17, C)`` input, or on any batch with ``free_batch``.
+    """Return a module whose ``forward`` equals ``network.lift`` on ``(1, T, 17, C)`` input, or on any batch with ``free_batch``.
 
     For a batch of one the batch axis is dropped inside, so that every Linear has rank 2.
     """
