@@ -61,7 +61,7 @@ def check_keypoints(keypoints: npt.NDArray[Any], spec: LifterSpec) -> Array:
             "windows of frames, 17 Human3.6M joints, normalized screen coordinates",
         )
     keypoints = np.ascontiguousarray(keypoints, dtype=np.float32)
-    if not np.isfinite(keypoints).all():
+    if not np.isfinite(keypoints.sum()) and not np.isfinite(keypoints).all():  # the sum alone is enough when all is well
         window, frame = np.argwhere(~np.isfinite(keypoints))[0, :2]
         raise DataError(
             f"keypoints hold NaN or infinity (window {window}, frame {frame})", "fill or cut missing detections first"

@@ -37,6 +37,8 @@ class OnnxLifter:
 
     def __call__(self, keypoints: Array) -> Array:
         keypoints = check_keypoints(keypoints, self.spec)
+        if len(keypoints) == self._bound:
+            return self._run(keypoints)
         step = self.spec.batch or max(len(keypoints), 1)
         parts = [self._run(keypoints[i : i + step]) for i in range(0, len(keypoints), step)]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]

@@ -28,6 +28,7 @@ from poseedge.errors import PoseedgeError
 Floats = npt.NDArray[np.float64]
 
 QMAX = 127.0
+WORTHWHILE = 1.3  # how much finer centring must make the step where it costs an operator
 SMALLEST = 16  # TensorRT's INT8 kernels need K and N of at least this; below, Q/DQ only slows the layer down
 
 # What an INT8 file needs on ONNX Runtime: a Gemm built from MatMul + Add would dequantize its weights at every call.
@@ -99,16 +100,19 @@ def quantize(
     return copy
 
 
-def center(statistics: ChannelStatistics, name: str) -> tuple[Floats, np.float32]:
+def center(statistics: ChannelStatistics, name: str, free: bool) -> tuple[Floats, np.float32]:
     """Return each channel's offset and the step that covers all channels around theirs.
 
-    Offsets are whole steps, so that a channel that rests at zero, as after GELU, is still represented exactly.
+    Offsets are whole steps, so that a channel that rests at zero, as after GELU, is still represented exactly. Unless
+    centring is ``free``, it must make the step a good deal finer: it costs an operator or two.
     """
     half = float((statistics.high - statistics.low).max()) / 2
     if not half > 0:
         raise PoseedgeError(f"{name} never changes on the calibration windows", "calibrate on real keypoints")
     step = half / (QMAX - 0.5)
     offset = np.rint((statistics.high + statistics.low) / 2 / step) * step
+    if not free and max(statistics.high.max(), -statistics.low.min()) < WORTHWHILE * half:
+        offset = np.zeros_like(offset)
     largest = np.maximum(statistics.high - offset, offset - statistics.low).max()
     return offset, np.float32(largest / QMAX)
 
@@ -151,33 +155,41 @@ class _Rewriter:
         if node.op_type == "Add" and self.corrections:
             self.correct_bias(node)
         self.nodes.append(node)
-        if node.op_type == "LayerNormalization" and self.serves_layers_alone(node):
+        if node.op_type == "LayerNormalization" and self.serves_biased_layers_alone(node):
             self.center_norm(node)
 
-    def serves_layers_alone(self, node: onnx.NodeProto) -> bool:
-        """Say whether all that reads a norm's output is quantized, and its bias can take the offset."""
+    def serves_biased_layers_alone(self, node: onnx.NodeProto) -> bool:
+        """Say whether centring a norm's output is free: its bias can take the offset, its readers' biases give it back."""
         readers = self.readers[node.output[0]]
         constant_bias = len(node.input) < 3 or node.input[2] in self.weights
-        return constant_bias and bool(readers) and all(reader.output[0] in self.chosen for reader in readers)
+        quantized = bool(readers) and all(reader.output[0] in self.chosen for reader in readers)
+        return constant_bias and quantized and all(r.op_type == "Gemm" or self.has_bias(r.output[0]) for r in readers)
 
     def center_norm(self, node: onnx.NodeProto) -> None:
         """Let a norm's bias do the centring of its output."""
         source = node.output[0]
-        offset, scale = center(self.statistics[source], source)
+        offset, scale = center(self.statistics[source], source, free=True)
         bias = self.weights[node.input[2]] if len(node.input) == 3 else np.zeros(len(offset))
         name = self.constant(f"{source}_bias", (bias - offset).astype(np.float32))
         del node.input[2:]
         node.input.append(name)
         self.centered[source] = self.append_pair(source, source, scale), offset
 
+    def center_activation(self, source: str) -> None:
+        """Append the centring of a tensor that no norm can centre, where it is worthwhile, and its Q/DQ."""
+        offset, scale = center(self.statistics[source], source, free=False)
+        centered = source
+        if offset.any():
+            centered = f"{source}_centered"
+            shift = self.constant(f"{source}_offset", (-offset).astype(np.float32))
+            self.nodes.append(helper.make_node("Add", [source, shift], [centered], name=f"{source}_center"))
+        self.centered[source] = self.append_pair(source, centered, scale), offset
+
     def append_layer(self, node: onnx.NodeProto) -> None:
         """Append a layer that reads INT8, and remember what its bias must give back."""
         source, weight = node.input[0], node.input[1]
         if source not in self.centered:
-            offset, scale = center(self.statistics[source], source)
-            shift = self.constant(f"{source}_offset", (-offset).astype(np.float32))
-            self.nodes.append(helper.make_node("Add", [source, shift], [f"{source}_centered"], name=f"{source}_center"))
-            self.centered[source] = self.append_pair(source, f"{source}_centered", scale), offset
+            self.center_activation(source)
         twin, offset = self.centered[source]
         axis = weight_axis(node)
         exact = self.weights[weight].astype(np.float64)
@@ -195,8 +207,10 @@ class _Rewriter:
         elif self.has_bias(node.output[0]):
             self.nodes.append(node)
             self.corrections[node.output[0]] = correction
-        else:
+        elif offset.any():
             self.append_with_bias(node, correction)
+        else:
+            self.nodes.append(node)
 
     def has_bias(self, output: str) -> bool:
         """Say whether one Add of a constant is all that reads ``output``."""

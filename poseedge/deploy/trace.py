@@ -57,6 +57,16 @@ def trace(module: nn.Module, frames: int, channels: int, opset: int, free_batch:
     return model
 
 
+def store_constants(model: onnx.ModelProto) -> None:
+    """Turn Constant nodes into initializers, where every later step looks for weights."""
+    constants = [node for node in model.graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]
+    for node in constants:
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+        model.graph.node.remove(node)
+
+
 def simplify(model: onnx.ModelProto, seconds: float = SIMPLIFY_SECONDS) -> tuple[onnx.ModelProto, str]:
     """Return the simplified graph and an empty note, or the graph as it was and the reason.
 
@@ -77,6 +87,7 @@ def simplify(model: onnx.ModelProto, seconds: float = SIMPLIFY_SECONDS) -> tuple
     difference = largest_difference(model, simplified)
     if not difference <= SIMPLIFIED_TOLERANCE:
         return model, f"onnxsim changed the result by {difference:.2e} m"
+    store_constants(simplified)
     return simplified, ""
 
 

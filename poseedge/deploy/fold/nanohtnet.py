@@ -79,9 +79,8 @@ class FoldedIPC(nn.Module):
         p = F.gelu(self.conv(rows))  # (..., 4, 2d)
         q = self.norm_mlp(p.reshape(*batch_axes(x), 8, self.width)).reshape(*batch_axes(x), 4, 2 * self.width)
         three, two = q.split(self.width, dim=-1)
-        hidden = F.gelu(torch.cat([self.fc1_3(three), self.fc1_2(two)], dim=-1))
-        three, two = hidden.split(hidden.shape[-1] // 2, dim=-1)
-        p = p + torch.cat([self.fc2_3(three), self.fc2_2(two)], dim=-1)
+        three, two = self.fc2_3(F.gelu(self.fc1_3(three))), self.fc2_2(F.gelu(self.fc1_2(two)))
+        p = p + torch.cat([three, two], dim=-1)
         kept = x + (z * self.scale + self.shift)
         return kept + self.placement @ p.reshape(*batch_axes(x), 8, self.width)
 
