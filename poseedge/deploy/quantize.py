@@ -107,10 +107,8 @@ def center(statistics: ChannelStatistics, name: str) -> tuple[Floats, np.float32
     half = float((statistics.high - statistics.low).max()) / 2
     if not half > 0:
         raise PoseedgeError(f"{name} never changes on the calibration windows", "calibrate on real keypoints")
-    step = half / (QMAX - 0.5)
-    offset = np.rint((statistics.high + statistics.low) / 2 / step) * step
-    largest = np.maximum(statistics.high - offset, offset - statistics.low).max()
-    return offset, np.float32(largest / QMAX)
+    step = np.float32(half / (QMAX - 0.5))  # half a step is left for the rounding of the offset
+    return np.rint((statistics.high + statistics.low) / 2 / step) * step.astype(np.float64), step
 
 
 def weight_axis(node: onnx.NodeProto) -> int:
@@ -158,7 +156,8 @@ class _Rewriter:
         """Say whether all that reads a norm's output is quantized, and its bias can take the offset."""
         readers = self.readers[node.output[0]]
         constant_bias = len(node.input) < 3 or node.input[2] in self.weights
-        return constant_bias and bool(readers) and all(reader.output[0] in self.chosen for reader in readers)
+        leaves = node.output[0] in {value.name for value in self.model.graph.output}
+        return constant_bias and not leaves and bool(readers) and all(reader.output[0] in self.chosen for reader in readers)
 
     def center_norm(self, node: onnx.NodeProto) -> None:
         """Let a norm's bias do the centring of its output."""
