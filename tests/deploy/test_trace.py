@@ -17,9 +17,10 @@ from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import run_graph
 from poseedge.deploy.trace import simplify, trace
 from poseedge.errors import PoseedgeError
+from tests.deploy import graphs
+from tests.deploy.graphs import simplified, traced
 from tests.models import golden
 
-FRAMES = 27
 OPSETS = (13, 17, 20)
 SCALE_FIRST_WEIGHT = """
 import sys, onnx
@@ -34,19 +35,9 @@ DROP_NODE = "import sys, onnx; m = onnx.load(sys.argv[1]); del m.graph.node[3]; 
 
 
 @cache
-def traced(opset: int, free_batch: bool = False) -> onnx.ModelProto:
-    return trace(fold(golden.network("nanohtnet-small"), free_batch), FRAMES, 2, opset, free_batch)
-
-
-@cache
-def simplified(opset: int) -> tuple[onnx.ModelProto, str]:
-    return simplify(traced(opset))
-
-
-@cache
 def windows_and_poses() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return three windows and what the plain network makes of them."""
-    windows = golden.arrays("nanohtnet-small")["input"]
+    windows = graphs.windows()
     with torch.inference_mode():
         return windows, golden.network("nanohtnet-small")(torch.from_numpy(windows)).numpy()
 
@@ -110,7 +101,7 @@ def test_linear_layers_stay_products_with_an_addition() -> None:
 
 
 def test_fixed_batch_takes_one_window() -> None:
-    assert [dim.dim_value for dim in traced(17).graph.input[0].type.tensor_type.shape.dim] == [1, FRAMES, 17, 2]
+    assert [dim.dim_value for dim in traced(17).graph.input[0].type.tensor_type.shape.dim] == [1, graphs.FRAMES, 17, 2]
 
 
 def test_free_batch_lifts_any_number_of_windows() -> None:
@@ -126,7 +117,7 @@ def test_opset_that_the_exporter_did_not_write_is_an_error(monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.onnx, "export", keeps_18)
     with pytest.raises(PoseedgeError, match=r"wrote opsets \{'': 18\} instead of standard opset 17"):
-        trace(fold(golden.network("nanohtnet-small")), FRAMES, 2, 17, free_batch=False)
+        trace(fold(golden.network("nanohtnet-small")), graphs.FRAMES, 2, 17, free_batch=False)
 
 
 def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
