@@ -15,6 +15,18 @@ class Broken(Exception):
     """What a test breaks off with."""
 
 
+def break_off_writing(path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise Broken
+
+
+def break_off_filling(path: Path) -> None:
+    with atomic_folder(path) as temporary:
+        (temporary / "new.txt").write_text("new")
+        raise Broken
+
+
 def test_file_appears_with_its_content(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "new" / "a.txt") as temporary:
         temporary.write_text("whole")
@@ -29,9 +41,8 @@ def test_file_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
 
 def test_file_is_left_as_it_was_when_writing_fails(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(Broken), atomic_write(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise Broken
+    with pytest.raises(Broken):
+        break_off_writing(tmp_path / "a.txt")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
 
 
@@ -63,9 +74,8 @@ def test_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
 def test_folder_is_left_as_it_was_when_filling_fails(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "old.txt").write_text("old")
-    with pytest.raises(Broken), atomic_folder(tmp_path / "b") as temporary:
-        (temporary / "new.txt").write_text("new")
-        raise Broken
+    with pytest.raises(Broken):
+        break_off_filling(tmp_path / "b")
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["b", "b/old.txt"]
 
 
