@@ -17,6 +17,7 @@ MANIFEST = "manifest.json"
 SAMPLES = "samples.npz"
 FORMAT = 1
 PRECISIONS = ("fp32", "fp16", "int8")
+READ_KEYS = ("checkpoint", "graphs", "limits", "parameters", "parity", "reference")  # of the manifest, beside files and format
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def open_bundle(folder: Path) -> Bundle:
         manifest = json.loads(path.read_text())
         files = dict(manifest["files"])
         found = int(manifest["format"])
+        if found == FORMAT and (missing := [key for key in READ_KEYS if key not in manifest]):
+            raise KeyError(*missing)
     except (ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"{path}: not a bundle manifest ({error!r})", "export the bundle again") from error
     if found != FORMAT:

@@ -96,7 +96,7 @@ def score(predictions: list[Prediction], every: int = 1) -> dict[str, Any]:
     """Return the errors of ``predictions`` against the ground truth, millimetres.
 
     ``mpjpe_mm`` and ``p_mpjpe_mm`` weigh every frame alike; ``action_mean_*`` is the papers' unweighted mean over
-    actions. The velocity error needs consecutive frames, so it is None when ``every`` is not 1.
+    actions. The velocity error needs consecutive frames: it is None when ``every`` is not 1 or no sequence has two frames.
     """
     distances = [metrics.joint_distances(p.poses_m, p.target_m) for p in predictions]
     aligned = [metrics.p_mpjpe_per_pose(p.poses_m, p.target_m) for p in predictions]
@@ -117,7 +117,7 @@ def score(predictions: list[Prediction], every: int = 1) -> dict[str, Any]:
         "mpjpe_mm": millimetres(joints.mean()),
         "p_mpjpe_mm": millimetres(per_pose.mean()),
         "mpjve_mm": millimetres(np.average([metrics.mpjve(p.poses_m, p.target_m) for p in moving], weights=steps))
-        if every == 1
+        if every == 1 and moving
         else None,
         "action_mean_mpjpe_mm": float(np.mean([row["mpjpe_mm"] for row in by_action.values()])),
         "action_mean_p_mpjpe_mm": float(np.mean([row["p_mpjpe_mm"] for row in by_action.values()])),
@@ -134,6 +134,7 @@ def parity(this: list[Prediction], against: list[Prediction], limits: Limits | N
     """
     distances = np.concatenate([metrics.joint_distances(a.poses_m, b.poses_m) for a, b in zip(this, against, strict=True)])
     moved = np.delete(distances, ROOT, axis=1)
+    moving = any(len(p.frames) > 2 for p in this)
     ours, theirs = (
         millimetres(np.concatenate([metrics.joint_distances(p.poses_m, p.target_m) for p in side]).mean())
         for side in (this, against)
@@ -146,7 +147,7 @@ def parity(this: list[Prediction], against: list[Prediction], limits: Limits | N
             "p99": millimetres(np.percentile(moved, 99)),
             "max": millimetres(moved.max()),
         },
-        "jitter_mm": {"this": jitter(this), "against": jitter(against)} if every == 1 else None,
+        "jitter_mm": {"this": jitter(this), "against": jitter(against)} if every == 1 and moving else None,
         "by_joint_mm": by_joint(distances),
         "limits": None,
         "passed": None,

@@ -39,7 +39,9 @@ class OnnxLifter:
         keypoints = check_keypoints(keypoints, self.spec)
         if len(keypoints) == self._bound:
             return self._run(keypoints)
-        step = self.spec.batch or max(len(keypoints), 1)
+        if not len(keypoints):
+            return np.empty((0, len(self.spec.output_frames), NUM_JOINTS, 3), np.float32)
+        step = self.spec.batch or len(keypoints)
         parts = [self._run(keypoints[i : i + step]) for i in range(0, len(keypoints), step)]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
@@ -96,9 +98,10 @@ def read_spec(session: ort.InferenceSession, path: Path) -> LifterSpec:
     lifts = (
         len(inputs) == 1 and len(source) == 4 and source[2] == NUM_JOINTS and len(target) == 4 and target[2:] == [NUM_JOINTS, 3]
     )
-    if not lifts or not isinstance(source[1], int) or not isinstance(target[1], int):
-        found = f"{[i.shape for i in inputs]} -> {[o.shape for o in outputs]}"
-        raise ArtefactError(f"{path}: no lifting graph: expected (B, T, 17, 2) -> (B, T_out, 17, 3), found {found}")
+    fixed = lifts and all(isinstance(size, int) for size in (source[1], source[3], target[1]))
+    if not fixed or {inputs[0].type, outputs[0].type} != {"tensor(float)"}:
+        found = " -> ".join(", ".join(f"{end.type} {end.shape}" for end in ends) for ends in (inputs, outputs))
+        raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {found}")
     frames, given = source[1], target[1]
     first = (frames - 1) // 2 - given // 2
     metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)

@@ -178,6 +178,8 @@ def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[o
 def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
     """Return the INT8 graph; the manifest learns which layers took INT8."""
     layers = quantizable_layers(model, recipe.int8.keep)
+    if not layers:
+        raise PoseedgeError(f"no layer of {recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
     with stage("calibrate INT8", len(windows)) as advance:
         statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
     manifest["calibration"]["layers"] = sorted(layers)

@@ -109,12 +109,12 @@ def center(statistics: ChannelStatistics, name: str, free: bool) -> tuple[Floats
     half = float((statistics.high - statistics.low).max()) / 2
     if not half > 0:
         raise PoseedgeError(f"{name} never changes on the calibration windows", "calibrate on real keypoints")
-    step = half / (QMAX - 0.5)
-    offset = np.rint((statistics.high + statistics.low) / 2 / step) * step
-    if not free and max(statistics.high.max(), -statistics.low.min()) < WORTHWHILE * half:
-        offset = np.zeros_like(offset)
-    largest = np.maximum(statistics.high - offset, offset - statistics.low).max()
-    return offset, np.float32(largest / QMAX)
+    step = np.float32(half / (QMAX - 0.5))  # half a step is left for the rounding of the offset
+    offset = np.rint((statistics.high + statistics.low) / 2 / step) * step.astype(np.float64)
+    largest = max(statistics.high.max(), -statistics.low.min())
+    if not free and largest < WORTHWHILE * half:
+        return np.zeros_like(offset), np.float32(largest / QMAX)
+    return offset, step
 
 
 def weight_axis(node: onnx.NodeProto) -> int:
@@ -162,8 +162,10 @@ class _Rewriter:
         """Say whether centring a norm's output is free: its bias can take the offset, its readers' biases give it back."""
         readers = self.readers[node.output[0]]
         constant_bias = len(node.input) < 3 or node.input[2] in self.weights
+        leaves = node.output[0] in {value.name for value in self.model.graph.output}
         quantized = bool(readers) and all(reader.output[0] in self.chosen for reader in readers)
-        return constant_bias and quantized and all(r.op_type == "Gemm" or self.has_bias(r.output[0]) for r in readers)
+        biased = all(reader.op_type == "Gemm" or self.has_bias(reader.output[0]) for reader in readers)
+        return constant_bias and not leaves and quantized and biased
 
     def center_norm(self, node: onnx.NodeProto) -> None:
         """Let a norm's bias do the centring of its output."""

@@ -91,8 +91,8 @@ def load_target(name: str) -> Target:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; a syntax error becomes a ``PoseedgeError`` with its line."""
     try:
-        return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PoseedgeError(f"{path}: {error}") from error
 
 

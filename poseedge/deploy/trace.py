@@ -83,8 +83,12 @@ def simplify(model: onnx.ModelProto, seconds: float = SIMPLIFY_SECONDS) -> tuple
         if done.returncode or not after.is_file():
             last = (done.stderr.strip() or "no message").split("\n")[-1]
             return model, f"onnxsim failed with status {done.returncode}: {last}"
-        simplified = onnx.load(after)
-    difference = largest_difference(model, simplified)
+        try:
+            simplified = onnx.load(after)
+            difference = largest_difference(model, simplified)
+        except Exception as error:  # protobuf and ONNX Runtime raise types of their own
+            first = str(error).split("\n")[0]
+            return model, f"onnxsim wrote no usable graph: {first}"
     if not difference <= SIMPLIFIED_TOLERANCE:
         return model, f"onnxsim changed the result by {difference:.2e} m"
     store_constants(simplified)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: refused, it holds more than tensors and plain values ({reason})",
             "save the state dict alone: torch.save(model.state_dict(), path)",
         ) from error
-    except (RuntimeError, zipfile.BadZipFile, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged archive or pickle may raise anything
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"{path}: not a readable checkpoint ({reason})", "it may be truncated; get it again") from error
     if not isinstance(content, dict):
@@ -50,7 +49,8 @@ def state_dict_of(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor
         if isinstance(content.get(key), dict):
             content = content[key]
             break
-    state = {key.removeprefix("module."): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    named = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
+    state = {key.removeprefix("module."): value for key, value in named.items()}
     if not state:
         raise CheckpointError(f"{path}: holds no tensors", f"its keys are: {', '.join(map(str, list(content)[:5]))}")
     return {key: value.float() if value.dtype == torch.float16 else value for key, value in state.items()}
@@ -78,10 +78,19 @@ def load_checkpoint(path: str | Path, name: str | None = None) -> Network:
 
 def recognise(shapes: Shapes, path: Path, name: str | None = None) -> tuple[str, dict[str, Any]]:
     """Return name and configuration of the network that has these keys and shapes, ``name`` if it is given."""
+    damage = ""
     for candidate in [name] if name is not None else names():  # sorted: a plain network stands before its tpc_ variant
-        config = network_class(candidate).infer_config(shapes)
-        if config is not None:
-            return candidate, config
+        try:
+            config = network_class(candidate).infer_config(shapes)
+        except KeyError as error:
+            damage = damage or f"looks like {candidate}, but has no {error.args[0]}"
+        except (IndexError, ValueError):
+            damage = damage or f"looks like {candidate}, but its tensors have other shapes"
+        else:
+            if config is not None:
+                return candidate, config
+    if damage:
+        raise CheckpointError(f"{path}: {damage}", "is it whole, and of this network's published form?")
     if name is not None:
         found, _ = recognise(shapes, path)
         raise CheckpointError(f"{path}: holds {found}, not {name}", f"use --model {found}, or another checkpoint")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError
 from poseedge.files import atomic_write
-from poseedge.models.checkpoints import read_checkpoint, save_checkpoint
+from poseedge.models.checkpoints import load_strictly, read_checkpoint, save_checkpoint
 from poseedge.models.layers import DropPath
 from poseedge.models.registry import LiftingNetwork
 from poseedge.training.views import ViewSampler
@@ -69,8 +69,8 @@ def train(
     step = 0
     if state_file.exists():
         state = read_checkpoint(state_file)
-        network.load_state_dict(state["network"])
-        averaged.load_state_dict(state["averaged"])
+        load_strictly(network, state["network"], state_file)
+        load_strictly(averaged, state["averaged"], state_file)
         optimizer.load_state_dict(state["optimizer"])
         generator.set_state(state["generator"])
         torch.set_rng_state(state["rng"])

@@ -17,6 +17,10 @@ from poseedge.models.checkpoints import save_checkpoint
 from tests.models import golden
 
 FRAMES = 5
+PARITY = {
+    "fp32": {"mpjpe_mm": 39.01, "against_reference": {"delta_mpjpe_mm": 0.01}},
+    "int8": {"mpjpe_mm": 39.4, "against_reference": {"delta_mpjpe_mm": 0.4}},
+}
 
 
 def model(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str, Any], opset: int = 17) -> onnx.ModelProto:
@@ -44,14 +48,25 @@ def checkpoint(path: Path, name: str = "nanohtnet-small") -> Path:
     return path
 
 
-def bundle(folder: Path, source: Path | None = None, **manifest: Any) -> Path:
+def bundle(folder: Path, source: Path, **manifest: Any) -> Path:
     """Write a bundle of two graphs that says it was made from ``source``."""
-    graphs = {precision: {"file": f"{precision}.onnx"} for precision in ("fp32", "int8")}
-    origin = {"checkpoint": str(source), "sha256": sha256_of(source), "parameters": 1234} if source else {}
-    with write_bundle(folder, {"graphs": graphs, "source": origin, **manifest}) as inside:
-        for precision in graphs:
+    with write_bundle(folder, {**bundle_manifest(source), **manifest}) as inside:
+        for precision in PARITY:
             lifting_graph(inside / f"{precision}.onnx", precision)
     return folder
+
+
+def bundle_manifest(source: Path) -> dict[str, Any]:
+    """Return what an export writes of two graphs, as far as a reader of bundles looks."""
+    return {
+        "model": "sample",
+        "parameters": 1234,
+        "checkpoint": {"file": str(source), "bundled": False, "sha256": sha256_of(source)},
+        "limits": {},
+        "graphs": {precision: {"file": f"{precision}.onnx"} for precision in PARITY},
+        "parity": PARITY,
+        "reference": {"mpjpe_mm": 39.0},
+    }
 
 
 def row(p50: float, backend: str = "onnxruntime", precision: str = "fp32", calls: int = 800, **changes: Any) -> Row:

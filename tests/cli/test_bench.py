@@ -61,7 +61,7 @@ def test_artefact_that_does_not_exist_is_our_error(tmp_path: Path) -> None:
 
 
 def test_bundle_that_was_tampered_with_is_our_error(tmp_path: Path) -> None:
-    folder = samples.bundle(tmp_path / "bundle")
+    folder = samples.bundle(tmp_path / "bundle", samples.checkpoint(tmp_path / "small.pth"))
     (folder / "int8.onnx").write_bytes(b"x")
     assert isinstance(runner.invoke(app, [str(folder)]).exception, ArtefactError)
 

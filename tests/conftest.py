@@ -1,0 +1,31 @@
+"""What many tests share: one small export, made once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from poseedge.deploy.pipeline import export_bundle
+from tests.deploy import small_export
+
+
+@pytest.fixture(scope="session")
+def export_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with ``small.pth``, ``small.toml`` and the data set ``data``; read only."""
+    return small_export.write_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="session")
+def small_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle of the small NanoHTNet in three precisions; read only."""
+    folder = tmp_path_factory.mktemp("bundle") / "small"
+    export_bundle(small_export.job(export_inputs, folder))
+    return folder
+
+
+@pytest.fixture
+def own_bundle(small_bundle: Path, tmp_path: Path) -> Path:
+    """Return a copy of the small bundle that the test may damage."""
+    return Path(shutil.copytree(small_bundle, tmp_path / "own"))

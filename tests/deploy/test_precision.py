@@ -1,0 +1,126 @@
+"""FP16 graphs take and give float32, hold half weights, and keep in float32 what half precision cannot hold."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from poseedge.deploy.graph import evaluator, matches, run_graph
+from poseedge.deploy.precision import normalization_nodes, to_fp16
+from tests.deploy.graphs import Array, arrays, graph, simplified, traced, windows
+
+KEEP = ("dct", "temporal_embed")
+
+
+@cache
+def half(opset: int = 17, keep: tuple[str, ...] = KEEP) -> onnx.ModelProto:
+    return to_fp16(simplified(opset)[0], list(keep))
+
+
+def computed(model: onnx.ModelProto, names: list[str]) -> dict[str, Array]:
+    """Return intermediate tensors of ``model`` on one window."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return dict(zip(names, evaluator(copy)(windows()[:1]), strict=True))
+
+
+def test_keypoints_and_joints_stay_float32() -> None:
+    model = half().graph
+    assert [v.type.tensor_type.elem_type for v in (*model.input, *model.output)] == [TensorProto.FLOAT] * 2
+
+
+def test_weights_are_stored_in_half_precision() -> None:
+    weights = arrays(half())
+    kept = {name for name, value in weights.items() if value.dtype == np.float32}
+    assert all(matches(name.removesuffix(".weight"), KEEP) for name in kept if weights[name].size > 1)
+
+
+def test_weights_are_those_of_the_float_graph_rounded() -> None:
+    exact = arrays(simplified(17)[0])
+    for name, value in arrays(half()).items():
+        if value.dtype == np.float16 and name in exact:
+            np.testing.assert_array_equal(value, exact[name].astype(np.float16))
+
+
+def test_kept_nodes_compute_in_float32() -> None:
+    by_weight = {node.input[1]: node for node in half().graph.node if node.op_type == "MatMul"}
+    by_weight |= {node.input[0]: node for node in half().graph.node if node.op_type == "MatMul"}
+    names = [by_weight[name].output[0] for name in ("dct", "temporal_embed.weight")]
+    assert {value.dtype for value in computed(half(), names).values()} == {np.dtype(np.float32)}
+
+
+def test_other_layers_compute_in_half_precision() -> None:
+    layer = next(node for node in half().graph.node if node.input[1:2] == ["spatial.0.mlp.fc1.weight"])
+    assert computed(half(), [layer.output[0]])[layer.output[0]].dtype == np.float16
+
+
+@pytest.mark.parametrize("opset", [13, 17, 20])
+def test_result_is_close_to_the_float_graph(opset: int) -> None:
+    for window in windows():
+        np.testing.assert_allclose(run_graph(half(opset), window[None]), run_graph(simplified(opset)[0], window[None]), atol=0.02)
+
+
+@pytest.mark.parametrize("opset", [13, 17, 20])
+def test_graph_passes_the_checker(opset: int) -> None:
+    onnx.checker.check_model(half(opset), full_check=True)
+
+
+def test_float_graph_is_left_as_it_was() -> None:
+    before = traced(17).SerializeToString(deterministic=True)
+    to_fp16(traced(17), [])
+    assert traced(17).SerializeToString(deterministic=True) == before
+
+
+def test_subnormal_weights_are_not_pushed_up() -> None:
+    tiny = np.full((17, 3), 1e-6, np.float32)
+    model = graph([helper.make_node("Add", ["x", "w"], ["y"], name="add")], [1, 17, 3], {"w": tiny})
+    np.testing.assert_array_equal(arrays(to_fp16(model, []))["w"], tiny.astype(np.float16))
+
+
+def spelt_out_norm() -> onnx.ModelProto:
+    """Return ``y = norm(x) * w``, as the exporter writes it below opset 17."""
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
+        ("ReduceMean", ["x"], "mean", {"axes": [-1]}),
+        ("Sub", ["x", "mean"], "difference", {}),
+        ("Pow", ["difference", "two"], "square", {}),
+        ("ReduceMean", ["square"], "variance", {"axes": [-1]}),
+        ("Add", ["variance", "eps"], "shifted", {}),
+        ("Sqrt", ["shifted"], "deviation", {}),
+        ("Div", ["difference", "deviation"], "white", {}),
+        ("Mul", ["white", "w"], "y", {}),
+    ]
+    nodes = [helper.make_node(kind, inputs, [output], name=output, **settings) for kind, inputs, output, settings in steps]
+    weights = {"two": np.array(2, np.float32), "eps": np.array(1e-5, np.float32), "w": np.ones(16, np.float32)}
+    return graph(nodes, [1, 16], weights, opset=13)
+
+
+def test_spelt_out_norm_is_recognised_from_mean_to_division() -> None:
+    norm = {"mean", "difference", "square", "variance", "shifted", "deviation", "white"}
+    assert normalization_nodes(spelt_out_norm()) == norm
+
+
+def test_other_divisions_are_no_norm() -> None:
+    nodes = [helper.make_node("Sqrt", ["x"], ["r"], name="r"), helper.make_node("Div", ["x", "two"], ["y"], name="y")]
+    assert normalization_nodes(graph(nodes, [1, 16], {"two": np.array(2, np.float32)})) == set()
+
+
+def test_spelt_out_norm_survives_squares_beyond_half_precision() -> None:
+    x = np.random.default_rng(0).normal(0, 2000, (1, 16)).astype(np.float32)
+    found = run_graph(to_fp16(spelt_out_norm(), []), x)
+    np.testing.assert_allclose(found, run_graph(spelt_out_norm(), x), atol=5e-3)
+
+
+def test_every_norm_of_an_opset_13_graph_stays_float32() -> None:
+    model = half(13)
+    deviations = [node.output[0] for node in model.graph.node if node.op_type == "Sqrt"]
+    squares = [node.output[0] for node in model.graph.node if node.op_type == "Pow"]
+    found = computed(model, deviations + squares)
+    assert len(deviations) == len(squares) > 10
+    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}

@@ -1,0 +1,91 @@
+"""Files and folders appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+import pytest
+
+from poseedge.files import atomic_folder, atomic_write, sha256_of
+
+
+class Broken(Exception):
+    """What a test breaks off with."""
+
+
+def break_off_writing(path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise Broken
+
+
+def break_off_filling(path: Path) -> None:
+    with atomic_folder(path) as temporary:
+        (temporary / "new.txt").write_text("new")
+        raise Broken
+
+
+def test_file_appears_with_its_content(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "new" / "a.txt").read_text() == "whole"
+
+
+def test_file_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        assert not (tmp_path / "a.txt").exists()
+
+
+def test_file_is_left_as_it_was_when_writing_fails(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(Broken):
+        break_off_writing(tmp_path / "a.txt")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_temporary_file_keeps_the_suffix(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a.npz") as temporary:
+        assert temporary.suffix == ".npz"
+
+
+def test_file_may_be_read_by_everyone(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o644
+
+
+def test_folder_appears_with_its_content(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "new" / "b") as temporary:
+        (temporary / "a.txt").write_text("whole")
+    assert [path.name for path in (tmp_path / "new" / "b").iterdir()] == ["a.txt"]
+
+
+def test_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "old.txt").write_text("old")
+    with atomic_folder(tmp_path / "b") as temporary:
+        (temporary / "new.txt").write_text("new")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["b", "b/new.txt"]
+
+
+def test_folder_is_left_as_it_was_when_filling_fails(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "old.txt").write_text("old")
+    with pytest.raises(Broken):
+        break_off_filling(tmp_path / "b")
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["b", "b/old.txt"]
+
+
+def test_folder_may_be_entered_by_everyone(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "b"):
+        pass
+    assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o755
+
+
+def test_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 8192  # two blocks
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
