@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import torch
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import run_graph
 from poseedge.deploy.trace import simplify, trace
+from poseedge.models import create
 from poseedge.models.registry import LiftingNetwork
 from poseedge.skeleton import NUM_JOINTS
 from tests.golden import weights
@@ -26,6 +28,15 @@ def lifting(name: str) -> LiftingNetwork:
     """Return the golden case's network with the golden weights."""
     network = golden.network(name)
     assert isinstance(network, LiftingNetwork)
+    return network
+
+
+def drawn(name: str, **config: Any) -> LiftingNetwork:
+    """Return a network without golden case, with weights drawn as the golden ones are."""
+    network = create(name, **config)
+    assert isinstance(network, LiftingNetwork)
+    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    network.load_state_dict({key: torch.from_numpy(weights.tensor(key, shape)) for key, shape in shapes.items()})
     return network
 
 
