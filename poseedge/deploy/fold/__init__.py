@@ -7,4 +7,5 @@ from poseedge.deploy.fold import graphmlp as graphmlp
 from poseedge.deploy.fold import htnet as htnet
 from poseedge.deploy.fold import nanohtnet as nanohtnet
 from poseedge.deploy.fold import nehsnet as nehsnet
+from poseedge.deploy.fold import strided_transformer as strided_transformer
 from poseedge.deploy.fold.registry import fold as fold

@@ -94,11 +94,24 @@ def attention_maps(norm: nn.LayerNorm, attention: Attention) -> tuple[Tensor, Te
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
     """Self-attention over the last but one axis of scaled queries, keys and values ``(..., N, 3C)``, to ``(..., N, C)``."""
-    tokens, width = qkv.shape[-2], qkv.shape[-1] // 3
-    by_head = qkv.reshape(*batch_axes(qkv), tokens, 3 * heads, width // heads).transpose(-3, -2)
-    q, k, v = by_head.split(heads, dim=-3)  # (..., heads, N, head_width)
-    mixed = (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
-    return mixed.transpose(-3, -2).reshape(*batch_axes(qkv), tokens, width)
+    return mix_values(*by_head(qkv, 3 * heads).split(heads, dim=-3))
+
+
+def attend_to(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
+    """Attention of scaled queries ``(..., M, C)`` to keys and values ``(..., N, 2C)``, to ``(..., M, C)``."""
+    return mix_values(by_head(query, heads), *by_head(key_value, 2 * heads).split(heads, dim=-3))
+
+
+def by_head(x: Tensor, heads: int) -> Tensor:
+    """Split channels: ``(..., N, C)`` to ``(..., heads, N, C / heads)``."""
+    return x.reshape(*batch_axes(x), x.shape[-2], heads, x.shape[-1] // heads).transpose(-3, -2)
+
+
+def mix_values(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of each head, ``(..., heads, M or N, C / heads)``; heads side by side, ``(..., M, C)``."""
+    mixed = ((query @ key.transpose(-2, -1)).softmax(dim=-1) @ value).transpose(-3, -2)
+    tokens, heads, width = mixed.shape[-3:]
+    return mixed.reshape(*(-1,) * (mixed.dim() - 3), tokens, heads * width)
 
 
 class FoldedAttention(nn.Module):
