@@ -15,8 +15,8 @@ HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
 def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     """Return ``model`` in half precision, valid for strong typing.
 
-    ``keep`` names, as patterns, the weights whose nodes stay in float32. Where layer normalisation is spelt out
-    (opset < 17) its reductions stay in float32 too: squares overflow half precision beyond 255.
+    ``keep`` names, as patterns, the weights whose nodes stay in float32. Where a norm is spelt out (below opset
+    17, or one that is no LayerNormalization) its reductions stay in float32 too: squares overflow half precision beyond 255.
     """
     float16 = require("onnxconverter_common.float16", "export")
     copy = onnx.ModelProto()
@@ -34,7 +34,10 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
 
 
 def normalization_nodes(model: onnx.ModelProto) -> set[str]:
-    """Return the nodes of spelt-out layer normalisations, from mean and difference to the division by the deviation."""
+    """Return the nodes of spelt-out layer normalisations, from mean and difference to the division by the deviation.
+
+    The deviation is a root of the mean square plus epsilon, or the difference's length plus epsilon.
+    """
     made_by = {name: node for node in model.graph.node for name in node.output}
 
     def sources(node: onnx.NodeProto, *kinds: str) -> list[onnx.NodeProto]:
@@ -43,11 +46,18 @@ def normalization_nodes(model: onnx.ModelProto) -> set[str]:
 
     nodes: list[onnx.NodeProto] = []
     for division in model.graph.node:
-        if division.op_type == "Div" and (root := sources(division, "Sqrt")):
+        if division.op_type != "Div":
+            continue
+        if root := sources(division, "Sqrt"):
             variance = sources(root[0], "Add")  # plus epsilon
-            squares = [source for node in variance for mean in sources(node, "ReduceMean") for source in sources(mean, "Pow")]
             means = [mean for node in variance for mean in sources(node, "ReduceMean")]
-            difference = sources(division, "Sub")
-            nodes += [division, *root, *variance, *means, *squares, *difference]
-            nodes += [mean for node in difference for mean in sources(node, "ReduceMean")]
+            squares = [square for mean in means for square in sources(mean, "Pow")]
+            deviation = [*root, *variance, *means, *squares]
+        elif lengths := [length for sum_ in sources(division, "Add") for length in sources(sum_, "ReduceL2")]:
+            deviation = [*sources(division, "Add"), *lengths]
+        else:
+            continue
+        difference = sources(division, "Sub")
+        nodes += [division, *deviation, *difference]
+        nodes += [mean for node in difference for mean in sources(node, "ReduceMean")]
     return {node.name for node in nodes}

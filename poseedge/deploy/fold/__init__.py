@@ -3,5 +3,9 @@
 ``fold(network, free_batch)`` is dispatched on the network's class; each family's module registers its own.
 """
 
+from poseedge.deploy.fold import graphmlp as graphmlp
+from poseedge.deploy.fold import htnet as htnet
 from poseedge.deploy.fold import nanohtnet as nanohtnet
+from poseedge.deploy.fold import nehsnet as nehsnet
+from poseedge.deploy.fold import strided_transformer as strided_transformer
 from poseedge.deploy.fold.registry import fold as fold

@@ -72,34 +72,61 @@ class FoldedMLP(nn.Module):
         return self.fc2(F.gelu(self.fc1(self.norm(x))))
 
 
-class FoldedAttention(nn.Module):
-    """Norm and self-attention over the last but one axis.
+def attention_maps(norm: nn.LayerNorm, attention: Attention) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the weight and bias of the joint query, key, value Linear after ``norm``, and those of the projection.
 
     The scale is part of q. The key bias adds the same to all logits of a query, so it is dropped; attention rows sum
     to one, so the value bias passes straight into the projection's.
     """
+    width = attention.proj.in_features
+    bias = None if attention.qkv.bias is None else double(attention.qkv.bias)
+    weight, shift = after_norm(norm, double(attention.qkv.weight).T, bias)
+    scale = (width // attention.heads) ** -0.5
+    query = torch.arange(3 * width) < width
+    projection = double(attention.proj.weight).T
+    return (
+        torch.where(query, weight * scale, weight),
+        torch.where(query, shift * scale, torch.zeros_like(shift)),
+        projection,
+        double(attention.proj.bias) + shift[2 * width :] @ projection,
+    )
+
+
+def attend(qkv: Tensor, heads: int) -> Tensor:
+    """Self-attention over the last but one axis of scaled queries, keys and values ``(..., N, 3C)``, to ``(..., N, C)``."""
+    return mix_values(*by_head(qkv, 3 * heads).split(heads, dim=-3))
+
+
+def attend_to(query: Tensor, key_value: Tensor, heads: int) -> Tensor:
+    """Attention of scaled queries ``(..., M, C)`` to keys and values ``(..., N, 2C)``, to ``(..., M, C)``."""
+    return mix_values(by_head(query, heads), *by_head(key_value, 2 * heads).split(heads, dim=-3))
+
+
+def by_head(x: Tensor, heads: int) -> Tensor:
+    """Split channels: ``(..., N, C)`` to ``(..., heads, N, C / heads)``."""
+    return x.reshape(*batch_axes(x), x.shape[-2], heads, x.shape[-1] // heads).transpose(-3, -2)
+
+
+def mix_values(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of each head, ``(..., heads, M or N, C / heads)``; heads side by side, ``(..., M, C)``."""
+    mixed = ((query @ key.transpose(-2, -1)).softmax(dim=-1) @ value).transpose(-3, -2)
+    tokens, heads, width = mixed.shape[-3:]
+    return mixed.reshape(*(-1,) * (mixed.dim() - 3), tokens, heads * width)
+
+
+class FoldedAttention(nn.Module):
+    """Norm and self-attention over the last but one axis."""
 
     def __init__(self, norm: nn.LayerNorm, attention: Attention) -> None:
         super().__init__()
         self.norm = Whiten(norm)
         self.heads = attention.heads
-        width = attention.proj.in_features
-        self.head_width = width // self.heads
-        bias = None if attention.qkv.bias is None else double(attention.qkv.bias)
-        weight, shift = after_norm(norm, double(attention.qkv.weight).T, bias)
-        scale = self.head_width**-0.5
-        query = torch.arange(3 * width) < width
-        value_shift = shift[2 * width :]
-        self.qkv = Dense(torch.where(query, weight * scale, weight), torch.where(query, shift * scale, torch.zeros_like(shift)))
-        projection = double(attention.proj.weight).T
-        self.proj = Dense(projection, double(attention.proj.bias) + value_shift @ projection)
+        weight, bias, projection, projection_bias = attention_maps(norm, attention)
+        self.qkv = Dense(weight, bias)
+        self.proj = Dense(projection, projection_bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens, width = x.shape[-2:]
-        qkv = self.qkv(self.norm(x)).reshape(*batch_axes(x), tokens, 3 * self.heads, self.head_width).transpose(-3, -2)
-        q, k, v = qkv.split(self.heads, dim=-3)  # (..., heads, N, head_width)
-        mixed = (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
-        return self.proj(mixed.transpose(-3, -2).reshape(*batch_axes(x), tokens, width))
+        return self.proj(attend(self.qkv(self.norm(x)), self.heads))
 
 
 class FoldedGraphConv(nn.Module):
