@@ -79,7 +79,7 @@ class DensityPeaks(nn.Module):
         rank = self.precedes(-score).float().sum(dim=-1)
         # Frame numbers, those of dropped frames raised above all others: distinct keys leave TopK no tie to break.
         key = torch.where(rank < self.keep, self.number, self.number + self.frames)
-        return key.topk(self.keep, largest=False).values.long()
+        return key.topk(self.keep, largest=False).indices
 
     def score(self, features: Tensor) -> Tensor:
         """Return ``(density * distance to the nearest denser frame) ** 2``, ``(B, F)``."""

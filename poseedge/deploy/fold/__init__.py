@@ -3,5 +3,8 @@
 ``fold(network, free_batch)`` is dispatched on the network's class; each family's module registers its own.
 """
 
+from poseedge.deploy.fold import mhformer as mhformer
+from poseedge.deploy.fold import mixste as mixste
+from poseedge.deploy.fold import motionbert as motionbert
 from poseedge.deploy.fold import nanohtnet as nanohtnet
 from poseedge.deploy.fold.registry import fold as fold
