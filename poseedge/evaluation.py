@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from poseedge import metrics
 from poseedge.data.h36m import PoseDataset, PoseSequence
+from poseedge.data.keypoints import with_confidence
 from poseedge.data.windows import centered, mirror_joints, mirror_keypoints, tail_aligned
-from poseedge.errors import DataError
 from poseedge.lifter import Lifter, LifterSpec
 from poseedge.skeleton import JOINT_NAMES, ROOT
 
@@ -50,16 +50,14 @@ def predict(
     """Lift every ``every``-th frame of each sequence exactly once, root set to zero as the papers do.
 
     ``flip`` averages with the un-mirrored result of the mirrored window, which doubles the work. ``advance`` is told
-    how many frames were finished. Raises ``DataError`` for a lifter that needs more than the data set has.
+    how many frames were finished. A lifter that takes a confidence is told 1.0 of every keypoint.
     """
-    if lifter.spec.channels != 2:
-        raise DataError(f"{lifter.spec.model} needs {lifter.spec.channels} values per keypoint, {dataset.name} has 2")
     predictions = []
     for sequence in dataset.sequences:
         frames = np.arange(0, len(sequence), every)
         poses = np.empty((len(frames), len(JOINT_NAMES), 3), np.float32)
         for window, slots, rows in passes(len(sequence), frames, lifter.spec):
-            keypoints = sequence.keypoints[window]
+            keypoints = with_confidence(sequence.keypoints[window], lifter.spec.channels)
             lifted: Array = lifter(keypoints)
             if flip:
                 lifted = (lifted + mirror_joints(lifter(mirror_keypoints(keypoints)))) / 2

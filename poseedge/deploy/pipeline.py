@@ -78,7 +78,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
         )
     test = load_dataset(job.data)
     test = test.of(test.test)
-    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows)
+    windows = load_calibration(job.calibration, network, job.recipe.int8.windows)
 
     manifest = describe(job, network, windows)
     with write_bundle(job.output, manifest) as folder:
@@ -126,10 +126,11 @@ class Lifting(nn.Module):
         return self.network.lift(keypoints)
 
 
-def load_calibration(folder: Path, frames: int, count: int) -> Array:
+def load_calibration(folder: Path, network: LiftingNetwork, count: int) -> Array:
     """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
     datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
-    return calibration_windows([dataset.of(dataset.train) for dataset in datasets], frames, count)
+    trained = [dataset.of(dataset.train) for dataset in datasets]
+    return calibration_windows(trained, network.frames, count, channels=network.in_channels)
 
 
 def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, Any]:
