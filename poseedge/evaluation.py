@@ -18,7 +18,7 @@ from poseedge.skeleton import JOINT_NAMES, ROOT
 
 Array = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
-CHUNK = 128  # windows lifted per call where the batch is free
+CHUNK, CHUNK_FRAMES = 128, 3000  # windows lifted per call where the batch is free, and frames: MixSTE takes 1 MB for each
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,11 @@ def passes(length: int, frames: Indices, spec: LifterSpec) -> list[tuple[Indices
         where = np.array([int(np.argmax((windows == frame).any(axis=1))) for frame in frames], np.int64)
         slots = np.array([int(np.argmax(windows[w] == frame)) for w, frame in zip(where, frames, strict=True)], np.int64)
     plan = []
-    for start in range(0, len(windows), CHUNK):
-        rows = np.flatnonzero((where >= start) & (where < start + CHUNK))
+    chunk = min(CHUNK, max(CHUNK_FRAMES // spec.frames, 1))
+    for start in range(0, len(windows), chunk):
+        rows = np.flatnonzero((where >= start) & (where < start + chunk))
         if len(rows):
-            plan.append((windows[start : start + CHUNK], (where[rows] - start, slots[rows]), rows))
+            plan.append((windows[start : start + chunk], (where[rows] - start, slots[rows]), rows))
     return plan
 
 
