@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from poseedge import metrics
 from poseedge.data.h36m import PoseDataset, PoseSequence
+from poseedge.data.keypoints import with_confidence
 from poseedge.data.windows import centered, mirror_joints, mirror_keypoints, tail_aligned
-from poseedge.errors import DataError
 from poseedge.lifter import Lifter, LifterSpec
 from poseedge.skeleton import JOINT_NAMES, ROOT
 
 Array = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
-CHUNK = 128  # windows lifted per call where the batch is free
+CHUNK, CHUNK_FRAMES = 128, 3000  # windows lifted per call where the batch is free, and frames: MixSTE takes 1 MB for each
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,14 @@ def predict(
     """Lift every ``every``-th frame of each sequence exactly once, root set to zero as the papers do.
 
     ``flip`` averages with the un-mirrored result of the mirrored window, which doubles the work. ``advance`` is told
-    how many frames were finished. Raises ``DataError`` for a lifter that needs more than the data set has.
+    how many frames were finished. A lifter that takes a confidence is told 1.0 of every keypoint.
     """
-    if lifter.spec.channels != 2:
-        raise DataError(f"{lifter.spec.model} needs {lifter.spec.channels} values per keypoint, {dataset.name} has 2")
     predictions = []
     for sequence in dataset.sequences:
         frames = np.arange(0, len(sequence), every)
         poses = np.empty((len(frames), len(JOINT_NAMES), 3), np.float32)
         for window, slots, rows in passes(len(sequence), frames, lifter.spec):
-            keypoints = sequence.keypoints[window]
+            keypoints = with_confidence(sequence.keypoints[window], lifter.spec.channels)
             lifted: Array = lifter(keypoints)
             if flip:
                 lifted = (lifted + mirror_joints(lifter(mirror_keypoints(keypoints)))) / 2
@@ -85,10 +83,11 @@ def passes(length: int, frames: Indices, spec: LifterSpec) -> list[tuple[Indices
         where = np.array([int(np.argmax((windows == frame).any(axis=1))) for frame in frames], np.int64)
         slots = np.array([int(np.argmax(windows[w] == frame)) for w, frame in zip(where, frames, strict=True)], np.int64)
     plan = []
-    for start in range(0, len(windows), CHUNK):
-        rows = np.flatnonzero((where >= start) & (where < start + CHUNK))
+    chunk = min(CHUNK, max(CHUNK_FRAMES // spec.frames, 1))
+    for start in range(0, len(windows), chunk):
+        rows = np.flatnonzero((where >= start) & (where < start + chunk))
         if len(rows):
-            plan.append((windows[start : start + CHUNK], (where[rows] - start, slots[rows]), rows))
+            plan.append((windows[start : start + chunk], (where[rows] - start, slots[rows]), rows))
     return plan
 
 

@@ -1,4 +1,4 @@
-"""From the 17 keypoints of COCO, which 2D detectors give, to the 17 joints of Human3.6M, which lifters take."""
+"""From what detectors and data sets give to what lifters take: 17 joints of Human3.6M, some with a confidence."""
 
 from __future__ import annotations
 
@@ -43,6 +43,21 @@ def coco_to_h36m(keypoints: Array) -> Array:
     # Away from the line from pelvis to thorax: a bent trunk bows.
     h36m[..., _SPINE, 0] += 2 * h36m[..., _SPINE, 0] - h36m[..., _PELVIS, 0] - h36m[..., _THORAX, 0]
     return h36m
+
+
+def with_confidence(keypoints: Array, channels: int) -> Array:
+    """Give keypoints ``(..., 17, 2)`` the ``channels`` that a lifter takes: with 3, a confidence of 1.0 for each.
+
+    Data sets have none, and 1.0 is what a detector says of a keypoint that is certain.
+    """
+    missing = channels - keypoints.shape[-1]
+    if missing == 0:
+        return keypoints
+    if channels != 3 or missing != 1:
+        raise DataError(
+            f"cannot make {channels} values per keypoint from {keypoints.shape[-1]}", "lifters take u, v, and confidence"
+        )
+    return np.concatenate([keypoints, np.ones_like(keypoints[..., :1])], axis=-1)
 
 
 def coco_scores_to_h36m(scores: Array) -> Array:

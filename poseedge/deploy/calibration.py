@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 
 from poseedge.data.h36m import PoseDataset
+from poseedge.data.keypoints import with_confidence
 from poseedge.data.windows import centered, mirror_keypoints
 from poseedge.deploy.graph import evaluator
 from poseedge.errors import DataError, PoseedgeError
@@ -19,10 +20,11 @@ Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
 
-def calibration_windows(datasets: Iterable[PoseDataset], frames: int, count: int, seed: int = 0) -> Array:
-    """Return ``count`` windows ``(count, frames, 17, 2)``, spread evenly over sequences, cameras and data sets.
+def calibration_windows(datasets: Iterable[PoseDataset], frames: int, count: int, seed: int = 0, channels: int = 2) -> Array:
+    """Return ``count`` windows ``(count, frames, 17, channels)``, spread evenly over sequences, cameras and data sets.
 
-    Every other window is mirrored, since flip testing sends mirrored poses through the network too.
+    Every other window is mirrored, since flip testing sends mirrored poses through the network too. A confidence, where
+    the lifter takes one, is 1.0.
     """
     sequences = [sequence for dataset in datasets for sequence in dataset.sequences]
     if not sequences:
@@ -34,7 +36,7 @@ def calibration_windows(datasets: Iterable[PoseDataset], frames: int, count: int
         sequence = sequences[order[number % len(order)]]
         window = sequence.keypoints[centered(len(sequence), frames)[rng.integers(len(sequence))]]
         windows.append(mirror_keypoints(window) if number % 2 else window)
-    return np.ascontiguousarray(np.stack(windows), dtype=np.float32)
+    return np.ascontiguousarray(with_confidence(np.stack(windows), channels), dtype=np.float32)
 
 
 def digest(windows: Array) -> str:

@@ -78,7 +78,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
         )
     test = load_dataset(job.data)
     test = test.of(test.test)
-    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows)
+    windows = load_calibration(job.calibration, network, job.recipe.int8.windows)
 
     manifest = describe(job, network, windows)
     with write_bundle(job.output, manifest) as folder:
@@ -126,10 +126,11 @@ class Lifting(nn.Module):
         return self.network.lift(keypoints)
 
 
-def load_calibration(folder: Path, frames: int, count: int) -> Array:
+def load_calibration(folder: Path, network: LiftingNetwork, count: int) -> Array:
     """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
     datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
-    return calibration_windows([dataset.of(dataset.train) for dataset in datasets], frames, count)
+    trained = [dataset.of(dataset.train) for dataset in datasets]
+    return calibration_windows(trained, network.frames, count, channels=network.in_channels)
 
 
 def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, Any]:
@@ -165,9 +166,10 @@ def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[o
     module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else Lifting(network).eval()
     model, note = simplify(trace(module, network.frames, network.in_channels, job.target.opset, job.free_batch))
     evaluate = evaluator(model)
+    samples = [window[None] for window in windows[:SAMPLE_WINDOWS]]  # one by one: the largest networks need the memory
     with torch.inference_mode():
-        wanted = network.lift(torch.from_numpy(windows[:SAMPLE_WINDOWS])).numpy()
-    found = np.concatenate([evaluate(window[None])[0] for window in windows[:SAMPLE_WINDOWS]])
+        wanted = np.concatenate([network.lift(torch.from_numpy(window)).numpy() for window in samples])
+    found = np.concatenate([evaluate(window)[0] for window in samples])
     if not (difference := float(np.abs(found - wanted).max())) <= FOLD_TOLERANCE:
         raise PoseedgeError(
             f"the exported {network.name} graph differs from the network by {difference:.2e} m, allowed is {FOLD_TOLERANCE:g}",
@@ -213,4 +215,4 @@ def short_score(predictions: list[Prediction], every: int) -> Mapping[str, Any]:
 
 def save_samples(reference: Lifter, windows: Array, path: Path) -> None:
     """Write windows and the PyTorch network's poses for the device to check itself against."""
-    np.savez(path, keypoints=windows, poses_m=reference(windows))
+    np.savez(path, keypoints=windows, poses_m=np.concatenate([reference(window[None]) for window in windows]))

@@ -125,7 +125,10 @@ class HypothesisTransformer(nn.Module):
 
 @register("mhformer")
 class MHFormer(Backbone):
-    """``(B, frames, 17, 2)`` to ``(B, frames, 17, 3)``: the poses of all frames, of which the paper uses the centre's."""
+    """``(B, frames, 17, 2)`` to ``(B, frames, 17, 3)``: ``forward`` gives, and training uses, the poses of all frames.
+
+    The published protocol reads the centre's alone: so do ``lift`` and ``output_frames``.
+    """
 
     def __init__(
         self,
@@ -150,6 +153,14 @@ class MHFormer(Backbone):
         self.embedding_3 = embedding(2 * n_joints, channel, frames)
         self.Transformer_hypothesis = HypothesisTransformer(frames, channel, d_hid, layers)
         self.regression = nn.Sequential(nn.BatchNorm1d(3 * channel), nn.Conv1d(3 * channel, 3 * out_joints, kernel_size=1))
+
+    @property
+    def output_frames(self) -> tuple[int, ...]:
+        return ((self.frames - 1) // 2,)
+
+    def lift(self, x: Tensor) -> Tensor:
+        center = self.output_frames[0]
+        return self(x)[:, center : center + 1]
 
     def hypotheses(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the three hypotheses of windows ``x``, each ``(B, 2J, F)`` (MHG)."""

@@ -43,7 +43,12 @@ class TrainingConfig:
 
 
 def mpjpe_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean joint distance, metres; ``(B, K, 17, 3)`` each."""
+    """Mean joint distance, metres; ``(B, K, 17, 3)`` each.
+
+    Raises ``PoseedgeError`` for a network whose ``forward`` gives other frames than its ``output_frames``.
+    """
+    if predicted.shape != target.shape:
+        raise PoseedgeError(f"the network gives {tuple(predicted.shape)} for targets {tuple(target.shape)}", "train it elsewhere")
     return (predicted - target).norm(dim=-1).mean()
 
 

@@ -5,6 +5,9 @@
 
 from poseedge.deploy.fold import graphmlp as graphmlp
 from poseedge.deploy.fold import htnet as htnet
+from poseedge.deploy.fold import mhformer as mhformer
+from poseedge.deploy.fold import mixste as mixste
+from poseedge.deploy.fold import motionbert as motionbert
 from poseedge.deploy.fold import nanohtnet as nanohtnet
 from poseedge.deploy.fold import nehsnet as nehsnet
 from poseedge.deploy.fold import strided_transformer as strided_transformer
