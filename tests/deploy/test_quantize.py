@@ -396,27 +396,27 @@ def statistics_of(ranges: list[tuple[float, float]]) -> ChannelStatistics:
 @given(channel_ranges)
 def test_no_calibration_value_is_clipped(ranges: list[tuple[float, float]]) -> None:
     statistics = statistics_of(ranges)
-    offset, scale = center(statistics, "t")
+    offset, scale = center(statistics, "t", free=True)
     for edge in (statistics.low, statistics.high):
         assert np.abs(np.rint((edge - offset) / scale)).max() <= QMAX
 
 
 @given(channel_ranges)
 def test_zero_is_a_value_of_the_grid_of_every_channel(ranges: list[tuple[float, float]]) -> None:
-    offset, scale = center(statistics_of(ranges), "t")
+    offset, scale = center(statistics_of(ranges), "t", free=True)
     steps = offset / scale
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
 
 
 def test_the_widest_channel_uses_the_whole_range() -> None:
-    offset, scale = center(ChannelStatistics(np.array([-0.17, -1.0]), np.array([6.0, 1.0]), np.zeros(2)), "t")
+    offset, scale = center(ChannelStatistics(np.array([-0.17, -1.0]), np.array([6.0, 1.0]), np.zeros(2)), "t", free=True)
     assert np.rint((6.0 - offset[0]) / scale) >= QMAX - 1
     assert np.rint((-0.17 - offset[0]) / scale) <= 1 - QMAX
 
 
 def test_tensor_that_never_changes_is_an_error() -> None:
     with pytest.raises(PoseedgeError, match="attention never changes"):
-        center(ChannelStatistics(np.ones(4), np.ones(4), np.ones(4)), "attention")
+        center(ChannelStatistics(np.ones(4), np.ones(4), np.ones(4)), "attention", free=True)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
