@@ -1,0 +1,97 @@
+"""What a Jetson runs imports, and works, where PyTorch cannot be imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WITHOUT_TORCH = (
+    "poseedge.evaluation",
+    "poseedge.bench.measure",
+    "poseedge.bench.probe",
+    "poseedge.bench.subjects",
+    "poseedge.bundle",
+    "poseedge.data.h36m",
+    "poseedge.deploy.device_runner",
+    "poseedge.backends.onnx",
+    "poseedge.cli.app",
+)
+# PyTorch and what comes with the export extra are not found, as where they are not installed.
+BLOCKED = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+missing = {"torch", "onnxsim", "onnxscript", "onnxconverter_common"}
+PathFinder.find_spec = lambda name, *rest: None if name.split(".")[0] in missing else find(name, *rest)
+"""
+COMMAND_LINE = "from poseedge.cli.app import main\nmain()"
+
+
+def without_torch(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", BLOCKED + program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_block_works() -> None:
+    assert "ModuleNotFoundError: No module named 'torch'" in without_torch("import torch").stderr
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_module_imports_without_torch(module: str) -> None:
+    done = without_torch(f"import {module}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_package_itself_imports_no_backend() -> None:
+    program = "import sys, poseedge\nprint(sorted({'torch', 'onnx', 'onnxruntime'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_eval_works_on_a_bundle(small_bundle: Path, export_inputs: Path) -> None:
+    data = str(export_inputs / "data")
+    done = without_torch(COMMAND_LINE, "eval", str(small_bundle), "--precision", "int8", "--data", data, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["precision"], report["backend"], report["frames"]) == ("int8", "onnxruntime", 32)
+
+
+def test_parity_between_two_graphs_works(small_bundle: Path, export_inputs: Path) -> None:
+    graph, data = str(small_bundle / "nanohtnet_fp32.onnx"), str(export_inputs / "data")
+    done = without_torch(COMMAND_LINE, "eval", str(small_bundle), "--against", graph, "--data", data, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["parity"]["distance_mm"]["max"] == 0
+
+
+def test_bench_works_on_a_bundle(small_bundle: Path) -> None:
+    done = without_torch(COMMAND_LINE, "bench", str(small_bundle), "--rounds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [row["precision"] for row in json.loads(done.stdout)["rows"]] == ["fp32", "fp16", "int8"]
+
+
+def test_doctor_names_what_is_missing() -> None:
+    done = without_torch(COMMAND_LINE, "doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    torch = next(backend for backend in json.loads(done.stdout)["backends"] if backend["name"] == "torch")
+    assert (torch["works"], torch["fix"]) == (False, "pip install 'poseedge[export]'")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["models"],
+        ["export", "--model", "nanohtnet"],
+        ["train", "--data", "d", "--output", "o"],
+        ["eval", "{bundle}", "--against", "checkpoint"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_verb_that_needs_torch_says_how_to_get_it(small_bundle: Path, arguments: list[str]) -> None:
+    done = without_torch(COMMAND_LINE, *(argument.format(bundle=small_bundle) for argument in arguments))
+    assert done.returncode == 2
+    assert "error: this needs the Python package 'torch', which is not installed here" in done.stderr
+    assert "hint: install it with: pip install 'poseedge[export]'" in done.stderr
+    assert "Traceback" not in done.stderr
