@@ -34,10 +34,11 @@ class FoldedJointMixing(nn.Module):
     The norm's affine belongs to a joint: in the graph branch its scale goes into the adjacency.
     """
 
-    def __init__(self, norm: nn.LayerNorm, mlp: nn.Module, conv: GraphConv) -> None:
+    def __init__(self, block: Block) -> None:
         super().__init__()
+        norm, mlp = block.norm1, block.mlp_1
         self.norm = Whiten(norm)
-        weight, bias, adjacency = graph_maps(conv)
+        weight, bias, adjacency = graph_maps(block.gcn_1)
         shift = double(norm.bias)[:, None, None] * weight.sum(dim=0) + bias  # (source, graph, C)
         graph_bias = mixed(adjacency, shift)
         self.gcn = FoldedDirectedConv(weight.flatten(1), (adjacency * double(norm.weight)[:, None]).flatten(1))
@@ -86,12 +87,13 @@ class FoldedNormedMLP(nn.Module):
 class FoldedChannelMixing(nn.Module):
     """The stage that mixes channels; the constants of both branches are one ``(17, C)``."""
 
-    def __init__(self, norm: nn.LayerNorm, mlp: MLP, conv: GraphConv) -> None:
+    def __init__(self, block: Block) -> None:
         super().__init__()
+        norm, mlp = block.norm2, block.mlp_2
         self.norm = Whiten(norm)
         self.fc1 = dense_after_norm(norm, mlp.fc1)
         self.fc2 = Dense(double(mlp.fc2.weight).T, None)
-        weight, bias, adjacency = graph_maps(conv)
+        weight, bias, adjacency = graph_maps(block.gcn_2)
         scaled, shift = after_norm(norm, weight.flatten(1), bias.flatten())
         self.gcn = FoldedDirectedConv(scaled, adjacency.flatten(1))
         everywhere = shift.reshape(1, GRAPHS, -1).expand(NUM_JOINTS, -1, -1)
@@ -128,9 +130,9 @@ class FoldedGraphMLP(nn.Module):
         embed = double(network.embedding.weight)
         by_frame = embed.reshape(-1, 2, self.frames).transpose(1, 2).flatten(1)
         self.embed = Dense(by_frame.T, double(network.embedding.bias))
-        blocks = [block for block in network.mlp_gcn.blocks if isinstance(block, Block)]
-        self.joints = nn.ModuleList(FoldedJointMixing(block.norm1, block.mlp_1, block.gcn_1) for block in blocks)
-        self.channels = nn.ModuleList(FoldedChannelMixing(block.norm2, block.mlp_2, block.gcn_2) for block in blocks)
+        blocks = network.mlp_gcn.blocks
+        self.joints = nn.ModuleList(FoldedJointMixing(block) for block in blocks)  # type: ignore[arg-type]
+        self.channels = nn.ModuleList(FoldedChannelMixing(block) for block in blocks)  # type: ignore[arg-type]
         self.norm = Whiten(network.mlp_gcn.norm)
         self.head = dense_after_norm(network.mlp_gcn.norm, network.head)
 

@@ -111,7 +111,7 @@ class FoldedNEHSNet(nn.Module):
         self.embed_node = embedding(network.embed_node, network.pos_node)
         self.embed_edge = embedding(network.embed_edge, network.pos_edge)
         self.embed_hyper = embedding(network.embed_hyper, network.pos_hyper)
-        self.layers = nn.ModuleList(FoldedLayer(layer, maps) for layer in network.layers if isinstance(layer, Layer))
+        self.layers = nn.ModuleList(FoldedLayer(layer, maps) for layer in network.layers)  # type: ignore[arg-type]
         self.norm = Whiten(network.norm)
         self.head = dense_after_norm(network.norm, network.head)
 

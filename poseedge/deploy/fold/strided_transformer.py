@@ -213,7 +213,8 @@ class FoldedStridedTransformer(nn.Module):
         self.embed = Dense(weight * scale, bias * scale + shift)
         self.positions = constant(shifts[0])
         self.vanilla = nn.ModuleList(
-            FoldedLayer(layer, shift) for layer, shift in zip(vanilla, shifts[1:], strict=False) if isinstance(layer, Layer)
+            FoldedLayer(layer, shift)  # type: ignore[arg-type]
+            for layer, shift in zip(vanilla, shifts[1:], strict=False)
         )
         self.strided = nn.ModuleList(strided_layers(strided, shifts[len(vanilla) + 1 :], merged_head(network.fcn)))
 
