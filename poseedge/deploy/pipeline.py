@@ -31,7 +31,7 @@ from poseedge.deploy.precision import to_fp16
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
 from poseedge.deploy.recipe import Recipe, Target
 from poseedge.deploy.trace import simplify, trace
-from poseedge.errors import PoseedgeError
+from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation import Limits, Prediction, parity, predict, score
 from poseedge.files import sha256_of
 from poseedge.lifter import Lifter
@@ -77,6 +77,10 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             f"{job.checkpoint}: holds {network.name}, the recipe is for {job.recipe.model}", f"use --model {network.name}"
         )
     test = load_dataset(job.data)
+    if not test.test:
+        raise DataError(
+            f"{job.data}: {test.name} names no test subjects to show parity on", "choose another data set with --data"
+        )
     test = test.of(test.test)
     windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows)
 
@@ -161,7 +165,8 @@ def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, 
 
 def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[onnx.ModelProto, str]:
     """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
-    module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else Lifting(network)
+    # In evaluation mode: after tracing, the exporter puts all that is inside back into the mode of the outermost module.
+    module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else Lifting(network).eval()
     model, note = simplify(trace(module, network.frames, network.in_channels, job.target.opset, job.free_batch))
     evaluate = evaluator(model)
     with torch.inference_mode():
