@@ -8,6 +8,8 @@ either wraps any ``Backbone``. Unlike the published code, which breaks ties by n
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +76,7 @@ class DensityPeaks(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the kept frames ``(B, keep)`` of ``features (B, F, C)``, ascending, int64."""
-        with torch.autocast(features.device.type, enabled=False):
+        with in_float32(features.device.type):
             score = self.score(features.float()) + self.bonus
         rank = self.precedes(-score).float().sum(dim=-1)
         # Frame numbers, those of dropped frames raised above all others: distinct keys leave TopK no tie to break.
@@ -101,6 +103,11 @@ class DensityPeaks(nn.Module):
         """Return ``(B, F, F)``, true at ``[i, j]`` where frame j has the smaller key, or an equal one and is earlier."""
         own, other = key[:, :, None], key[:, None, :]
         return (other < own) | ((other == own) & self.earlier)
+
+
+def in_float32(device: str) -> AbstractContextManager[Any]:
+    """Switch autocast off; the meta device, on which FLOPs are counted, knows none."""
+    return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)
 
 
 def take(stream: Tensor, index: Tensor) -> Tensor:

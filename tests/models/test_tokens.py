@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
+from poseedge.bench.flops_torch import meta_flops
 from poseedge.errors import PoseedgeError
 from poseedge.models import create
 from poseedge.models.tokens import CenterPruning, DensityPeaks, PrunedNetwork, take
@@ -93,6 +94,12 @@ def test_the_choice_is_made_in_float32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         lowered = pruning(features)
     assert torch.equal(lowered, pruning(features))
+
+
+def test_operations_are_counted_without_computing_anything() -> None:
+    network = create("hot_mixste", frames=27, channel=16, d_hid=32, depth=2, token_num=9, layer_index=1)
+    assert isinstance(network, PrunedNetwork)
+    assert meta_flops(network) > 0
 
 
 def test_no_gradient_flows_through_the_choice() -> None:
