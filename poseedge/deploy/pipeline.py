@@ -165,7 +165,7 @@ def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, 
 
 def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[onnx.ModelProto, str]:
     """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
-    # In evaluation mode: after tracing, the exporter puts all that is inside back into the mode of the outermost module.
+    # The exporter puts back the mode that it found, in all submodules.
     module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else Lifting(network).eval()
     model, note = simplify(trace(module, network.frames, network.in_channels, job.target.opset, job.free_batch))
     evaluate = evaluator(model)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
@@ -18,8 +19,8 @@ import poseedge
 from poseedge.bundle import MANIFEST, open_bundle
 from poseedge.data.h36m import load_dataset
 from poseedge.deploy import device_runner, pipeline
-from poseedge.deploy.calibration import digest
-from poseedge.deploy.pipeline import export_bundle, load_calibration
+from poseedge.deploy.calibration import calibration_windows, digest
+from poseedge.deploy.pipeline import export_bundle
 from poseedge.deploy.recipe import Parity, Recipe, load_target
 from poseedge.errors import ArtefactError, DataError, PoseedgeError
 from poseedge.evaluation import parity, predict, score
@@ -43,6 +44,11 @@ def manifest(small_bundle: Path) -> dict[str, Any]:
 
 def recipe(inputs: Path, **changes: Any) -> Recipe:
     return small_export.job(inputs, inputs).recipe.model_copy(update=changes)
+
+
+def training_windows(inputs: Path) -> npt.NDArray[np.float32]:
+    """Return what INT8 is calibrated on."""
+    return calibration_windows([load_dataset(inputs / "data").of(["S1"])], frames=27, count=20)
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -84,7 +90,7 @@ def test_manifest_tells_the_whole_recipe(manifest: dict[str, Any], export_inputs
 
 
 def test_manifest_tells_the_calibration_windows(manifest: dict[str, Any], export_inputs: Path) -> None:
-    windows = load_calibration(export_inputs / "data", frames=27, count=20)
+    windows = training_windows(export_inputs)
     assert (manifest["calibration"]["windows"], manifest["calibration"]["sha256"]) == (20, digest(windows))
     assert "spatial.0.mlp.fc1" in manifest["calibration"]["layers"]
 
@@ -132,7 +138,7 @@ def test_graph_runs_alone_in_another_folder(small_bundle: Path, tmp_path: Path, 
 def test_samples_are_real_windows_and_the_poses_of_the_network(small_bundle: Path, export_inputs: Path) -> None:
     with np.load(small_bundle / "samples.npz") as samples:
         keypoints, poses = samples["keypoints"], samples["poses_m"]
-    np.testing.assert_array_equal(keypoints, load_calibration(export_inputs / "data", 27, 20)[:16])
+    np.testing.assert_array_equal(keypoints, training_windows(export_inputs)[:16])
     np.testing.assert_allclose(poses, load(export_inputs / "small.pth")(keypoints), atol=1e-6)
 
 
