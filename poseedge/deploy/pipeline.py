@@ -31,7 +31,7 @@ from poseedge.deploy.precision import to_fp16
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
 from poseedge.deploy.recipe import Recipe, Target
 from poseedge.deploy.trace import simplify, trace
-from poseedge.errors import PoseedgeError
+from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation import Limits, Prediction, parity, predict, score
 from poseedge.files import sha256_of
 from poseedge.lifter import Lifter
@@ -77,6 +77,10 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             f"{job.checkpoint}: holds {network.name}, the recipe is for {job.recipe.model}", f"use --model {network.name}"
         )
     test = load_dataset(job.data)
+    if not test.test:
+        raise DataError(
+            f"{job.data}: {test.name} names no test subjects to show parity on", "choose another data set with --data"
+        )
     test = test.of(test.test)
     windows = load_calibration(job.calibration, network, job.recipe.int8.windows)
 

@@ -155,8 +155,8 @@ class ModulatedGraphConv(nn.Module):
         """Return the diagonal ``(N, 1)`` and the off-diagonal part ``(N, N)`` of the symmetric adjacency."""
         total = self.A + self.adj2
         total = (total + total.T) / 2
-        diagonal = total.diagonal()
-        return diagonal[:, None], total - torch.diag(diagonal)
+        own = torch.eye(len(total), dtype=total.dtype, device=total.device)  # torch.diag has no ONNX form
+        return total.diagonal()[:, None], total * (1 - own)
 
     def forward(self, x: Tensor) -> Tensor:
         own, others = self.mixing()
