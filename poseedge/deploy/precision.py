@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import onnx
 
@@ -26,15 +24,13 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     copy.CopyFrom(model)
     weights = initializers(model)
     kept = [n.name for n in model.graph.node if any(i in weights and matches(i.removesuffix(".weight"), keep) for i in n.input)]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r".*will be truncated to -?5\.96")  # weights that are nearly zero
-        converted: onnx.ModelProto = float16.convert_float_to_float16(
-            copy,
-            min_positive_val=HALF_TINY,
-            max_finite_val=HALF_MAX,
-            keep_io_types=True,
-            node_block_list=kept + sorted(normalization_nodes(model) | selection_nodes(model)),
-        )
+    converted: onnx.ModelProto = float16.convert_float_to_float16(
+        copy,
+        min_positive_val=HALF_TINY,
+        max_finite_val=HALF_MAX,
+        keep_io_types=True,
+        node_block_list=kept + sorted(normalization_nodes(model) | selection_nodes(model)),
+    )
     return without_round_trips(converted)
 
 
