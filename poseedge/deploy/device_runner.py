@@ -88,7 +88,7 @@ class Bundle(NamedTuple):
     manifest: Dict[str, Any]
     precision: str
     graph: Path
-    keypoints: Any  # (N, T, 17, 2) float32, normalized screen coordinates
+    keypoints: Any  # (N, T, 17, C) float32, normalized screen coordinates, and a confidence if C is 3
     poses: Any  # (N, T_out, 17, 3) float32, metres: what the network gives in FP32
     limits: Dict[str, float]  # mean_mm, p99_mm
 
@@ -110,7 +110,7 @@ def open_bundle(folder: Path, precision: str) -> Bundle:
     for name in names:
         if name not in manifest["files"]:
             raise Refused("manifest.json: vouches for no {}".format(name))
-    keypoints, poses = read_samples(folder / names[1], frames, frames_out)
+    keypoints, poses = read_samples(folder / names[1], (frames, JOINTS, manifest.get("channels", 2)), frames_out)
     return Bundle(manifest, precision, folder / names[0], keypoints, poses, limits)
 
 
@@ -146,14 +146,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_samples(path: Path, frames: int, frames_out: int) -> Tuple[Any, Any]:
-    """Return the sample windows (N, T, 17, 2) and their reference poses (N, T_out, 17, 3)."""
+def read_samples(path: Path, window: Tuple[int, int, int], frames_out: int) -> Tuple[Any, Any]:
+    """Return the sample windows (N, T, 17, C) and their reference poses (N, T_out, 17, 3)."""
     try:
         with np.load(str(path), allow_pickle=False) as arrays:
             keypoints, poses = arrays["keypoints"], arrays["poses_m"]
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise Refused("{}: no sample windows in it ({})".format(path, error)) from error
-    for name, array, shape in (("keypoints", keypoints, (frames, JOINTS, 2)), ("poses_m", poses, (frames_out, JOINTS, 3))):
+    for name, array, shape in (("keypoints", keypoints, window), ("poses_m", poses, (frames_out, JOINTS, 3))):
         if array.shape[1:] != shape or array.dtype != np.float32 or not np.isfinite(array).all():
             wanted = "finite float32 (N, {}, {}, {})".format(*shape)
             raise Refused("{}: {} is {} {}, wanted {}".format(path, name, array.dtype, array.shape, wanted))
@@ -382,7 +382,7 @@ class OnnxRuntimeRunner:
             raise Refused("{}: ONNX Runtime cannot run it: {}".format(bundle.graph, error)) from error
 
     def infer(self, window: Any) -> Any:
-        """Lift one window (T, 17, 2) to poses (T_out, 17, 3) in metres."""
+        """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
         return self.session.run([self.output], {self.input: window[None]})[0].reshape(self.shape)
 
     def gpu_ms(self) -> None:
@@ -714,7 +714,7 @@ class TensorRTRunner:
         return self.graph is not None
 
     def infer(self, window: Any) -> Any:
-        """Lift one window (T, 17, 2) to poses (T_out, 17, 3) in metres."""
+        """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
         np.copyto(self.source.host[0], window)
         self.cuda.memcpy_htod_async(self.source.device, self.source.host, self.stream)
         self.started.record(self.stream)

@@ -146,6 +146,7 @@ def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, 
         "model": network.name,
         "config": network.config,
         "frames": network.frames,
+        "channels": network.in_channels,  # of a keypoint: u, v, and a confidence if there are three
         "output_frames": list(network.output_frames),
         "parameters": sum(p.numel() for p in network.parameters()),
         "checkpoint": {
