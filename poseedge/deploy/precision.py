@@ -35,7 +35,26 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
             keep_io_types=True,
             node_block_list=kept + sorted(normalization_nodes(model) | selection_nodes(model)),
         )
-    return without_round_trips(converted)
+    return with_exact_constants(without_round_trips(converted), weights)
+
+
+def with_exact_constants(model: onnx.ModelProto, exact: dict[str, onnx.TensorProto]) -> onnx.ModelProto:
+    """Give what stays in float32 its constants as they were: the converter rounds them and casts them back up.
+
+    ``model`` is edited and returned; ``exact`` are the constants of the float32 graph.
+    """
+    rounded = initializers(model)
+    ups = [node for node in model.graph.node if casts_to(node, onnx.TensorProto.FLOAT) and node.input[0] in rounded]
+    for up in ups:
+        constant = model.graph.initializer.add()
+        constant.CopyFrom(exact[up.input[0]])
+        constant.name = up.output[0]
+        model.graph.node.remove(up)
+    read = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return model
 
 
 def selection_nodes(model: onnx.ModelProto) -> set[str]:
