@@ -132,11 +132,6 @@ def swapped(points: Array) -> Array:
     return mirrored
 
 
-def test_network_that_needs_confidences_is_refused() -> None:
-    with pytest.raises(DataError, match="echo needs 3 values per keypoint, made-up has 2"):
-        predict(Echo(replace(SEQ2FRAME, channels=3)), dataset(5))
-
-
 def test_network_without_the_centre_frame_is_refused() -> None:
     with pytest.raises(PoseedgeError, match="not the centre frame 4"):
         predict(Echo(replace(SEQ2FRAME, output_frames=(8,))), dataset(5))

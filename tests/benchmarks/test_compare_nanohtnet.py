@@ -25,12 +25,13 @@ app.command()(compare)
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bundle of the small network in one precision."""
-    folder = tmp_path_factory.mktemp("compare") / "bundle"
+    root = tmp_path_factory.mktemp("compare")
     network = golden.network("nanohtnet-small")
     assert isinstance(network, NanoHTNet)
-    with write_bundle(folder, {"graphs": {"fp32": {"file": "fp32.onnx"}}}) as inside:
+    manifest = samples.bundle_manifest(samples.checkpoint(root / "small.pth"))
+    with write_bundle(root / "bundle", {**manifest, "graphs": {"fp32": {"file": "fp32.onnx"}}}) as inside:
         export_naive(network, inside / "fp32.onnx")
-    return folder
+    return root / "bundle"
 
 
 def test_comparison_records_every_form_as_json_and_as_a_table(bundle: Path, tmp_path: Path) -> None:

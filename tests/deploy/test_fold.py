@@ -33,7 +33,6 @@ from poseedge.deploy.fold.nanohtnet import (
 )
 from poseedge.deploy.trace import trace
 from poseedge.errors import PoseedgeError
-from poseedge.models import create
 from poseedge.models.layers import MLP, Attention, ModulatedGraphConv
 from poseedge.models.nanohtnet import GBI, IPC, LGC, NanoHTNet, SpatialBlock, TemporalBlock, spatial_adjacency
 from tests.models import golden
@@ -110,8 +109,8 @@ def test_pretraining_head_is_refused() -> None:
 
 
 def test_network_without_a_folded_form_is_refused_by_name() -> None:
-    with pytest.raises(PoseedgeError, match="HTNet has no folded form") as caught:
-        fold(create("htnet"))
+    with pytest.raises(PoseedgeError, match="Linear has no folded form") as caught:
+        fold(nn.Linear(2, 2))
     assert "fold = false" in caught.value.hint
 
 

@@ -350,11 +350,13 @@ def norm_stack(readers: list[onnx.NodeProto], biased: bool = True, output: str |
     return model
 
 
-ONE_READER = [node("MatMul", ["n", "one.weight"], ["b"])]
+ONE_READER = [node("MatMul", ["n", "one.weight"], ["u"]), node("Add", ["u", "first.bias"], ["b"])]
 TWO_LAYERS = [
     node("MatMul", ["n", "one.weight"], ["u"]),
+    node("Add", ["u", "first.bias"], ["ub"]),
     node("MatMul", ["n", "two.weight"], ["v"]),
-    node("Add", ["u", "v"], ["b"]),
+    node("Add", ["v", "first.bias"], ["vb"]),
+    node("Add", ["ub", "vb"], ["b"]),
 ]
 FLOAT_READER = [node("MatMul", ["n", "one.weight"], ["u"]), node("Add", ["u", "n"], ["b"])]
 
