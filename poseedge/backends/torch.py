@@ -30,9 +30,9 @@ class TorchLifter:
         )
 
     @classmethod
-    def from_checkpoint(cls, path: Path, threads: int = 1) -> TorchLifter:
-        """Read ``path``; raises ``CheckpointError`` if it holds no lifting network."""
-        network = load_checkpoint(path)
+    def from_checkpoint(cls, path: Path, threads: int = 1, name: str | None = None) -> TorchLifter:
+        """Read ``path``, as network ``name`` if given; raises ``CheckpointError`` if it holds no such lifting network."""
+        network = load_checkpoint(path, name)
         if not isinstance(network, LiftingNetwork):
             raise CheckpointError(f"{path}: holds {network.name}, which refines poses and lifts none", "give a lifting network")
         return cls(network, path, threads)

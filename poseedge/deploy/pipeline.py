@@ -70,12 +70,8 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
     Raises ``PoseedgeError`` where the input is wrong or a graph does not equal the network; a parity limit that is
     missed is no error: the manifest says so.
     """
-    reference = TorchLifter.from_checkpoint(job.checkpoint, threads=torch.get_num_threads())
+    reference = TorchLifter.from_checkpoint(job.checkpoint, torch.get_num_threads(), job.recipe.model)
     network = reference.network
-    if network.name != job.recipe.model:
-        raise PoseedgeError(
-            f"{job.checkpoint}: holds {network.name}, the recipe is for {job.recipe.model}", f"use --model {network.name}"
-        )
     test = load_dataset(job.data)
     if not test.test:
         raise DataError(

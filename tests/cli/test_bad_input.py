@@ -110,7 +110,7 @@ def test_keypoints_that_are_not_finite_are_told(poseedge: Command, small_bundle:
 def test_checkpoint_of_another_network_is_told(poseedge: Command, inputs: list[object], tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "mixste.pth", golden.network("mixste-f27"), {})
     outcome = poseedge("export", *inputs, "--checkpoint", tmp_path / "mixste.pth")
-    assert_refused(outcome, "mixste.pth: holds mixste, the recipe is for nanohtnet", "use --model mixste")
+    assert_refused(outcome, "mixste.pth: holds mixste, not nanohtnet", "use --model mixste")
 
 
 def test_missing_checkpoint_is_named(poseedge: Command, inputs: list[object], tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ def test_graph_that_differs_from_the_network_is_refused(
 
 def test_checkpoint_of_another_network_is_refused(export_inputs: Path, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "mixste.pth", golden.network("mixste-f27"), {})
-    with pytest.raises(PoseedgeError, match=r"mixste\.pth: holds mixste, the recipe is for nanohtnet") as caught:
+    with pytest.raises(PoseedgeError, match=r"mixste\.pth: holds mixste, not nanohtnet") as caught:
         export_bundle(small_export.job(export_inputs, tmp_path / "b", checkpoint=tmp_path / "mixste.pth"))
     assert caught.value.hint == "use --model mixste"
 
