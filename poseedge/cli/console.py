@@ -39,11 +39,11 @@ def stage(description: str, total: int) -> Iterator[Advance]:
         yield lambda count: progress.advance(task, count)
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table; the first column is left-aligned, all others hold numbers."""
+def table(title: str, columns: list[str], rows: list[list[str]], text: tuple[str, ...] = ()) -> None:
+    """Print a table; the first column is left-aligned, all others hold numbers, but for those named in ``text``."""
     grid = Table(title=title, title_justify="left", title_style="bold")
     for number, name in enumerate(columns):
-        grid.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+        grid.add_column(name, justify="left" if number == 0 or name in text else "right", no_wrap=name not in text)
     for row in rows:
         grid.add_row(*row)
     out.print(grid)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.cli.console import emit_json, next_step, table
+from poseedge.cli.console import emit_json, next_step, out, table
 from poseedge.errors import require
 
 
@@ -38,37 +38,41 @@ def models(
         return
     columns = [
         "network",
-        "parameters",
-        "MFLOP/window",
-        "MFLOP/frame",
-        "frames in",
+        "params M",
+        "GFLOP/window",
+        "/frame",
+        "in",
         "out",
-        "look-ahead",
+        "ahead",
         "mode",
-        "published MPJPE",
+        "MPJPE mm",
+        "published on",
         "weights",
     ]
     table(
-        "networks at their default configuration (2 FLOPs per multiply-add, attention products counted)",
+        "networks at their default configuration: frames in, out and ahead; 2 FLOPs per multiply-add, attention products counted",
         columns,
         list(map(cells, rows)),
+        text=("published on",),
     )
+    if any(row["reconstruction"] for row in rows):
+        out.print("* our reconstruction: the authors have not published the network file")
     next_step("poseedge export --model nanohtnet")
 
 
 def cells(row: dict[str, Any]) -> list[str]:
     """Return a network's line of the table."""
     published = row["published"]
-    accuracy = f"{published['published_mpjpe_mm']} ({published['published_on']})" if "published_mpjpe_mm" in published else "-"
     return [
-        row["name"] + (" (our reconstruction)" if row["reconstruction"] else ""),
-        f"{row['parameters']:,}",
-        f"{row['flops'] / 1e6:,.1f}",
-        f"{row['flops_per_output_frame'] / 1e6:,.1f}",
+        row["name"] + (" *" if row["reconstruction"] else ""),
+        f"{row['parameters'] / 1e6:.3f}",
+        f"{row['flops'] / 1e9:.3f}",
+        f"{row['flops_per_output_frame'] / 1e9:.3f}",
         str(row["frames"]),
         str(row["frames_out"]),
         str(row["look_ahead"]),
         published["mode"],
-        accuracy,
+        str(published.get("published_mpjpe_mm", "-")),
+        published.get("published_on", ""),
         "bundled" if row["weights_bundled"] else "-",
     ]
