@@ -24,10 +24,8 @@ def network(name: str) -> NanoHTNet:
     return module
 
 
-@pytest.mark.parametrize("name", golden.CASES)
+@pytest.mark.parametrize("name", [name for name in golden.CASES if name.startswith("nanohtnet")])
 def test_published_form_equals_the_published_network(name: str) -> None:
-    if not name.startswith("nanohtnet"):
-        pytest.skip("another network")
     facts, stored = golden.case(name), golden.arrays(name)
     with torch.no_grad():
         output = published_form(network(name))(torch.from_numpy(stored["input"]))

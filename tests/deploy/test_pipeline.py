@@ -302,7 +302,7 @@ def test_checkpoint_of_another_network_is_refused(export_inputs: Path, tmp_path:
     save_checkpoint(tmp_path / "mixste.pth", golden.network("mixste-f27"), {})
     with pytest.raises(PoseedgeError, match=r"mixste\.pth: holds mixste, not nanohtnet") as caught:
         export_bundle(small_export.job(export_inputs, tmp_path / "b", checkpoint=tmp_path / "mixste.pth"))
-    assert caught.value.hint == "use --model mixste"
+    assert caught.value.hint == "use --model mixste, or another checkpoint"
 
 
 def test_pretrained_checkpoint_is_refused(export_inputs: Path, tmp_path: Path) -> None:
