@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from types import ModuleType
 
@@ -32,6 +33,12 @@ class CheckpointError(PoseedgeError):
 
 class ArtefactError(PoseedgeError):
     """An ONNX file, engine or bundle is damaged or foreign."""
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return a hint for an unknown ``name``: the nearest of ``known``, and all of them."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return (f"did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known)}"
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from rich.text import Text
 from poseedge.bench.machine import machine_facts
 from poseedge.bench.probe import Backend, probe_backends
 from poseedge.bench.report import new_table
+from poseedge.cli.console import emit_json
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False) -> None:
@@ -25,7 +25,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only
         facts, backends = machine_facts(), probe_backends()
     command = next_command(backends)
     if as_json:
-        print(json.dumps({"machine": facts, "backends": [asdict(b) for b in backends], "next": command}, indent=2))
+        emit_json({"machine": facts, "backends": [asdict(b) for b in backends], "next": command})
     else:
         console = Console(highlight=False)
         console.print(facts_table(facts))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from poseedge.errors import PoseedgeError
+from poseedge.errors import PoseedgeError, nearest
 from poseedge.resources import resource
 
 if sys.version_info >= (3, 11):
@@ -94,9 +93,3 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PoseedgeError(f"{path}: {error}") from error
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """Suggest the nearest of ``known``."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return (f"did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known)}"

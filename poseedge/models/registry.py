@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from poseedge.errors import PoseedgeError
+from poseedge.errors import PoseedgeError, nearest
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -71,9 +70,7 @@ def names() -> list[str]:
 def network_class(name: str) -> type[Network]:
     """Return the class registered under ``name``; the error for an unknown name suggests the nearest."""
     if name not in _NETWORKS:
-        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
-        meant = f"did you mean {near[0]!r}? " if near else ""
-        raise PoseedgeError(f"unknown model {name!r}", f"{meant}Known models: {', '.join(names())}")
+        raise PoseedgeError(f"unknown model {name!r}", nearest(name, names()))
     return _NETWORKS[name]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from poseedge.deploy.recipe import Int8, load_recipe, load_target, nearest, read_toml
-from poseedge.errors import PoseedgeError
+from poseedge.deploy.recipe import Int8, load_recipe, load_target, read_toml
+from poseedge.errors import PoseedgeError, nearest
 from poseedge.models import names
 from poseedge.resources import resource
 from tests.deploy.small_export import RECIPE
