@@ -76,11 +76,11 @@ def attention_nodes(model: onnx.ModelProto, source: str, last: NodeProto, sizes:
     for constant, value in ((f"{batch}_shape", [1, tokens, 3 * heads * width]), (thirds, [heads * width] * 3)):
         model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), constant))
     parts, mixed = [f"{name}_{part}" for part in ("query", "key", "value")], f"{name}_mixed"
-    heads_of = {"q_num_heads": heads, "kv_num_heads": heads}
+    scale = 1.0  # it is part of the query
     return [
         helper.make_node("Reshape", [source, f"{batch}_shape"], [batch], name=batch),
         helper.make_node("Split", [batch, thirds], parts, name=f"{name}_split", axis=-1),
-        helper.make_node("Attention", parts, [mixed], name=mixed, scale=1.0, **heads_of),  # the scale is part of q
+        helper.make_node("Attention", parts, [mixed], name=mixed, q_num_heads=heads, kv_num_heads=heads, scale=scale),
         helper.make_node("Reshape", [mixed, last.input[1]], list(last.output), name=name),
     ]
 
