@@ -25,13 +25,14 @@ from poseedge.bundle import SAMPLES, write_bundle
 from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
 from poseedge.deploy import device_runner
 from poseedge.deploy.calibration import calibration_windows, channel_statistics, digest
+from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.precision import to_fp16
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
 from poseedge.deploy.recipe import Recipe
 from poseedge.deploy.targets import Target
-from poseedge.deploy.trace import simplify, trace
+from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation import Limits, Prediction, parity, predict, score
 from poseedge.files import sha256_of
@@ -166,7 +167,10 @@ def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[o
     """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
     # The exporter puts back the mode that it found, in all submodules.
     module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else Lifting(network).eval()
-    model, note = simplify(trace(module, network.frames, network.in_channels, job.target.opset, job.free_batch))
+    opset = min(job.target.opset, NEWEST_TRACED)
+    model, note = simplify(trace(module, network.frames, network.in_channels, opset, job.free_batch))
+    if job.target.cpu_form:
+        model = to_cpu_form(model, job.target.opset)
     evaluate = evaluator(model)
     samples = [window[None] for window in windows[:SAMPLE_WINDOWS]]  # one by one: the largest networks need the memory
     with torch.inference_mode():

@@ -86,6 +86,7 @@ class Target(_Facts):
     name: str
     description: str
     opset: int  # that export writes
+    cpu_form: bool = False  # rewritten for ONNX Runtime's CPU kernels, see deploy/cpu_form.py
     precisions: list[Precision]
     why: str  # the reason for opset and for what is left out, with its source
     releases: list[Release]  # oldest and newest TensorRT that must take the graph; empty for ONNX Runtime
