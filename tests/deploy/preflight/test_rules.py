@@ -13,7 +13,7 @@ from tests.deploy import graphs
 from tests.deploy.preflight import bad
 from tests.deploy.preflight.bad import BAD
 
-DOCS = Path(__file__).parents[3] / "docs" / "check.md"
+DOCS = Path(__file__).parents[3] / "docs" / "targets.md"
 SPELT_OUT_TARGETS = ("jetson-nano", "jetson-tx2-jp4.6.0", "jetson-xavier-nx", "jetson-agx-xavier-jp4.6", "jetson-orin-nano-jp5.1")
 MODERN_TARGETS = ("default", "jetson-orin-nano", "jetson-orin-nx-jp6.0", "jetson-agx-orin-jp7.2.2", "jetson-thor", "cpu")
 
@@ -24,6 +24,11 @@ def found(model: onnx.ModelProto, target: str, outside: tuple[str, ...] = ()) ->
 
 def test_every_rule_has_a_bad_graph() -> None:
     assert BAD.keys() == RULES.keys()
+
+
+def test_every_rule_is_in_the_documentation() -> None:
+    text = DOCS.read_text()
+    assert [name for name, rule in RULES.items() if f"| `{name}` | {rule.severity} | {rule.summary[:-1]} |" not in text] == []
 
 
 @pytest.mark.parametrize("name", BAD)
