@@ -120,4 +120,5 @@ def read_spec(session: ort.InferenceSession, path: Path) -> LifterSpec:
         precision=metadata.precision if metadata else "fp32",
         batch=source[0] if isinstance(source[0], int) else None,
         channels=source[3],
+        flip=metadata.flip if metadata else "passes",
     )
