@@ -18,6 +18,8 @@ WITHOUT_TORCH = (
     "poseedge.data.h36m",
     "poseedge.deploy.device_runner",
     "poseedge.backends.onnx",
+    "poseedge.backends.tensorrt.cuda",
+    "poseedge.cli.build",
     "poseedge.cli.app",
 )
 # PyTorch and what comes with the export extra are not found, as where they are not installed.

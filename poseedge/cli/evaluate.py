@@ -7,18 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.bundle import open_bundle
+from poseedge.backends.tensorrt.facts import bundle_of
+from poseedge.bundle import Bundle, open_bundle
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
 from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.errors import ArtefactError, DataError
 from poseedge.evaluation import Limits, Prediction, parity, predict, score
-from poseedge.lifter import Lifter, load
+from poseedge.lifter import ENGINE_SUFFIXES, Lifter, load
 from poseedge.resources import resource
 
 
 def evaluate(
-    artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file or .pth checkpoint")],
+    artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file, .engine or .pth checkpoint")],
     precision: Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")] = None,
     against: Annotated[
         str | None, typer.Option(help="another artefact, or 'checkpoint': the one that the bundle came from")
@@ -40,7 +41,7 @@ def evaluate(
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
     dataset = dataset.of(wanted)
-    bundle = open_bundle(artefact) if artefact.is_dir() else None
+    bundle = bundle_behind(artefact)
     lifter = load(artefact, precision, threads)
     found = run(lifter, dataset, flip, every)
     report: dict[str, Any] = {
@@ -54,7 +55,8 @@ def evaluate(
     }
     if against is not None:
         if against == "checkpoint" and bundle is None:
-            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint", "give a path: --against model.pth")
+            hint = "give a path: --against model.pth"
+            raise ArtefactError(f"{artefact}: only a bundle, or an engine built from one, knows its checkpoint", hint)
         other = load(bundle.checkpoint() if bundle and against == "checkpoint" else against, precision, threads)
         limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
         between = parity(found, run(other, dataset, flip, every), Limits(**limits) if limits else None, every)
@@ -65,6 +67,13 @@ def evaluate(
         show(report)
     if report.get("parity", {}).get("passed") is False:
         raise typer.Exit(1)
+
+
+def bundle_behind(artefact: Path) -> Bundle | None:
+    """Return the bundle that ``artefact`` is, or was built from if it is an engine."""
+    if artefact.is_dir():
+        return open_bundle(artefact)
+    return bundle_of(artefact) if artefact.suffix in ENGINE_SUFFIXES else None
 
 
 def run(lifter: Lifter, dataset: PoseDataset, flip: bool, every: int) -> list[Prediction]:
