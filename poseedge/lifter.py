@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from poseedge.skeleton import NUM_JOINTS
 
 Array = npt.NDArray[np.float32]
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
+# The flip test of a lifter: run it twice and average; or its poses are averaged already; or two passes would each choose
+# their own frames, where the published test lets the mirrored one keep those of the first.
+Flip = Literal["passes", "inside", "shared"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class LifterSpec:
     precision: str  # fp32, fp16 or int8
     batch: int | None  # fixed batch, or None if free
     channels: int = 2  # per keypoint: 2, or 3 with a confidence
+    flip: Flip = "passes"
 
     @property
     def center_slot(self) -> int:
@@ -88,10 +92,14 @@ def spec_from_shapes(model: str, source: Sequence[Any], target: Sequence[Any]) -
     return LifterSpec(model, frames, tuple(range(first, first + given)), "fp32", None if free else source[0], source[3])
 
 
-def load(path: str | Path, precision: str | None = None, threads: int = 1) -> Lifter:
+def load(
+    path: str | Path, precision: str | None = None, threads: int = 1, model: str | None = None, flip: bool = False
+) -> Lifter:
     """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, a TensorRT engine, or a bundle folder.
 
-    ``precision`` chooses within a bundle (default fp32). Raises ``ArtefactError`` for what cannot be recognised.
+    ``precision`` chooses within a bundle (default fp32), ``model`` between networks that a checkpoint fits alike.
+    ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. Raises
+    ``ArtefactError`` for what cannot be recognised.
     """
     path = Path(path)
     if path.is_dir():
@@ -113,5 +121,5 @@ def load(path: str | Path, precision: str | None = None, threads: int = 1) -> Li
         require("torch", "export")
         from poseedge.backends.torch import TorchLifter
 
-        return TorchLifter.from_checkpoint(path, threads=threads)
+        return TorchLifter.from_checkpoint(path, threads, model, flip)
     raise ArtefactError(f"{path}: not a bundle folder, .onnx file, .engine or .pth checkpoint")

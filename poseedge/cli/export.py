@@ -34,6 +34,9 @@ def export(
     free_batch: Annotated[
         bool, typer.Option("--free-batch", help="leave the batch free; default: one window, fastest on the edge")
     ] = False,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="graphs that do the flip test themselves: twice the work, the papers' accuracy")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
 ) -> None:
     """Turn a checkpoint into FP32, FP16 and INT8 ONNX graphs and prove in millimetres that the pose survived.
@@ -67,6 +70,7 @@ def export(
         calibration=calib or resource(*CALIBRATION_DATA),
         every=every,
         free_batch=free_batch,
+        flip=flip,
     )
     manifest = export_bundle(job, stage)
     passed = all(row["against_reference"]["passed"] is not False for row in manifest["parity"].values())

@@ -62,6 +62,7 @@ class Target(_Table):
     description: str
     opset: int
     precisions: list[Precision]
+    cpu_form: bool = False  # rewritten for ONNX Runtime's CPU kernels, see deploy/cpu_form.py
     why: str  # the reason for what is left out, with its source
 
 
