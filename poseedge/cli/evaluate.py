@@ -82,7 +82,7 @@ def evaluate(
     if against is not None:
         if against == "checkpoint" and bundle is None:
             hint = "give a path: --against model.pth"
-            raise ArtefactError(f"{artefact}: only a bundle, or an engine built from one, knows its checkpoint", hint)
+            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
         other = load(bundle.checkpoint() if bundle and against == "checkpoint" else against, precision, threads, model, flipped)
         limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
         reference = run(other, dataset, flipped, every, scoring, refining)
