@@ -30,7 +30,8 @@ from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.precision import to_fp16
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
-from poseedge.deploy.recipe import Recipe, Target
+from poseedge.deploy.recipe import Recipe
+from poseedge.deploy.targets import Target
 from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation import Limits, Prediction, lift, parity, predict, score
