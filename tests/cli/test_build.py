@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from poseedge.deploy.pipeline import export_bundle
-from poseedge.deploy.recipe import load_target
+from poseedge.deploy.targets import load_target
 from tests.cli.user import Command
 from tests.deploy import small_export
 from tests.doubles.binding import Fake
