@@ -15,7 +15,7 @@ from poseedge.backends.onnx import OnnxLifter
 from poseedge.deploy.cpu_form import scale_before_reshape, to_cpu_form, use_attention_operator
 from poseedge.deploy.graph import opset_of, run_graph
 from poseedge.deploy.pipeline import export_bundle
-from poseedge.deploy.recipe import load_target
+from poseedge.deploy.targets import load_target
 from tests.deploy import small_export
 from tests.deploy.graphs import arrays, graph, simplified, windows
 
