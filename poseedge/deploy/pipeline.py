@@ -29,7 +29,7 @@ from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.precision import to_fp16
-from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
+from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, matching, quantizable_layers, quantize
 from poseedge.deploy.recipe import Recipe
 from poseedge.deploy.targets import Target
 from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
@@ -195,8 +195,9 @@ def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest:
         raise PoseedgeError(f"no layer of {recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
     with stage("calibrate INT8", len(windows)) as advance:
         statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
-    manifest["calibration"]["layers"] = sorted(layers)
-    return quantize(model, layers, statistics)
+    two_step = matching(layers, recipe.int8.two_step)
+    manifest["calibration"] |= {"layers": sorted(layers), "two_step": sorted(two_step)}
+    return quantize(model, layers, statistics, two_step)
 
 
 def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manifest: dict[str, Any], stage: Stage) -> None:
