@@ -22,15 +22,16 @@ import poseedge
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.backends.torch import TorchLifter
 from poseedge.bundle import SAMPLES, write_bundle
-from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
+from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.deploy import device_runner
-from poseedge.deploy.calibration import calibration_windows, channel_statistics, digest
+from poseedge.deploy.calibration import channel_statistics, digest, load_calibration
 from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.precision import to_fp16
-from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
-from poseedge.deploy.recipe import Recipe, Target
+from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, matching, quantizable_layers, quantize
+from poseedge.deploy.recipe import Recipe
+from poseedge.deploy.targets import Target
 from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation import Limits, Prediction, lift, parity, predict, score
@@ -81,7 +82,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             f"{job.data}: {test.name} names no test subjects to show parity on", "choose another data set with --data"
         )
     test = test.of(test.test)
-    windows = load_calibration(job.calibration, network, job.recipe.int8.windows)
+    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows, network.in_channels)
 
     manifest = describe(job, network, windows)
     with write_bundle(job.output, manifest) as folder:
@@ -117,13 +118,6 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
         save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)
         shutil.copyfile(device_runner.__file__, folder / "run.py")
     return manifest
-
-
-def load_calibration(folder: Path, network: LiftingNetwork, count: int) -> Array:
-    """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
-    datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
-    trained = [dataset.of(dataset.train) for dataset in datasets]
-    return calibration_windows(trained, network.frames, count, channels=network.in_channels)
 
 
 def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, Any]:
@@ -201,8 +195,9 @@ def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest:
         raise PoseedgeError(f"no layer of {recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
     with stage("calibrate INT8", len(windows)) as advance:
         statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
-    manifest["calibration"]["layers"] = sorted(layers)
-    return quantize(model, layers, statistics)
+    two_step = matching(layers, recipe.int8.two_step)
+    manifest["calibration"] |= {"layers": sorted(layers), "two_step": sorted(two_step)}
+    return quantize(model, layers, statistics, two_step)
 
 
 def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manifest: dict[str, Any], stage: Stage) -> None:
