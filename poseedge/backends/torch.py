@@ -13,13 +13,14 @@ from poseedge.models.registry import LiftingNetwork
 
 
 class TorchLifter:
-    """A network in evaluation mode, in float32 on the CPU."""
+    """A network in evaluation mode, in float32, wherever its weights are."""
 
     backend = "torch"
     provider = "cpu"
 
     def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1) -> None:
         self.network, self.path, self.threads = network.eval(), path, threads
+        self.device = next(network.parameters()).device
         self.spec = LifterSpec(
             model=network.name,
             frames=network.frames,
@@ -40,4 +41,5 @@ class TorchLifter:
     @torch.inference_mode()
     def __call__(self, keypoints: Array) -> Array:
         torch.set_num_threads(self.threads)
-        return self.network.lift(torch.from_numpy(check_keypoints(keypoints, self.spec))).numpy()
+        windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
+        return self.network.lift(windows).cpu().numpy()
