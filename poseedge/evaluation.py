@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy.typing as npt
 from poseedge import metrics
 from poseedge.data.h36m import PoseDataset, PoseSequence
 from poseedge.data.keypoints import with_confidence
-from poseedge.data.windows import centered, mirror_joints, mirror_keypoints, tail_aligned
+from poseedge.data.windows import mirror_joints, mirror_keypoints
+from poseedge.errors import DataError
 from poseedge.lifter import Lifter, LifterSpec
+from poseedge.protocols import ONCE, Plan, Protocol, batch_credited, plan, settled
 from poseedge.skeleton import JOINT_NAMES, ROOT
 
 Array = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
+Refine = Callable[[PoseSequence, Indices, Array], Array]  # sequence, frames (N,), lifted poses (N, 17, 3) -> better ones
 CHUNK, CHUNK_FRAMES = 128, 3000  # windows lifted per call where the batch is free, and frames: MixSTE takes 1 MB for each
 
 
@@ -32,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a lifter made of one sequence: ``poses_m (n, 17, 3)`` of its frames ``frames (n,)``, root at zero."""
+    """What a lifter made of one sequence: ``poses_m (n, 17, 3)`` of its frames ``frames (n,)``."""
 
     sequence: PoseSequence
     frames: Indices
@@ -45,79 +48,85 @@ class Prediction:
 
 
 def predict(
-    lifter: Lifter, dataset: PoseDataset, flip: bool = False, every: int = 1, advance: Callable[[int], None] = lambda _: None
+    lifter: Lifter,
+    dataset: PoseDataset,
+    flip: bool = False,
+    every: int = 1,
+    advance: Callable[[int], None] = lambda _: None,
+    protocol: Protocol = ONCE,
+    refine: Refine | None = None,
 ) -> list[Prediction]:
-    """Lift every ``every``-th frame of each sequence exactly once, root set to zero as the papers do.
+    """Lift every ``every``-th frame of each sequence, exactly once and with the root at zero unless ``protocol`` differs.
 
-    ``flip`` averages with the un-mirrored result of the mirrored window, which doubles the work. ``advance`` is told
-    how many frames were finished. A lifter that takes a confidence is told 1.0 of every keypoint.
+    ``flip`` averages with the un-mirrored result of the mirrored window, unless the lifter does so itself. ``refine`` changes the
+    lifted poses before the root is settled. ``advance`` is told how many frames were finished. A lifter that takes a
+    confidence is told 1.0 of every keypoint.
     """
     predictions = []
     for sequence in dataset.sequences:
-        frames = np.arange(0, len(sequence), every)
-        poses = np.empty((len(frames), len(JOINT_NAMES), 3), np.float32)
-        for window, slots, rows in passes(len(sequence), frames, lifter.spec):
-            keypoints = with_confidence(sequence.keypoints[window], lifter.spec.channels)
-            lifted: Array = lifter(keypoints)
-            if flip:
-                lifted = (lifted + mirror_joints(lifter(mirror_keypoints(keypoints)))) / 2
-            poses[rows] = lifted[slots]
+        work = plan(sequence, lifter.spec, protocol, every)
+        poses: Array = np.empty((len(work.frames), len(JOINT_NAMES), 3), np.float32)
+        for windows, slots, rows in passes(work, lifter.spec):
+            keypoints = with_confidence(sequence.keypoints[windows], lifter.spec.channels)
+            poses[rows] = lift(lifter, keypoints, flip)[slots]
             advance(len(rows))
-        poses[:, ROOT] = 0
-        predictions.append(Prediction(sequence, frames, poses))
+        if refine is not None:
+            poses = refine(sequence, work.frames, poses)
+        predictions.append(Prediction(sequence, work.frames, settled(poses, sequence, work.frames, protocol)))
     return predictions
 
 
-def passes(length: int, frames: Indices, spec: LifterSpec) -> list[tuple[Indices, tuple[Indices, Indices], Indices]]:
-    """Plan the calls for ``frames`` of a sequence: windows to lift, (window, slot) to take, rows that these fill.
+def lift(lifter: Lifter, keypoints: Array, flip: bool) -> Array:
+    """Return the poses of windows; with ``flip`` those of the flip test, unless the lifter averages by itself."""
+    poses: Array = lifter(keypoints)
+    if flip and lifter.spec.flip != "inside":
+        poses = (poses + mirror_joints(lifter(mirror_keypoints(keypoints)))) / 2
+    return poses
 
-    A network that gives every frame of its window is run over consecutive windows, each frame taken from the first
-    window that holds it; any other is run once per frame, and its centre slot taken.
-    """
-    if len(spec.output_frames) < spec.frames or spec.frames == 1:
-        windows = centered(length, spec.frames)[frames]
-        slots = np.full(len(frames), spec.center_slot)
-        where = np.arange(len(frames))
-    else:
-        windows = tail_aligned(length, spec.frames)
-        where = np.array([int(np.argmax((windows == frame).any(axis=1))) for frame in frames], np.int64)
-        slots = np.array([int(np.argmax(windows[w] == frame)) for w, frame in zip(where, frames, strict=True)], np.int64)
-    plan = []
-    chunk = min(CHUNK, max(CHUNK_FRAMES // spec.frames, 1))
-    for start in range(0, len(windows), chunk):
-        rows = np.flatnonzero((where >= start) & (where < start + chunk))
+
+def passes(work: Plan, spec: LifterSpec) -> Iterator[tuple[Indices, tuple[Indices, Indices], Indices]]:
+    """Yield the calls of a plan: windows to lift, (window, slot) to take of them, rows of the frames that these fill."""
+    frames = spec.frames * (2 if spec.flip == "inside" else 1)
+    chunk = min(CHUNK, max(CHUNK_FRAMES // frames, 1))
+    for start in range(0, len(work.windows), chunk):
+        rows = np.flatnonzero((work.where >= start) & (work.where < start + chunk))
         if len(rows):
-            plan.append((windows[start : start + chunk], (where[rows] - start, slots[rows]), rows))
-    return plan
+            yield work.windows[start : start + chunk], (work.where[rows] - start, work.slots[rows]), rows
 
 
-def score(predictions: list[Prediction], every: int = 1) -> dict[str, Any]:
-    """Return the errors of ``predictions`` against the ground truth, millimetres.
+def score(predictions: list[Prediction], every: int = 1, p2_batch: int = 0) -> dict[str, Any]:
+    """Return the errors of ``predictions`` against the ground truth, millimetres; PCK and AUC in percent.
 
     ``mpjpe_mm`` and ``p_mpjpe_mm`` weigh every frame alike; ``action_mean_*`` is the papers' unweighted mean over
     actions. The velocity error needs consecutive frames: it is None when ``every`` is not 1 or no sequence has two frames.
+    ``p2_batch`` poses at a time, P-MPJPE by action is taken as ``batch_credited`` does.
     """
-    distances = [metrics.joint_distances(p.poses_m, p.target_m) for p in predictions]
-    aligned = [metrics.p_mpjpe_per_pose(p.poses_m, p.target_m) for p in predictions]
-    actions = np.concatenate([[p.sequence.category] * len(p.frames) for p in predictions])
-    joints, per_pose = np.concatenate(distances), np.concatenate(aligned)
+    predictions = [p for p in predictions if len(p.frames)]
+    if not predictions:
+        raise DataError("no frame of these sequences counts", "choose other subjects")
+    joints = np.concatenate([metrics.joint_distances(p.poses_m, p.target_m) for p in predictions])
+    aligned = np.concatenate([metrics.p_mpjpe_per_pose(p.poses_m, p.target_m) for p in predictions])
+    actions = np.repeat([p.sequence.category for p in predictions], [len(p.frames) for p in predictions])
+    credited = batch_credited(aligned, actions, p2_batch) if p2_batch else aligned
     by_action = {
         str(action): {
             "mpjpe_mm": millimetres(joints[actions == action].mean()),
-            "p_mpjpe_mm": millimetres(per_pose[actions == action].mean()),
+            "p_mpjpe_mm": millimetres(credited[actions == action].mean()),
             "frames": int((actions == action).sum()),
         }
         for action in np.unique(actions)
     }
-    moving = [p for p in predictions if len(p.frames) > 1]
+    moving = [p for p in predictions if len(p.frames) > 1 and p.sequence.counted.all()]
     steps = [len(p.frames) - 1 for p in moving]
     return {
         "frames": len(joints),
         "mpjpe_mm": millimetres(joints.mean()),
-        "p_mpjpe_mm": millimetres(per_pose.mean()),
+        "p_mpjpe_mm": millimetres(aligned.mean()),
         "mpjve_mm": millimetres(np.average([metrics.mpjve(p.poses_m, p.target_m) for p in moving], weights=steps))
         if every == 1 and moving
         else None,
+        "pck_percent": metrics.pck_of(joints),
+        "auc_percent": metrics.auc_of(joints),
         "action_mean_mpjpe_mm": float(np.mean([row["mpjpe_mm"] for row in by_action.values()])),
         "action_mean_p_mpjpe_mm": float(np.mean([row["p_mpjpe_mm"] for row in by_action.values()])),
         "by_action": by_action,
@@ -133,7 +142,7 @@ def parity(this: list[Prediction], against: list[Prediction], limits: Limits | N
     """
     distances = np.concatenate([metrics.joint_distances(a.poses_m, b.poses_m) for a, b in zip(this, against, strict=True)])
     moved = np.delete(distances, ROOT, axis=1)
-    moving = any(len(p.frames) > 2 for p in this)
+    moving = any(len(p.frames) > 2 and p.sequence.counted.all() for p in this)
     ours, theirs = (
         millimetres(np.concatenate([metrics.joint_distances(p.poses_m, p.target_m) for p in side]).mean())
         for side in (this, against)
@@ -163,7 +172,7 @@ def parity(this: list[Prediction], against: list[Prediction], limits: Limits | N
 
 def jitter(predictions: list[Prediction]) -> float:
     """Return the mean second difference over consecutive frames, millimetres per frame squared."""
-    moving = [p for p in predictions if len(p.frames) > 2]
+    moving = [p for p in predictions if len(p.frames) > 2 and p.sequence.counted.all()]
     values = [metrics.jitter(np.delete(p.poses_m, ROOT, axis=1)) for p in moving]
     return millimetres(np.average(values, weights=[len(p.frames) - 2 for p in moving]))
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from poseedge.lifter import Flip
+
 NORMALIZATION = "u = 2 px / W - 1, v = 2 py / W - H / W"
 _PREFIX = "poseedge."
 
@@ -21,6 +23,7 @@ class GraphMetadata:
     source_sha256: str  # of the checkpoint
     version: str  # of poseedge
     normalization: str = NORMALIZATION
+    flip: Flip = "passes"  # what the flip test of this graph needs
     ort_disabled_optimizers: tuple[str, ...] = field(default=())  # what ONNX Runtime must not do to this graph
 
     def to_props(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ Array = npt.NDArray[np.floating[Any]]
 
 # 0, 1, ..., 149 mm; the grid of the lifting papers, finer than that of the MPI-INF-3DHP script.
 AUC_THRESHOLDS_M = np.arange(150) / 1000
+PCK_THRESHOLD_M = 0.150
 
 
 def mpjpe(pred: Array, target: Array) -> float:
@@ -55,9 +56,9 @@ def mpjve(pred: Array, target: Array) -> float:
     return mpjpe(np.diff(pred, axis=0), np.diff(target, axis=0))
 
 
-def pck(pred: Array, target: Array, threshold_m: float = 0.150) -> float:
+def pck(pred: Array, target: Array, threshold_m: float = PCK_THRESHOLD_M) -> float:
     """Percentage of joints nearer than ``threshold_m`` (strictly) to their true place (Mehta et al. 2017)."""
-    return float(100 * (joint_distances(pred, target) < threshold_m).mean())
+    return pck_of(joint_distances(pred, target), threshold_m)
 
 
 def auc(pred: Array, target: Array) -> float:
@@ -65,8 +66,18 @@ def auc(pred: Array, target: Array) -> float:
 
     The official MPI-INF-3DHP script uses a coarser grid, so its numbers are near these but not the same.
     """
-    distances = np.sort(joint_distances(pred, target), axis=None)
-    return float(100 * np.searchsorted(distances, AUC_THRESHOLDS_M, side="left").mean() / distances.size)
+    return auc_of(joint_distances(pred, target))
+
+
+def pck_of(distances_m: Array, threshold_m: float = PCK_THRESHOLD_M) -> float:
+    """Return ``pck`` of distances that are known already."""
+    return float(100 * (distances_m < threshold_m).mean())
+
+
+def auc_of(distances_m: Array) -> float:
+    """Return ``auc`` of distances that are known already."""
+    ordered = np.sort(distances_m, axis=None)
+    return float(100 * np.searchsorted(ordered, AUC_THRESHOLDS_M, side="left").mean() / ordered.size)
 
 
 def jitter(poses: Array) -> float:

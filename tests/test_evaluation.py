@@ -14,6 +14,7 @@ from poseedge.data.h36m import PoseDataset, PoseSequence, load_dataset
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation import Limits, Prediction, jitter, parity, passes, predict, score
 from poseedge.lifter import Array, LifterSpec, load
+from poseedge.protocols import plan
 from poseedge.skeleton import JOINT_NAMES, LEFT, RIGHT
 from tests.data.folders import MINI
 
@@ -91,7 +92,7 @@ def test_long_sequences_are_lifted_in_parts() -> None:
 
 
 def test_plan_fills_every_row_once() -> None:
-    rows = np.concatenate([rows for _, _, rows in passes(300, np.arange(300), SEQ2SEQ)])
+    rows = np.concatenate([rows for _, _, rows in passes(plan(dataset(300).sequences[0], SEQ2SEQ), SEQ2SEQ)])
     assert sorted(rows.tolist()) == list(range(300))
 
 

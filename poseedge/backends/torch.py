@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from poseedge.errors import CheckpointError
 from poseedge.lifter import Array, LifterSpec, check_keypoints
 from poseedge.models import load_checkpoint
+from poseedge.models.flip import FlipAveraged, Lifting, paired
 from poseedge.models.registry import LiftingNetwork
 
 
@@ -18,9 +20,15 @@ class TorchLifter:
     backend = "torch"
     provider = "cpu"
 
-    def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1) -> None:
+    def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1, flip: bool = False) -> None:
+        """With ``flip``, a network whose flip test is not simply two passes does it itself."""
+        flip = flip and network.shares_selection
         self.network, self.path, self.threads = network.eval(), path, threads
+<<<<<<< HEAD
         self.device = next(network.parameters()).device
+=======
+        self.lift: nn.Module = FlipAveraged(Lifting(paired(network))) if flip else Lifting(network)
+>>>>>>> main
         self.spec = LifterSpec(
             model=network.name,
             frames=network.frames,
@@ -28,18 +36,23 @@ class TorchLifter:
             precision="fp32",
             batch=None,
             channels=network.in_channels,
+            flip="inside" if flip else "shared" if network.shares_selection else "passes",
         )
 
     @classmethod
-    def from_checkpoint(cls, path: Path, threads: int = 1, name: str | None = None) -> TorchLifter:
+    def from_checkpoint(cls, path: Path, threads: int = 1, name: str | None = None, flip: bool = False) -> TorchLifter:
         """Read ``path``, as network ``name`` if given; raises ``CheckpointError`` if it holds no such lifting network."""
         network = load_checkpoint(path, name)
         if not isinstance(network, LiftingNetwork):
             raise CheckpointError(f"{path}: holds {network.name}, which refines poses and lifts none", "give a lifting network")
-        return cls(network, path, threads)
+        return cls(network, path, threads, flip)
 
     @torch.inference_mode()
     def __call__(self, keypoints: Array) -> Array:
         torch.set_num_threads(self.threads)
+<<<<<<< HEAD
         windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
         return self.network.lift(windows).cpu().numpy()
+=======
+        return self.lift(torch.from_numpy(check_keypoints(keypoints, self.spec))).numpy()
+>>>>>>> main

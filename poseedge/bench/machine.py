@@ -38,7 +38,7 @@ def machine_facts(root: Path = _ROOT) -> dict[str, Any]:
 
 def busy(facts: dict[str, Any]) -> str:
     """Return a warning if other programs were running when ``facts`` were taken, else nothing."""
-    load, cores = facts["load_average"], facts["cores"]
+    load, cores = facts.get("load_average", 0.0), facts.get("cores", 1)  # another machine's runner tells neither
     return f"the machine was busy: load average {load:.1f} on {cores} cores" if load > BUSY_LOAD * cores else ""
 
 

@@ -25,7 +25,7 @@ class Row:
     backend: str
     provider: str
     batch: int
-    threads: int
+    threads: int | None  # None on a GPU
     frames_in: int
     frames_out: int
     latency_ms: dict[str, float]
@@ -35,9 +35,13 @@ class Row:
     params: int | None
     nodes: int | None
     file_bytes: int
-    peak_rss_bytes: int
+    peak_rss_bytes: int | None
     mpjpe_mm: float | None
     delta_mpjpe_mm: float | None
+    gpu_ms: dict[str, float] | None = None  # of the network alone, by the GPU's own clock
+    cuda_graph: bool = False
+    distance_mm: dict[str, float | None] | None = None  # from the bundle's reference poses: mean, p99, max
+    passed: bool | None = None  # whether that is within the bundle's limits
 
     @property
     def name(self) -> str:
@@ -58,6 +62,12 @@ class Report:
     method: dict[str, Any]
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    complete: bool = True  # False if something that was asked for did not run
+
+    @property
+    def passed(self) -> bool:
+        """Whether all ran, and no row's poses were found to be wrong."""
+        return self.complete and all(row.passed is not False for row in self.rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: ``machine``, ``method``, ``rows``."""
@@ -76,27 +86,35 @@ def tables(report: Report) -> list[Table]:
 
 
 def latency_table(report: Report) -> Table:
-    """Return speed per forward and per output frame beside size and accuracy."""
-    threads, batch = report.method["threads"], report.method["batch"]
-    table = new_table(f"Latency, ms: warm caches, batch {batch}, {threads} thread{'s' * (threads > 1)}")
-    evicted = any(row.latency_evicted_ms for row in report.rows)
-    numbers = ["size\nMB", "nodes", "p50", "p90", "p99", "p50 per\nframe"] + ["evicted\np50"] * evicted
-    add_columns(table, ["file", "precision"], [*numbers, "speed\nup", "MPJPE\nmm", "change\nmm"])
-    for row in report.rows:
-        latency, late = row.latency_ms, row.latency_evicted_ms
-        table.add_row(
-            Text(row.name),
-            row.precision,
-            f"{row.file_bytes / 1e6:.2f}",
-            shown(row.nodes, "d"),
-            *(f"{latency[p]:.3f}" for p in ("p50", "p90", "p99")),
-            f"{row.per_frame_ms:.4f}",
-            *([shown(late["p50"] if late else None, ".3f")] if evicted else []),
-            shown(report.speedup(row), ".2f", "x"),
-            shown(row.mpjpe_mm, ".2f"),
-            shown(row.delta_mpjpe_mm, "+.3f"),
-        )
+    """Return speed per forward and per output frame beside size and accuracy; columns that are empty everywhere are left out."""
+    rows = report.rows
+    columns: dict[str, list[str]] = {
+        "size\nMB": [f"{row.file_bytes / 1e6:.2f}" for row in rows],
+        "nodes": [shown(row.nodes, "d") for row in rows],
+        **{p: [f"{row.latency_ms[p]:.3f}" for row in rows] for p in ("p50", "p90", "p99")},
+        "p50 per\nframe": [f"{row.per_frame_ms:.4f}" for row in rows],
+        "GPU\np50": [shown((row.gpu_ms or {}).get("p50"), ".3f") for row in rows],
+        "evicted\np50": [shown((row.latency_evicted_ms or {}).get("p50"), ".3f") for row in rows],
+        "speed\nup": [shown(report.speedup(row), ".2f", "x") for row in rows],
+        "MPJPE\nmm": [shown(row.mpjpe_mm, ".2f") for row in rows],
+        "change\nmm": [shown(row.delta_mpjpe_mm, "+.3f") for row in rows],
+        "distance\nmm": [shown((row.distance_mm or {}).get("mean"), ".3f") for row in rows],
+        "p99\nmm": [shown((row.distance_mm or {}).get("p99"), ".3f") for row in rows],
+    }
+    kept = {heading: cells for heading, cells in columns.items() if set(cells) != {"-"}}
+    table = new_table(latency_title(report.method))
+    add_columns(table, ["file", "precision"], list(kept))
+    for index, row in enumerate(rows):
+        how = " as a CUDA graph" if row.cuda_graph else ""
+        table.add_row(Text(row.name + how), row.precision, *(cells[index] for cells in kept.values()))
     return table
+
+
+def latency_title(method: dict[str, Any]) -> str:
+    """Return what holds for all rows."""
+    threads = method["threads"]
+    counted = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
+    return f"Latency, ms: warm caches, batch {method['batch']}{counted}"
 
 
 def cost_table(report: Report) -> Table:
@@ -108,6 +126,8 @@ def cost_table(report: Report) -> Table:
         ["frames\nin", "frames\nout", "MFLOP", "without\nattention", "params\nM", "peak RSS\nMB"],
     )
     for row in report.rows:
+        if row.cuda_graph:  # the same engine again
+            continue
         table.add_row(
             Text(row.name),
             row.precision,
@@ -117,7 +137,7 @@ def cost_table(report: Report) -> Table:
             shown(millions(row.flops), ".1f"),
             shown(millions(row.flops_without_attention), ".1f"),
             shown(millions(row.params), ".3f"),
-            f"{row.peak_rss_bytes / 1e6:.0f}",
+            shown(millions(row.peak_rss_bytes), ".0f"),
         )
     return table
 
@@ -138,10 +158,11 @@ def remarks(report: Report) -> list[str]:
 
 
 def int8_remarks(rows: list[Row]) -> list[str]:
-    """Say where INT8 is no faster than the best float graph of the same model on the same backend."""
+    """Say where INT8 is no faster than the best float graph of the same model, run in the same way."""
     said = []
     for row in rows:
-        floats = [r for r in rows if (r.model, r.backend) == (row.model, row.backend) and r.precision != "int8"]
+        alike = [r for r in rows if (r.model, r.backend, r.cuda_graph) == (row.model, row.backend, row.cuda_graph)]
+        floats = [r for r in alike if r.precision != "int8"]
         best = min(floats, key=lambda r: r.latency_ms["p50"], default=None)
         if row.precision == "int8" and best and best.latency_ms["p50"] <= row.latency_ms["p50"]:
             times = f"{row.latency_ms['p50']:.3f} ms against {best.latency_ms['p50']:.3f} ms for {best.precision}"

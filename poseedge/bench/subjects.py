@@ -20,15 +20,15 @@ class Subject:
     delta_mpjpe_mm: float | None = None  # against the checkpoint
 
 
-def subjects_of(artefact: Path) -> tuple[list[Subject], list[str]]:
+def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[list[Subject], list[str]]:
     """Return what to time for ``artefact``, and remarks on what is left out.
 
-    A bundle gives the checkpoint that it was made from, in PyTorch, as the reference, then all its precisions.
+    A bundle gives the checkpoint that it was made from, in PyTorch, as the reference, then ``precisions``, by default all.
     """
     if not artefact.is_dir():
         return [Subject(artefact)], []
     bundle = open_bundle(artefact)
-    graphs = [graph_subject(bundle, precision) for precision in bundle.precisions]
+    graphs = [graph_subject(bundle, precision) for precision in precisions or bundle.precisions]
     try:
         return [reference_subject(bundle), *graphs], []
     except PoseedgeError as error:

@@ -10,35 +10,64 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from poseedge.bench import measure as measuring
+from poseedge.bench.remote import Host, run_remotely
+from poseedge.bench.remote_report import RUNS_PER_ROUND, remote_report
 from poseedge.bench.report import Report, remarks, tables
 from poseedge.bench.subjects import subjects_of
+from poseedge.bundle import open_bundle
 from poseedge.cli.console import err, next_step, out
+from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import atomic_write
+from poseedge.lifter import ONNX_BACKENDS
+
+RUNNER_BACKENDS = ["tensorrt", "onnxruntime"]  # of a bundle's run.py
+ELSEWHERE = "On another machine (one bundle; its own run.py does the work there, one window at a time)"
 
 
 def bench(
     artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files or .pth checkpoints.")],
+    precision: Annotated[list[str] | None, typer.Option(help="Of a bundle, repeatable; default: all.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads, each pinned to a core.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Windows in one call.")] = 1,
     rounds: Annotated[
-        int | None, typer.Option(min=1, help="Rounds of 8 timed calls for each. [default: 100, or fewer to fit a minute]")
+        int | None, typer.Option(min=1, help="Rounds of 8 timed calls for each; default: 100, or fewer to fit a minute.")
     ] = None,
     evicted: Annotated[bool, typer.Option("--evicted", help="Also time with emptied caches, as after a detector.")] = False,
+    backend: Annotated[
+        str | None, typer.Option(help="Of ONNX files: onnxruntime (default) or tensorrt-rtx; with --host tensorrt (default).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
+    host: Annotated[str | None, typer.Option(help="user@jetson: any machine with sshd.", rich_help_panel=ELSEWHERE)] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of its sshd.", rich_help_panel=ELSEWHERE)] = None,
+    python: Annotated[str, typer.Option(help="Its Python, 3.6 or newer.", rich_help_panel=ELSEWHERE)] = "python3",
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds for each precision.", rich_help_panel=ELSEWHERE)] = 1800,
+    ssh: Annotated[str, typer.Option(help="The ssh command, with its options.", rich_help_panel=ELSEWHERE)] = "ssh",
 ) -> None:
     """Time artefacts side by side and show latency, FLOPs, memory and size.
 
+    Exits with 1 if the poses on another machine are not within the bundle's limits.
+
     Example: poseedge bench build/nanohtnet --evicted
+
+    Example: poseedge bench build/nanohtnet --host user@jetson --precision fp16
     """
-    found = [subjects_of(artefact) for artefact in artefacts]
-    settings = measuring.Settings(threads, batch, rounds, evicted)
-    with progress_bar() as progress:
-        report = measuring.measure([subject for subjects, _ in found for subject in subjects], settings, progress)
-    report = replace(report, notes=[note for _, notes in found for note in notes] + report.notes)
+    if host is None:
+        report = bench_here(
+            artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend or ONNX_BACKENDS[0])
+        )
+    elif len(artefacts) != 1 or threads != 1 or batch != 1 or evicted:
+        raise PoseedgeError(
+            "with --host, one bundle is timed, one window at a time", "leave out --threads, --batch and --evicted"
+        )
+    elif backend and backend not in RUNNER_BACKENDS:
+        raise PoseedgeError(f"no backend {backend!r} with --host", nearest(backend, RUNNER_BACKENDS))
+    else:
+        arguments = ["--backend", backend or RUNNER_BACKENDS[0], *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
+        report = bench_there(artefacts[0], precision, Host(host, port, python, ssh), arguments, timeout)
     content = json.dumps(report.to_json(), indent=2)
     if output:
         with atomic_write(output) as temporary:
@@ -47,6 +76,24 @@ def bench(
         print(content)
     else:
         show(report, next_command(artefacts[0], report))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: measuring.Settings) -> Report:
+    """Time everything in this process."""
+    found = [subjects_of(artefact, precisions) for artefact in artefacts]
+    with progress_bar() as progress:
+        report = measuring.measure([subject for subjects, _ in found for subject in subjects], settings, progress)
+    return replace(report, notes=[note for _, notes in found for note in notes] + report.notes)
+
+
+def bench_there(artefact: Path, precisions: list[str] | None, host: Host, arguments: list[str], timeout_s: int) -> Report:
+    """Let a bundle's own runner do it on another machine."""
+    bundle = open_bundle(artefact)
+    with progress_bar(auto_refresh=True) as progress:
+        outcomes = run_remotely(bundle, precisions or bundle.precisions, host, arguments, timeout_s, progress)
+    return remote_report(bundle, host.name, outcomes)
 
 
 def show(report: Report, command: str) -> None:
@@ -68,14 +115,14 @@ def next_command(artefact: Path, report: Report) -> str:
 
 
 @contextmanager
-def progress_bar() -> Iterator[measuring.Progress]:
-    """Yield a progress callback that draws on standard error, and only when called: no thread disturbs the timing."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=err, auto_refresh=False, transient=True) as bar:
+def progress_bar(auto_refresh: bool = False) -> Iterator[measuring.Progress]:
+    """Yield a progress callback that draws on standard error, by default only when called: no thread disturbs the timing."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err, auto_refresh=auto_refresh, transient=True) as bar:
         task = bar.add_task("loading", total=None)
         bar.refresh()
 
         def advance(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, refresh=True)
+            bar.update(task, description=what, completed=done, total=total, refresh=not auto_refresh)
 
         yield advance

@@ -7,58 +7,92 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.bundle import open_bundle
-from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
+from poseedge.backends.tensorrt.facts import bundle_of
+from poseedge.bundle import Bundle, open_bundle
+from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
-from poseedge.data.h36m import PoseDataset, load_dataset
-from poseedge.errors import ArtefactError, DataError
-from poseedge.evaluation import Limits, Prediction, parity, predict, score
-from poseedge.lifter import Lifter, load
+from poseedge.data.h36m import PoseDataset
+from poseedge.data.sources import open_dataset
+from poseedge.errors import ArtefactError, DataError, require
+from poseedge.evaluation import Limits, Prediction, Refine, parity, predict, score
+from poseedge.lifter import ENGINE_SUFFIXES, ONNX_BACKENDS, Lifter, load
+from poseedge.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
 from poseedge.resources import resource
+
+SEPARATE_SELECTIONS = (
+    "note: this graph chooses frames in each pass of the flip test; the published test chooses once for both: export --flip"
+)
 
 
 def evaluate(
-    artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file or .pth checkpoint")],
+    artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file, .engine or .pth checkpoint")],
     precision: Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")] = None,
     against: Annotated[
         str | None, typer.Option(help="another artefact, or 'checkpoint': the one that the bundle came from")
     ] = None,
+    model: Annotated[str | None, typer.Option(help="network of a checkpoint that fits two, such as tpc_mixste")] = None,
     data: Annotated[Path | None, typer.Option(help="data set folder; default: the bundled sample")] = None,
     keypoints: Annotated[str, typer.Option(help="2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
     subjects: Annotated[str | None, typer.Option(help="comma-separated; default: the data set's test subjects")] = None,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored pass, as the papers test")] = False,
+    like: Annotated[
+        str, typer.Option("--as", help=f"score as a repository does: {', '.join(PROTOCOLS)}", metavar="PROTOCOL")
+    ] = "once",
+    p2_batch: Annotated[
+        int, typer.Option(min=0, help="poses per batch of a test that credits P-MPJPE to actions by batch; 0: exact")
+    ] = 0,
+    refine: Annotated[Path | None, typer.Option(help="refine checkpoint; it is given the true depth of the root")] = None,
     every: Annotated[int, typer.Option(min=1, help="only every n-th frame; no velocity and jitter then")] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
+    backend: Annotated[str, typer.Option(help=f"what runs an ONNX file: {' or '.join(ONNX_BACKENDS)}")] = ONNX_BACKENDS[0],
+    plot: Annotated[Path | None, typer.Option(help="folder for pictures: by joint, by action, worst frames")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Evaluate an artefact: MPJPE and P-MPJPE by action and joint, and parity with another artefact.
 
     Example: poseedge eval build/nanohtnet --precision int8 --against checkpoint
     """
-    dataset = load_dataset(data or resource(*SAMPLE_DATA), keypoints)
+    scoring = protocol(like)
+    if plot is not None:
+        require("matplotlib", "demo")
+    dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
     wanted = tuple(subjects.split(",")) if subjects else dataset.test
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
     dataset = dataset.of(wanted)
-    bundle = open_bundle(artefact) if artefact.is_dir() else None
-    lifter = load(artefact, precision, threads)
-    found = run(lifter, dataset, flip, every)
+    bundle = bundle_behind(artefact)
+    model = model or (bundle.manifest.get("model") if bundle else None)
+    lifter = load(artefact, precision, threads, model, flip, backend)
+    if flip and lifter.spec.flip == "shared":
+        err.print(SEPARATE_SELECTIONS, soft_wrap=True)
+    flipped = flip or lifter.spec.flip == "inside"
+    refining = refine_step(refine)
+    found = run(lifter, dataset, flip, every, scoring, refining)
     report: dict[str, Any] = {
         "artefact": str(artefact),
         "backend": lifter.backend,
         "precision": lifter.spec.precision,
         "dataset": dataset.name,
         "keypoints": dataset.keypoints,
-        "flip": flip,
-        **score(found, every),
+        "flip": flipped,
+        "protocol": like,
+        "p2_batch": p2_batch,
+        "refine": str(refine) if refine else None,
+        **score(found, every, p2_batch),
     }
     if against is not None:
         if against == "checkpoint" and bundle is None:
-            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint", "give a path: --against model.pth")
-        other = load(bundle.checkpoint() if bundle and against == "checkpoint" else against, precision, threads)
+            hint = "give a path: --against model.pth"
+            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
+        other = load(bundle.checkpoint() if bundle and against == "checkpoint" else against, precision, threads, model, flipped)
         limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
-        between = parity(found, run(other, dataset, flip, every), Limits(**limits) if limits else None, every)
+        reference = run(other, dataset, flipped, every, scoring, refining)
+        between = parity(found, reference, Limits(**limits) if limits else None, every)
         report["parity"] = {"against": against, **between}
+    if plot is not None:
+        from poseedge.figures import draw
+
+        report["plots"] = [str(path) for path in draw(report, found, plot)]
     if json:
         emit_json(report)
     else:
@@ -67,17 +101,37 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def run(lifter: Lifter, dataset: PoseDataset, flip: bool, every: int) -> list[Prediction]:
+def bundle_behind(artefact: Path) -> Bundle | None:
+    """Return the bundle that ``artefact`` is, or was built from if it is an engine."""
+    if artefact.is_dir():
+        return open_bundle(artefact)
+    return bundle_of(artefact) if artefact.suffix in ENGINE_SUFFIXES else None
+
+
+def refine_step(path: Path | None) -> Refine | None:
+    """Return the refine checkpoint's step, if one is wanted."""
+    if path is None:
+        return None
+    require("torch", "export")
+    from poseedge.backends.refine import load_refine
+
+    return load_refine(path)
+
+
+def run(
+    lifter: Lifter, dataset: PoseDataset, flip: bool, every: int, scoring: Protocol = ONCE, refine: Refine | None = None
+) -> list[Prediction]:
     """Predict with a progress bar."""
-    total = sum(len(range(0, len(s), every)) for s in dataset.sequences)
+    total = sum(len(plan(s, lifter.spec, scoring, every).frames) for s in dataset.sequences)
     with stage(f"{lifter.path.name} ({lifter.spec.precision})", total) as advance:
-        return predict(lifter, dataset, flip, every, advance)
+        return predict(lifter, dataset, flip, every, advance, scoring, refine)
 
 
 def show(report: dict[str, Any]) -> None:
     """Print the tables."""
     what = f"{report['artefact']} ({report['precision']}, {report['backend']})"
-    title = f"{what} on {report['dataset']}, {report['keypoints']} keypoints (mm)"
+    flipped, how = (", flip" if report["flip"] else ""), ("" if report["protocol"] == "once" else f", as {report['protocol']}")
+    title = f"{what} on {report['dataset']}, {report['keypoints']} keypoints{flipped}{how} (mm)"
     rows = [[name, str(row["frames"]), mm(row["mpjpe_mm"]), mm(row["p_mpjpe_mm"])] for name, row in report["by_action"].items()]
     rows.append(["mean over actions", "", mm(report["action_mean_mpjpe_mm"]), mm(report["action_mean_p_mpjpe_mm"])])
     rows.append(["mean over frames", str(report["frames"]), mm(report["mpjpe_mm"]), mm(report["p_mpjpe_mm"])])
@@ -89,6 +143,9 @@ def show(report: dict[str, Any]) -> None:
     ]
     table("by joint (mm)", ["joint", "MPJPE", *(["distance"] if between else [])], joints)
     out.print(f"velocity error (MPJVE): {mm(report['mpjve_mm'])} mm per frame")
+    out.print(f"PCK at 150 mm: {mm(report['pck_percent'])} %, AUC: {mm(report['auc_percent'])} %")
+    for path in report.get("plots", []):
+        out.print(f"written: {path}", soft_wrap=True)
     if between:
         distance, jitter = between["distance_mm"], between["jitter_mm"]
         there, change = mm(between["mpjpe_mm"]), f"{between['delta_mpjpe_mm']:+.4f}"

@@ -36,6 +36,12 @@ class PoseSequence:
     camera: Camera
     keypoints: Array  # (T, 17, 2) float32, normalized screen coordinates
     joints_m: Array  # (T, 17, 3) float32, camera axes, metres, absolute
+    valid: npt.NDArray[np.bool_] | None = None  # (T,) frames whose ground truth counts; None: all do
+
+    @property
+    def counted(self) -> npt.NDArray[np.bool_]:
+        """Which frames are scored, ``(T,)``; the others serve as context."""
+        return np.ones(len(self), np.bool_) if self.valid is None else self.valid
 
     @property
     def name(self) -> str:
@@ -146,8 +152,8 @@ def _cameras_path(folder: Path, name: str) -> Path:
 
 def _motion(value: Any, where: str) -> Array:
     """Return the 17 joints ``(T, 17, 3)`` of a motion of 17 or of Human3.6M's 32."""
-    world = _array(value, (NUM_JOINTS, 32), 3, where)
-    return _finite(world[:, list(KEPT_OF_32)] if world.shape[1] == 32 else world, where)
+    world = checked_array(value, (NUM_JOINTS, 32), 3, where)
+    return finite(world[:, list(KEPT_OF_32)] if world.shape[1] == 32 else world, where)
 
 
 def _views(tracks: Any, cameras: tuple[Camera, ...], frames: int, where: str) -> list[Array]:
@@ -158,10 +164,10 @@ def _views(tracks: Any, cameras: tuple[Camera, ...], frames: int, where: str) ->
     views = []
     for camera, track in zip(cameras, tracks, strict=True):
         here = f"{where} camera {camera.id}"
-        pixels = _array(track, (NUM_JOINTS,), None, here)[:frames, :, :2]
+        pixels = checked_array(track, (NUM_JOINTS,), None, here)[:frames, :, :2]
         if len(pixels) < frames:
             raise DataError(f"{here}: {len(pixels)} frames of 2D for {frames} of motion", _LAYOUT_HINT)
-        views.append(normalize_screen(_finite(pixels, here), camera.width, camera.height))
+        views.append(normalize_screen(finite(pixels, here), camera.width, camera.height))
     return views
 
 
@@ -179,8 +185,8 @@ def _member(path: Path, key: str) -> dict[str, Any]:
     return member
 
 
-def _array(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> Array:
-    """Return ``value`` as float32 ``(T, J, C)`` in C order, or say what is wrong with it."""
+def checked_array(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> Array:
+    """Return ``value`` as float32 ``(T, J, C)`` in C order, J one of ``joints``, or say what is wrong with it."""
     shape: tuple[int, ...] = getattr(value, "shape", ())
     good = len(shape) == 3 and shape[1] in joints and (shape[2] == channels if channels else shape[2] >= 2)
     if not good or shape[0] == 0 or value.dtype.kind not in "fiu":
@@ -190,7 +196,8 @@ def _array(value: Any, joints: tuple[int, ...], channels: int | None, where: str
     return np.ascontiguousarray(value, dtype=np.float32)
 
 
-def _finite(array: Array, where: str) -> Array:
+def finite(array: Array, where: str) -> Array:
+    """Return ``array (T, J, C)``, or say in which frame it is not finite."""
     if not np.isfinite(array).all():
         frame = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise DataError(f"{where}: NaN or infinity in frame {frame}", "fill or cut missing detections first")

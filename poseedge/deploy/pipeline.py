@@ -22,20 +22,23 @@ import poseedge
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.backends.torch import TorchLifter
 from poseedge.bundle import SAMPLES, write_bundle
-from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
+from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.deploy import device_runner
-from poseedge.deploy.calibration import calibration_windows, channel_statistics, digest
+from poseedge.deploy.calibration import channel_statistics, digest, load_calibration
+from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.precision import to_fp16
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
-from poseedge.deploy.recipe import Recipe, Target
-from poseedge.deploy.trace import simplify, trace
+from poseedge.deploy.recipe import Recipe
+from poseedge.deploy.targets import Target
+from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
 from poseedge.errors import DataError, PoseedgeError
-from poseedge.evaluation import Limits, Prediction, parity, predict, score
+from poseedge.evaluation import Limits, Prediction, lift, parity, predict, score
 from poseedge.files import sha256_of
-from poseedge.lifter import Lifter
+from poseedge.lifter import Flip, Lifter
 from poseedge.metadata import GraphMetadata
+from poseedge.models.flip import FlipAveraged, Lifting, paired
 from poseedge.models.registry import LiftingNetwork
 from poseedge.progress import Stage, silent
 
@@ -62,6 +65,7 @@ class Export:
     calibration: Path  # INT8 ranges come from its training subjects
     every: int = 1  # parity on every n-th frame
     free_batch: bool = False
+    flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
 
 
 def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
     Raises ``PoseedgeError`` where the input is wrong or a graph does not equal the network; a parity limit that is
     missed is no error: the manifest says so.
     """
-    reference = TorchLifter.from_checkpoint(job.checkpoint, torch.get_num_threads(), job.recipe.model)
+    reference = TorchLifter.from_checkpoint(job.checkpoint, torch.get_num_threads(), job.recipe.model, job.flip)
     network = reference.network
     test = load_dataset(job.data)
     if not test.test:
@@ -78,7 +82,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             f"{job.data}: {test.name} names no test subjects to show parity on", "choose another data set with --data"
         )
     test = test.of(test.test)
-    windows = load_calibration(job.calibration, network, job.recipe.int8.windows)
+    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows, network.in_channels)
 
     manifest = describe(job, network, windows)
     with write_bundle(job.output, manifest) as folder:
@@ -93,6 +97,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             output_frames=network.output_frames,
             source_sha256=manifest["checkpoint"]["sha256"],
             version=poseedge.__version__,
+            flip=flip_of(job, network),
         )
         for precision in job.precisions:
             graph, disabled = model, NOTHING_DISABLED
@@ -110,27 +115,9 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
                 "bytes": file.stat().st_size,
             }
         prove(job, reference, test, folder, manifest, stage)
-        save_samples(reference, windows[:SAMPLE_WINDOWS], folder / SAMPLES)
+        save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)
         shutil.copyfile(device_runner.__file__, folder / "run.py")
     return manifest
-
-
-class Lifting(nn.Module):
-    """A network as it is, with ``lift`` for its forward."""
-
-    def __init__(self, network: LiftingNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, keypoints: torch.Tensor) -> torch.Tensor:
-        return self.network.lift(keypoints)
-
-
-def load_calibration(folder: Path, network: LiftingNetwork, count: int) -> Array:
-    """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
-    datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
-    trained = [dataset.of(dataset.train) for dataset in datasets]
-    return calibration_windows(trained, network.frames, count, channels=network.in_channels)
 
 
 def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, Any]:
@@ -144,6 +131,7 @@ def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, 
         "frames": network.frames,
         "channels": network.in_channels,  # of a keypoint: u, v, and a confidence if there are three
         "output_frames": list(network.output_frames),
+        "flip": job.flip,
         "parameters": sum(p.numel() for p in network.parameters()),
         "checkpoint": {
             "file": job.checkpoint.name if job.bundled else str(job.checkpoint.resolve()),
@@ -164,12 +152,15 @@ def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, 
 def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[onnx.ModelProto, str]:
     """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
     # The exporter puts back the mode that it found, in all submodules.
-    module: nn.Module = fold(network, job.free_batch) if job.recipe.fold else Lifting(network).eval()
-    model, note = simplify(trace(module, network.frames, network.in_channels, job.target.opset, job.free_batch))
+    module, exact = lifting_module(job, network)
+    opset = min(job.target.opset, NEWEST_TRACED)
+    model, note = simplify(trace(module, network.frames, network.in_channels, opset, job.free_batch))
+    if job.target.cpu_form:
+        model = to_cpu_form(model, job.target.opset)
     evaluate = evaluator(model)
     samples = [window[None] for window in windows[:SAMPLE_WINDOWS]]  # one by one: the largest networks need the memory
     with torch.inference_mode():
-        wanted = np.concatenate([network.lift(torch.from_numpy(window)).numpy() for window in samples])
+        wanted = np.concatenate([exact(torch.from_numpy(window)).numpy() for window in samples])
     found = np.concatenate([evaluate(window)[0] for window in samples])
     if not (difference := float(np.abs(found - wanted).max())) <= FOLD_TOLERANCE:
         raise PoseedgeError(
@@ -177,6 +168,24 @@ def exact_graph(job: Export, network: LiftingNetwork, windows: Array) -> tuple[o
             "this is a bug in the fold or the exporter; export with fold = false in the recipe, and report it",
         )
     return model, note
+
+
+def lifting_module(job: Export, network: LiftingNetwork) -> tuple[nn.Module, nn.Module]:
+    """Return what is exported and what it must equal."""
+    plain: nn.Module = Lifting(network)
+    if job.flip:
+        plain = FlipAveraged(Lifting(network := paired(network)))
+    if not job.recipe.fold:
+        return plain.eval(), plain
+    folded = fold(network, job.free_batch or job.flip)
+    return (FlipAveraged(folded).eval() if job.flip else folded), plain
+
+
+def flip_of(job: Export, network: LiftingNetwork) -> Flip:
+    """Return what the flip test of the exported graphs needs."""
+    if job.flip:
+        return "inside"
+    return "shared" if network.shares_selection else "passes"
 
 
 def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
@@ -196,7 +205,7 @@ def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manif
 
     def run(lifter: Lifter, label: str) -> list[Prediction]:
         with stage(f"parity: {label}", total) as advance:
-            return predict(lifter, test, every=job.every, advance=advance)
+            return predict(lifter, test, job.flip, job.every, advance)
 
     wanted = run(reference, "PyTorch")
     manifest["dataset"] = {"name": test.name, "keypoints": test.keypoints, "frames": total, "every": job.every}
@@ -214,6 +223,7 @@ def short_score(predictions: list[Prediction], every: int) -> Mapping[str, Any]:
     return {key: value for key, value in score(predictions, every).items() if key.endswith("_mm") and key != "by_joint_mm"}
 
 
-def save_samples(reference: Lifter, windows: Array, path: Path) -> None:
+def save_samples(reference: Lifter, windows: Array, flip: bool, path: Path) -> None:
     """Write windows and the PyTorch network's poses for the device to check itself against."""
-    np.savez(path, keypoints=windows, poses_m=np.concatenate([reference(window[None]) for window in windows]))
+    poses = np.concatenate([lift(reference, window[None], flip) for window in windows])
+    np.savez(path, keypoints=windows, poses_m=poses)

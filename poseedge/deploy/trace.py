@@ -17,6 +17,7 @@ from poseedge.deploy.graph import run_graph
 from poseedge.errors import PoseedgeError
 from poseedge.skeleton import NUM_JOINTS
 
+NEWEST_TRACED = 20  # the last opset that the tracing exporter writes
 INPUT, OUTPUT = "keypoints", "joints"
 SIMPLIFY_SECONDS = 300.0
 SIMPLIFIED_TOLERANCE = 1e-4  # metres, on random keypoints

@@ -39,6 +39,11 @@ class LiftingNetwork(Network, ABC):
     frames: int
 
     @property
+    def shares_selection(self) -> bool:
+        """Whether, in the flip test, the mirrored pass has to keep the frames that the plain pass chose."""
+        return False
+
+    @property
     @abstractmethod
     def output_frames(self) -> tuple[int, ...]:
         """Window frame that each output slot of ``lift`` shows."""

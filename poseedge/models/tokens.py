@@ -61,6 +61,8 @@ class DensityPeaks(nn.Module):
     A frame is dense when its nearest neighbour is close, and scores high when it is dense and far from all denser
     frames. Frames that are each other's nearest neighbour are equally dense by construction: of equals, here and in
     the ranking of scores, the earlier goes first. Always float32, whatever the network runs in.
+
+    ``paired`` is for a batch whose second half mirrors the first: it keeps the frames chosen for the first.
     """
 
     same: Tensor
@@ -70,7 +72,7 @@ class DensityPeaks(nn.Module):
 
     def __init__(self, frames: int, keep: int, keep_center: bool) -> None:
         super().__init__()
-        self.frames, self.keep = frames, keep
+        self.frames, self.keep, self.paired = frames, keep, False
         bonus = torch.zeros(frames)
         bonus[(frames - 1) // 2] = 1e30 if keep_center else 0.0  # above any score
         self.register_buffer("same", torch.eye(frames), persistent=False)
@@ -80,12 +82,15 @@ class DensityPeaks(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the kept frames ``(B, keep)`` of ``features (B, F, C)``, ascending, int64."""
+        if self.paired:
+            features = features.chunk(2)[0]
         with in_float32(features.device.type):
             score = self.score(features.float()) + self.bonus
         rank = self.precedes(-score).float().sum(dim=-1)
         # Frame numbers, those of dropped frames raised above all others: distinct keys leave TopK no tie to break.
         key = torch.where(rank < self.keep, self.number, self.number + self.frames)
-        return key.topk(self.keep, largest=False).indices
+        index = key.topk(self.keep, largest=False).indices
+        return torch.cat([index, index]) if self.paired else index
 
     def score(self, features: Tensor) -> Tensor:
         """Return ``(density * distance to the nearest denser frame) ** 2``, ``(B, F)``."""
@@ -194,6 +199,10 @@ class CenterPruning(PrunedNetwork):
     @property
     def output_frames(self) -> tuple[int, ...]:
         return ((self.frames - 1) // 2,)
+
+    @property
+    def shares_selection(self) -> bool:
+        return self.pruning is not None
 
     def forward(self, x: Tensor, index: Tensor | None = None) -> Tensor:
         tokens, _ = self.kept(x, index)

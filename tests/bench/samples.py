@@ -61,6 +61,7 @@ def bundle_manifest(source: Path) -> dict[str, Any]:
     return {
         "model": "sample",
         "parameters": 1234,
+        "target": {"name": "default", "opset": 17},
         "checkpoint": {"file": str(source), "bundled": False, "sha256": sha256_of(source)},
         "limits": {},
         "graphs": {precision: {"file": f"{precision}.onnx"} for precision in PARITY},

@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks.compare_nanohtnet import EAGER, FLOOR, NAIVE, compare
-from benchmarks.naive_nanohtnet import export_naive
+from benchmarks.compare_nanohtnet import EAGER, FLOOR, NAIVE, PUBLISHED, compare
+from benchmarks.naive import export_naive
 from poseedge.bundle import write_bundle
 from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import save_checkpoint
@@ -41,8 +41,8 @@ def test_comparison_records_every_form_as_json_and_as_a_table(bundle: Path, tmp_
     assert result.exit_code == 0, result.output
     (record,) = (tmp_path / "results").glob("nanohtnet_*.json")
     rows = json.loads(record.read_text())["rows"]
-    assert [row["form"] for row in rows] == [EAGER, NAIVE, "poseedge fp32", FLOOR]
-    assert rows[1]["ratio_to_naive"] == rows[0]["speedup_over_eager"] == 1.0
+    assert [row["form"] for row in rows] == [EAGER, PUBLISHED, NAIVE, "poseedge fp32", FLOOR]
+    assert rows[2]["ratio_to_naive"] == rows[1]["speedup_over_eager"] == 1.0
     assert all(row["latency_ms"]["n"] == row["latency_evicted_ms"]["n"] == 8 for row in rows)
     table = record.with_suffix(".md").read_text()
     assert all(f"| {row['form']} |" in table for row in rows)

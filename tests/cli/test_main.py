@@ -68,7 +68,7 @@ def test_debug_gives_the_traceback(poseedge: Command, tmp_path: Path) -> None:
 def test_bug_is_told_as_one_and_without_a_traceback(
     poseedge: Command, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("poseedge.cli.evaluate.load_dataset", lambda *_: 1 / 0)
+    monkeypatch.setattr("poseedge.cli.evaluate.open_dataset", lambda *_: 1 / 0)
     outcome = poseedge("eval", small_bundle)
     assert outcome.status == 2
     assert outcome.err.startswith("unexpected error: ZeroDivisionError")

@@ -1,0 +1,66 @@
+"""What a bundle's runner found on another machine, as the report of ``poseedge bench``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from poseedge.bench.flops import graph_cost
+from poseedge.bench.latency import Schedule
+from poseedge.bench.remote import Outcome
+from poseedge.bench.report import Report, Row
+from poseedge.bundle import Bundle
+from poseedge.errors import PoseedgeError
+
+RUNS_PER_ROUND = Schedule(rounds=1).calls
+
+
+def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Report:
+    """Return one report for all that ran; raises the first failure's words if nothing did."""
+    ran = {precision: outcome.report for precision, outcome in outcomes.items() if outcome.report is not None}
+    failures = {precision: outcome for precision, outcome in outcomes.items() if outcome.report is None}
+    if not ran:
+        precision, first = next(iter(failures.items()))
+        raise PoseedgeError(f"{host}: {precision}: {first.failure}", first.hint)
+    first_report = next(iter(ran.values()))
+    machine, provider = first_report["machine"], first_report["rows"][0]["provider"]
+    place = machine["board"] or machine.get("gpu") or machine["system"]
+    mode = f", {machine['power_mode']}" if machine["power_mode"] else ""
+    notes = [f"measured on {host} ({place}{mode}) with {provider}"]
+    notes += [f"{precision} did not run: {outcome.failure}" for precision, outcome in failures.items()]
+    for precision, report in ran.items():
+        built_s = (report["engine"] or {}).get("build_s")
+        notes += [f"{precision}: the engine was built there in {built_s:.1f} s"] if built_s else []
+        notes += [] if report["passed"] else [f"{precision}: poses are NOT within the bundle's limits {report['limits']}"]
+    return Report(
+        machine={"host": host, **machine},
+        method={
+            **first_report["method"],
+            "latency": first_report["method"]["latency_ms"],
+            "threads": first_report["rows"][0]["threads"],
+            "batch": 1,
+            "timed_calls_per_block": RUNS_PER_ROUND,
+        },
+        rows=[row(bundle, precision, found) for precision, report in ran.items() for found in report["rows"]],
+        notes=notes,
+        complete=not failures,
+    )
+
+
+def row(bundle: Bundle, precision: str, found: dict[str, Any]) -> Row:
+    """Return the runner's row, with what this machine knows of the graph."""
+    graph = bundle.graph(precision)
+    cost = graph_cost(graph)
+    here = {
+        "frames_in": bundle.manifest["frames"],
+        "latency_evicted_ms": None,
+        "flops": cost.flops,
+        "flops_without_attention": cost.flops_without_attention,
+        "params": bundle.manifest["parameters"],
+        "nodes": cost.nodes,
+        "peak_rss_bytes": None,
+        "mpjpe_mm": None,
+        "delta_mpjpe_mm": None,
+    }
+    names = {field.name for field in fields(Row)}
+    return Row(**{**here, **{name: value for name, value in found.items() if name in names}, "artefact": str(graph)})

@@ -1,0 +1,100 @@
+"""``poseedge compare``: two graphs of one network, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
+from poseedge.cli.export import SAMPLE_DATA
+from poseedge.data.sources import open_dataset
+from poseedge.deploy.calibration import calibration_windows
+from poseedge.deploy.compare import Comparison, Graph, compare, draw, passes
+from poseedge.errors import ArtefactError
+from poseedge.resources import resource
+
+
+def compare_graphs(
+    this: Annotated[Path, typer.Argument(help="ONNX file that is taken for exact, such as the fp32 graph of a bundle")],
+    other: Annotated[Path, typer.Argument(help="ONNX file of the same network, exported alike")],
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="relative error; default 1e-4, 0.01 with fp16, 0.1 with int8")
+    ] = None,
+    every_tensor: Annotated[bool, typer.Option("--all", help="every tensor, not the last of each layer")] = False,
+    windows: Annotated[int, typer.Option(min=1, help="windows to run both on")] = 8,
+    data: Annotated[Path | None, typer.Option(help="data set folder; default: the bundled sample")] = None,
+    keypoints: Annotated[str, typer.Option(help="2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
+    plot: Annotated[Path | None, typer.Option(help="also draw the errors into this PNG file")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Compare two graphs layer by layer and name the first layer where they part. Exits with 1 if they do.
+
+    Both run in ONNX Runtime as they are written. TensorRT shows no tensors inside an engine: compare the ONNX files that
+    engines came from.
+
+    Example: poseedge compare build/nanohtnet/nanohtnet_fp32.onnx build/nanohtnet/nanohtnet_int8.onnx
+    """
+    sides = Graph.read(this), Graph.read(other)
+    if sides[0].window != sides[1].window:
+        raise ArtefactError(f"{this} takes windows {sides[0].window}, {other} takes {sides[1].window} (frames, channels)")
+    dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
+    frames, channels = sides[0].window
+    motion = calibration_windows([dataset.of(dataset.test)], frames, windows, channels=channels)
+    with stage("windows", windows * passes(*sides, every_tensor)) as advance:
+        found = compare(*sides, motion, every_tensor, tolerance, advance)
+    if plot:
+        draw(found, f"{this.name} against {other.name}, {windows} windows of {dataset.name}", plot)
+    if json:
+        emit_json(report(this, other, windows, found))
+    else:
+        show(this, other, found)
+    if found.first:
+        raise typer.Exit(1)
+
+
+def report(this: Path, other: Path, windows: int, found: Comparison) -> dict[str, Any]:
+    """Return everything that was found."""
+    return {
+        "artefact": str(this),
+        "against": str(other),
+        "windows": windows,
+        "tolerance": found.tolerance,
+        "layers": [{**asdict(layer), "sqnr_db": layer.sqnr_db} for layer in found.layers],
+        "first": found.first.name if found.first else None,
+        "distance_mm": found.distance_mm,
+    }
+
+
+def show(this: Path, other: Path, found: Comparison) -> None:
+    """Print the layers, the first parting and the distance of the poses."""
+    rows = [
+        [
+            layer.name,
+            layer.operator,
+            number(layer.relative_error, ".2e"),
+            "-" if layer.relative_error is None else number(layer.sqnr_db, ".1f", "same"),
+            number(layer.largest, ".2e"),
+            "*" if layer.parts(found.tolerance) else "",
+        ]
+        for layer in found.layers
+    ]
+    columns = ["layer", "last operator", "relative error", "SQNR dB", "largest", f"> {found.tolerance:g}"]
+    table(f"{this.name} against {other.name}", columns, rows, ("last operator",))
+    distance = found.distance_mm
+    out.print(
+        f"joints: {mm(distance['mean'])} mm apart on average, p99 {mm(distance['p99'])} mm, at most {mm(distance['max'])} mm"
+    )
+    if found.first:
+        out.print(f"they part at [bold]{escape(found.first.name)}[/bold]: relative error above {found.tolerance:g}")
+    else:
+        out.print(f"no layer is further apart than {found.tolerance:g}")
+    next_step(f"poseedge eval {other} --against {this}")
+
+
+def number(value: float | None, form: str, absent: str = "not finite") -> str:
+    """Format a value that may be missing."""
+    return absent if value is None else f"{value:{form}}"

@@ -1,0 +1,117 @@
+"""``poseedge eval`` with the papers' options, and graphs that do the flip test themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from poseedge.data.h36m import load_dataset
+from poseedge.deploy.pipeline import export_bundle, flip_of
+from poseedge.deploy.recipe import load_recipe
+from poseedge.evaluation import parity, predict
+from poseedge.lifter import load
+from poseedge.models.checkpoints import save_checkpoint
+from poseedge.models.registry import LiftingNetwork
+from tests.cli.user import Command, assert_refused
+from tests.data import folders
+from tests.deploy import small_export
+from tests.models import golden
+
+TPC = 'model = "tpc_mixste"\n[parity.fp32]\ndelta_mpjpe_mm = 0.01\nmean_mm = 0.1\np99_mm = 0.1\n'
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a seq2seq and a pruned network, and a recipe for the latter."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name in ("mixste-f27", "tpc_mixste-f27", "htnet-refine"):
+        save_checkpoint(folder / f"{name}.pth", golden.network(name), {})
+    (folder / "small.toml").write_text(TPC)
+    (folder / "data").mkdir()
+    folders.excerpt().write(folder / "data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flipped(checkpoints: Path) -> Path:
+    """Return the bundle of the pruned network with the flip test inside."""
+    recipe = load_recipe(str(checkpoints / "small.toml"))
+    own = {"recipe": recipe, "checkpoint": checkpoints / "tpc_mixste-f27.pth", "precisions": ("fp32",), "flip": True}
+    export_bundle(small_export.job(checkpoints, checkpoints / "bundle", **own))
+    return checkpoints / "bundle"
+
+
+def test_protocol_of_a_repository_scores_its_duplicates(poseedge: Command, checkpoints: Path) -> None:
+    arguments = ("eval", checkpoints / "mixste-f27.pth", "--data", checkpoints / "data", "--json")
+    once, mixste = poseedge(*arguments).json, poseedge(*arguments, "--as", "mixste").json
+    assert (once["protocol"], once["frames"]) == ("once", 4 * 8)
+    assert (mixste["protocol"], mixste["frames"]) == ("mixste", 4 * 27)
+    assert once["by_joint_mm"]["pelvis"] == 0
+    assert mixste["by_joint_mm"]["pelvis"] > 0
+
+
+def test_unknown_protocol_suggests_the_nearest(poseedge: Command, small_bundle: Path) -> None:
+    assert_refused(poseedge("eval", small_bundle, "--as", "mixst"), "unknown protocol 'mixst'", "did you mean 'mixste'?")
+
+
+def test_refine_checkpoint_changes_the_poses(poseedge: Command, small_bundle: Path, checkpoints: Path) -> None:
+    arguments = ("eval", small_bundle, "--data", checkpoints / "data", "--json")
+    plain, refined = poseedge(*arguments).json, poseedge(*arguments, "--refine", checkpoints / "htnet-refine.pth").json
+    assert refined["refine"].endswith("htnet-refine.pth")
+    assert refined["mpjpe_mm"] != plain["mpjpe_mm"]
+    assert refined["by_joint_mm"]["pelvis"] == 0
+
+
+def test_lifting_network_is_no_refine_checkpoint(poseedge: Command, small_bundle: Path, checkpoints: Path) -> None:
+    outcome = poseedge("eval", small_bundle, "--refine", checkpoints / "mixste-f27.pth")
+    assert_refused(outcome, "which refines no poses", "--refine")
+
+
+def test_pictures_are_written_where_they_are_wanted(poseedge: Command, small_bundle: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    report = poseedge("eval", small_bundle, "--data", data, "--plot", tmp_path / "plots", "--json").json
+    assert report["plots"] == [str(tmp_path / "plots" / f"{name}.png") for name in ("by_joint", "by_action", "worst_frames")]
+    assert all(Path(path).stat().st_size > 5000 for path in report["plots"])
+
+
+def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Path, checkpoints: Path) -> None:
+    data = load_dataset(checkpoints / "data").of(["S9"])
+    graph, network = load(flipped), load(checkpoints / "tpc_mixste-f27.pth", flip=True)
+    assert (graph.spec.flip, network.spec.flip) == ("inside", "inside")
+    assert parity(predict(graph, data, flip=True), predict(network, data, flip=True))["distance_mm"]["max"] < 0.1
+    stored = golden.arrays("tpc_mixste-f27")
+    poses = graph(stored["input"])[:, 0]
+    poses[:, 0] = 0
+    np.testing.assert_allclose(poses, stored["protocol"][:, 0], atol=2e-5)
+    operators = [node.op_type for node in onnx.load(next(flipped.glob("*.onnx"))).graph.node]
+    assert operators.count("TopK") == 1
+
+
+def test_flip_inside_a_graph_is_reported_and_compared_like_with_like(poseedge: Command, flipped: Path, checkpoints: Path) -> None:
+    outcome = poseedge("eval", flipped, "--data", checkpoints / "data", "--against", "checkpoint", "--json")
+    report = outcome.json
+    assert (report["flip"], report["parity"]["passed"]) == (True, True)
+    assert "note" not in outcome.err
+    assert json.loads((flipped / "manifest.json").read_text())["flip"] is True
+
+
+def test_flip_with_two_selections_is_told(poseedge: Command, flipped: Path, checkpoints: Path, tmp_path: Path) -> None:
+    model = onnx.load(next(flipped.glob("*.onnx")))
+    next(entry for entry in model.metadata_props if entry.key == "poseedge.flip").value = '"shared"'
+    onnx.save(model, tmp_path / "shared.onnx")
+    outcome = poseedge("eval", tmp_path / "shared.onnx", "--data", checkpoints / "data", "--flip", "--json")
+    assert outcome.json["flip"] is True
+    assert "note: this graph chooses frames in each pass" in outcome.err
+
+
+def test_graph_of_a_pruned_network_says_that_its_passes_share_a_selection(checkpoints: Path) -> None:
+    recipe = load_recipe(str(checkpoints / "small.toml"))
+    jobs = [small_export.job(checkpoints, checkpoints, recipe=recipe, flip=flip) for flip in (False, True)]
+    for name, wanted in {"tpc_mixste-f27": ["shared", "inside"], "mixste-f27": ["passes", "inside"]}.items():
+        network = golden.network(name)
+        assert isinstance(network, LiftingNetwork)
+        assert [flip_of(job, network) for job in jobs] == wanted

@@ -1,0 +1,147 @@
+"""MPI-INF-3DHP in both of its forms, written here in their exact layout, becomes the same sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poseedge import metrics
+from poseedge.data.h36m import PoseDataset
+from poseedge.data.mpi_inf_3dhp import load_3dhp
+from poseedge.data.sources import open_dataset
+from poseedge.errors import DataError
+from poseedge.evaluation import predict, score
+from tests.data.folders import MINI, as_object
+from tests.test_evaluation import SEQ2FRAME, SEQ2SEQ, Echo
+
+FRAMES = {"TS1": 12, "TS5": 9, "S1": 10}
+ARM, LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
+ANNOTATION = [
+    *("head_top", "neck"),
+    *(f"{side}_{joint}" for limb in (ARM, LEG) for side in ("right", "left") for joint in limb),
+    *("pelvis", "spine", "head"),
+]
+HUMAN36M = [
+    "pelvis",
+    *(f"{side}_{joint}" for side in ("right", "left") for joint in LEG),
+    *("spine", "neck", "head", "head_top"),
+    *(f"{side}_{joint}" for side in ("left", "right") for joint in ARM),
+]
+
+
+def motion(subject: str) -> tuple[Any, Any]:
+    """Return made-up joints (metres) and pixels of a subject, in the order of Human3.6M."""
+    rng = np.random.default_rng(len(subject) + FRAMES[subject])
+    frames = FRAMES[subject]
+    return rng.normal([0, 0, 4], 0.3, (frames, 17, 3)).astype(np.float32), rng.uniform(100, 900, (frames, 17, 2)).astype(
+        np.float32
+    )
+
+
+def by_camera(folder: Path) -> Path:
+    """Write the form of GraphMLP: two cameras for training, one for each test sequence."""
+    poses, tracks = ({s: {"Seq1": [motion(s)[k]] * (2 if s == "S1" else 1)} for s in FRAMES} for k in (0, 1))
+    np.savez(folder / "data_3d_3dhp.npz", positions_3d=as_object(poses))
+    np.savez(folder / "data_2d_3dhp.npz", positions_2d=as_object(tracks))
+    return folder
+
+
+def by_sequence(folder: Path, bend: Callable[[dict[str, Any]], object] = lambda _: None) -> Path:
+    """Write the form of P-STMO, ``bend`` applied to the test file's content."""
+    order = [HUMAN36M.index(name) for name in ANNOTATION]
+
+    def stored(subject: str) -> dict[str, Any]:
+        joints, pixels = motion(subject)
+        return {"data_3d": joints[:, order] * 1000, "data_2d": pixels[:, order]}
+
+    test = {s: stored(s) | {"valid": (np.arange(FRAMES[s]) % 2).astype(np.float64)} for s in ("TS1", "TS5")}
+    bend(test)
+    np.savez(folder / "data_test_3dhp.npz", data=as_object(test))
+    np.savez(folder / "data_train_3dhp.npz", data=as_object({"S1 Seq1": [{"0": stored("S1"), "1": stored("S1")}]}))
+    return folder
+
+
+@pytest.mark.parametrize("write", [by_camera, by_sequence])
+def test_both_forms_give_the_same_sequences(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    dataset = open_dataset(write(tmp_path))
+    assert (dataset.name, dataset.train, dataset.test) == ("3dhp", ("S1",), ("TS1", "TS5"))
+    assert sorted(s.name for s in dataset.sequences) == ["S1/Seq1/0", "S1/Seq1/1", "TS1/Seq1/0", "TS5/Seq1/0"]
+    for sequence in dataset.sequences:
+        joints, pixels = motion(sequence.subject)
+        width, height = (1920, 1080) if sequence.subject == "TS5" else (2048, 2048)
+        np.testing.assert_allclose(sequence.joints_m, joints, atol=1e-5)
+        np.testing.assert_allclose(sequence.keypoints, pixels / width * 2 - [1, height / width], atol=1e-5)
+        assert not sequence.relative_m[:, 0].any()
+
+
+def test_frames_marked_invalid_are_not_scored(tmp_path: Path) -> None:
+    dataset = load_3dhp(by_sequence(tmp_path)).of(["TS1", "TS5"])
+    for spec in (SEQ2FRAME, SEQ2SEQ):
+        found = predict(Echo(spec), dataset)
+        assert [p.frames.tolist() for p in found] == [[1, 3, 5, 7, 9, 11], [1, 3, 5, 7]]
+
+
+def test_pck_auc_and_mpjpe_are_those_of_the_frames_that_count(tmp_path: Path) -> None:
+    def scored(dataset: PoseDataset) -> dict[str, Any]:
+        return score(predict(Echo(SEQ2FRAME), dataset))
+
+    dataset = load_3dhp(by_sequence(tmp_path)).of(["TS1", "TS5"])
+    pred, target = [], []
+    for sequence in dataset.sequences:
+        pose = np.concatenate([sequence.keypoints, np.ones((len(sequence), 17, 1))], axis=-1)
+        pose[:, 0] = 0
+        pred.append(pose[1::2])
+        target.append(sequence.relative_m[1::2])
+    found, poses, truth = scored(dataset), np.concatenate(pred), np.concatenate(target)
+    assert found["frames"] == 10
+    distance = np.linalg.norm(poses - truth, axis=-1)
+    assert found["pck_percent"] == pytest.approx(100 * (distance < 0.15).mean())
+    assert found["auc_percent"] == pytest.approx(np.mean([100 * (distance < mm / 1000).mean() for mm in range(150)]))
+    assert found["mpjpe_mm"] == pytest.approx(1000 * metrics.mpjpe(poses, truth))
+    assert list(found["by_action"]) == ["Seq1"]
+
+
+def test_another_data_set_is_opened_as_before() -> None:
+    assert open_dataset(MINI, "detected").name == "mocap17-mini"
+
+
+def test_missing_files_are_told_with_where_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no file of MPI-INF-3DHP") as caught:
+        load_3dhp(tmp_path)
+    assert "https://vcai.mpi-inf.mpg.de/3dhp-dataset/" in caught.value.hint
+    by_camera(tmp_path)
+    (tmp_path / "data_2d_3dhp.npz").unlink()
+    with pytest.raises(DataError, match=r"data_2d_3dhp\.npz: no such file, but its other half is there") as caught:
+        open_dataset(tmp_path)
+    assert "3dhp-dataset" in caught.value.hint
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "another joint count": (lambda t: t["TS1"].update(data_3d=np.zeros((12, 28, 3))), r"TS1 camera 0: expected .*\(12, 28, 3\)"),
+    "2D too short": (lambda t: t["TS1"].update(data_2d=np.zeros((11, 17, 2))), "11 frames of 2D for 12 of motion"),
+    "no 2D": (lambda t: t["TS5"].pop("data_2d"), "TS5 camera 0: missing data_2d"),
+    "marks of other frames": (lambda t: t["TS5"].update(valid=np.ones(3)), "'valid' marks 3 frames of 9"),
+    "NaN": (lambda t: t["TS5"]["data_3d"].__setitem__((4, 3, 1), np.nan), "NaN or infinity in frame 4"),
+    "a list": (lambda t: t.update(TS5=[]), "TS5 camera 0: expected a dictionary, found list"),
+}
+
+
+@pytest.mark.parametrize("promise", WRONG)
+def test_a_wrong_file_is_explained(promise: str, tmp_path: Path) -> None:
+    bend, message = WRONG[promise]
+    by_sequence(tmp_path, bend)
+    with pytest.raises(DataError, match=message) as caught:
+        load_3dhp(tmp_path)
+    assert caught.value.message.startswith(f"{tmp_path / 'data_test_3dhp.npz'}: ")
+    assert caught.value.hint
+
+
+def test_tracks_of_another_number_of_cameras_are_refused(tmp_path: Path) -> None:
+    by_camera(tmp_path)
+    np.savez(tmp_path / "data_2d_3dhp.npz", positions_2d=as_object({s: {"Seq1": [motion(s)[1]]} for s in FRAMES}))
+    with pytest.raises(DataError, match="S1 'Seq1': 1 tracks for 2 of motion"):
+        load_3dhp(tmp_path)
