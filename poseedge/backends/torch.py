@@ -24,11 +24,8 @@ class TorchLifter:
         """With ``flip``, a network whose flip test is not simply two passes does it itself."""
         flip = flip and network.shares_selection
         self.network, self.path, self.threads = network.eval(), path, threads
-<<<<<<< HEAD
         self.device = next(network.parameters()).device
-=======
         self.lift: nn.Module = FlipAveraged(Lifting(paired(network))) if flip else Lifting(network)
->>>>>>> main
         self.spec = LifterSpec(
             model=network.name,
             frames=network.frames,
@@ -50,9 +47,5 @@ class TorchLifter:
     @torch.inference_mode()
     def __call__(self, keypoints: Array) -> Array:
         torch.set_num_threads(self.threads)
-<<<<<<< HEAD
         windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
-        return self.network.lift(windows).cpu().numpy()
-=======
-        return self.lift(torch.from_numpy(check_keypoints(keypoints, self.spec))).numpy()
->>>>>>> main
+        return self.lift(windows).cpu().numpy()

@@ -94,7 +94,8 @@ def train(
     if json:
         emit_json({"model": model, "output": str(output), "steps": training.step, "log": training.run_folder.history})
         return
-    next_step(f"poseedge eval {output / 'best.pth'} --data {data}")
+    second = f" --refine {output / 'best_refine.pth'}" if refine else ""
+    next_step(f"poseedge eval {output / 'best.pth'}{second} --data {data}")
 
 
 def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tuple[PoseDataset, PoseDataset | None]:
@@ -133,16 +134,16 @@ def make_objective(
     """Return what is trained, and the recipe of this stage."""
     from poseedge.models import create
     from poseedge.models.refine import RefineNetwork
-    from poseedge.training.objective import Lifting, Refining
+    from poseedge.training.objective import LiftingObjective, RefiningObjective
 
     if not refine:
-        return Lifting(network), recipe
+        return LiftingObjective(network), recipe
     recipe = recipe.second_stage()
     if init is None or recipe.refine is None:
         raise PoseedgeError("--refine goes on with a trained network", "give its checkpoint with --init runs/.../best.pth")
     module = create(recipe.refine.module)
     assert isinstance(module, RefineNetwork)
-    return Refining(network, module), recipe
+    return RefiningObjective(network, module), recipe
 
 
 def make_source(network: LiftingNetwork, recipe: TrainingRecipe, clean: PoseDataset, noisy: PoseDataset | None) -> Source:

@@ -11,7 +11,7 @@ from poseedge.models.registry import LiftingNetwork, Network
 Pairs = list[tuple[Tensor, Tensor]]  # predicted and true poses (B, K, 17, 3), one pair per output of the network
 
 
-class Lifting(nn.Module):
+class LiftingObjective(nn.Module):
     """Train a lifting network on all that its training form gives."""
 
     def __init__(self, network: LiftingNetwork) -> None:
@@ -30,7 +30,7 @@ class Lifting(nn.Module):
         return [(poses, joints_m[rows, index]) for poses, index in self.network.supervised(windows)]
 
 
-class Refining(nn.Module):
+class RefiningObjective(nn.Module):
     """Train a lifting network together with a refine module, on the refined centre pose (stage two).
 
     The back-projection knows the true depth of the root and the camera, as in the papers.
@@ -59,4 +59,4 @@ class Refining(nn.Module):
         return self.refine(lifted, back_project(center, lifted, root_depth, intrinsics))
 
 
-Objective = Lifting | Refining
+Objective = LiftingObjective | RefiningObjective

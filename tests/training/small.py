@@ -15,7 +15,7 @@ from poseedge.models.registry import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.batch import Batch, Share
 from poseedge.training.loop import Progress, Training
-from poseedge.training.objective import Lifting, Objective
+from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recipe import TrainingRecipe
 from tests.data.folders import MINI
 
@@ -63,7 +63,7 @@ def training(
 ) -> Training:
     """Return a training of the small NanoHTNet on ``FewWindows``."""
     fabric = Fabric(accelerator="cpu", devices=1, precision=used.precision)
-    return Training(fabric, Lifting(network(**settings)), FewWindows(spoil), used, folder, evaluate, listen)
+    return Training(fabric, LiftingObjective(network(**settings)), FewWindows(spoil), used, folder, evaluate, listen)
 
 
 def trained(folder: Path, used: TrainingRecipe, **arguments: Any) -> State:

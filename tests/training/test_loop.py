@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from poseedge.errors import PoseedgeError
 from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
 from poseedge.models.layers import DropPath
+from poseedge.training.batch import Batch, Share
 from poseedge.training.loop import Progress, average, without_regularization
 from poseedge.training.objective import Objective
 from tests.training.small import FewWindows, network, recipe, same, trained, training, weights
@@ -24,7 +26,7 @@ class Interrupted(Exception):
     """The machine was switched off."""
 
 
-def breaks_at(evaluation: int) -> object:
+def breaks_at(evaluation: int) -> Callable[[Objective], dict[str, float]]:
     """Return an evaluation that the n-th time is broken off."""
     calls: list[int] = []
 
@@ -165,9 +167,14 @@ def test_regularization_is_switched_off_everywhere() -> None:
     assert set(rates) == {0.0}
 
 
-def test_windows_are_drawn_ahead_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_are_drawn_one_step_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
     plain = FewWindows.draw
-    monkeypatch.setattr(FewWindows, "draw", lambda self, step, *rest: drawn.append(step) or plain(self, step, *rest))
+
+    def draw(self: FewWindows, step: int, size: int, share: Share) -> Batch:
+        drawn.append(step)
+        return plain(self, step, size, share)
+
+    monkeypatch.setattr(FewWindows, "draw", draw)
     trained(tmp_path, recipe("steps=3"))
     assert drawn == [0, 1, 2, 3]
