@@ -12,7 +12,7 @@ from poseedge.deploy.targets import load_target
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-VERBS = {str(entry.name) for entry in (*app.registered_commands, *app.registered_groups)}
+VERBS = {str(command.name) for command in app.registered_commands} | {str(group.name) for group in app.registered_groups}
 
 
 @pytest.fixture(params=PAGES, ids=lambda path: path.name)
