@@ -11,6 +11,8 @@ from torch import Tensor
 
 from poseedge.skeleton import MIRROR
 
+MIRRORED_CAMERA = torch.tensor([1.0, 1, -1, 1, 1, 1, 1, -1, 1])  # c_x and p_1 change their sign
+
 
 class Batch(NamedTuple):
     """B windows of F frames, of which K are known in 3D."""
@@ -54,12 +56,11 @@ def mirror_batch(batch: Batch, mirrored: Tensor) -> Batch:
     """Mirror the windows where ``mirrored (B,)`` is true: x negated, left and right exchanged, in the camera too."""
     side = mirrored[:, None, None, None]
     flip_x = torch.tensor([-1.0, 1.0, 1.0])
-    flip_camera = torch.tensor([1.0, 1, -1, 1, 1, 1, 1, -1, 1])  # c_x and p_1
     return Batch(
         torch.where(side, mirror(batch.keypoints), batch.keypoints),
         torch.where(side, mirror(batch.joints_m), batch.joints_m),
         torch.where(mirrored[:, None, None], batch.root_m * flip_x, batch.root_m),
-        torch.where(mirrored[:, None], batch.intrinsics * flip_camera, batch.intrinsics),
+        torch.where(mirrored[:, None], batch.intrinsics * MIRRORED_CAMERA, batch.intrinsics),
     )
 
 

@@ -72,7 +72,7 @@ class Training:
         self.optimizer = make_optimizer(objective, recipe)
         identity = recipe.model_dump(mode="json") | {"windows": source.windows, "processes": self.share.world}
         self.run_folder = RunFolder(folder, identity)
-        self.step, self.running, self.seconds = 0, math.nan, 0.0
+        self.step, self.running, self.seconds, self.cpu_seconds = 0, math.nan, 0.0, 0.0
         self.resume()
         model = cast(nn.Module, torch.compile(objective)) if compiled else objective
         self.model, self.stepper = fabric.setup(model, self.optimizer)
@@ -89,8 +89,10 @@ class Training:
         with ThreadPoolExecutor(1) as ahead:  # the windows of the next step are cut during this one
             upcoming = ahead.submit(self.draw, self.step)
             while self.step < self.steps:
+                spent = time.process_time()
                 batch, upcoming = upcoming.result(), ahead.submit(self.draw, self.step + 1)
                 self.advance(batch)
+                self.cpu_seconds += time.process_time() - spent
                 row = None
                 now = time.monotonic()
                 self.seconds = before + now - started - evaluating
@@ -136,8 +138,9 @@ class Training:
         self.objective.train()
         row = {
             "step": self.step,
-            "epoch": round(self.step / self.per_epoch, 3),
+            "epoch": round(self.step / self.per_epoch, 4),
             "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
             "lr": self.recipe.learning_rate(self.step - 1, self.per_epoch),
             "loss_mm": 1000 * self.running,
             **metrics,
@@ -153,6 +156,7 @@ class Training:
                 "step": self.step,
                 "running": self.running,
                 "seconds": self.seconds,
+                "cpu_seconds": self.cpu_seconds,
                 "optimizer": self.optimizer.state_dict(),
                 "objective": {ending: network.state_dict() for ending, network in self.objective.parts.items()},
                 "kept": {ending: network.state_dict() for ending, network in self.kept.parts.items()},
@@ -171,7 +175,8 @@ class Training:
             for ending, network in objective.parts.items():
                 load_strictly(network, state[name][ending], self.run_folder.state_file)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.running, self.seconds = state["step"], state["running"], state["seconds"]
+        self.step, self.running = state["step"], state["running"]
+        self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
 
 
 def make_optimizer(objective: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:

@@ -70,7 +70,7 @@ class TrainingRecipe(_Table):
 
     model: str
     network: dict[str, Any] = {}  # its configuration, where it is not the default
-    loss: dict[str, float] = {"mpjpe": 1.0}
+    loss: dict[str, float]  # weight of each term
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     data: Data = Data()

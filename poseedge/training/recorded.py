@@ -11,7 +11,8 @@ from torch import Tensor
 from poseedge.data.h36m import PoseDataset
 from poseedge.data.windows import strided
 from poseedge.errors import DataError
-from poseedge.training.batch import Batch, Share, mirror_batch
+from poseedge.training.batch import MIRRORED_CAMERA, Batch, Share
+from poseedge.training.batch import mirror as mirrored
 
 Cut = Literal["centered", "consecutive"]
 Mirror = Literal["both", "random", "none"]
@@ -22,7 +23,8 @@ class RecordedWindows:
 
     ``cut`` says where windows lie: ``centered`` on every ``stride``-th frame, edge frames repeated, or ``consecutive``
     at a distance of ``stride`` (a sequence too short for one gives a single padded window). ``mirror`` doubles the
-    epoch (``both``), or mirrors each window by chance. Windows are cut when drawn, so memory holds each frame once.
+    epoch (``both``), or mirrors each window by chance. Windows are cut when drawn: memory holds each frame once plain, once
+    mirrored.
     """
 
     def __init__(
@@ -48,18 +50,25 @@ class RecordedWindows:
         self.keypoints = torch.from_numpy(np.concatenate([s.keypoints for s in dataset.sequences]).astype(np.float32))
         self.joints = torch.from_numpy(np.concatenate([s.joints_m for s in dataset.sequences]).astype(np.float32))
         self.intrinsics = torch.from_numpy(np.stack([s.camera.intrinsics for s in dataset.sequences]).astype(np.float32))
-        self.windows = len(self.first) * (2 if mirror == "both" else 1)
+        self.plain = len(self.first)
+        if mirror != "none":  # mirrored frames stand behind the plain ones, as sequences of their own
+            self.first = torch.cat([self.first, self.first + start])
+            self.sequence = torch.cat([self.sequence, self.sequence + len(bounds)])
+            self.bounds = torch.cat([self.bounds, self.bounds + start])
+            self.keypoints = torch.cat([self.keypoints, mirrored(self.keypoints)])
+            self.joints = torch.cat([self.joints, mirrored(self.joints)])
+            self.intrinsics = torch.cat([self.intrinsics, self.intrinsics * MIRRORED_CAMERA])
+        self.windows = self.plain if mirror == "random" else len(self.first)
 
     def draw(self, step: int, size: int, share: Share) -> Batch:
         """Return this process's share of the ``size`` windows of ``step``; an epoch's last batch may be smaller."""
         rows = self.rows(step, size, share)
-        mirrored = rows >= len(self.first)
         if self.mirror == "random":
-            mirrored = torch.rand(len(rows), generator=share.generator(step)) < 0.5
-        return mirror_batch(self.plain(rows % len(self.first)), mirrored)
+            rows = rows + self.plain * torch.randint(2, (len(rows),), generator=share.generator(step))
+        return self.take(rows)
 
     def rows(self, step: int, size: int, share: Share) -> Tensor:
-        """Return the windows of ``step`` that fall to this process; ``first`` counts plain ones, mirrored ones follow."""
+        """Return the windows of ``step`` that fall to this process; plain ones are counted first, mirrored ones follow."""
         per_epoch = -(-self.windows // size)
         epoch, place = divmod(step, per_epoch)
         order = self.order(epoch, share.seed)
@@ -75,7 +84,7 @@ class RecordedWindows:
             self._order, self._ordered = torch.randperm(self.windows, generator=generator), (epoch, seed)
         return self._order
 
-    def plain(self, rows: Tensor) -> Batch:
+    def take(self, rows: Tensor) -> Batch:
         """Cut the windows ``rows (B,)``."""
         sequence = self.sequence[rows]
         low, high = self.bounds[sequence].unbind(dim=1)

@@ -85,6 +85,10 @@ def test_file_lies_over_the_recipe_and_settings_over_both(tmp_path: Path) -> Non
     assert (recipe.network, recipe.schedule.kind) == ({"depth": 2}, "cosine")
 
 
+def test_loss_term_is_added_to_the_others() -> None:
+    assert load("graphmlp", settings=["loss.p_mpjpe=0.5"]).loss == {"mpjpe": 1.0, "p_mpjpe": 0.5}
+
+
 def test_views_can_be_laid_over_every_recipe() -> None:
     for name in LIFTING:
         recipe = load(name, "views")

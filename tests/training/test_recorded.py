@@ -27,7 +27,7 @@ def windows(cut: Cut = "centered", stride: int | None = None, mirror: Mirror = "
 def test_centered_windows_are_those_of_the_protocol(stride: int | None) -> None:
     cut = windows(stride=stride, mirror="none")
     index = [centered(len(s), FRAMES)[:: stride or 1] for s in TWO.sequences]
-    found = cut.plain(torch.arange(cut.windows))
+    found = cut.take(torch.arange(cut.windows))
     np.testing.assert_array_equal(
         found.keypoints, np.concatenate([s.keypoints[i] for s, i in zip(TWO.sequences, index, strict=True)])
     )
@@ -39,14 +39,14 @@ def test_centered_windows_are_those_of_the_protocol(stride: int | None) -> None:
 def test_consecutive_windows_are_those_of_the_protocol(stride: int | None) -> None:
     cut = windows("consecutive", stride, mirror="none")
     wanted = [s.keypoints[strided(len(s), FRAMES, stride or FRAMES)] for s in TWO.sequences]
-    np.testing.assert_array_equal(cut.plain(torch.arange(cut.windows)).keypoints, np.concatenate(wanted))
+    np.testing.assert_array_equal(cut.take(torch.arange(cut.windows)).keypoints, np.concatenate(wanted))
 
 
 def test_sequence_shorter_than_a_window_gives_one_that_is_padded_at_both_ends() -> None:
     length = len(TWO.sequences[0])
     cut = windows("consecutive", stride=1, mirror="none", frames=length + 4)
     index = np.clip(np.arange(-2, length + 2), 0, length - 1)
-    np.testing.assert_array_equal(cut.plain(torch.tensor([0])).keypoints[0], TWO.sequences[0].keypoints[index])
+    np.testing.assert_array_equal(cut.take(torch.tensor([0])).keypoints[0], TWO.sequences[0].keypoints[index])
 
 
 def test_epoch_holds_every_window_plain_and_mirrored_once_in_an_order_of_its_own() -> None:
@@ -82,15 +82,24 @@ def test_drawing_a_step_again_gives_the_same_windows() -> None:
 
 
 def test_mirrored_windows_are_those_of_the_protocol() -> None:
-    plain = windows().plain(torch.arange(20))
-    found = mirror_batch(plain, torch.arange(20) % 2 == 0)
-    np.testing.assert_array_equal(found.keypoints[::2], mirror_keypoints(plain.keypoints.numpy()[::2]))
-    np.testing.assert_array_equal(found.joints_m[::2], mirror_joints(plain.joints_m.numpy()[::2]))
-    assert torch.equal(found.keypoints[1::2], plain.keypoints[1::2])
+    cut = windows()
+    plain, found = cut.take(torch.arange(20)), cut.take(torch.arange(20) + cut.windows // 2)
+    np.testing.assert_array_equal(found.keypoints, mirror_keypoints(plain.keypoints.numpy()))
+    np.testing.assert_array_equal(found.joints_m, mirror_joints(plain.joints_m.numpy()))
+
+
+def test_a_batch_is_mirrored_where_it_is_asked_to_be() -> None:
+    cut = windows()
+    plain, all_mirrored = cut.take(torch.arange(20)), cut.take(torch.arange(20) + cut.windows // 2)
+    chosen = torch.arange(20) % 2 == 0
+    for ours, theirs, before in zip(mirror_batch(plain, chosen), all_mirrored, plain, strict=True):
+        assert torch.equal(ours[chosen], theirs[chosen])
+        assert torch.equal(ours[~chosen], before[~chosen])
 
 
 def test_mirrored_camera_sees_the_mirrored_body() -> None:
-    found = mirror_batch(windows().plain(torch.arange(8)), torch.ones(8, dtype=torch.bool))
+    cut = windows()
+    found = cut.take(torch.arange(8) + cut.windows // 2)
     for keypoints, joints, root, intrinsics in zip(*found, strict=True):
         seen = project((joints + root[:, None]).numpy(), intrinsics.numpy())
         np.testing.assert_allclose(keypoints, seen, atol=1e-4)  # stored keypoints are rounded
@@ -99,7 +108,8 @@ def test_mirrored_camera_sees_the_mirrored_body() -> None:
 def test_half_of_the_windows_are_mirrored_by_chance() -> None:
     cut = windows(mirror="random")
     drawn = cut.draw(0, 256, SHARE)
-    plain = cut.plain(cut.rows(0, 256, SHARE))
+    assert cut.windows == sum(len(s) for s in TWO.sequences)
+    plain = cut.take(cut.rows(0, 256, SHARE))
     share = (drawn.keypoints != plain.keypoints).flatten(1).any(dim=1).float().mean()
     assert 0.4 < share < 0.6
 

@@ -1,0 +1,156 @@
+"""The model card: every network trained on one data set under one budget, then tested.
+
+    python -m benchmarks.model_card --data mocap17 --runs runs/card
+
+The budget is processor time of one core, so other work on the machine takes none of it. How many steps it allows is measured
+first; the recorded command names the steps, so it repeats a row whatever the machine's speed. After every network
+``results/model_card.json`` and ``docs/model_card.md`` are written; a network in the former is not made again.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from poseedge.bench.machine import machine_facts
+from poseedge.cli.train import make_network, make_source
+from poseedge.data.h36m import PoseDataset, load_dataset
+from poseedge.evaluation import predict, score
+from poseedge.files import atomic_write
+from poseedge.lifter import load
+from poseedge.training import recipe as recipes
+from poseedge.training.devices import make_fabric
+from poseedge.training.loop import Training
+from poseedge.training.objective import LiftingObjective
+from poseedge.training.run import Row
+
+CONFIG = "benchmarks/model_card.toml"
+RESULT = Path(__file__).parent / "results" / "model_card.json"
+TEMPLATE = Path(__file__).with_name("model_card_page.md")
+PAGE = Path(__file__).parents[1] / "docs" / "model_card.md"
+TRIAL = 15  # steps, timed to know how many there can be
+
+# Windows of 27 frames where a network takes windows, narrower and shallower than published, to the same end: some hundred
+# steps within the budget. (batch, configuration)
+NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
+    "graphmlp": (64, {"channel": 128, "d_hid": 256, "token_dim": 64}),
+    "htnet": (64, {"channel": 96, "d_hid": 256}),
+    "nehsnet": (64, {"depth": 2, "d_model": 96, "mlp_dim": 192}),
+    "nanohtnet": (32, {"frames": 27, "channel": 96, "layers": 2, "d_hid": 192}),
+    "strided_transformer": (32, {"frames": 27, "channel": 128, "d_hid": 256, "stride_num": [3, 3, 3]}),
+    "mhformer": (32, {"frames": 27, "channel": 96, "d_hid": 192}),
+    "tpc_mhformer": (32, {"frames": 27, "channel": 96, "d_hid": 192, "token_num": 9}),
+    "mixste": (8, {"frames": 27, "channel": 64, "d_hid": 128, "depth": 3}),
+    "hot_mixste": (8, {"frames": 27, "channel": 64, "d_hid": 128, "depth": 3, "token_num": 9, "layer_index": 1}),
+    "tpc_mixste": (8, {"frames": 27, "channel": 64, "d_hid": 128, "depth": 3, "token_num": 9, "layer_index": 2}),
+    "motionbert": (8, {"maxlen": 27, "dim_feat": 64, "dim_rep": 128, "depth": 2, "mlp_ratio": 2}),
+    "hot_motionbert": (8, {"maxlen": 27, "dim_feat": 64, "dim_rep": 128, "depth": 2, "mlp_ratio": 2, "token_num": 9}),
+}
+
+
+def make(
+    data: Annotated[Path, typer.Option(help="data set folder")],
+    runs: Annotated[Path, typer.Option(help="folder for the trainings")],
+    seconds: Annotated[float, typer.Option(help="of one core's time, in training steps")] = 40,
+    network: Annotated[list[str] | None, typer.Option(help="only these")] = None,
+) -> None:
+    """Make the rows that are missing."""
+    torch.set_num_threads(1)
+    card: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {"rows": {}}
+    card |= {"data": data.name, "cpu_seconds": seconds, "machine": machine_facts()}
+    datasets = (load_dataset(data, "gt"), load_dataset(data, "detected"))
+    test = [every_second_clip(dataset.of(dataset.test)) for dataset in datasets]
+    for name in network or NETWORKS:
+        if name in card["rows"]:
+            continue
+        with TemporaryDirectory() as trial:
+            timed = trained(name, datasets, Path(trial), TRIAL)
+        steps = round(seconds * TRIAL / timed["cpu_seconds"])
+        last = trained(name, datasets, runs / name, steps)
+        row = {
+            "command": shlex.join(training_command(name, data.name, steps)),
+            "steps": steps,
+            "epochs": last["epoch"],
+            "cpu_seconds": last["cpu_seconds"],
+            "cpu_seconds_per_epoch": last["cpu_seconds"] / last["epoch"],
+            "test": {dataset.keypoints: tested(runs / name / "last.pth", dataset) for dataset in test},
+        }
+        card["rows"][name] = row
+        for path, text in ((RESULT, json.dumps(card, indent=2) + "\n"), (PAGE, page(card))):
+            with atomic_write(path) as temporary:
+                temporary.write_text(text)
+        print(name, json.dumps(row), flush=True)
+
+
+def settings(name: str) -> list[str]:
+    """Return what is set beside ``CONFIG``."""
+    batch, config = NETWORKS[name]
+    sizes = [f"network.{key}={json.dumps(value, separators=(',', ':'))}" for key, value in config.items()]
+    return [*sizes, f"batch={batch}"]
+
+
+def training_command(name: str, data: str, steps: int) -> list[str]:
+    """Return the words of the command that does what ``trained`` does."""
+    words = ["poseedge", "train", "--model", name, "--data", data, "--output", f"runs/card/{name}", "--config", CONFIG]
+    return [*words, "--steps", str(steps), "--threads", "1", *(word for s in settings(name) for word in ("--set", s))]
+
+
+def trained(name: str, datasets: tuple[PoseDataset, PoseDataset], folder: Path, steps: int) -> Row:
+    """Train ``name`` as the command does, and return the last line of its log; its own evaluation is left out."""
+    recipe = recipes.load(name, CONFIG, [*settings(name), f"steps={steps}"])
+    torch.manual_seed(recipe.seed)
+    network, recipe = make_network(recipe, None)
+    source = make_source(network, recipe, *datasets)
+    fabric = make_fabric("cpu", "1", 1, recipe.precision)
+    training = Training(fabric, LiftingObjective(network), source, recipe, folder, lambda _: {"mpjpe_mm": 0.0})
+    training.run()
+    return training.run_folder.history[-1]
+
+
+def every_second_clip(dataset: PoseDataset) -> PoseDataset:
+    """Return what the first camera sees of every second clip: whole clips, so that velocities can be measured."""
+    seen = {(s.subject, s.action): s for s in reversed(dataset.sequences)}
+    return replace(dataset, sequences=tuple(reversed(seen.values()))[::2])
+
+
+def tested(checkpoint: Path, dataset: PoseDataset) -> dict[str, Any]:
+    """Return the errors of a checkpoint on every frame of ``dataset``, and how long that took."""
+    lifter = load(checkpoint)
+    started = time.process_time()
+    scores = score(predict(lifter, dataset))
+    kept = {key: scores[key] for key in ("frames", "mpjpe_mm", "p_mpjpe_mm", "mpjve_mm")}
+    return {**kept, "cpu_seconds": time.process_time() - started}
+
+
+def page(card: dict[str, Any]) -> str:
+    """Return the page that shows ``card``."""
+    rows = dict(sorted(card["rows"].items()))
+    columns = [(kind, key) for kind in ("gt", "detected") for key in ("mpjpe_mm", "p_mpjpe_mm", "mpjve_mm")]
+    head = ["network", *(f"{key.removesuffix('_mm').upper().replace('_', '-')} {kind}" for kind, key in columns)]
+    table = [[*head, "steps", "epochs", "CPU s per epoch"], ["---"] * (len(head) + 3)]
+    for name, row in rows.items():
+        errors = [f"{row['test'][kind][key]:.1f}" for kind, key in columns]
+        table.append([name, *errors, str(row["steps"]), f"{row['epochs']:.3f}", f"{row['cpu_seconds_per_epoch']:.0f}"])
+    return TEMPLATE.read_text().format(
+        data=card["data"],
+        cpu_seconds=card["cpu_seconds"],
+        epochs_low=min(row["epochs"] for row in rows.values()),
+        epochs_high=max(row["epochs"] for row in rows.values()),
+        frames=next(iter(rows.values()))["test"]["gt"]["frames"],
+        table="\n".join(f"| {' | '.join(line)} |" for line in table),
+        cpu=card["machine"]["cpu"],
+        torch=card["machine"]["packages"]["torch"],
+        commands="\n".join(f"    {row['command']}" for row in rows.values()),
+    )
+
+
+if __name__ == "__main__":
+    typer.run(make)

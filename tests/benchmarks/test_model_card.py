@@ -1,0 +1,48 @@
+"""The model card trains every network, by the command that it records."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from benchmarks.model_card import CONFIG, NETWORKS, RESULT, every_second_clip, page, settings, training_command
+from poseedge.models import create, names
+from poseedge.models.registry import LiftingNetwork, network_class
+from poseedge.training import recipe as recipes
+from tests.training.small import CLEAN
+
+
+def test_every_lifting_network_is_in_the_card() -> None:
+    assert sorted(NETWORKS) == [name for name in names() if issubclass(network_class(name), LiftingNetwork)]
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_settings_are_those_of_the_recorded_command(name: str) -> None:
+    words = training_command(name, "mocap17", 7)
+    given = [value for option, value in pairwise(words) if option == "--set"]
+    recipe = recipes.load(name, CONFIG, settings(name))
+    assert recipe == recipes.load(name, words[words.index("--config") + 1], given)
+    assert recipe.loss == recipes.load(name).loss
+    assert (recipe.data.source, recipe.batch) == ("views", NETWORKS[name][0])
+    network = create(name, **recipe.network)
+    assert isinstance(network, LiftingNetwork)
+    assert network.frames in (1, 27)
+
+
+def test_every_second_clip_is_whole_and_seen_once() -> None:
+    kept = every_second_clip(CLEAN).sequences
+    clips = list(dict.fromkeys((s.subject, s.action) for s in CLEAN.sequences))
+    assert [(s.subject, s.action) for s in kept] == clips[::2]
+    assert len({s.camera.id for s in kept}) == 1
+    assert all(any(s is other for other in CLEAN.sequences) for s in kept)
+
+
+def test_page_shows_every_recorded_row_with_its_command() -> None:
+    card = json.loads(RESULT.read_text())
+    shown = page(card)
+    assert sorted(card["rows"]) == sorted(NETWORKS)
+    for name, row in card["rows"].items():
+        assert f"| {name} | {row['test']['gt']['mpjpe_mm']:.1f} |" in shown
+        assert row["command"] in shown
