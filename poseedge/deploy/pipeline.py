@@ -66,6 +66,7 @@ class Export:
     every: int = 1  # parity on every n-th frame
     free_batch: bool = False
     flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
+    steady: bool = False  # INT8 rounds in two steps where the recipe says so
 
 
 def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             if precision == "fp16":
                 graph = to_fp16(model, job.recipe.fp16.keep)
             elif precision == "int8":
-                graph = calibrated(model, job.recipe, windows, manifest, stage)
+                graph = calibrated(model, job, windows, manifest, stage)
                 disabled = ORT_DISABLED_OPTIMIZERS
             file = folder / f"{network.name}_{precision}.onnx"
             save_graph(graph, metadata(precision=precision, ort_disabled_optimizers=disabled), file)
@@ -188,14 +189,15 @@ def flip_of(job: Export, network: LiftingNetwork) -> Flip:
     return "shared" if network.shares_selection else "passes"
 
 
-def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
+def calibrated(model: onnx.ModelProto, job: Export, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
     """Return the INT8 graph; the manifest learns which layers took INT8."""
+    recipe = job.recipe
     layers = quantizable_layers(model, recipe.int8.keep)
     if not layers:
         raise PoseedgeError(f"no layer of {recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
     with stage("calibrate INT8", len(windows)) as advance:
         statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
-    two_step = matching(layers, recipe.int8.two_step)
+    two_step = matching(layers, recipe.int8.two_step) if job.steady else []
     manifest["calibration"] |= {"layers": sorted(layers), "two_step": sorted(two_step)}
     return quantize(model, layers, statistics, two_step)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from fnmatch import fnmatch
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +16,11 @@ from onnx import helper
 from poseedge.backends.integer_products import with_integer_products
 from poseedge.deploy.calibration import ChannelStatistics, channel_statistics
 from poseedge.deploy.graph import linear_layers, run_graph
+from poseedge.deploy.pipeline import export_bundle
 from poseedge.deploy.quantize import QMAX, matching, quantizable_layers, quantize
+from poseedge.deploy.recipe import Int8, load_recipe
 from poseedge.errors import PoseedgeError
+from tests.deploy import small_export
 from tests.deploy.graphs import arrays, graph, simplified, windows
 
 RNG = np.random.default_rng(0)
@@ -98,3 +103,14 @@ def test_both_products_are_integer_operators_on_a_cpu() -> None:
     assert Counter(node.op_type for node in rewritten.graph.node)["MatMulIntegerToFloat"] == 2 * layers
     window = windows()[:1]
     np.testing.assert_allclose(run_graph(rewritten, window), run_graph(model, window), atol=1e-4)
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_bundle_rounds_the_recipes_layers_in_two_steps_if_it_is_to_be_steady(
+    steady: bool, export_inputs: Path, tmp_path: Path
+) -> None:
+    recipe = load_recipe(str(export_inputs / "small.toml"))
+    recipe = recipe.model_copy(update={"int8": Int8(two_step=["spatial.*.mlp.fc1"])})
+    job = small_export.job(export_inputs, tmp_path / "b", recipe=recipe, precisions=("int8",), steady=steady)
+    found = export_bundle(job)["calibration"]["two_step"]
+    assert found == ([name for name in linear_layers(simplified(17)[0]) if fnmatch(name, "spatial.*.mlp.fc1")] if steady else [])
