@@ -14,7 +14,7 @@ import onnx
 import tensorrt as trt
 
 from poseedge.backends.tensorrt.cuda import Cuda
-from poseedge.backends.tensorrt.facts import EngineFacts, read_facts, write_engine
+from poseedge.backends.tensorrt.facts import FOLDER, EngineFacts, read_facts, write_engine
 from poseedge.deploy.calibration import digest
 from poseedge.deploy.tensorrt.builder import Options, build_plan
 from poseedge.deploy.tensorrt.calibrator import Feed
@@ -24,7 +24,6 @@ from poseedge.files import atomic_write, locked, sha256_of
 from poseedge.lifter import Array, LifterSpec, load
 from poseedge.progress import Stage, silent
 
-FOLDER = "engines"
 Calibration = Callable[[LifterSpec], Array]  # what a lifter takes -> windows (N, T, 17, C)
 
 
