@@ -26,7 +26,7 @@ def profile(
 ) -> None:
     """Time every layer of an engine and name the ONNX nodes in it.
 
-    Example: poseedge profile build/nanohtnet/engines/nanohtnet_fp16.fp16.10.3.0.sm_87.engine
+    Example: poseedge profile build/nanohtnet/engines/nanohtnet_fp16.10.3.0.sm_87.engine
     """
     if engine.suffix not in ENGINE_SUFFIXES or not engine.is_file():
         raise ArtefactError(f"{engine}: no TensorRT engine", "make one with: poseedge build")

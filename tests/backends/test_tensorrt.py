@@ -17,10 +17,10 @@ import pytest
 
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.lifter import LifterSpec, load
-from tests.backends.conftest import Install
 from tests.deploy.engines import build, expected, keypoints, write_graph
 from tests.doubles.binding import Fake
 from tests.doubles.engine import Plan
+from tests.doubles.fixtures import Install
 from tests.doubles.gpu import Gpu
 from tests.doubles.install import uninstall
 

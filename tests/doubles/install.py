@@ -47,10 +47,18 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str, gpu: Gpu | None = Non
     return fake
 
 
-def child_environment(folder: Path, version: str) -> dict[str, str]:
-    """Return the environment of a child process that finds the stand-ins; writes what it needs into ``folder``."""
-    start = f"import pytest\nfrom tests.doubles.install import install\ninstall(pytest.MonkeyPatch(), {version!r})\n"
-    (folder / "sitecustomize.py").write_text(start)
+def child_environment(folder: Path, version: str, build_s: float = 0) -> dict[str, str]:
+    """Return the environment of a child process that finds the stand-ins; ``folder`` takes what it needs.
+
+    A build takes ``build_s`` there, and makes ``folder / "building"`` when it begins.
+    """
+    (folder / "sitecustomize.py").write_text(
+        "import pytest, time\n"
+        "from pathlib import Path\n"
+        "from tests.doubles.install import install\n"
+        f"fake = install(pytest.MonkeyPatch(), {version!r})\n"
+        f"fake.on_build = lambda: (Path({str(folder / 'building')!r}).touch(), time.sleep({build_s}))\n"
+    )
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[2])])}
 
 

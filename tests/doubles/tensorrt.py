@@ -6,6 +6,7 @@ builder was free to choose it: poses are rounded to FP16 under that flag, to TF3
 
 from __future__ import annotations
 
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +46,7 @@ NEVER_READ = {"DynamicQuantizeLinear", "QLinearMatMul", "QLinearConv", "MatMulIn
 def make_tensorrt(fake: Fake) -> ModuleType:
     """Return the module of ``fake.version``."""
     module = ModuleType("tensorrt")
+    module.__spec__ = ModuleSpec("tensorrt", None)  # so that others may ask whether it is there
     members: dict[str, Any] = {name: make_enum(name, values, fake.release) for name, values in ENUMS.items()}
     for alias, name in (ALIASES | LATER_ALIASES).items():
         if present(alias, fake.release):

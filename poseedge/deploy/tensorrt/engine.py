@@ -78,7 +78,8 @@ def plan_job(
         "route": plain(route),
         "calibration": None if windows is None else digest(windows),
     }
-    name = "{}.{}.{tensorrt}.{sm}.engine".format(graph.stem, options.precision, **identity)
+    stem = graph.stem if graph.stem.endswith(options.precision) else f"{graph.stem}_{options.precision}"
+    name = "{}.{tensorrt}.{sm}.engine".format(stem, **identity)
     return Job(
         graph=graph,
         spec=replace(spec, precision=options.precision),
