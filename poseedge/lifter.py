@@ -11,10 +11,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
+from poseedge.errors import ArtefactError, DataError, PoseedgeError, nearest, require
 from poseedge.skeleton import NUM_JOINTS
 
 Array = npt.NDArray[np.float32]
+ONNX_BACKENDS = ("onnxruntime", "tensorrt-rtx")
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 # The flip test of a lifter: run it twice and average; or its poses are averaged already; or two passes would each choose
 # their own frames, where the published test lets the mirrored one keep those of the first.
@@ -93,21 +94,32 @@ def spec_from_shapes(model: str, source: Sequence[Any], target: Sequence[Any]) -
 
 
 def load(
-    path: str | Path, precision: str | None = None, threads: int = 1, model: str | None = None, flip: bool = False
+    path: str | Path,
+    precision: str | None = None,
+    threads: int = 1,
+    model: str | None = None,
+    flip: bool = False,
+    backend: str = ONNX_BACKENDS[0],
 ) -> Lifter:
     """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, a TensorRT engine, or a bundle folder.
 
     ``precision`` chooses within a bundle (default fp32), ``model`` between networks that a checkpoint fits alike.
-    ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. Raises
-    ``ArtefactError`` for what cannot be recognised.
+    ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. ``backend`` runs
+    ONNX files: ``onnxruntime`` on the CPU, or ``tensorrt-rtx``. Raises ``ArtefactError`` for what cannot be recognised.
     """
     path = Path(path)
     if path.is_dir():
         from poseedge.bundle import open_bundle
 
-        return load(open_bundle(path).graph(precision or "fp32"), threads=threads)
+        return load(open_bundle(path).graph(precision or "fp32"), threads=threads, backend=backend)
     if not path.exists():
         raise ArtefactError(f"{path}: no such file or bundle", "make one with: poseedge export --model nanohtnet")
+    if path.suffix == ".onnx" and backend not in ONNX_BACKENDS:
+        raise PoseedgeError(f"no backend {backend!r} for ONNX files", nearest(backend, list(ONNX_BACKENDS)))
+    if path.suffix == ".onnx" and backend == "tensorrt-rtx":
+        from poseedge.backends.tensorrt_rtx import TensorRTRTXLifter
+
+        return TensorRTRTXLifter(path, threads)
     if path.suffix == ".onnx":
         from poseedge.backends.onnx import OnnxLifter
 

@@ -29,8 +29,10 @@ class OnnxLifter:
         if provider not in ort.get_available_providers():
             have = ", ".join(ort.get_available_providers())
             raise PoseedgeError(f"this ONNX Runtime has no {provider}", f"it has: {have}")
-        self.path, self.provider = path, provider
-        self.session = open_session(path, threads, provider, optimize)
+        self._hold(open_session(path, threads, provider, optimize), path, provider)
+
+    def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
+        self.session, self.path, self.provider = session, path, provider
         self.spec = read_spec(self.session, path)
         self._input = self.session.get_inputs()[0].name
         self._output = self.session.get_outputs()[0].name

@@ -15,7 +15,7 @@ from poseedge.data.h36m import PoseDataset
 from poseedge.data.sources import open_dataset
 from poseedge.errors import ArtefactError, DataError, require
 from poseedge.evaluation import Limits, Prediction, Refine, parity, predict, score
-from poseedge.lifter import ENGINE_SUFFIXES, Lifter, load
+from poseedge.lifter import ENGINE_SUFFIXES, ONNX_BACKENDS, Lifter, load
 from poseedge.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
 from poseedge.resources import resource
 
@@ -44,6 +44,7 @@ def evaluate(
     refine: Annotated[Path | None, typer.Option(help="refine checkpoint; it is given the true depth of the root")] = None,
     every: Annotated[int, typer.Option(min=1, help="only every n-th frame; no velocity and jitter then")] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
+    backend: Annotated[str, typer.Option(help=f"what runs an ONNX file: {' or '.join(ONNX_BACKENDS)}")] = ONNX_BACKENDS[0],
     plot: Annotated[Path | None, typer.Option(help="folder for pictures: by joint, by action, worst frames")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -61,7 +62,7 @@ def evaluate(
     dataset = dataset.of(wanted)
     bundle = bundle_behind(artefact)
     model = model or (bundle.manifest.get("model") if bundle else None)
-    lifter = load(artefact, precision, threads, model, flip)
+    lifter = load(artefact, precision, threads, model, flip, backend)
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"
