@@ -26,7 +26,7 @@ from poseedge.bench.latency import Candidate, Schedule, pinned, summary_ms, time
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.bench.memory import random_keypoints
 from poseedge.deploy.fold import fold
-from poseedge.deploy.recipe import load_target
+from poseedge.deploy.targets import load_target
 from poseedge.deploy.trace import simplify, trace
 from poseedge.errors import PoseedgeError
 from poseedge.lifter import Array

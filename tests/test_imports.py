@@ -19,6 +19,8 @@ WITHOUT_TORCH = (
     "poseedge.deploy.device_runner",
     "poseedge.deploy.preflight",
     "poseedge.backends.onnx",
+    "poseedge.backends.tensorrt.cuda",
+    "poseedge.cli.build",
     "poseedge.cli.app",
 )
 # PyTorch and what comes with the export extra are not found, as where they are not installed.

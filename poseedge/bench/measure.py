@@ -24,7 +24,7 @@ from poseedge.bench.machine import machine_facts
 from poseedge.bench.memory import peak_rss, random_keypoints
 from poseedge.bench.report import Report, Row
 from poseedge.bench.subjects import Subject
-from poseedge.lifter import Lifter, load
+from poseedge.lifter import ONNX_BACKENDS, Lifter, load
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
@@ -40,13 +40,14 @@ class Settings:
     batch: int = 1
     rounds: int | None = None
     evicted: bool = False
+    backend: str = ONNX_BACKENDS[0]  # of ONNX files
 
 
 def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress) -> Report:
     """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
     machine = machine_facts()
     with pinned(settings.threads) as cores:
-        lifters = [load(subject.path, threads=settings.threads) for subject in subjects]
+        lifters = [load(subject.path, threads=settings.threads, backend=settings.backend) for subject in subjects]
         calls: dict[str, Candidate] = {
             str(index): partial(lifter, random_keypoints(lifter.spec, settings.batch)) for index, lifter in enumerate(lifters)
         }
@@ -102,7 +103,7 @@ def row(subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: 
         params=cost.params if subject.params is None else subject.params,
         nodes=cost.nodes,
         file_bytes=cost.file_bytes,
-        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch),
+        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch, settings.backend),
         mpjpe_mm=subject.mpjpe_mm,
         delta_mpjpe_mm=subject.delta_mpjpe_mm,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from poseedge.bench.machine import jetson
+from poseedge.errors import PoseedgeError
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Backend:
 
 def probe_backends() -> list[Backend]:
     """Return every backend that poseedge knows, working or not."""
-    return [*probe_onnxruntime(), probe_torch(), probe_tensorrt()]
+    return [*probe_onnxruntime(), probe_torch(), probe_tensorrt(), probe_tensorrt_rtx()]
 
 
 def probe_onnxruntime() -> list[Backend]:
@@ -79,6 +80,19 @@ def probe_tensorrt() -> Backend:
     if runtime is None:
         return Backend("tensorrt", False, "its runtime does not start", tensorrt_fix())
     return Backend("tensorrt", True, tensorrt.__version__)
+
+
+def probe_tensorrt_rtx() -> Backend:
+    """Ask TensorRT-RTX's plugin for a GPU."""
+    try:
+        from poseedge.backends.tensorrt_rtx import first_device
+
+        device = first_device()
+    except ImportError as error:  # without ONNX Runtime
+        return Backend("tensorrt-rtx", False, str(error), "pip install onnxruntime")
+    except PoseedgeError as error:
+        return Backend("tensorrt-rtx", False, error.message, error.hint)
+    return Backend("tensorrt-rtx", True, device.ep_metadata.get("version", ""))
 
 
 def tensorrt_fix() -> str:

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from poseedge.cli import bench, check, compare, doctor, evaluate, export, models, targets, train
+from poseedge.cli import bench, build, check, compare, doctor, evaluate, export, models, targets, train
 from poseedge.cli.console import err
 from poseedge.errors import PoseedgeError
 
@@ -23,6 +23,7 @@ app.command("export")(export.export)
 app.command("targets")(targets.targets)
 app.command("check")(check.check)
 app.command("eval")(evaluate.evaluate)
+app.command("build")(build.build)
 app.command("bench")(bench.bench)
 app.command("compare")(compare.compare_graphs)
 app.command("train")(train.train)

@@ -21,8 +21,9 @@ from poseedge.bundle import open_bundle
 from poseedge.cli.console import err, next_step, out
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import atomic_write
+from poseedge.lifter import ONNX_BACKENDS
 
-BACKENDS = ["tensorrt", "onnxruntime"]
+RUNNER_BACKENDS = ["tensorrt", "onnxruntime"]  # of a bundle's run.py
 ELSEWHERE = "On another machine (one bundle; its own run.py does the work there, one window at a time)"
 
 
@@ -35,11 +36,13 @@ def bench(
         int | None, typer.Option(min=1, help="Rounds of 8 timed calls for each; default: 100, or fewer to fit a minute.")
     ] = None,
     evicted: Annotated[bool, typer.Option("--evicted", help="Also time with emptied caches, as after a detector.")] = False,
+    backend: Annotated[
+        str | None, typer.Option(help="Of ONNX files: onnxruntime (default) or tensorrt-rtx; with --host tensorrt (default).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     host: Annotated[str | None, typer.Option(help="user@jetson: any machine with sshd.", rich_help_panel=ELSEWHERE)] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of its sshd.", rich_help_panel=ELSEWHERE)] = None,
-    backend: Annotated[str, typer.Option(help="tensorrt or onnxruntime.", rich_help_panel=ELSEWHERE)] = "tensorrt",
     python: Annotated[str, typer.Option(help="Its Python, 3.6 or newer.", rich_help_panel=ELSEWHERE)] = "python3",
     timeout: Annotated[int, typer.Option(min=1, help="Seconds for each precision.", rich_help_panel=ELSEWHERE)] = 1800,
     ssh: Annotated[str, typer.Option(help="The ssh command, with its options.", rich_help_panel=ELSEWHERE)] = "ssh",
@@ -53,15 +56,17 @@ def bench(
     Example: poseedge bench build/nanohtnet --host user@jetson --precision fp16
     """
     if host is None:
-        report = bench_here(artefacts, precision, measuring.Settings(threads, batch, rounds, evicted))
+        report = bench_here(
+            artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend or ONNX_BACKENDS[0])
+        )
     elif len(artefacts) != 1 or threads != 1 or batch != 1 or evicted:
         raise PoseedgeError(
             "with --host, one bundle is timed, one window at a time", "leave out --threads, --batch and --evicted"
         )
-    elif backend not in BACKENDS:
-        raise PoseedgeError(f"no backend {backend!r}", nearest(backend, BACKENDS))
+    elif backend and backend not in RUNNER_BACKENDS:
+        raise PoseedgeError(f"no backend {backend!r} with --host", nearest(backend, RUNNER_BACKENDS))
     else:
-        arguments = ["--backend", backend, *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
+        arguments = ["--backend", backend or RUNNER_BACKENDS[0], *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
         report = bench_there(artefacts[0], precision, Host(host, port, python, ssh), arguments, timeout)
     content = json.dumps(report.to_json(), indent=2)
     if output:

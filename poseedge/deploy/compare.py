@@ -21,6 +21,7 @@ from poseedge.deploy.calibration import with_outputs
 from poseedge.deploy.graph import Array, consumers, evaluator, initializers
 from poseedge.errors import ArtefactError, require
 from poseedge.files import atomic_write
+from poseedge.lifter import ENGINE_SUFFIXES
 from poseedge.metadata import GraphMetadata
 
 Values = npt.NDArray[Any]
@@ -41,7 +42,7 @@ class Graph:
     @classmethod
     def read(cls, path: Path) -> Graph:
         """Read an ONNX file; raises ``ArtefactError`` for anything else."""
-        if path.suffix in {".engine", ".plan", ".trt"}:
+        if path.suffix in ENGINE_SUFFIXES:
             raise ArtefactError(
                 f"{path}: TensorRT shows no tensors inside an engine", "compare the ONNX files that the engines came from"
             )

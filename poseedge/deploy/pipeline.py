@@ -22,9 +22,9 @@ import poseedge
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.backends.torch import TorchLifter
 from poseedge.bundle import SAMPLES, write_bundle
-from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
+from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.deploy import device_runner
-from poseedge.deploy.calibration import calibration_windows, channel_statistics, digest
+from poseedge.deploy.calibration import channel_statistics, digest, load_calibration
 from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
@@ -82,7 +82,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             f"{job.data}: {test.name} names no test subjects to show parity on", "choose another data set with --data"
         )
     test = test.of(test.test)
-    windows = load_calibration(job.calibration, network, job.recipe.int8.windows)
+    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows, network.in_channels)
 
     manifest = describe(job, network, windows)
     with write_bundle(job.output, manifest) as folder:
@@ -118,13 +118,6 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
         save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)
         shutil.copyfile(device_runner.__file__, folder / "run.py")
     return manifest
-
-
-def load_calibration(folder: Path, network: LiftingNetwork, count: int) -> Array:
-    """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
-    datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
-    trained = [dataset.of(dataset.train) for dataset in datasets]
-    return calibration_windows(trained, network.frames, count, channels=network.in_channels)
 
 
 def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, Any]:

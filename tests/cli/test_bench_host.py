@@ -205,6 +205,11 @@ def test_option_that_the_runner_does_not_have_is_refused(poseedge: Command, smal
     assert_refused(poseedge("bench", small_bundle, "--host", "jetson", *option), "one window at a time", "leave out")
 
 
+def test_backend_that_the_runner_does_not_have_is_refused(poseedge: Command, small_bundle: Path) -> None:
+    outcome = poseedge("bench", small_bundle, "--host", "jetson", "--backend", "tensorrt-rtx")
+    assert_refused(outcome, "no backend 'tensorrt-rtx' with --host", "Known: tensorrt, onnxruntime")
+
+
 def test_name_that_cannot_be_resolved_is_explained() -> None:
     said = "ssh: Could not resolve hostname jetsonn: Name or service not known"
     error = unreachable(Host("jetsonn"), 255, ["banner", said])

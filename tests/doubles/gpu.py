@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class Gpu:
 
     def __init__(self, capability: tuple[int, int] = (8, 7), memory: int = 1 << 30, name: str = "Orin") -> None:
         self.capability, self.memory, self.name = capability, memory, name
-        self.contexts: list[object] = []  # of the one thread there is, the current one last
+        self._contexts: dict[int, list[object]] = {}  # by thread, the current one last
         self.retained = 0
         self.alive: Counter[str] = Counter()
         self.mistakes: list[str] = []
@@ -58,10 +59,19 @@ class Gpu:
         """Bytes neither allocated nor reserved by execution contexts."""
         return self.memory - self.reserved - sum(map(len, self._blocks.values()))
 
+    @property
+    def contexts(self) -> list[object]:
+        """This thread's stack of contexts."""
+        return self._contexts.setdefault(threading.get_ident(), [])
+
     def leftovers(self) -> dict[str, int]:
         """Return what was not released, by kind."""
         left = {kind: count for kind, count in self.alive.items() if count}
-        left |= {"allocation": len(self._blocks), "current context": len(self.contexts), "retained context": self.retained}
+        left |= {
+            "allocation": len(self._blocks),
+            "current context": sum(map(len, self._contexts.values())),
+            "retained context": self.retained,
+        }
         left |= {"graph": len(self.graphs)}
         return {kind: count for kind, count in left.items() if count}
 

@@ -16,10 +16,14 @@ from tests.doubles.tensorrt import make_tensorrt
 
 VERSIONS = ("8.2.1.8", "8.4.1.5", "8.5.2.2", "8.6.2.3", "10.3.0", "10.13.3.9", "11.4.1.4")  # as JetPack 4.6 ... 7.2 bring them
 
+BOUND = ("poseedge.backends.tensorrt.", "poseedge.deploy.tensorrt.", "poseedge.bench.layers")  # what imports tensorrt on top
+
 
 def install(monkeypatch: pytest.MonkeyPatch, version: str, gpu: Gpu | None = None) -> Fake:
     """Make ``import tensorrt``, ``import pycuda.driver`` and libcuda find the stand-ins for the rest of a test."""
     fake = Fake(version, gpu or Gpu())
+    for name in [name for name in sys.modules if name.startswith(BOUND)]:
+        monkeypatch.delitem(sys.modules, name)  # it holds the TensorRT of another test
     for name, module in {"tensorrt": make_tensorrt(fake), **make_pycuda(fake.gpu)}.items():
         monkeypatch.setitem(sys.modules, name, module)
     driver = LibcudaBefore114(fake.gpu) if fake.release < (8, 4) else Libcuda(fake.gpu)

@@ -11,15 +11,42 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import onnx
 
 from tests.doubles.binding import Bound, Fake, ILogger, make_enum, restrict, tell
 from tests.doubles.engine import CudaEngine, ExecutionContext, Plan, Runtime, Shape, shape_of
 from tests.doubles.presence import max_opset, present
 
+# Layer that each operator becomes, so far as it matters here; all others count as ElementWise.
+OPERATORS = {
+    "MatMul": "MATRIX_MULTIPLY",
+    "ReduceMean": "REDUCE",
+    "Softmax": "SOFTMAX",
+    "LayerNormalization": "NORMALIZATION",
+    "Cast": "CAST",
+    "Constant": "CONSTANT",
+    "Gather": "GATHER",
+    "Identity": "IDENTITY",
+    "Sqrt": "UNARY",
+    "QuantizeLinear": "QUANTIZE",
+    "DequantizeLinear": "DEQUANTIZE",
+}
+LAYER_TYPES = ("ELEMENTWISE", "SHAPE", *OPERATORS.values())
 ENUMS: dict[str, dict[str, int]] = {
     "NetworkDefinitionCreationFlag": {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1, "EXPLICIT_PRECISION": 2},
-    "BuilderFlag": {"FP16": 0, "INT8": 1, "DEBUG": 2, "STRICT_TYPES": 5, "TF32": 7, "OBEY_PRECISION_CONSTRAINTS": 10},
+    "BuilderFlag": {
+        "FP16": 0,
+        "INT8": 1,
+        "DEBUG": 2,
+        "REFIT": 4,
+        "STRICT_TYPES": 5,
+        "TF32": 7,
+        "OBEY_PRECISION_CONSTRAINTS": 10,
+        "VERSION_COMPATIBLE": 13,
+    },
+    "LayerType": {name: number for number, name in enumerate(LAYER_TYPES)},
+    "ProfilingVerbosity": {"LAYER_NAMES_ONLY": 0, "NONE": 1, "DETAILED": 2},
     "MemoryPoolType": {"WORKSPACE": 0},
     "TensorIOMode": {"NONE": 0, "INPUT": 1, "OUTPUT": 2},
     "DataType": {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "UINT8": 5, "BF16": 7, "INT64": 8},
@@ -44,11 +71,14 @@ def make_tensorrt(fake: Fake) -> ModuleType:
         "IOptimizationProfile": OptimizationProfile,
         "OnnxParser": OnnxParser,
         "ParserError": ParserError,
+        "ILayer": Layer,
+        "ITimingCache": TimingCache,
         "Runtime": Runtime,
         "ICudaEngine": CudaEngine,
         "IExecutionContext": ExecutionContext,
     }
     members |= {name: restrict(kind, name, fake, module) for name, kind in bound.items()}
+    members |= {"IProgressMonitor": ProgressMonitor, "IInt8MinMaxCalibrator": Calibrator}
     members |= {"ILogger": ILogger, "__version__": fake.version, "init_libnvinfer_plugins": lambda logger, namespace: True}
     for name, value in members.items():
         if present(name, fake.release):
@@ -97,9 +127,15 @@ class Builder(Bound):
     def build_serialized_network(self, network: NetworkDefinition, config: BuilderConfig) -> HostMemory | None:
         self.fake.on_build()
         problem = self.fake.build_error or conflict(network, config)
+        if problem is None and config._calibrator is not None and not network.quantized:
+            config._input_range = calibrate(config._calibrator, network, self.fake)
+        if problem is None and config._monitor is not None:
+            problem = report_progress(config._monitor, len(network._layers), self.fake)
         if problem:
             tell(self._logger, problem)
             return None
+        if config._timing_cache is not None:
+            config._timing_cache._measured |= {layer.name for layer in network._layers}
         plan = Plan(
             version=self.fake.version,
             capability=self.fake.gpu.capability,
@@ -107,7 +143,10 @@ class Builder(Bound):
             flags=tuple(sorted(config._flags)),
             workspace=config._workspace,
             aux_streams=config._aux_streams,
-            profile=config._profiles[0]._opt if config._profiles else None,
+            profile=config._profiles[0]._shapes if config._profiles else None,
+            optimization_level=config._level,
+            pinned=tuple(layer.name for layer in network._layers if layer._precision is not None),
+            input_range=config._input_range,
             model_sha256=hashlib.sha256(network._model).hexdigest(),
         )
         self.fake.built.append(plan)
@@ -127,6 +166,10 @@ def conflict(network: NetworkDefinition, config: BuilderConfig) -> str | None:
     half = any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in model.graph.initializer)
     if network._strong and config._flags & {"FP16", "INT8"}:
         return "Precision flags are not supported in a strongly typed network"
+    if network._strong and any(layer._precision is not None for layer in network._layers):
+        return "Layer precision is not supported in a strongly typed network"
+    if "INT8" in config._flags and not network.quantized and config._calibrator is None:
+        return "Calibration failure occurred with no scaling factors detected"
     if not network._strong and "QuantizeLinear" in operators and "INT8" not in config._flags:
         return "Q/DQ nodes found but INT8 precision is not enabled"
     if not network._strong and half and "FP16" not in config._flags:
@@ -149,6 +192,19 @@ class NetworkDefinition(Bound):
         self._strong = bool(flags & strong) or self.fake.release >= (11, 0)
         self._model = b""
         self._inputs: list[Tensor] = []
+        self._layers: list[Layer] = []
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the graph holds Q/DQ; no member of the real thing."""
+        return any(layer.type.name == "QUANTIZE" for layer in self._layers)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._layers)
+
+    def get_layer(self, index: int) -> Layer:
+        return self._layers[index]
 
     @property
     def num_inputs(self) -> int:
@@ -173,6 +229,110 @@ class Tensor(Bound):
         return self._shape
 
 
+class Layer(Bound):
+    """What the parser made of a node, under the node's name."""
+
+    def __init__(self, name: str, operator: str) -> None:
+        kinds = self.trt.LayerType
+        self._name, self._precision = name, None
+        self._type = getattr(kinds, OPERATORS.get(operator, "ELEMENTWISE"), kinds.ELEMENTWISE)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def type(self) -> Any:
+        return self._type
+
+    @property
+    def num_outputs(self) -> int:
+        return 1
+
+    @property
+    def precision(self) -> Any:
+        return self._precision
+
+    @precision.setter
+    def precision(self, dtype: Any) -> None:
+        self._precision = self.trt.DataType(dtype)
+
+    def set_output_type(self, index: int, dtype: Any) -> None:
+        assert index == 0
+        assert dtype is self._precision
+
+
+class TimingCache(Bound):
+    """Names of the layers whose kernels were timed, for one version and device."""
+
+    def __init__(self, data: bytes) -> None:
+        self._device = f"{self.fake.version} {self.fake.gpu.capability}"
+        self._origin, _, names = data.decode().partition(":") if data else (self._device, "", "")
+        self._measured = set(filter(None, names.split(",")))
+
+    def serialize(self) -> HostMemory:
+        return HostMemory(f"{self._device}:{','.join(sorted(self._measured))}".encode())
+
+
+class ProgressMonitor:
+    """Base of monitors; a subclass must call ``__init__``."""
+
+    def __init__(self) -> None:
+        self.ready = True
+
+
+def report_progress(monitor: Any, steps: int, fake: Fake) -> str | None:
+    """Tell a monitor of a build with one phase inside another; returns a line for the log if it cancels."""
+    assert monitor.ready
+    guarded(fake, monitor.phase_start, "Building Engine", None, steps)
+    try:
+        for step in range(steps):
+            guarded(fake, monitor.phase_start, "Timing", "Building Engine", 1)
+            inner = guarded(fake, monitor.step_complete, "Timing", 0)
+            guarded(fake, monitor.phase_finish, "Timing")
+            if not inner or not guarded(fake, monitor.step_complete, "Building Engine", step):
+                return "Build cancelled by the progress monitor"
+        return None
+    finally:
+        guarded(fake, monitor.phase_finish, "Building Engine")
+
+
+def guarded(fake: Fake, callback: Any, *arguments: Any) -> Any:
+    """Call into Python as the bindings do from 8.4 on: what is raised is printed, and counts as False."""
+    try:
+        return callback(*arguments)
+    except BaseException as error:
+        if fake.release < (8, 4):
+            raise AssertionError("the process aborts: an exception left a callback") from error
+        fake.printed.append(f"[ERROR] Exception caught in {callback.__name__}(): {error!r}")
+        return False
+
+
+class Calibrator:
+    """Base of calibrators; a subclass must call ``__init__``."""
+
+    def __init__(self) -> None:
+        self.ready = True
+
+
+def calibrate(calibrator: Any, network: NetworkDefinition, fake: Fake) -> float:
+    """Return the largest input that a calibrator knows or shows."""
+    assert calibrator.ready
+    cache = guarded(fake, calibrator.read_calibration_cache)
+    if cache:
+        return float(bytes(cache).split(b" ")[1])
+    names, largest = [tensor.name for tensor in network._inputs], 0.0
+    while addresses := guarded(fake, calibrator.get_batch, names):
+        assert len(addresses) == len(names)
+        shape = (calibrator.get_batch_size(), *network._inputs[0].shape[1:])
+        values = np.frombuffer(fake.gpu.device_bytes(addresses[0], int(np.prod(shape)) * 4), np.float32)
+        largest = max(largest, float(np.abs(values).max()))
+    text = bytearray(f"TRT-{fake.version}-MinMaxCalibration {largest}".encode())
+    guarded(fake, calibrator.write_calibration_cache, memoryview(text))
+    text[:] = b"\0" * len(text)  # the memory is TensorRT's own again
+    return largest
+
+
 class BuilderConfig(Bound):
     """Options of a build; TF32 is on from the start."""
 
@@ -181,6 +341,62 @@ class BuilderConfig(Bound):
         self._workspace: int | None = None
         self._aux_streams: int | None = None
         self._profiles: list[OptimizationProfile] = []
+        self._timing_cache: TimingCache | None = None
+        self._calibrator: Any = None
+        self._calibration_profile: OptimizationProfile | None = None
+        self._input_range: float | None = None
+        self._monitor: Any = None
+        self._level: int | None = None
+        self._verbosity: Any = self.trt.ProfilingVerbosity.LAYER_NAMES_ONLY
+
+    def create_timing_cache(self, data: bytes) -> Any:
+        return self.trt.ITimingCache(bytes(data))
+
+    def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
+        if cache._origin != cache._device and not ignore_mismatch:
+            return False
+        self._timing_cache = cache
+        return True
+
+    def get_timing_cache(self) -> TimingCache | None:
+        return self._timing_cache
+
+    @property
+    def int8_calibrator(self) -> Any:
+        return self._calibrator
+
+    @int8_calibrator.setter
+    def int8_calibrator(self, calibrator: Any) -> None:
+        self._calibrator = calibrator
+
+    def set_calibration_profile(self, profile: OptimizationProfile) -> bool:
+        self._calibration_profile = profile
+        return True
+
+    @property
+    def progress_monitor(self) -> Any:
+        return self._monitor
+
+    @progress_monitor.setter
+    def progress_monitor(self, monitor: Any) -> None:
+        self._monitor = monitor
+
+    @property
+    def builder_optimization_level(self) -> int | None:
+        return self._level
+
+    @builder_optimization_level.setter
+    def builder_optimization_level(self, level: int) -> None:
+        assert 0 <= level <= 5
+        self._level = level
+
+    @property
+    def profiling_verbosity(self) -> Any:
+        return self._verbosity
+
+    @profiling_verbosity.setter
+    def profiling_verbosity(self, verbosity: Any) -> None:
+        self._verbosity = verbosity
 
     def set_flag(self, flag: Any) -> None:
         self._flags.add(self._known(flag))
@@ -220,22 +436,22 @@ class BuilderConfig(Bound):
         self._aux_streams = count
 
     def add_optimization_profile(self, profile: OptimizationProfile) -> int:
-        if profile._opt is None:
+        if profile._shapes is None:
             return -1
         self._profiles.append(profile)
         return len(self._profiles) - 1
 
 
 class OptimizationProfile(Bound):
-    """The shapes that a free dimension may take; this stand-in knows profiles of one shape."""
+    """The shapes that a free dimension may take."""
 
     def __init__(self) -> None:
-        self._opt: Shape | None = None
+        self._shapes: tuple[Shape, Shape, Shape] | None = None
 
     def set_shape(self, name: str, minimum: Shape, optimum: Shape, maximum: Shape) -> None:
-        if not tuple(minimum) == tuple(optimum) == tuple(maximum):
+        if not all(low <= best <= high for low, best, high in zip(minimum, optimum, maximum, strict=True)):
             raise ValueError("shapes are inconsistent")
-        self._opt = tuple(optimum)
+        self._shapes = (tuple(minimum), tuple(optimum), tuple(maximum))
 
 
 class OnnxParser(Bound):
@@ -272,6 +488,7 @@ class OnnxParser(Bound):
             if node.op_type in NEVER_READ or (node.op_type == "LayerNormalization" and self.fake.release < (8, 6)):
                 return self._fail(f"No importer registered for op: {node.op_type}", index, node)
         self._network._model = data
+        self._network._layers = [self.trt.ILayer(node.name, node.op_type) for node in model.graph.node]
         self._network._inputs = [self.trt.ITensor(value.name, shape_of(value)) for value in model.graph.input]
         return True
 
