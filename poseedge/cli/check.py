@@ -166,7 +166,7 @@ def show_estimates(content: dict[str, Any]) -> None:
     for graph in content["graphs"]:
         expected = graph["estimate"]
         if not expected:
-            rows.append([graph["precision"], graph["no_estimate"].partition(":")[0], *["-"] * 6])
+            out.print(f"no estimate for {graph['precision']}: {graph['no_estimate']}", soft_wrap=True)
             continue
         times = [f"{expected[key]:.2f}" for key in ("latency_ms", "compute_ms", "memory_ms", "launch_ms")]
         bound = f"{expected['launch_bound']} of {expected['kernels']}"
@@ -187,4 +187,5 @@ def next_command(artefact: Path, bundle: Bundle | None, content: dict[str, Any])
     if not content["passed"]:
         model = bundle.manifest["model"] if bundle else "MODEL"
         return f"poseedge export --model {model} --target {content['target']}"
-    return f"poseedge bench {artefact}"
+    board = content["target"].startswith("jetson")
+    return f"poseedge {'build' if board else 'bench'} {artefact}" + (", on the board" if board else "")

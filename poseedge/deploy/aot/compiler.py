@@ -11,6 +11,7 @@ older TensorRT of a Jetson, which reads less; the rules of ``preflight`` are for
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -27,7 +28,7 @@ import onnx
 import onnxruntime as ort
 
 from poseedge.deploy.aot.log import complaints, memory
-from poseedge.deploy.aot.stand_ins import INSTALL, PACKAGE, prepare
+from poseedge.deploy.aot.stand_ins import DISTRIBUTION, INSTALL, PACKAGE, prepare
 from poseedge.errors import PoseedgeError
 
 ARCHITECTURES = {"sm86": (8, 6), "sm89": (8, 9), "sm120": (12, 0), "sm121": (12, 1)}
@@ -87,6 +88,7 @@ class Compiler:
         if reason:
             raise PoseedgeError(f"NVIDIA's compiler cannot run here: {reason}", hint)
         self.architecture = architecture
+        self.version = importlib.metadata.version(DISTRIBUTION)
 
     def __enter__(self) -> Compiler:
         self._temporary = tempfile.TemporaryDirectory(prefix="poseedge_aot_")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from poseedge.errors import PoseedgeError
 
+DISTRIBUTION = "onnxruntime-ep-nv-tensorrt-rtx-cu12"
 PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx"
 INSTALL = "pip install 'poseedge[aot]'"
 NO_DEVICE, DRIVER_NOT_LOADED = 100, 9  # of CUDA, and of NVML
