@@ -47,7 +47,9 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress)
     """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
     machine = machine_facts()
     with pinned(settings.threads) as cores:
-        lifters = [load(subject.path, threads=settings.threads, backend=settings.backend) for subject in subjects]
+        lifters = [
+            load(subject.path, threads=settings.threads, model=subject.model, backend=settings.backend) for subject in subjects
+        ]
         calls: dict[str, Candidate] = {
             str(index): partial(lifter, random_keypoints(lifter.spec, settings.batch)) for index, lifter in enumerate(lifters)
         }
@@ -103,7 +105,7 @@ def row(subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: 
         params=cost.params if subject.params is None else subject.params,
         nodes=cost.nodes,
         file_bytes=cost.file_bytes,
-        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch, settings.backend),
+        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch, settings.backend, subject.model),
         mpjpe_mm=subject.mpjpe_mm,
         delta_mpjpe_mm=subject.delta_mpjpe_mm,
     )

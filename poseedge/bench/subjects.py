@@ -18,6 +18,7 @@ class Subject:
     params: int | None = None  # of the network that it came from
     mpjpe_mm: float | None = None
     delta_mpjpe_mm: float | None = None  # against the checkpoint
+    model: str | None = None  # as which network to load a checkpoint that fits two
 
 
 def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[list[Subject], list[str]]:
@@ -46,4 +47,5 @@ def reference_subject(bundle: Bundle) -> Subject:
     """Return the checkpoint that the bundle was made from; raises if PyTorch or the very same file is not here."""
     if find_spec("torch") is None:
         raise PoseedgeError("PyTorch is not installed", "pip install 'poseedge[export]'")
-    return Subject(bundle.checkpoint(), bundle.manifest["parameters"], bundle.manifest["reference"]["mpjpe_mm"], 0.0)
+    manifest = bundle.manifest
+    return Subject(bundle.checkpoint(), manifest["parameters"], manifest["reference"]["mpjpe_mm"], 0.0, manifest.get("model"))

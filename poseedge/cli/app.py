@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from poseedge.cli import bench, build, check, compare, doctor, evaluate, export, models, targets, train
+from poseedge.cli import bench, build, check, compare, data, doctor, evaluate, export, models, pretrain, targets, train
 from poseedge.cli.console import err
 from poseedge.errors import PoseedgeError
 
@@ -26,7 +26,9 @@ app.command("eval")(evaluate.evaluate)
 app.command("build")(build.build)
 app.command("bench")(bench.bench)
 app.command("compare")(compare.compare_graphs)
+app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
+app.add_typer(data.data, name="data")
 app.command("doctor")(doctor.doctor)
 
 

@@ -37,6 +37,9 @@ def export(
     flip: Annotated[
         bool, typer.Option("--flip", help="graphs that do the flip test themselves: twice the work, the papers' accuracy")
     ] = False,
+    steady: Annotated[
+        bool, typer.Option("--steady", help="INT8 with less jitter, and slower: the recipe's int8.two_step layers round twice")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
 ) -> None:
     """Turn a checkpoint into FP32, FP16 and INT8 ONNX graphs and prove in millimetres that the pose survived.
@@ -54,6 +57,8 @@ def export(
     for wanted in precision or []:
         if wanted not in where.precisions:
             raise PoseedgeError(where.refusal(wanted), "choose another --precision or --target")
+    if steady and not chosen.int8.two_step:
+        raise PoseedgeError(f"the recipe of {model} names no int8.two_step layers", "write some: docs/recipes.md")
     if checkpoint is None and chosen.weights is None:
         raise PoseedgeError(f"no weights for {model} travel with poseedge", "give your own with --checkpoint model.pth")
     job = Export(
@@ -68,6 +73,7 @@ def export(
         calibration=calib or resource(*CALIBRATION_DATA),
         every=every,
         free_batch=free_batch,
+        steady=steady,
         flip=flip,
     )
     manifest = export_bundle(job, stage)

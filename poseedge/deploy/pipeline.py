@@ -29,7 +29,7 @@ from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.precision import to_fp16
-from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantizable_layers, quantize
+from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, matching, quantizable_layers, quantize
 from poseedge.deploy.recipe import Recipe
 from poseedge.deploy.targets import Target
 from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
@@ -66,6 +66,7 @@ class Export:
     every: int = 1  # parity on every n-th frame
     free_batch: bool = False
     flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
+    steady: bool = False  # INT8 rounds in two steps where the recipe says so
 
 
 def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             if precision == "fp16":
                 graph = to_fp16(model, job.recipe.fp16.keep)
             elif precision == "int8":
-                graph = calibrated(model, job.recipe, windows, manifest, stage)
+                graph = calibrated(model, job, windows, manifest, stage)
                 disabled = ORT_DISABLED_OPTIMIZERS
             file = folder / f"{network.name}_{precision}.onnx"
             save_graph(graph, metadata(precision=precision, ort_disabled_optimizers=disabled), file)
@@ -188,15 +189,17 @@ def flip_of(job: Export, network: LiftingNetwork) -> Flip:
     return "shared" if network.shares_selection else "passes"
 
 
-def calibrated(model: onnx.ModelProto, recipe: Recipe, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
+def calibrated(model: onnx.ModelProto, job: Export, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
     """Return the INT8 graph; the manifest learns which layers took INT8."""
+    recipe = job.recipe
     layers = quantizable_layers(model, recipe.int8.keep)
     if not layers:
         raise PoseedgeError(f"no layer of {recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
     with stage("calibrate INT8", len(windows)) as advance:
         statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
-    manifest["calibration"]["layers"] = sorted(layers)
-    return quantize(model, layers, statistics)
+    two_step = matching(layers, recipe.int8.two_step) if job.steady else []
+    manifest["calibration"] |= {"layers": sorted(layers), "two_step": sorted(two_step)}
+    return quantize(model, layers, statistics, two_step)
 
 
 def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manifest: dict[str, Any], stage: Stage) -> None:

@@ -8,11 +8,15 @@ TensorRT takes symmetric activations alone, but these are not: after GELU all ei
 So each channel is centred first (``x - offset``, in the norm's own bias where a norm stands before), and what that
 takes away from the product, ``offset @ W``, is given back in the layer's bias, together with the mean error that the
 rounded weight makes. In float arithmetic the graph stays the same.
+
+Rounding an activation anew in every window makes joints jitter, which no calibration mends. A layer that matters may
+therefore read its input in two steps: rounded, and then what the rounding left, rounded with a 254th of the step. Both
+products take the same INT8 weight, so the file does not grow; only the weight's rounding remains, which is smooth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +32,7 @@ from poseedge.errors import PoseedgeError
 Floats = npt.NDArray[np.float64]
 
 QMAX = 127.0
+FINER = 254.0  # the second step is this much finer: what rounding leaves, half a step each way, fills all 8 bits
 WORTHWHILE = 1.3  # how much finer centring must make the step where it costs an operator
 SMALLEST = 16  # TensorRT's INT8 kernels need K and N of at least this; below, Q/DQ only slows the layer down
 
@@ -42,16 +47,22 @@ def quantizable_layers(model: onnx.ModelProto, keep: list[str]) -> dict[str, onn
     every path from the input (raw coordinates need more than 8 bits) and the last before the output (metres do too).
     """
     layers = linear_layers(model)
-    for pattern in keep:
-        if not any(matches(name, [pattern]) for name in layers):
-            raise PoseedgeError(f"no layer matches {pattern!r}", f"layers: {', '.join(layers)}")
+    kept = matching(layers, keep)
     dims = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     outer = {node.output[0] for node in (*first_layers(model, layers), *last_layers(model, layers))}
     return {
         name: node
         for name, node in layers.items()
-        if node.output[0] not in outer and min(dims[node.input[1]]) >= SMALLEST and not matches(name, keep)
+        if node.output[0] not in outer and min(dims[node.input[1]]) >= SMALLEST and name not in kept
     }
+
+
+def matching(layers: Mapping[str, onnx.NodeProto], patterns: list[str]) -> list[str]:
+    """Return the names of the layers that match; raises ``PoseedgeError`` for a pattern that none does."""
+    for pattern in patterns:
+        if not any(matches(name, [pattern]) for name in layers):
+            raise PoseedgeError(f"no layer matches {pattern!r}", f"layers: {', '.join(layers)}")
+    return [name for name in layers if matches(name, patterns)]
 
 
 def first_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
@@ -83,12 +94,19 @@ def last_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) ->
 
 
 def quantize(
-    model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto], statistics: Mapping[str, ChannelStatistics]
+    model: onnx.ModelProto,
+    layers: Mapping[str, onnx.NodeProto],
+    statistics: Mapping[str, ChannelStatistics],
+    two_step: Sequence[str] = (),
 ) -> onnx.ModelProto:
-    """Return a copy of ``model`` with the ``layers`` in INT8; ``statistics`` are those of their inputs."""
+    """Return a copy of ``model`` with the ``layers`` in INT8; ``statistics`` are those of their inputs.
+
+    The layers named in ``two_step`` read their inputs in two steps.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    rewriter = _Rewriter(copy, {node.output[0] for node in layers.values()}, statistics)
+    finer = {layers[name].output[0] for name in two_step}
+    rewriter = _Rewriter(copy, {node.output[0] for node in layers.values()}, finer, statistics)
     for node in copy.graph.node:
         rewriter.take(node)
     del copy.graph.node[:]
@@ -130,12 +148,23 @@ def quantize_weight(weight: npt.NDArray[np.float32], axis: int) -> tuple[npt.NDA
     return np.clip(np.rint(weight / scale), -QMAX, QMAX).astype(np.int8), scale.reshape(-1)
 
 
+@dataclass(frozen=True)
+class _Quantized:
+    """A float tensor as layers read it."""
+
+    centered: str  # the tensor that is rounded
+    twin: str  # what it is after Q and DQ
+    step: np.float32
+    offset: Floats  # what was taken from each channel before
+
+
 @dataclass
 class _Rewriter:
     """Copies a graph's nodes in order, with Q/DQ around the chosen ones."""
 
     model: onnx.ModelProto
     chosen: set[str]  # outputs of the layers to quantize
+    finer: set[str]  # outputs of those that read their input in two steps
     statistics: Mapping[str, ChannelStatistics]
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     added: list[TensorProto] = field(default_factory=list)
@@ -143,7 +172,8 @@ class _Rewriter:
     def __post_init__(self) -> None:
         self.weights = {name: numpy_helper.to_array(tensor) for name, tensor in initializers(self.model).items()}
         self.readers = consumers(self.model)
-        self.centered: dict[str, tuple[str, Floats]] = {}  # float tensor -> its dequantized twin, its offset
+        self.quantized: dict[str, _Quantized] = {}  # by float tensor
+        self.remainders: dict[str, str] = {}  # float tensor -> what rounding left of it, dequantized
         self.corrections: dict[str, Floats] = {}  # output of a layer -> what its bias must add
         self.dequantized: dict[str, str] = {}  # weight -> its dequantized twin
 
@@ -175,7 +205,7 @@ class _Rewriter:
         name = self.constant(f"{source}_bias", (bias - offset).astype(np.float32))
         del node.input[2:]
         node.input.append(name)
-        self.centered[source] = self.append_pair(source, source, scale), offset
+        self.quantized[source] = _Quantized(source, self.append_pair(source, source, scale), scale, offset)
 
     def center_activation(self, source: str) -> None:
         """Append the centring of a tensor that no norm can centre, where it is worthwhile, and its Q/DQ."""
@@ -185,14 +215,22 @@ class _Rewriter:
             centered = f"{source}_centered"
             shift = self.constant(f"{source}_offset", (-offset).astype(np.float32))
             self.nodes.append(helper.make_node("Add", [source, shift], [centered], name=f"{source}_center"))
-        self.centered[source] = self.append_pair(source, centered, scale), offset
+        self.quantized[source] = _Quantized(centered, self.append_pair(source, centered, scale), scale, offset)
+
+    def remainder(self, source: str) -> str:
+        """Return what rounding a tensor leaves of it, rounded more finely; appended where it is first read."""
+        if source not in self.remainders:
+            coarse, left = self.quantized[source], f"{source}_left"
+            self.nodes.append(helper.make_node("Sub", [coarse.centered, coarse.twin], [left], name=left))
+            self.remainders[source] = self.append_pair(left, left, np.float32(coarse.step / FINER))
+        return self.remainders[source]
 
     def append_layer(self, node: onnx.NodeProto) -> None:
         """Append a layer that reads INT8, and remember what its bias must give back."""
         source, weight = node.input[0], node.input[1]
-        if source not in self.centered:
+        if source not in self.quantized:
             self.center_activation(source)
-        twin, offset = self.centered[source]
+        offset = self.quantized[source].offset
         axis = weight_axis(node)
         exact = self.weights[weight].astype(np.float64)
         values, scales = quantize_weight(self.weights[weight], axis)
@@ -202,17 +240,30 @@ class _Rewriter:
         correction = offset @ exact - (self.statistics[source].mean - offset) @ (rounded - exact)
         if weight not in self.dequantized:
             self.dequantized[weight] = self.append_weight(weight, values, scales, axis)
-        node.input[0], node.input[1] = twin, self.dequantized[weight]
+        node.input[0], node.input[1] = self.quantized[source].twin, self.dequantized[weight]
+        left = self.remainder(source) if node.output[0] in self.finer else None
         if node.op_type == "Gemm":
             self.correct_gemm(node, correction)
-            self.nodes.append(node)
         elif self.has_bias(node.output[0]):
-            self.nodes.append(node)
             self.corrections[node.output[0]] = correction
         elif offset.any():
-            self.append_with_bias(node, correction)
-        else:
+            self.append_with_bias(node, left, correction)
+            return
+        self.append_product(node, left)
+
+    def append_product(self, node: onnx.NodeProto, left: str | None) -> None:
+        """Append a layer's product, or the sum of the two that it takes with what rounding ``left``."""
+        if left is None:
             self.nodes.append(node)
+            return
+        output = node.output[0]
+        second = onnx.NodeProto()
+        second.CopyFrom(node)
+        second.name, second.input[0], second.output[0] = f"{node.name}_left", left, f"{output}_left"
+        del second.input[2:]  # a Gemm's bias is added once
+        node.output[0] = f"{output}_rounded"
+        both = helper.make_node("Add", [node.output[0], second.output[0]], [output], name=f"{output}_both")
+        self.nodes += [node, second, both]
 
     def has_bias(self, output: str) -> bool:
         """Say whether one Add of a constant is all that reads ``output``."""
@@ -234,12 +285,13 @@ class _Rewriter:
         del node.input[2:]
         node.input.append(name)
 
-    def append_with_bias(self, node: onnx.NodeProto, correction: Floats) -> None:
+    def append_with_bias(self, node: onnx.NodeProto, left: str | None, correction: Floats) -> None:
         """Append a layer that had no bias, with its correction as one."""
         output = node.output[0]
         node.output[0] = f"{output}_product"
+        self.append_product(node, left)
         bias = self.constant(f"{output}_bias", correction.astype(np.float32))
-        self.nodes += [node, helper.make_node("Add", [node.output[0], bias], [output], name=f"{output}_correct")]
+        self.nodes.append(helper.make_node("Add", [f"{output}_product", bias], [output], name=f"{output}_correct"))
 
     def append_pair(self, name: str, source: str, scale: np.float32) -> str:
         """Append Q and DQ of an activation; return the dequantized tensor's name."""

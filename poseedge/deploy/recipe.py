@@ -33,6 +33,7 @@ class Int8(_Table):
     """What the INT8 graph keeps in float, beyond the structural rule, and how it is calibrated."""
 
     keep: list[str] = []
+    two_step: list[str] = []  # layers whose input is rounded in two steps: steadier, and slower
     windows: int = Field(default=512, gt=0)
 
 
