@@ -27,7 +27,7 @@ from types import TracebackType
 import onnx
 import onnxruntime as ort
 
-from poseedge.deploy.aot.log import complaints, memory
+from poseedge.deploy.aot.log import complaints, memory, refusal
 from poseedge.deploy.aot.stand_ins import DISTRIBUTION, INSTALL, PACKAGE, prepare
 from poseedge.errors import PoseedgeError
 
@@ -129,7 +129,7 @@ class Compiler:
         """Count on the two files what became of the nodes."""
         peak, messages = int(str(answer["peak_bytes"])), complaints(text)
         if "error" in answer:
-            own = next((line for line in reversed(messages) if line.startswith("TensorRT ERROR")), str(answer["error"]))
+            own = refusal(messages) or str(answer["error"])
             return Compiled(self.architecture, own, peak_bytes=peak, log=messages)
         before = onnx.load(path, load_external_data=False).graph.node
         after = onnx.load(result, load_external_data=False).graph.node

@@ -7,6 +7,7 @@ import re
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RUNTIME = re.compile(r"\S+ \S+ (\[([A-Z]):.*)")
 _TENSORRT = re.compile(r"\[\S+ \S+ +(WARNING|ERROR|FATAL|INTERNAL_ERROR)\] (.*)")
+_PLACE = re.compile(r"(?:ERROR: )?\w+\.cpp:\d+:? ")  # in NVIDIA's sources
 
 
 def complaints(text: str) -> list[str]:
@@ -24,6 +25,13 @@ def complaints(text: str) -> list[str]:
         if going_on:
             found.append(f"TensorRT {own[1]}: {own[2]}" if own else start[1])
     return list(dict.fromkeys(found))
+
+
+def refusal(messages: list[str]) -> str:
+    """Return where TensorRT stopped and why, of its ``complaints``; empty if it did not complain."""
+    errors = [_PLACE.sub("", line.removeprefix("TensorRT ERROR: ")) for line in messages if line.startswith("TensorRT ERROR: ")]
+    where = [line for line in errors if line.startswith("While parsing node")]
+    return " ".join([*where[:1], *[line for line in errors[-1:] if line not in where]])
 
 
 def memory(text: str, what: str) -> int:

@@ -7,10 +7,10 @@ import shutil
 from dataclasses import replace
 from importlib import util
 
+import onnxruntime
 import pytest
 
 from poseedge.deploy.aot import Compiled, Compiler, missing_part, nearest_architecture, verdict
-from poseedge.deploy.aot import compiler as module
 from poseedge.deploy.aot.verdict import weight_bytes
 from poseedge.deploy.preflight.view import View
 from poseedge.errors import PoseedgeError
@@ -26,8 +26,8 @@ def complete(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(util, "find_spec", lambda name: object())
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(module.ort, "ModelCompiler", object, raising=False)
-    monkeypatch.setattr(module.ort, "register_execution_provider_library", object, raising=False)
+    monkeypatch.setattr(onnxruntime, "ModelCompiler", object, raising=False)
+    monkeypatch.setattr(onnxruntime, "register_execution_provider_library", object, raising=False)
     return monkeypatch
 
 
@@ -49,7 +49,7 @@ def test_missing_package_is_told_with_the_command(complete: pytest.MonkeyPatch) 
 
 
 def test_old_onnxruntime_is_told(complete: pytest.MonkeyPatch) -> None:
-    complete.delattr(module.ort, "ModelCompiler")
+    complete.delattr(onnxruntime, "ModelCompiler")
     reason, hint = missing_part()
     assert "cannot load execution providers" in reason
     assert "1.24" in hint
@@ -91,5 +91,5 @@ def test_int8_weights_kept_in_float_are_a_warning() -> None:
 
 
 def test_weights_behind_a_quantize_node_count_one_byte_each() -> None:
-    scales = 4 * (48 + 1) + 48 + 1
-    assert weight_bytes(View(bad.quantized())) == 32 * 48 + scales - 48 * 4 - 48 * 0 + 48 * 4
+    scales = 4 * (1 + 48) + (1 + 48)  # with their zero points
+    assert weight_bytes(View(bad.quantized())) == 32 * 48 + scales

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poseedge.deploy.aot.log import complaints, memory
+from poseedge.deploy.aot.log import complaints, memory, refusal
 
 LOG = """\
 2026-11-21 12:27:18.1 [I:onnxruntime:, a.cc:1 Run] nothing of interest
@@ -30,3 +30,14 @@ def test_complaints_are_joined_and_told_once() -> None:
 def test_memory_is_summed_over_engines() -> None:
     assert (memory(LOG, "Weights"), memory(LOG, "Activation")) == (1024, 70)
     assert memory("", "Weights") == 0
+
+
+def test_refusal_tells_the_node_and_the_reason_without_nvidia_s_source_lines() -> None:
+    messages = [
+        "TensorRT WARNING: something else",
+        'TensorRT ERROR: ModelImporter.cpp:140: While parsing node number 9 [DFT -> "y"]:',
+        "TensorRT ERROR: ModelImporter.cpp:143: --- End node ---",
+        "TensorRT ERROR: ModelImporter.cpp:151: ERROR: onnxOpCheckers.cpp:998 In function check: Plugin not found",
+    ]
+    assert refusal(messages) == 'While parsing node number 9 [DFT -> "y"]: In function check: Plugin not found'
+    assert refusal(messages[:1]) == ""
