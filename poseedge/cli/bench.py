@@ -29,7 +29,7 @@ ELSEWHERE = "On another machine (one bundle; its own run.py does the work there,
 
 
 def bench(
-    artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files or .pth checkpoints.")],
+    artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files, .engine files or .pth checkpoints.")],
     precision: Annotated[list[str] | None, typer.Option(help="Of a bundle, repeatable; default: all.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads, each pinned to a core.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Windows in one call.")] = 1,

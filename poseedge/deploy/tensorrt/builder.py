@@ -72,6 +72,8 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     with watched(config, f"building {graph.stem} {options.precision}", stage):
         plan: Any = builder.build_serialized_network(network, config)
     if calibrator is not None and calibrator.failure is not None:
+        if not isinstance(calibrator.failure, Exception):
+            raise calibrator.failure  # Ctrl-C
         raise PoseedgeError(f"{graph}: calibration failed: {calibrator.failure}", "no engine was written") from calibrator.failure
     if plan is None:
         hint = f"if it names memory or finds no implementation, try a larger --workspace-mib than {options.workspace_mib}"

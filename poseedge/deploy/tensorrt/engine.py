@@ -14,7 +14,7 @@ import onnx
 import tensorrt as trt
 
 from poseedge.backends.tensorrt.cuda import Cuda
-from poseedge.backends.tensorrt.facts import EngineFacts, read_facts, write_engine
+from poseedge.backends.tensorrt.facts import FOLDER, EngineFacts, read_facts, write_engine
 from poseedge.deploy.calibration import digest
 from poseedge.deploy.tensorrt.builder import Options, build_plan
 from poseedge.deploy.tensorrt.calibrator import Feed
@@ -24,7 +24,6 @@ from poseedge.files import atomic_write, locked, sha256_of
 from poseedge.lifter import Array, LifterSpec, load
 from poseedge.progress import Stage, silent
 
-FOLDER = "engines"
 Calibration = Callable[[LifterSpec], Array]  # what a lifter takes -> windows (N, T, 17, C)
 
 
@@ -79,7 +78,8 @@ def plan_job(
         "route": plain(route),
         "calibration": None if windows is None else digest(windows),
     }
-    name = "{}.{}.{tensorrt}.{sm}.engine".format(graph.stem, options.precision, **identity)
+    stem = graph.stem if graph.stem.endswith(options.precision) else f"{graph.stem}_{options.precision}"
+    name = "{}.{tensorrt}.{sm}.engine".format(stem, **identity)
     return Job(
         graph=graph,
         spec=replace(spec, precision=options.precision),
