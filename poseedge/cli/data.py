@@ -27,7 +27,7 @@ def check(
 
     Example: poseedge data check dataset/
     """
-    report = check_folder(folder)
+    report = check_folder(folder, stage)
     if json:
         emit_json(report.to_json())
     else:
@@ -109,7 +109,7 @@ def calib(
 
     Example: poseedge data calib dataset/ -o calib && poseedge export --model nanohtnet --calib calib
     """
-    facts = cut_calibration_set(folder, output, name or output.resolve().name, frames, takes, seed)
+    facts = cut_calibration_set(folder, output, name or output.resolve().name, frames, takes, seed, stage)
     if json:
         emit_json(facts)
         return
@@ -144,6 +144,9 @@ def show(report: Report) -> None:
     ]
     if rows:
         table(where, ["subject", "split", "kinds", "clips", "cameras", "frames", "per clip", "seconds"], rows, ("split",))
+    if report.actions:
+        rows = [[action, str(row["clips"]), str(row["frames"])] for action, row in report.actions.items()]
+        table("kinds of motion", ["kind", "clips", "frames"], rows)
     rows = [
         [
             row["kind"],

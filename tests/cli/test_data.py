@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cli.test_train import TINY
 from tests.cli.user import Command, assert_refused
 from tests.data.bvh_files import CMU, write_bvh
 from tests.data.folders import MINI, excerpt
@@ -34,6 +35,17 @@ def test_captures_become_a_set_that_is_checked_and_evaluated(poseedge: Command, 
     assert (report["dataset"], report["frames"], list(report["by_action"])) == ("lab", 32, ["Walking"])
     cut = poseedge("data", "calib", lab, "-o", captures / "calib", "--json").json
     assert cut["by_action"] == {"Dancing": 1, "Walking": 1}
+
+
+def test_a_converted_set_trains(poseedge: Command, captures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lightning_fabric")
+    poseedge("data", "convert", captures / "anna", captures / "ben", "--test", "ben", "-o", captures / "lab")
+    (tmp_path / "tiny.toml").write_text(TINY)
+    sizes = ["--config", tmp_path / "tiny.toml", "--detected", "gt", "--every", "4", "--threads", "1"]
+    outcome = poseedge("train", "--data", captures / "lab", "--output", tmp_path / "run", *sizes)
+    assert outcome.status == 0, outcome.err
+    report = poseedge("eval", tmp_path / "run" / "best.pth", "--data", captures / "lab", "--json").json
+    assert (report["frames"], report["mpjpe_mm"] > 0) == (32, True)
 
 
 def test_every_verb_says_what_to_type_next(poseedge: Command, captures: Path) -> None:
