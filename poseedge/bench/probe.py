@@ -48,7 +48,7 @@ def probe_provider(ort: Any, provider: str) -> Backend:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=[provider])
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=[provider], enable_fallback=0)
         session.run(None, {"x": np.ones(2, np.float32)})
     except Exception as error:  # each provider raises types of its own
         return Backend(name, False, first_line(error), "install the libraries that this provider names")
