@@ -103,7 +103,11 @@ def check_folder(folder: Path, stage: Stage = silent) -> Report:
 
 def _without_keypoints(folder: Path, name: str, report: Report) -> None:
     """Say what is wrong with motion and cameras where no keypoints could tell."""
-    report.missing.append(Finding("no 2D keypoints", f"add data_2d_{name}_<kind>.npz: poseedge data keypoints --help"))
+    report.missing.append(
+        Finding(
+            "no 2D keypoints", f"poseedge data project {folder} makes the exact ones; poseedge data keypoints adds a detector's"
+        )
+    )
     for read in (lambda: layout_member(folder / f"data_3d_{name}.npz", "positions_3d"), lambda: read_rig(rig_path(folder, name))):
         try:
             read()
@@ -152,9 +156,12 @@ def _subjects(dataset: PoseDataset) -> list[dict[str, Any]]:
 
 def _check_h36m(report: Report, loaded: dict[str, PoseDataset]) -> None:
     """Name what the usual protocol of Human3.6M needs and the folder lacks."""
-    for kind, what in (("gt", "ground-truth keypoints"), (H36M_CPN, "CPN detections, which most published numbers use")):
+    for kind, what, how in (
+        ("gt", "ground-truth keypoints", f"poseedge data project {report.folder}"),
+        (H36M_CPN, "CPN detections, which most published numbers use", HOW_H36M),
+    ):
         if kind not in [row["kind"] for row in report.keypoints]:
-            report.missing.append(Finding(f"data_2d_h36m_{kind}.npz: {what}", HOW_H36M))
+            report.missing.append(Finding(f"data_2d_h36m_{kind}.npz: {what}", how))
     if not loaded:
         return
     found = {row["subject"]: set(row["actions"]) for row in report.subjects}

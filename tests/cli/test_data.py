@@ -91,7 +91,9 @@ def test_a_folder_that_cannot_be_used_exits_with_one(poseedge: Command, tmp_path
     outcome = poseedge("data", "check", tmp_path / "bare")
     assert outcome.status == 1
     assert "missing: no 2D keypoints" in outcome.out
-    assert "to do: add data_2d_excerpt_<kind>.npz" in outcome.out
+    assert f"to do: poseedge data project {tmp_path / 'bare'} makes" in outcome.out
+    assert poseedge("data", "project", tmp_path / "bare").status == 0
+    assert poseedge("data", "check", tmp_path / "bare").status == 0
 
 
 def test_bad_input_is_one_message(poseedge: Command, captures: Path) -> None:
@@ -105,6 +107,6 @@ def test_bad_input_is_one_message(poseedge: Command, captures: Path) -> None:
     assert not lab.exists()
 
 
-@pytest.mark.parametrize("verb", ["check", "convert", "keypoints", "calib"])
+@pytest.mark.parametrize("verb", ["check", "convert", "keypoints", "project", "calib"])
 def test_help_gives_an_example(poseedge: Command, verb: str) -> None:
     assert "poseedge data" in poseedge("data", verb, "--help").out
