@@ -116,6 +116,15 @@ def test_spelt_out_layer_norm_stays_in_fp32_under_weak_typing(device: Fake, tmp_
     assert OBEY in plan.flags
 
 
+def test_nodes_that_are_not_found_again_are_told(some_device: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from poseedge.deploy.tensorrt import builder
+
+    monkeypatch.setattr(builder, "NEVER_PINNED", ("REDUCE",))
+    assert build(normalized_graph(tmp_path / "norm.onnx"), "fp16").said == [
+        "only 5 of 7 nodes that should stay in FP32 were found by name"
+    ]
+
+
 def test_what_a_half_graph_keeps_in_float32_stays_so_under_weak_typing(device: Fake, tmp_path: Path) -> None:
     model = onnx.load(write_graph(tmp_path / "half.onnx", "fp16"))
     model.graph.node[0].input[0] = "twice"
