@@ -63,7 +63,9 @@ def test_board_without_int8_has_no_estimate_of_it(poseedge: Command, small_bundl
 def test_compile_says_what_to_install_where_it_cannot_run(
     poseedge: Command, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiler, "missing_part", lambda: ("the Python package x is not installed", "pip install 'poseedge[aot]'"))
+    monkeypatch.setattr(
+        compiler, "missing_part", lambda: ("the Python package x is not installed", "pip install 'poseedge[aot]'")
+    )
     outcome = poseedge("check", small_bundle, "--compile")
     assert_refused(outcome, "NVIDIA's compiler cannot run here: the Python package x", "pip install 'poseedge[aot]'")
 
