@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poseedge.bench.machine import jetson
-from poseedge.errors import PoseedgeError
+from poseedge.errors import PoseedgeError, require
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def probe_provider(ort: Any, provider: str) -> Backend:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=[provider])
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=[provider], enable_fallback=0)
         session.run(None, {"x": np.ones(2, np.float32)})
     except Exception as error:  # each provider raises types of its own
         return Backend(name, False, first_line(error), "install the libraries that this provider names")
@@ -73,7 +72,7 @@ def probe_torch() -> Backend:
 def probe_tensorrt() -> Backend:
     """Start TensorRT's runtime."""
     try:
-        tensorrt: Any = importlib.import_module("tensorrt")
+        tensorrt: Any = require("tensorrt", "tensorrt")
         runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
     except Exception as error:  # a missing driver raises types of its own
         return Backend("tensorrt", False, first_line(error), tensorrt_fix())
