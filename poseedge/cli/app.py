@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from poseedge.cli import bench, build, check, compare, data, doctor, evaluate, export, models, pretrain, targets, train
+from poseedge.cli import bench, build, check, compare, data, doctor, evaluate, export, models, pretrain, profile, targets, train
 from poseedge.cli.console import err
 from poseedge.errors import PoseedgeError
 
@@ -25,6 +25,7 @@ app.command("check")(check.check)
 app.command("eval")(evaluate.evaluate)
 app.command("build")(build.build)
 app.command("bench")(bench.bench)
+app.command("profile")(profile.profile)
 app.command("compare")(compare.compare_graphs)
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
