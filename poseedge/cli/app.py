@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from poseedge.cli import bench, compare, doctor, evaluate, export, models, train
+from poseedge.cli import bench, compare, doctor, evaluate, export, models, sensitivity, train
 from poseedge.cli.console import err
 from poseedge.errors import PoseedgeError
 
@@ -23,6 +23,7 @@ app.command("export")(export.export)
 app.command("eval")(evaluate.evaluate)
 app.command("bench")(bench.bench)
 app.command("compare")(compare.compare_graphs)
+app.command("sensitivity")(sensitivity.sensitivity)
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 

@@ -1,18 +1,20 @@
-"""INT8 as TensorRT reads it: explicit Q/DQ, symmetric, per-channel weights, and only where it pays.
+"""INT8 as TensorRT reads it: explicit Q/DQ, symmetric, per-channel weights, and only where ``placement`` says.
 
 A quantized layer reads its input through QuantizeLinear and DequantizeLinear, and its weight, stored as INT8, through
-DequantizeLinear. Biases, norms, attention products and constants on the left stay float; so does every other reader of
-a quantized tensor, which keeps residual paths exact.
+DequantizeLinear. Biases, norms and constants on the left stay float; so does every other reader of a quantized tensor,
+which keeps residual paths exact.
 
-TensorRT takes symmetric activations alone, but these are not: after GELU all eight bits but one would go to one side.
-So each channel is centred first (``x - offset``, in the norm's own bias where a norm stands before), and what that
-takes away from the product, ``offset @ W``, is given back in the layer's bias, together with the mean error that the
-rounded weight makes. In float arithmetic the graph stays the same.
+Each channel is centred before it is rounded (``ranges``): in the norm's own bias where a norm stands before, else by an
+addition. What that takes away from the product, ``offset @ W``, is given back in the layer's bias, together with the mean
+error that the rounded weight makes. In float arithmetic the graph stays the same.
+
+A *fine* layer reads its input as two INT8 terms: ``x = x1 + x2``, where ``x2`` is what rounding to ``x1`` took away, and
+multiplies both with the one INT8 weight. That doubles the layer's arithmetic, not its weights, and takes its rounding
+noise away, which is what makes joints jitter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,74 +23,20 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from poseedge.deploy.calibration import ChannelStatistics
-from poseedge.deploy.graph import consumers, initializers, linear_layers, matches
-from poseedge.errors import PoseedgeError
-
-Floats = npt.NDArray[np.float64]
-
-QMAX = 127.0
-WORTHWHILE = 1.3  # how much finer centring must make the step where it costs an operator
-SMALLEST = 16  # TensorRT's INT8 kernels need K and N of at least this; below, Q/DQ only slows the layer down
+from poseedge.deploy.calibration import Floats
+from poseedge.deploy.graph import consumers, initializers
+from poseedge.deploy.placement import Placement, has_bias, plain_key
+from poseedge.deploy.ranges import QMAX, Ranges
 
 # What an INT8 file needs on ONNX Runtime: a Gemm built from MatMul + Add would dequantize its weights at every call.
 ORT_DISABLED_OPTIMIZERS = ("MatMulAddFusion",)
 
 
-def quantizable_layers(model: onnx.ModelProto, keep: list[str]) -> dict[str, onnx.NodeProto]:
-    """Return the layers that take INT8, by name.
-
-    Left out: layers that match a pattern in ``keep``, those narrower than 16, and, by structure, the first layer on
-    every path from the input (raw coordinates need more than 8 bits) and the last before the output (metres do too).
-    """
-    layers = linear_layers(model)
-    for pattern in keep:
-        if not any(matches(name, [pattern]) for name in layers):
-            raise PoseedgeError(f"no layer matches {pattern!r}", f"layers: {', '.join(layers)}")
-    dims = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    outer = {node.output[0] for node in (*first_layers(model, layers), *last_layers(model, layers))}
-    return {
-        name: node
-        for name, node in layers.items()
-        if node.output[0] not in outer and min(dims[node.input[1]]) >= SMALLEST and not matches(name, keep)
-    }
-
-
-def first_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return the layers that some path from the graph's input reaches before any other layer."""
-    linear = {node.output[0] for node in layers.values()}
-    raw = {value.name for value in model.graph.input}
-    found = []
-    for node in model.graph.node:
-        if raw.intersection(node.input):
-            if node.output[0] in linear:
-                found.append(node)
-            else:
-                raw.update(node.output)
-    return found
-
-
-def last_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return the layers from which some path reaches the graph's output without another layer."""
-    linear = {node.output[0] for node in layers.values()}
-    final = {value.name for value in model.graph.output}
-    found = []
-    for node in reversed(model.graph.node):
-        if final.intersection(node.output):
-            if node.output[0] in linear:
-                found.append(node)
-            else:
-                final.update(node.input)
-    return found
-
-
-def quantize(
-    model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto], statistics: Mapping[str, ChannelStatistics]
-) -> onnx.ModelProto:
-    """Return a copy of ``model`` with the ``layers`` in INT8; ``statistics`` are those of their inputs."""
+def quantize(model: onnx.ModelProto, placement: Placement, ranges: Ranges) -> onnx.ModelProto:
+    """Return a copy of ``model`` with what ``placement`` names in INT8; ``ranges`` are those of its tensors."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    rewriter = _Rewriter(copy, {node.output[0] for node in layers.values()}, statistics)
+    rewriter = _Rewriter(copy, placement, ranges)
     for node in copy.graph.node:
         rewriter.take(node)
     del copy.graph.node[:]
@@ -98,23 +46,6 @@ def quantize(
     del copy.graph.initializer[:]
     copy.graph.initializer.extend([*kept, *rewriter.added])
     return copy
-
-
-def center(statistics: ChannelStatistics, name: str, free: bool) -> tuple[Floats, np.float32]:
-    """Return each channel's offset and the step that covers all channels around theirs.
-
-    Offsets are whole steps, so that a channel that rests at zero, as after GELU, is still represented exactly. Unless
-    centring is ``free``, it must make the step a good deal finer: it costs an operator or two.
-    """
-    half = float((statistics.high - statistics.low).max()) / 2
-    if not half > 0:
-        raise PoseedgeError(f"{name} never changes on the calibration windows", "calibrate on real keypoints")
-    step = np.float32(half / (QMAX - 0.5))  # half a step is left for the rounding of the offset
-    offset = np.rint((statistics.high + statistics.low) / 2 / step) * step.astype(np.float64)
-    largest = max(statistics.high.max(), -statistics.low.min())
-    if not free and largest < WORTHWHILE * half:
-        return np.zeros_like(offset), np.float32(largest / QMAX)
-    return offset, step
 
 
 def weight_axis(node: onnx.NodeProto) -> int:
@@ -135,89 +66,108 @@ class _Rewriter:
     """Copies a graph's nodes in order, with Q/DQ around the chosen ones."""
 
     model: onnx.ModelProto
-    chosen: set[str]  # outputs of the layers to quantize
-    statistics: Mapping[str, ChannelStatistics]
+    placement: Placement
+    ranges: Ranges
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     added: list[TensorProto] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.weights = {name: numpy_helper.to_array(tensor) for name, tensor in initializers(self.model).items()}
         self.readers = consumers(self.model)
-        self.centered: dict[str, tuple[str, Floats]] = {}  # float tensor -> its dequantized twin, its offset
+        self.chosen = {node.output[0] for node in self.placement.layers.values()}
+        self.centered: dict[str, str] = {}  # float tensor -> its centred twin
+        self.rounded: dict[str, str] = {}  # float tensor -> its dequantized twin, by key
+        self.remainders: dict[str, str] = {}  # centred tensor -> its second term, dequantized
         self.corrections: dict[str, Floats] = {}  # output of a layer -> what its bias must add
-        self.dequantized: dict[str, str] = {}  # weight -> its dequantized twin
+        self.dequantized: dict[tuple[str, str], str] = {}  # weight and the input that it is divided for -> its dequantized twin
 
     def take(self, node: onnx.NodeProto) -> None:
         """Append ``node``, rewritten where it must be."""
         if node.output[0] in self.chosen:
             self.append_layer(node)
             return
+        for number in self.placement.others.get(node.output[0], ()):
+            key = plain_key(node.input[number])
+            if key not in self.rounded:
+                self.rounded[key] = self.append_pair(key, node.input[number], self.ranges[key].step)
+            node.input[number] = self.rounded[key]
         if node.op_type == "Add" and self.corrections:
             self.correct_bias(node)
         self.nodes.append(node)
-        if node.op_type == "LayerNormalization" and self.serves_biased_layers_alone(node):
+        if (node.output[0], "norm") == self.placement.tensors.get(node.output[0]):
             self.center_norm(node)
 
-    def serves_biased_layers_alone(self, node: onnx.NodeProto) -> bool:
-        """Say whether centring a norm's output is free: its bias can take the offset, its readers' biases give it back."""
-        readers = self.readers[node.output[0]]
-        constant_bias = len(node.input) < 3 or node.input[2] in self.weights
-        leaves = node.output[0] in {value.name for value in self.model.graph.output}
-        quantized = bool(readers) and all(reader.output[0] in self.chosen for reader in readers)
-        biased = all(reader.op_type == "Gemm" or self.has_bias(reader.output[0]) for reader in readers)
-        return constant_bias and not leaves and quantized and biased
-
     def center_norm(self, node: onnx.NodeProto) -> None:
-        """Let a norm's bias do the centring of its output."""
+        """Let a norm's gain and bias divide and centre its output."""
         source = node.output[0]
-        offset, scale = center(self.statistics[source], source, free=True)
-        bias = self.weights[node.input[2]] if len(node.input) == 3 else np.zeros(len(offset))
-        name = self.constant(f"{source}_bias", (bias - offset).astype(np.float32))
-        del node.input[2:]
-        node.input.append(name)
-        self.centered[source] = self.append_pair(source, source, scale), offset
+        activation = self.ranges[source]
+        bias = self.weights[node.input[2]] if len(node.input) == 3 else np.zeros(len(activation.offset))
+        gain = self.constant(f"{source}_gain", (self.weights[node.input[1]] / activation.divisor).astype(np.float32))
+        shift = self.constant(f"{source}_bias", ((bias - activation.offset) / activation.divisor).astype(np.float32))
+        del node.input[1:]
+        node.input.extend([gain, shift])
+        self.centered[source] = source
 
-    def center_activation(self, source: str) -> None:
-        """Append the centring of a tensor that no norm can centre, where it is worthwhile, and its Q/DQ."""
-        offset, scale = center(self.statistics[source], source, free=False)
-        centered = source
-        if offset.any():
-            centered = f"{source}_centered"
-            shift = self.constant(f"{source}_offset", (-offset).astype(np.float32))
-            self.nodes.append(helper.make_node("Add", [source, shift], [centered], name=f"{source}_center"))
-        self.centered[source] = self.append_pair(source, centered, scale), offset
+    def center(self, source: str) -> str:
+        """Return the centred twin of a tensor; append the addition that makes it where no norm did."""
+        if source not in self.centered:
+            self.centered[source] = source
+            offset = self.ranges[source].offset
+            if offset.any():
+                self.centered[source] = f"{source}_centered"
+                inputs = [source, self.constant(f"{source}_offset", (-offset).astype(np.float32))]
+                self.nodes.append(helper.make_node("Add", inputs, [self.centered[source]], name=f"{source}_center"))
+        return self.centered[source]
 
     def append_layer(self, node: onnx.NodeProto) -> None:
         """Append a layer that reads INT8, and remember what its bias must give back."""
         source, weight = node.input[0], node.input[1]
-        if source not in self.centered:
-            self.center_activation(source)
-        twin, offset = self.centered[source]
-        axis = weight_axis(node)
+        activation, axis = self.ranges[source], weight_axis(node)
+        if source not in self.rounded:
+            self.rounded[source] = self.append_pair(source, self.center(source), activation.step)
         exact = self.weights[weight].astype(np.float64)
-        values, scales = quantize_weight(self.weights[weight], axis)
+        scaled = exact * (activation.divisor if axis == 0 else activation.divisor[:, None])
+        values, scales = quantize_weight(scaled.astype(np.float32), axis)
         rounded = values * (scales.astype(np.float64)[:, None] if axis == 0 else scales)
         if axis == 0:
-            exact, rounded = exact.T, rounded.T
-        correction = offset @ exact - (self.statistics[source].mean - offset) @ (rounded - exact)
-        if weight not in self.dequantized:
-            self.dequantized[weight] = self.append_weight(weight, values, scales, axis)
-        node.input[0], node.input[1] = twin, self.dequantized[weight]
+            exact, scaled, rounded = exact.T, scaled.T, rounded.T
+        mean = (activation.mean - activation.offset) / activation.divisor
+        correction = activation.offset @ exact - mean @ (rounded - scaled)
+        divided = (weight, source if (activation.divisor != 1).any() else "")
+        if divided not in self.dequantized:
+            name = weight if all(known != weight for known, _ in self.dequantized) else f"{weight}_{len(self.dequantized)}"
+            self.dequantized[divided] = self.append_weight(name, values, scales, axis)
+        node.input[0], node.input[1] = self.rounded[source], self.dequantized[divided]
         if node.op_type == "Gemm":
             self.correct_gemm(node, correction)
-            self.nodes.append(node)
-        elif self.has_bias(node.output[0]):
-            self.nodes.append(node)
+        elif has_bias(node.output[0], self.readers, self.weights):
             self.corrections[node.output[0]] = correction
-        elif offset.any():
-            self.append_with_bias(node, correction)
-        else:
-            self.nodes.append(node)
+        elif activation.offset.any():
+            self.append_bias(node, source, correction)
+            return
+        self.append_product(node, source)
 
-    def has_bias(self, output: str) -> bool:
-        """Say whether one Add of a constant is all that reads ``output``."""
-        readers = self.readers[output]
-        return len(readers) == 1 and readers[0].op_type == "Add" and any(name in self.weights for name in readers[0].input)
+    def append_product(self, node: onnx.NodeProto, source: str) -> None:
+        """Append a layer's product; that of a fine layer is the sum of two."""
+        output = node.output[0]
+        if output.removesuffix("_product") not in self.placement.fine:
+            self.nodes.append(node)
+            return
+        parts = [f"{output}_first", f"{output}_second"]
+        inputs = [self.remainder(source), node.input[1]]
+        second = helper.make_node(node.op_type, inputs, parts[1:], name=f"{node.name}_second")
+        second.attribute.extend(node.attribute)
+        node.output[0] = parts[0]
+        self.nodes += [node, second, helper.make_node("Add", parts, [output], name=f"{output}_sum")]
+
+    def remainder(self, source: str) -> str:
+        """Return the dequantized second term of a tensor: what rounding to the first took away, at most half its step."""
+        if source not in self.remainders:
+            rest = f"{source}_rest"
+            inputs = [self.centered[source], self.rounded[source]]
+            self.nodes.append(helper.make_node("Sub", inputs, [rest], name=f"{source}_subtract"))
+            self.remainders[source] = self.append_pair(rest, rest, np.float32(self.ranges[source].step / (2 * QMAX)))
+        return self.remainders[source]
 
     def correct_bias(self, node: onnx.NodeProto) -> None:
         """Put a layer's correction into the bias that follows it."""
@@ -234,16 +184,17 @@ class _Rewriter:
         del node.input[2:]
         node.input.append(name)
 
-    def append_with_bias(self, node: onnx.NodeProto, correction: Floats) -> None:
+    def append_bias(self, node: onnx.NodeProto, source: str, correction: Floats) -> None:
         """Append a layer that had no bias, with its correction as one."""
         output = node.output[0]
         node.output[0] = f"{output}_product"
         bias = self.constant(f"{output}_bias", correction.astype(np.float32))
-        self.nodes += [node, helper.make_node("Add", [node.output[0], bias], [output], name=f"{output}_correct")]
+        self.append_product(node, source)
+        self.nodes.append(helper.make_node("Add", [f"{output}_product", bias], [output], name=f"{output}_correct"))
 
-    def append_pair(self, name: str, source: str, scale: np.float32) -> str:
+    def append_pair(self, name: str, source: str, step: np.float32) -> str:
         """Append Q and DQ of an activation; return the dequantized tensor's name."""
-        pair = [self.constant(f"{name}_scale", np.array(scale)), self.constant(f"{name}_zero", np.array(0, np.int8))]
+        pair = [self.constant(f"{name}_scale", np.array(step)), self.constant(f"{name}_zero", np.array(0, np.int8))]
         self.nodes += [
             helper.make_node("QuantizeLinear", [source, *pair], [f"{name}_q"], name=f"{name}_Q"),
             helper.make_node("DequantizeLinear", [f"{name}_q", *pair], [f"{name}_dq"], name=f"{name}_DQ"),
