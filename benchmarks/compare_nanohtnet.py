@@ -5,8 +5,6 @@ Run as a module from the repository: ``python -m benchmarks.compare_nanohtnet bu
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -14,23 +12,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnxruntime as ort
 import typer
 
 from benchmarks.floor import floor_call, write_floor
-from benchmarks.naive_nanohtnet import export_naive, published_form
+from benchmarks.naive import export_naive, naive_call, published_form
+from benchmarks.record import RESULTS, grid, machine_slug, record, versions
 from poseedge.backends.torch import TorchLifter
 from poseedge.bench.latency import CacheEvictor, Candidate, Schedule, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.bench.memory import random_keypoints
 from poseedge.bundle import Bundle, open_bundle
 from poseedge.errors import PoseedgeError
-from poseedge.files import atomic_write, sha256_of
+from poseedge.files import sha256_of
 from poseedge.lifter import Array, load
 from poseedge.models import load_checkpoint
 from poseedge.models.nanohtnet import NanoHTNet
 
-RESULTS = Path(__file__).parent / "results"
 PUBLISHED, EAGER, NAIVE, FLOOR = "PyTorch eager, published form", "PyTorch eager", "naive ONNX", "floor"
 TOLERANCE_M = 1e-4  # between the float32 forms
 ROUNDS = 100
@@ -46,11 +43,7 @@ def compare(
     """Time all forms in one process and record the table."""
     report = measure(open_bundle(bundle), checkpoint, rounds)
     name = f"nanohtnet_{machine_slug(report['machine'])}_{report['method']['target']}"
-    with atomic_write(results / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
-    with atomic_write(results / f"{name}.md") as temporary:
-        temporary.write_text(markdown(report))
-    print(markdown(report), end="")
+    record(results / name, report, markdown(report))
     if warning := busy(report["machine"]):
         print(f"\nnote: {warning}; do not record this result")
 
@@ -103,7 +96,7 @@ def prepare(bundle: Bundle, checkpoint: Path, folder: Path) -> tuple[dict[str, C
     write_floor(bundle.graph("fp32"), folder / "floor.onnx")
     lifts: dict[str, Callable[[], Array]] = {EAGER: partial(eager, keypoints)}
     lifts[PUBLISHED] = partial(TorchLifter(published_form(network), checkpoint, THREADS), keypoints)
-    lifts[NAIVE] = naive_call(folder / "naive.onnx", keypoints)
+    lifts[NAIVE] = naive_call(network, folder / "naive.onnx", keypoints, THREADS)
     lifts |= {name_of(p): partial(load(bundle.graph(p), threads=THREADS), keypoints) for p in bundle.precisions}
     expected = eager(keypoints)
     differences = {name: float(np.abs(lift() - expected).max()) for name, lift in lifts.items()}
@@ -116,52 +109,42 @@ def prepare(bundle: Bundle, checkpoint: Path, folder: Path) -> tuple[dict[str, C
     return {**lifts, FLOOR: floor_call(folder / "floor.onnx", THREADS)}, differences
 
 
-def naive_call(path: Path, keypoints: Array) -> Callable[[], Array]:
-    """Return a callable for ``session.run`` with ONNX Runtime's defaults, apart from the number of threads."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda: session.run(None, {name: keypoints})[0]
-
-
 def name_of(precision: str) -> str:
     """Return the row's name of an exported graph."""
     return f"poseedge {precision}"
 
 
-def machine_slug(machine: dict[str, Any]) -> str:
-    """Return a file name for the machine."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{machine['cpu']} {machine['cores_available']} cores".lower()).strip("-")
-
-
 def markdown(report: dict[str, Any]) -> str:
     """Return the report as a readable table."""
     machine, method = report["machine"], report["method"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["packages"].items() if version)
+    columns = [
+        *("form", "p50", "p90", "p99", "ratio", "times faster than eager"),
+        *("evicted p50", "evicted ratio", "largest difference, m"),
+    ]
+    rows = []
+    for row in report["rows"]:
+        latency, difference = row["latency_ms"], row["max_difference_m"]
+        rows.append(
+            [
+                row["form"],
+                *(f"{latency[p]:.3f}" for p in ("p50", "p90", "p99")),
+                f"{row['ratio_to_naive']:.2f}",
+                f"{row['speedup_over_eager']:.1f}",
+                f"{row['latency_evicted_ms']['p50']:.3f}",
+                f"{row['ratio_to_naive_evicted']:.2f}",
+                "-" if difference is None else f"{difference:.1e}",
+            ]
+        )
     lines = [
         f"# NanoHTNet: one window, one thread, target {method['target']}",
         "",
-        f"{machine['cpu']}, {machine['cores_available']} cores; Python {machine['python']}, {versions}.",
+        versions(machine),
         f"{method['rounds']} rounds; each gives every form {method['settling_calls_per_block']} untimed and "
         f"{method['timed_calls_per_block']} timed calls, in random order.",
         "Times in ms, medians unless named; ratio: to the naive export, below 1 is faster; eager: the published form.",
         "",
-        "| form | p50 | p90 | p99 | ratio | times faster than eager | evicted p50 | evicted ratio | largest difference, m |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *grid(columns, rows),
     ]
-    for row in report["rows"]:
-        latency, difference = row["latency_ms"], row["max_difference_m"]
-        cells = [
-            row["form"],
-            *(f"{latency[p]:.3f}" for p in ("p50", "p90", "p99")),
-            f"{row['ratio_to_naive']:.2f}",
-            f"{row['speedup_over_eager']:.1f}",
-            f"{row['latency_evicted_ms']['p50']:.3f}",
-            f"{row['ratio_to_naive_evicted']:.2f}",
-            "-" if difference is None else f"{difference:.1e}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -44,7 +44,10 @@ def nearest(name: str, known: list[str]) -> str:
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it."""
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
+        if getattr(found, "__file__", module) is None:
+            raise ImportError(f"there are only type stubs of {module!r}")
+        return found
     except ImportError as error:
         raise PoseedgeError(
             f"this needs the Python package {module!r}, which is not installed here ({error})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -10,10 +11,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
+from poseedge.errors import ArtefactError, DataError, PoseedgeError, nearest, require
 from poseedge.skeleton import NUM_JOINTS
 
 Array = npt.NDArray[np.float32]
+ONNX_BACKENDS = ("onnxruntime", "tensorrt-rtx")
+ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 # The flip test of a lifter: run it twice and average; or its poses are averaged already; or two passes would each choose
 # their own frames, where the published test lets the mirrored one keep those of the first.
 Flip = Literal["passes", "inside", "shared"]
@@ -75,29 +78,60 @@ def check_keypoints(keypoints: npt.NDArray[Any], spec: LifterSpec) -> Array:
     return keypoints
 
 
+def spec_from_shapes(model: str, source: Sequence[Any], target: Sequence[Any]) -> LifterSpec | None:
+    """Guess what a network without metadata does from its input and output shapes, None if these are no lifter's.
+
+    A size that is no positive int is free; only the batch may be. The output frames are taken to be the middle ones.
+    """
+    free = [place for place, size in enumerate(source) if not isinstance(size, int) or size < 1]
+    if len(source) != 4 or len(target) != 4 or source[2] != NUM_JOINTS or tuple(target[2:]) != (NUM_JOINTS, 3):
+        return None
+    if not isinstance(target[1], int) or free not in ([], [0]):
+        return None
+    frames, given = source[1], target[1]
+    first = max((frames - 1) // 2 - given // 2, 0)
+    return LifterSpec(model, frames, tuple(range(first, first + given)), "fp32", None if free else source[0], source[3])
+
+
 def load(
-    path: str | Path, precision: str | None = None, threads: int = 1, model: str | None = None, flip: bool = False
+    path: str | Path,
+    precision: str | None = None,
+    threads: int = 1,
+    model: str | None = None,
+    flip: bool = False,
+    backend: str = ONNX_BACKENDS[0],
 ) -> Lifter:
-    """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, or a bundle folder.
+    """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, a TensorRT engine, or a bundle folder.
 
     ``precision`` chooses within a bundle (default fp32), ``model`` between networks that a checkpoint fits alike.
-    ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. Raises
-    ``ArtefactError`` for what cannot be recognised.
+    ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. ``backend`` runs
+    ONNX files: ``onnxruntime`` on the CPU, or ``tensorrt-rtx``. Raises ``ArtefactError`` for what cannot be recognised.
     """
     path = Path(path)
     if path.is_dir():
         from poseedge.bundle import open_bundle
 
-        return load(open_bundle(path).graph(precision or "fp32"), threads=threads)
+        return load(open_bundle(path).graph(precision or "fp32"), threads=threads, backend=backend)
     if not path.exists():
         raise ArtefactError(f"{path}: no such file or bundle", "make one with: poseedge export --model nanohtnet")
+    if path.suffix == ".onnx" and backend not in ONNX_BACKENDS:
+        raise PoseedgeError(f"no backend {backend!r} for ONNX files", nearest(backend, list(ONNX_BACKENDS)))
+    if path.suffix == ".onnx" and backend == "tensorrt-rtx":
+        from poseedge.backends.tensorrt_rtx import TensorRTRTXLifter
+
+        return TensorRTRTXLifter(path, threads)
     if path.suffix == ".onnx":
         from poseedge.backends.onnx import OnnxLifter
 
         return OnnxLifter(path, threads=threads)
+    if path.suffix in ENGINE_SUFFIXES:
+        require("tensorrt", "tensorrt")
+        from poseedge.backends.tensorrt.lifter import TensorRTLifter
+
+        return TensorRTLifter(path)
     if path.suffix in {".pth", ".pt", ".bin"}:
         require("torch", "export")
         from poseedge.backends.torch import TorchLifter
 
         return TorchLifter.from_checkpoint(path, threads, model, flip)
-    raise ArtefactError(f"{path}: not a bundle folder, .onnx file or .pth checkpoint")
+    raise ArtefactError(f"{path}: not a bundle folder, .onnx file, .engine or .pth checkpoint")

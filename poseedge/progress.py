@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 Advance = Callable[[int], None]
-Stage = Callable[[str, int], AbstractContextManager[Advance]]  # (description, total) -> context that yields Advance
+Stage = Callable[[str, int | None], AbstractContextManager[Advance]]  # (description, total if known) -> context with Advance
 
 
-def silent(description: str, total: int) -> AbstractContextManager[Advance]:
+def silent(description: str, total: int | None) -> AbstractContextManager[Advance]:
     """The stage of one who does not listen."""
     return nullcontext(lambda _: None)

@@ -16,8 +16,15 @@ WITHOUT_TORCH = (
     "poseedge.bench.subjects",
     "poseedge.bundle",
     "poseedge.data.h36m",
+    "poseedge.data.convert",
+    "poseedge.data.excerpt",
+    "poseedge.figures",
+    "poseedge.protocols",
     "poseedge.deploy.device_runner",
+    "poseedge.deploy.preflight",
     "poseedge.backends.onnx",
+    "poseedge.backends.tensorrt.cuda",
+    "poseedge.cli.build",
     "poseedge.cli.app",
 )
 # PyTorch and what comes with the export extra are not found, as where they are not installed.
@@ -70,6 +77,12 @@ def test_bench_works_on_a_bundle(small_bundle: Path) -> None:
     done = without_torch(COMMAND_LINE, "bench", str(small_bundle), "--rounds", "1", "--json")
     assert done.returncode == 0, done.stderr
     assert [row["precision"] for row in json.loads(done.stdout)["rows"]] == ["fp32", "fp16", "int8"]
+
+
+def test_check_works_on_a_bundle(small_bundle: Path) -> None:
+    done = without_torch(COMMAND_LINE, "check", str(small_bundle), "--target", "jetson-orin-nano", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passed"]
 
 
 def test_doctor_names_what_is_missing() -> None:

@@ -98,7 +98,7 @@ def test_path_that_does_not_exist_is_told_with_the_next_step(tmp_path: Path, nam
 
 def test_unknown_kind_of_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.tflite").write_bytes(b"x")
-    with pytest.raises(ArtefactError, match=r"model\.tflite: not a bundle folder, \.onnx file or \.pth checkpoint"):
+    with pytest.raises(ArtefactError, match=r"model\.tflite: not a bundle folder, \.onnx file, \.engine or \.pth checkpoint"):
         load(tmp_path / "model.tflite")
 
 

@@ -33,7 +33,7 @@ def with_integer_products(model: onnx.ModelProto) -> onnx.ModelProto:
         rewriter.take(node)
     if rewriter.added:
         outputs = {value.name for value in copy.graph.output}
-        del copy.graph.node[:]
+        del copy.graph.node[:], copy.graph.value_info[:]  # the latter hold types that have changed
         copy.graph.node.extend(read_nodes(rewriter.nodes, outputs))
         copy.graph.initializer.extend(rewriter.added.values())
         if DOMAIN not in {entry.domain for entry in copy.opset_import}:
@@ -64,24 +64,37 @@ class _Rewriter:
         for node in self.graph.node:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
-        self.twins: set[str] = set()  # unsigned activations that exist already
+        self.factors = {node.output[0]: both for node in self.graph.node if (both := self.quantized_factors(node))}
+        self.unsigned = {quantize.output[0] for quantize, _ in self.factors.values()}
         self.absorbed: set[str] = set()  # results of additions that are a product's bias now
 
     def take(self, node: NodeProto) -> None:
         """Append ``node``, or the integer product that it is."""
         if node.output[0] in self.absorbed:
             return
-        quantize, dequantize = self.activation(node), self.weight(node)
-        if quantize is None or dequantize is None:
-            self.nodes.append(node)
+        if node.output[0] in self.factors:
+            self.nodes.append(self.product(node))
             return
+        if self.unsigned.intersection((*node.input[:1], *node.output)):  # Q, or a DQ of the same
+            node.input[2] = self.constant(ZERO, UNSIGNED_ZERO)
+        self.nodes.append(node)
+
+    def product(self, node: NodeProto) -> NodeProto:
+        """Return the integer product that ``node`` is."""
+        quantize, dequantize = self.factors[node.output[0]]
         output, bias = self.output_and_bias(node)
         weight = dequantize.input[0]
         if attribute(node, "transB", 0):
             values = numpy_helper.to_array(self.constants[weight])
             weight = self.constant(f"{weight}_transposed", np.ascontiguousarray(values.T))
-        inputs = [self.unsigned(quantize), weight, quantize.input[1], dequantize.input[1], ZERO, dequantize.input[2], *bias]
-        self.nodes.append(helper.make_node("MatMulIntegerToFloat", inputs, [output], name=node.name, domain=DOMAIN))
+        steps = [quantize.input[1], dequantize.input[1], ZERO, dequantize.input[2]]
+        inputs = [quantize.output[0], weight, *steps, *bias]
+        return helper.make_node("MatMulIntegerToFloat", inputs, [output], name=node.name, domain=DOMAIN)
+
+    def quantized_factors(self, node: NodeProto) -> tuple[NodeProto, NodeProto] | None:
+        """Return what quantizes the first factor and dequantizes the second, if ``node`` is an integer product."""
+        quantize, dequantize = self.activation(node), self.weight(node)
+        return (quantize, dequantize) if quantize is not None and dequantize is not None else None
 
     def activation(self, node: NodeProto) -> NodeProto | None:
         """Return what quantizes the first factor, if ``node`` is a product and the step is one symmetric FLOAT number."""
@@ -93,7 +106,8 @@ class _Rewriter:
             return None
         scale, zero = (self.constants[name] for name in quantize.input[1:])
         symmetric = zero.data_type == TensorProto.INT8 and not numpy_helper.to_array(zero).any()
-        return quantize if symmetric and scale.data_type == TensorProto.FLOAT and not scale.dims else None
+        free = all(reader.op_type == "DequantizeLinear" for reader in self.readers[quantize.output[0]])
+        return quantize if symmetric and free and scale.data_type == TensorProto.FLOAT and not scale.dims else None
 
     def weight(self, node: NodeProto) -> NodeProto | None:
         """Return what dequantizes the second factor, if it is a constant INT8 matrix with a step for each output channel."""
@@ -117,15 +131,6 @@ class _Rewriter:
                     self.absorbed.add(readers[0].output[0])
                     return readers[0].output[0], [name]
         return node.output[0], []
-
-    def unsigned(self, quantize: NodeProto) -> str:
-        """Return the name of the unsigned twin of a quantized activation."""
-        twin = f"{quantize.output[0]}_unsigned"
-        if twin not in self.twins:
-            self.twins.add(twin)
-            inputs = [*quantize.input[:2], self.constant(ZERO, UNSIGNED_ZERO)]
-            self.nodes.append(helper.make_node("QuantizeLinear", inputs, [twin], name=twin))
-        return twin
 
     def producer(self, name: str, operator: str) -> NodeProto | None:
         """Return the node that makes ``name``, if it is an ``operator``."""

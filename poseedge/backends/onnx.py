@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from poseedge.backends.batches import lift_in_batches
 from poseedge.errors import ArtefactError, PoseedgeError
-from poseedge.lifter import Array, LifterSpec, check_keypoints
+from poseedge.lifter import Array, LifterSpec, check_keypoints, spec_from_shapes
 from poseedge.metadata import GraphMetadata
 from poseedge.skeleton import NUM_JOINTS
 
@@ -27,8 +29,10 @@ class OnnxLifter:
         if provider not in ort.get_available_providers():
             have = ", ".join(ort.get_available_providers())
             raise PoseedgeError(f"this ONNX Runtime has no {provider}", f"it has: {have}")
-        self.path, self.provider = path, provider
-        self.session = open_session(path, threads, provider, optimize)
+        self._hold(open_session(path, threads, provider, optimize), path, provider)
+
+    def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
+        self.session, self.path, self.provider = session, path, provider
         self.spec = read_spec(self.session, path)
         self._input = self.session.get_inputs()[0].name
         self._output = self.session.get_outputs()[0].name
@@ -39,21 +43,14 @@ class OnnxLifter:
         keypoints = check_keypoints(keypoints, self.spec)
         if len(keypoints) == self._bound:
             return self._run(keypoints)
-        if not len(keypoints):
-            return np.empty((0, len(self.spec.output_frames), NUM_JOINTS, 3), np.float32)
-        step = self.spec.batch or len(keypoints)
-        parts = [self._run(keypoints[i : i + step]) for i in range(0, len(keypoints), step)]
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1))
 
     def _run(self, keypoints: Array) -> Array:
-        missing = (self.spec.batch or len(keypoints)) - len(keypoints)
-        if missing:
-            keypoints = np.concatenate([keypoints, np.repeat(keypoints[-1:], missing, axis=0)])
         if self._bound != len(keypoints):
             self._bind(len(keypoints))
         self._source[...] = keypoints
         self.session.run_with_iobinding(self._binding)
-        return self._target[: len(keypoints) - missing].copy()
+        return self._target.copy()
 
     def _bind(self, batch: int) -> None:
         self._source = np.empty((batch, self.spec.frames, NUM_JOINTS, self.spec.channels), np.float32)
@@ -102,23 +99,17 @@ def integer_graph(path: Path) -> bytes:
 def read_spec(session: ort.InferenceSession, path: Path) -> LifterSpec:
     """Say what the graph takes and gives: from its metadata, or from its shapes if it is not one of ours."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    source, target = inputs[0].shape, outputs[0].shape
-    lifts = (
-        len(inputs) == 1 and len(source) == 4 and source[2] == NUM_JOINTS and len(target) == 4 and target[2:] == [NUM_JOINTS, 3]
-    )
-    fixed = lifts and all(isinstance(size, int) for size in (source[1], source[3], target[1]))
-    if not fixed or {inputs[0].type, outputs[0].type} != {"tensor(float)"}:
-        found = " -> ".join(", ".join(f"{end.type} {end.shape}" for end in ends) for ends in (inputs, outputs))
-        raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {found}")
-    frames, given = source[1], target[1]
-    first = (frames - 1) // 2 - given // 2
+    found = spec_from_shapes(path.stem, inputs[0].shape, outputs[0].shape) if len(inputs) == 1 else None
+    if found is None or {inputs[0].type, outputs[0].type} != {"tensor(float)"}:
+        shapes = " -> ".join(", ".join(f"{end.type} {end.shape}" for end in ends) for ends in (inputs, outputs))
+        raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {shapes}")
     metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
-    return LifterSpec(
-        model=metadata.model if metadata else path.stem,
-        frames=frames,
-        output_frames=metadata.output_frames if metadata else tuple(range(max(first, 0), max(first, 0) + given)),
-        precision=metadata.precision if metadata else "fp32",
-        batch=source[0] if isinstance(source[0], int) else None,
-        channels=source[3],
-        flip=metadata.flip if metadata else "passes",
+    if metadata is None:
+        return found
+    return replace(
+        found,
+        model=metadata.model,
+        output_frames=metadata.output_frames,
+        precision=metadata.precision,
+        flip=metadata.flip,
     )

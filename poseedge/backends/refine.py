@@ -19,6 +19,12 @@ def load_refine(path: Path) -> Refine:
     network = load_checkpoint(path)
     if not isinstance(network, RefineNetwork):
         raise CheckpointError(f"{path}: holds {network.name}, which refines no poses", "give a refine checkpoint with --refine")
+    return refine_step(network)
+
+
+def refine_step(network: RefineNetwork) -> Refine:
+    """Return the step that ``network`` is, wherever its weights are."""
+    device = next(network.parameters()).device
 
     @torch.inference_mode()
     def refine(sequence: PoseSequence, frames: Indices, poses: Array) -> Array:
@@ -27,6 +33,7 @@ def load_refine(path: Path) -> Refine:
         pose, keypoints = (torch.from_numpy(x)[:, None] for x in (poses, sequence.keypoints[frames]))  # (N, 1, 17, ...)
         depth = torch.from_numpy(sequence.joints_m[frames, ROOT, 2])[:, None]
         intrinsics = torch.from_numpy(sequence.camera.intrinsics).expand(len(frames), -1)
-        return network(pose, back_project(keypoints, pose, depth, intrinsics))[:, 0].numpy()
+        pose, keypoints, depth, intrinsics = (x.to(device) for x in (pose, keypoints, depth, intrinsics))
+        return network(pose, back_project(keypoints, pose, depth, intrinsics))[:, 0].cpu().numpy()
 
     return refine

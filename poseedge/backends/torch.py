@@ -15,7 +15,7 @@ from poseedge.models.registry import LiftingNetwork
 
 
 class TorchLifter:
-    """A network in evaluation mode, in float32 on the CPU."""
+    """A network in evaluation mode, in float32, wherever its weights are."""
 
     backend = "torch"
     provider = "cpu"
@@ -24,6 +24,7 @@ class TorchLifter:
         """With ``flip``, a network whose flip test is not simply two passes does it itself."""
         flip = flip and network.shares_selection
         self.network, self.path, self.threads = network.eval(), path, threads
+        self.device = next(network.parameters()).device
         self.lift: nn.Module = FlipAveraged(Lifting(paired(network))) if flip else Lifting(network)
         self.spec = LifterSpec(
             model=network.name,
@@ -46,4 +47,5 @@ class TorchLifter:
     @torch.inference_mode()
     def __call__(self, keypoints: Array) -> Array:
         torch.set_num_threads(self.threads)
-        return self.lift(torch.from_numpy(check_keypoints(keypoints, self.spec))).numpy()
+        windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
+        return self.lift(windows).cpu().numpy()

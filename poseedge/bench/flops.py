@@ -13,9 +13,8 @@ import onnx
 import onnxruntime as ort
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
+from poseedge.deploy.graph import Shape, constant_names, infer_shapes, single_window
 from poseedge.errors import ArtefactError, PoseedgeError
-
-Shape = tuple[int, ...]
 
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 _NOT_COUNTED = {"ConvTranspose", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "LSTM", "GRU", "RNN"}
@@ -114,19 +113,6 @@ def shaped_products(model: onnx.ModelProto) -> list[Product]:
     return found
 
 
-def single_window(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy with a free batch set to one, and without the shapes that were written for the free one."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    for value in copy.graph.input:
-        if value.type.tensor_type.shape.dim and not value.type.tensor_type.shape.dim[0].dim_value:
-            value.type.tensor_type.shape.dim[0].dim_value = 1
-    for value in copy.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    return copy
-
-
 def constants_folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return what ONNX Runtime makes of ``model`` when it computes everything that is constant."""
     options = ort.SessionOptions()
@@ -139,26 +125,6 @@ def constants_folded(model: onnx.ModelProto) -> onnx.ModelProto:
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
             raise UncountableError(f"ONNX Runtime cannot fold it ({str(error).splitlines()[0]})") from error
         return onnx.load(options.optimized_model_filepath)
-
-
-def infer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
-    """Return all shapes that are known without running the graph."""
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        tensor_type = value.type.tensor_type
-        if tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor_type.shape.dim):
-            shapes[value.name] = tuple(dim.dim_value for dim in tensor_type.shape.dim)
-    return shapes
-
-
-def constant_names(graph: onnx.GraphProto) -> set[str]:
-    """Return the tensors that do not depend on the graph's input: weights, and what is computed from them alone."""
-    constant = {tensor.name for tensor in graph.initializer}
-    for node in graph.node:
-        if all(name in constant for name in node.input if name):
-            constant.update(node.output)
-    return constant
 
 
 def weight_elements(model: onnx.ModelProto) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.tensorrt.facts import graph_path, read_facts
 from poseedge.bench.flops import Cost, graph_cost
 from poseedge.bench.latency import (
     EVICTED_BYTES,
@@ -24,7 +26,7 @@ from poseedge.bench.machine import machine_facts
 from poseedge.bench.memory import peak_rss, random_keypoints
 from poseedge.bench.report import Report, Row
 from poseedge.bench.subjects import Subject
-from poseedge.lifter import Lifter, load
+from poseedge.lifter import ONNX_BACKENDS, Lifter, load
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
@@ -40,13 +42,16 @@ class Settings:
     batch: int = 1
     rounds: int | None = None
     evicted: bool = False
+    backend: str = ONNX_BACKENDS[0]  # of ONNX files
 
 
 def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress) -> Report:
     """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
     machine = machine_facts()
     with pinned(settings.threads) as cores:
-        lifters = [load(subject.path, threads=settings.threads) for subject in subjects]
+        lifters = [
+            load(subject.path, threads=settings.threads, model=subject.model, backend=settings.backend) for subject in subjects
+        ]
         calls: dict[str, Candidate] = {
             str(index): partial(lifter, random_keypoints(lifter.spec, settings.batch)) for index, lifter in enumerate(lifters)
         }
@@ -75,12 +80,23 @@ def cost_of(lifter: Lifter) -> Cost:
     """Return FLOPs, parameters and size of what ``lifter`` runs."""
     if isinstance(lifter, OnnxLifter):
         return graph_cost(lifter.path)
+    if lifter.backend == "tensorrt":
+        return engine_cost(lifter.path)
     from poseedge.backends.torch import TorchLifter
     from poseedge.bench.flops_torch import network_cost
 
     if isinstance(lifter, TorchLifter):
         return network_cost(lifter.network, lifter.path)
     return Cost(None, None, None, None, lifter.path.stat().st_size, f"{lifter.backend} does not show its graph")
+
+
+def engine_cost(engine: Path) -> Cost:
+    """Return what the graph costs that ``engine`` was built from, with the engine's own size."""
+    facts, size = read_facts(engine), engine.stat().st_size
+    graph = graph_path(engine, facts) if facts is not None else engine.with_suffix(".onnx")
+    if not graph.is_file():
+        return Cost(None, None, None, None, size, "the graph that it was built from is not here")
+    return replace(graph_cost(graph), file_bytes=size, nodes=None)
 
 
 def row(subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: Seconds, evicted: Seconds | None) -> Row:
@@ -102,7 +118,7 @@ def row(subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: 
         params=cost.params if subject.params is None else subject.params,
         nodes=cost.nodes,
         file_bytes=cost.file_bytes,
-        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch),
+        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch, settings.backend, subject.model),
         mpjpe_mm=subject.mpjpe_mm,
         delta_mpjpe_mm=subject.delta_mpjpe_mm,
     )

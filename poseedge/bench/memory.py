@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from poseedge.errors import PoseedgeError
-from poseedge.lifter import Array, LifterSpec, load
+from poseedge.lifter import ONNX_BACKENDS, Array, LifterSpec, load
 from poseedge.skeleton import NUM_JOINTS
 
 _CALLS = 3
 
 
-def peak_rss(path: Path, threads: int = 1, batch: int = 1) -> int:
+def peak_rss(path: Path, threads: int = 1, batch: int = 1, backend: str = ONNX_BACKENDS[0], model: str | None = None) -> int:
     """Return the peak resident bytes of a fresh Python process that loads ``path`` and lifts a few times."""
-    command = [sys.executable, "-m", "poseedge.bench.memory", str(path), str(threads), str(batch)]
+    wanted = [str(path), str(threads), str(batch), backend, *([model] if model else [])]
+    command = [sys.executable, "-m", "poseedge.bench.memory", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
@@ -44,9 +45,9 @@ def own_peak_rss() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def main(path: str, threads: str, batch: str) -> None:
+def main(path: str, threads: str, batch: str, backend: str, model: str | None = None) -> None:
     """Load, lift, and print the peak."""
-    lifter = load(path, threads=int(threads))
+    lifter = load(path, threads=int(threads), model=model, backend=backend)
     keypoints = random_keypoints(lifter.spec, int(batch))
     for _ in range(_CALLS):
         lifter(keypoints)

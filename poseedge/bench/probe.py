@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poseedge.bench.machine import jetson
+from poseedge.errors import PoseedgeError, require
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Backend:
 
 def probe_backends() -> list[Backend]:
     """Return every backend that poseedge knows, working or not."""
-    return [*probe_onnxruntime(), probe_torch(), probe_tensorrt()]
+    return [*probe_onnxruntime(), probe_torch(), probe_tensorrt(), probe_tensorrt_rtx()]
 
 
 def probe_onnxruntime() -> list[Backend]:
@@ -72,13 +72,26 @@ def probe_torch() -> Backend:
 def probe_tensorrt() -> Backend:
     """Start TensorRT's runtime."""
     try:
-        tensorrt: Any = importlib.import_module("tensorrt")
+        tensorrt: Any = require("tensorrt", "tensorrt")
         runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
     except Exception as error:  # a missing driver raises types of its own
         return Backend("tensorrt", False, first_line(error), tensorrt_fix())
     if runtime is None:
         return Backend("tensorrt", False, "its runtime does not start", tensorrt_fix())
     return Backend("tensorrt", True, tensorrt.__version__)
+
+
+def probe_tensorrt_rtx() -> Backend:
+    """Ask TensorRT-RTX's plugin for a GPU."""
+    try:
+        from poseedge.backends.tensorrt_rtx import first_device
+
+        device = first_device()
+    except ImportError as error:  # without ONNX Runtime
+        return Backend("tensorrt-rtx", False, str(error), "pip install onnxruntime")
+    except PoseedgeError as error:
+        return Backend("tensorrt-rtx", False, error.message, error.hint)
+    return Backend("tensorrt-rtx", True, device.ep_metadata.get("version", ""))
 
 
 def tensorrt_fix() -> str:

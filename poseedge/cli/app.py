@@ -7,7 +7,22 @@ import sys
 import typer
 from rich.markup import escape
 
-from poseedge.cli import bench, compare, doctor, evaluate, export, models, sensitivity, train
+from poseedge.cli import (
+    bench,
+    build,
+    check,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    models,
+    pretrain,
+    profile,
+    sensitivity,
+    targets,
+    train,
+)
 from poseedge.cli.console import err
 from poseedge.errors import PoseedgeError
 
@@ -20,11 +35,17 @@ app = typer.Typer(
 )
 app.command("models")(models.models)
 app.command("export")(export.export)
+app.command("targets")(targets.targets)
+app.command("check")(check.check)
 app.command("eval")(evaluate.evaluate)
+app.command("build")(build.build)
 app.command("bench")(bench.bench)
+app.command("profile")(profile.profile)
 app.command("compare")(compare.compare_graphs)
 app.command("sensitivity")(sensitivity.sensitivity)
+app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
+app.add_typer(data.data, name="data")
 app.command("doctor")(doctor.doctor)
 
 

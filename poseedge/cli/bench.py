@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from poseedge.bench import measure as measuring
@@ -21,13 +22,14 @@ from poseedge.bundle import open_bundle
 from poseedge.cli.console import err, next_step, out
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import atomic_write
+from poseedge.lifter import ONNX_BACKENDS
 
-BACKENDS = ["tensorrt", "onnxruntime"]
+RUNNER_BACKENDS = ["tensorrt", "onnxruntime"]  # of a bundle's run.py
 ELSEWHERE = "On another machine (one bundle; its own run.py does the work there, one window at a time)"
 
 
 def bench(
-    artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files or .pth checkpoints.")],
+    artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files, .engine files or .pth checkpoints.")],
     precision: Annotated[list[str] | None, typer.Option(help="Of a bundle, repeatable; default: all.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads, each pinned to a core.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Windows in one call.")] = 1,
@@ -35,11 +37,13 @@ def bench(
         int | None, typer.Option(min=1, help="Rounds of 8 timed calls for each; default: 100, or fewer to fit a minute.")
     ] = None,
     evicted: Annotated[bool, typer.Option("--evicted", help="Also time with emptied caches, as after a detector.")] = False,
+    backend: Annotated[
+        str | None, typer.Option(help="Of ONNX files: onnxruntime (default) or tensorrt-rtx; with --host tensorrt (default).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
     host: Annotated[str | None, typer.Option(help="user@jetson: any machine with sshd.", rich_help_panel=ELSEWHERE)] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of its sshd.", rich_help_panel=ELSEWHERE)] = None,
-    backend: Annotated[str, typer.Option(help="tensorrt or onnxruntime.", rich_help_panel=ELSEWHERE)] = "tensorrt",
     python: Annotated[str, typer.Option(help="Its Python, 3.6 or newer.", rich_help_panel=ELSEWHERE)] = "python3",
     timeout: Annotated[int, typer.Option(min=1, help="Seconds for each precision.", rich_help_panel=ELSEWHERE)] = 1800,
     ssh: Annotated[str, typer.Option(help="The ssh command, with its options.", rich_help_panel=ELSEWHERE)] = "ssh",
@@ -53,15 +57,17 @@ def bench(
     Example: poseedge bench build/nanohtnet --host user@jetson --precision fp16
     """
     if host is None:
-        report = bench_here(artefacts, precision, measuring.Settings(threads, batch, rounds, evicted))
+        report = bench_here(
+            artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend or ONNX_BACKENDS[0])
+        )
     elif len(artefacts) != 1 or threads != 1 or batch != 1 or evicted:
         raise PoseedgeError(
             "with --host, one bundle is timed, one window at a time", "leave out --threads, --batch and --evicted"
         )
-    elif backend not in BACKENDS:
-        raise PoseedgeError(f"no backend {backend!r}", nearest(backend, BACKENDS))
+    elif backend and backend not in RUNNER_BACKENDS:
+        raise PoseedgeError(f"no backend {backend!r} with --host", nearest(backend, RUNNER_BACKENDS))
     else:
-        arguments = ["--backend", backend, *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
+        arguments = ["--backend", backend or RUNNER_BACKENDS[0], *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
         report = bench_there(artefacts[0], precision, Host(host, port, python, ssh), arguments, timeout)
     content = json.dumps(report.to_json(), indent=2)
     if output:
@@ -69,6 +75,8 @@ def bench(
             temporary.write_text(content + "\n")
     if as_json:
         print(content)
+        for said in [] if report.passed else report.notes:
+            err.print(f"note: {said}", markup=False, soft_wrap=True)
     else:
         show(report, next_command(artefacts[0], report))
     if not report.passed:
@@ -86,7 +94,8 @@ def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: me
 def bench_there(artefact: Path, precisions: list[str] | None, host: Host, arguments: list[str], timeout_s: int) -> Report:
     """Let a bundle's own runner do it on another machine."""
     bundle = open_bundle(artefact)
-    with progress_bar(auto_refresh=True) as progress:
+    err.print(f"connecting to {host.name}", markup=False, soft_wrap=True)
+    with far_progress() as progress:
         outcomes = run_remotely(bundle, precisions or bundle.precisions, host, arguments, timeout_s, progress)
     return remote_report(bundle, host.name, outcomes)
 
@@ -110,14 +119,30 @@ def next_command(artefact: Path, report: Report) -> str:
 
 
 @contextmanager
-def progress_bar(auto_refresh: bool = False) -> Iterator[measuring.Progress]:
-    """Yield a progress callback that draws on standard error, by default only when called: no thread disturbs the timing."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err, auto_refresh=auto_refresh, transient=True) as bar:
+def progress_bar() -> Iterator[measuring.Progress]:
+    """Yield a progress callback that draws on standard error, and only when called: no thread disturbs the timing."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=err, auto_refresh=False, transient=True) as bar:
         task = bar.add_task("loading", total=None)
         bar.refresh()
 
         def advance(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, refresh=not auto_refresh)
+            bar.update(task, description=what, completed=done, total=total, refresh=True)
 
         yield advance
+
+
+@contextmanager
+def far_progress() -> Iterator[measuring.Progress]:
+    """Yield a progress callback for work elsewhere: the bar appears when it is first called and shows how long it takes."""
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True)
+    task = bar.add_task("", total=None)
+
+    def advance(what: str, done: int, total: int) -> None:
+        bar.update(task, description=escape(what), completed=done, total=total)
+        bar.start()
+
+    try:
+        yield advance
+    finally:
+        bar.stop()

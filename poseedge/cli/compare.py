@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
-from poseedge.data.h36m import load_dataset
+from poseedge.data.sources import open_dataset
 from poseedge.deploy.calibration import calibration_windows
 from poseedge.deploy.compare import Comparison, Graph, compare, draw, passes
 from poseedge.errors import ArtefactError
@@ -41,7 +41,7 @@ def compare_graphs(
     sides = Graph.read(this), Graph.read(other)
     if sides[0].window != sides[1].window:
         raise ArtefactError(f"{this} takes windows {sides[0].window}, {other} takes {sides[1].window} (frames, channels)")
-    dataset = load_dataset(data or resource(*SAMPLE_DATA), keypoints)
+    dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
     frames, channels = sides[0].window
     motion = calibration_windows([dataset.of(dataset.test)], frames, windows, channels=channels)
     with stage("windows", windows * passes(*sides, every_tensor)) as advance:

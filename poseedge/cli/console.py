@@ -26,7 +26,7 @@ def emit_json(content: Any) -> None:
 
 
 @contextmanager
-def stage(description: str, total: int) -> Iterator[Advance]:
+def stage(description: str, total: int | None) -> Iterator[Advance]:
     """A progress bar on stderr for one stage of work, kept when it is done."""
     columns = (
         TextColumn("{task.description:<24}"),

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.bundle import open_bundle
+from poseedge.backends.tensorrt.facts import bundle_of
+from poseedge.bundle import Bundle, open_bundle
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
 from poseedge.data.h36m import PoseDataset
 from poseedge.data.sources import open_dataset
 from poseedge.errors import ArtefactError, DataError, require
 from poseedge.evaluation import Limits, Prediction, Refine, parity, predict, score
-from poseedge.lifter import Lifter, load
+from poseedge.lifter import ENGINE_SUFFIXES, ONNX_BACKENDS, Lifter, load
 from poseedge.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
 from poseedge.resources import resource
 
@@ -24,7 +25,7 @@ SEPARATE_SELECTIONS = (
 
 
 def evaluate(
-    artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file or .pth checkpoint")],
+    artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file, .engine or .pth checkpoint")],
     precision: Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")] = None,
     against: Annotated[
         str | None, typer.Option(help="another artefact, or 'checkpoint': the one that the bundle came from")
@@ -43,6 +44,7 @@ def evaluate(
     refine: Annotated[Path | None, typer.Option(help="refine checkpoint; it is given the true depth of the root")] = None,
     every: Annotated[int, typer.Option(min=1, help="only every n-th frame; no velocity and jitter then")] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
+    backend: Annotated[str, typer.Option(help=f"what runs an ONNX file: {' or '.join(ONNX_BACKENDS)}")] = ONNX_BACKENDS[0],
     plot: Annotated[Path | None, typer.Option(help="folder for pictures: by joint, by action, worst frames")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -58,9 +60,9 @@ def evaluate(
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
     dataset = dataset.of(wanted)
-    bundle = open_bundle(artefact) if artefact.is_dir() else None
+    bundle = bundle_behind(artefact)
     model = model or (bundle.manifest.get("model") if bundle else None)
-    lifter = load(artefact, precision, threads, model, flip)
+    lifter = load(artefact, precision, threads, model, flip, backend)
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"
@@ -80,7 +82,8 @@ def evaluate(
     }
     if against is not None:
         if against == "checkpoint" and bundle is None:
-            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint", "give a path: --against model.pth")
+            hint = "give a path: --against model.pth"
+            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
         other = load(bundle.checkpoint() if bundle and against == "checkpoint" else against, precision, threads, model, flipped)
         limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
         reference = run(other, dataset, flipped, every, scoring, refining)
@@ -96,6 +99,13 @@ def evaluate(
         show(report)
     if report.get("parity", {}).get("passed") is False:
         raise typer.Exit(1)
+
+
+def bundle_behind(artefact: Path) -> Bundle | None:
+    """Return the bundle that ``artefact`` is, or was built from if it is an engine."""
+    if artefact.is_dir():
+        return open_bundle(artefact)
+    return bundle_of(artefact) if artefact.suffix in ENGINE_SUFFIXES else None
 
 
 def refine_step(path: Path | None) -> Refine | None:

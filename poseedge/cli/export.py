@@ -18,7 +18,7 @@ CALIBRATION_DATA = ("calib_data", "mocap17-calib")
 def export(
     model: Annotated[str, typer.Option(help="network to export; its recipe is export/MODEL.toml")],
     checkpoint: Annotated[Path | None, typer.Option(help="your .pth; default: the weights that travel with poseedge")] = None,
-    target: Annotated[str, typer.Option(help="what will run it: default, cpu, jetson-nano")] = "default",
+    target: Annotated[str, typer.Option(help="what will run it; poseedge targets shows them")] = "default",
     precision: Annotated[
         list[str] | None, typer.Option(help="only these precisions (repeat); default: all of the target's")
     ] = None,
@@ -37,25 +37,28 @@ def export(
     flip: Annotated[
         bool, typer.Option("--flip", help="graphs that do the flip test themselves: twice the work, the papers' accuracy")
     ] = False,
+    steady: Annotated[
+        bool, typer.Option("--steady", help="INT8 with less jitter, and slower: the recipe's int8.two_step layers round twice")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
 ) -> None:
     """Turn a checkpoint into FP32, FP16 and INT8 ONNX graphs and prove in millimetres that the pose survived.
 
-    Example: poseedge export --model nanohtnet --target jetson-nano
+    Example: poseedge export --model nanohtnet --target jetson-orin-nano
     """
     require("torch", "export")
     from poseedge.deploy.pipeline import Export, export_bundle
-    from poseedge.deploy.recipe import load_recipe, load_target
+    from poseedge.deploy.recipe import load_recipe
+    from poseedge.deploy.targets import load_target
 
     chosen, where = load_recipe(str(recipe) if recipe else model), load_target(target)
     if chosen.model != model:
         raise PoseedgeError(f"{recipe}: is a recipe for {chosen.model}, not {model}")
     for wanted in precision or []:
         if wanted not in where.precisions:
-            raise PoseedgeError(
-                f"{target} takes {', '.join(where.precisions)}, not {wanted}: {where.why}",
-                "choose another --precision or --target",
-            )
+            raise PoseedgeError(where.refusal(wanted), "choose another --precision or --target")
+    if steady and not chosen.int8.two_step:
+        raise PoseedgeError(f"the recipe of {model} names no int8.two_step layers", "write some: docs/recipes.md")
     if checkpoint is None and chosen.weights is None:
         raise PoseedgeError(f"no weights for {model} travel with poseedge", "give your own with --checkpoint model.pth")
     job = Export(
@@ -70,6 +73,7 @@ def export(
         calibration=calib or resource(*CALIBRATION_DATA),
         every=every,
         free_batch=free_batch,
+        steady=steady,
         flip=flip,
     )
     manifest = export_bundle(job, stage)

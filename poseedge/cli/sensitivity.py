@@ -11,8 +11,8 @@ from poseedge.backends.onnx import OnnxLifter
 from poseedge.bundle import open_bundle
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.cli.export import CALIBRATION_DATA
-from poseedge.data.h36m import available_keypoints, load_dataset
-from poseedge.deploy.calibration import calibration_windows
+from poseedge.data.h36m import load_dataset
+from poseedge.deploy.calibration import load_calibration
 from poseedge.deploy.graph import load_graph
 from poseedge.deploy.placement import place
 from poseedge.deploy.ranges import cached
@@ -24,11 +24,15 @@ def sensitivity(
     artefact: Annotated[Path, typer.Argument(help="bundle folder or float32 .onnx file")],
     budget: Annotated[float | None, typer.Option(min=0, help="mean distance that INT8 may cost, millimetres")] = None,
     jitter: Annotated[float | None, typer.Option(min=1, help="jitter that INT8 may have, as a multiple of float32's")] = None,
-    fine: Annotated[bool, typer.Option("--fine", help="give the worst layers two INT8 terms instead of keeping them float")] = False,
-    data: Annotated[Path | None, typer.Option(help="data set whose training subjects are used; default: the bundled sample")] = None,
+    two_step: Annotated[
+        bool, typer.Option("--two-step", help="round the inputs of the worst layers in two steps instead of keeping them float")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="data set whose training subjects are used; default: the bundled sample")
+    ] = None,
     frames: Annotated[int, typer.Option(min=12, help="frames to measure on, in runs of twelve")] = 480,
     windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
-    migrate: Annotated[float, typer.Option(min=0, max=1, help="as int8.migrate in a recipe")] = 0.7,
+    migrate: Annotated[float, typer.Option(min=0, max=1, help="as int8.migrate in a recipe")] = 0.5,
     plot: Annotated[Path | None, typer.Option(help="also draw the ranking into this PNG file")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -36,25 +40,25 @@ def sensitivity(
 
     Poses are compared with the float32 graph's on training subjects: the ranking needs no test data.
 
-    Example: poseedge sensitivity build/nanohtnet --jitter 2 --fine
+    Example: poseedge sensitivity build/nanohtnet --jitter 2 --two-step
     """
     path = open_bundle(artefact).graph("fp32") if artefact.is_dir() else artefact
     model, spec = load_graph(path), OnnxLifter(path).spec
     folder = data or resource(*CALIBRATION_DATA)
-    trained = [(found := load_dataset(folder, kind)).of(found.train) for kind in available_keypoints(folder)]
-    drawn = calibration_windows(trained, spec.frames, windows, channels=spec.channels)
+    drawn = load_calibration(folder, spec.frames, windows, spec.channels)
+    dataset = load_dataset(folder)
     with stage("calibrate", windows) as advance:
         ranges = cached(model, place(model), drawn, "minmax", migrate, lambda: advance(1))
-    measured = Sensitivity(model, spec, choose_runs(trained[0], spec, frames), ranges)
+    measured = Sensitivity(model, spec, choose_runs(dataset.of(dataset.train), spec, frames), ranges)
     with stage("quantize each layer alone", len(measured.layers)) as advance:
         ranked = measured.rank(advance)
     limits, found_set = Budget(budget, jitter), None
     if budget is not None or jitter is not None:
         with stage("search", len(measured.layers)) as advance:
-            found_set = measured.search(ranked, limits, fine, advance)
+            found_set = measured.search(ranked, limits, two_step, advance)
     if plot:
         draw(ranked, f"{path.name}: each layer in INT8 alone", plot)
-    remedy = "fine" if fine else "keep"
+    remedy = "two_step" if two_step else "keep"
     if json:
         emit_json(report(path, ranked, measured, found_set, remedy))
         return
@@ -66,7 +70,9 @@ def sensitivity(
             f"that leaves {found_set.int8_share:.1%} of the Linear work in INT8, at {mm(cost.mean_mm)} mm mean distance, "
             f"p99 {mm(cost.p99_mm)} mm, jitter {cost.jitter_ratio:.2f}x"
         )
-    next_step(f"poseedge sensitivity {artefact} --jitter 2 --fine" if not found_set else "poseedge export --recipe RECIPE.toml")
+    next_step(
+        f"poseedge sensitivity {artefact} --jitter 2 --two-step" if not found_set else "poseedge export --recipe RECIPE.toml"
+    )
 
 
 def show(path: Path, ranked: list[Layer], total: int, everything: Cost) -> None:

@@ -91,3 +91,8 @@ def project(points: Array, intrinsics: Array, distort: bool = True) -> Array:
         shift = (tangential * plane).sum(axis=-1, keepdims=True)
         plane = plane * (scale + shift) + tangential * r2
     return np.asarray(plane * focal + center)
+
+
+def in_picture(pixels: Array, camera: Camera) -> npt.NDArray[np.bool_]:
+    """Tell which frames of ``pixels (T, J, 2)`` have all joints in the picture, ``(T,)``."""
+    return np.asarray(((pixels >= 0) & (pixels < [camera.width, camera.height])).all(axis=(1, 2)))

@@ -119,12 +119,12 @@ def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
     if not path_2d.is_file():
         held = ", ".join(available_keypoints(folder)) or "none"
         raise DataError(f"{path_2d}: no such file", f"2D keypoints in this folder: {held}")
-    positions, tracks = _member(path_3d, "positions_3d"), _member(path_2d, "positions_2d")
-    rig = read_rig(_cameras_path(folder, name))
+    positions, tracks = layout_member(path_3d, "positions_3d"), layout_member(path_2d, "positions_2d")
+    rig = read_rig(rig_path(folder, name))
     sequences: list[PoseSequence] = []
     for subject, actions in positions.items():
         if not rig.cameras.get(subject):
-            raise DataError(f"{_cameras_path(folder, name)}: no cameras for subject {subject!r} of {path_3d.name}", _LAYOUT_HINT)
+            raise DataError(f"{rig_path(folder, name)}: no cameras for subject {subject!r} of {path_3d.name}", _LAYOUT_HINT)
         if subject not in tracks:
             raise DataError(f"{path_2d}: subject {subject!r} of {path_3d.name} is missing", _LAYOUT_HINT)
         for action, value in actions.items():
@@ -145,7 +145,8 @@ def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
     )
 
 
-def _cameras_path(folder: Path, name: str) -> Path:
+def rig_path(folder: Path, name: str) -> Path:
+    """Return the cameras file of data set ``name``; Human3.6M's comes with poseedge."""
     path = folder / f"cameras_{name}.json"
     return _H36M_CAMERAS if name == "h36m" and not path.is_file() else path
 
@@ -171,7 +172,8 @@ def _views(tracks: Any, cameras: tuple[Camera, ...], frames: int, where: str) ->
     return views
 
 
-def _member(path: Path, key: str) -> dict[str, Any]:
+def layout_member(path: Path, key: str) -> dict[str, Any]:
+    """Return the member ``key`` of an npz file, a dictionary of dictionaries, or say what is there instead."""
     content = read_npz(path)
     if not isinstance(content.get(key), dict):
         held = ", ".join(content) or "nothing"

@@ -63,6 +63,25 @@ def read_npz(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a readable npz file ({error})", "it may be truncated; get it again") from error
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the plain arrays of an ``.npy`` or ``.npz`` file by name; an ``.npy`` has one, under its own name.
+
+    Raises ``DataError`` if the file is missing, damaged, or holds anything else.
+    """
+    if path.suffix != ".npy":
+        content = read_npz(path)
+    elif not path.is_file():
+        raise DataError(f"{path}: no such file")
+    else:
+        try:
+            content = {path.stem: np.load(path, allow_pickle=False)}
+        except Exception as error:  # a damaged header may raise anything
+            raise DataError(f"{path}: not a readable npy file ({error})", "it may be truncated; get it again") from error
+    if odd := [name for name, value in content.items() if not isinstance(value, np.ndarray)]:
+        raise DataError(f"{path}: expected arrays, but {odd[0]!r} is a {type(content[odd[0]]).__name__}")
+    return content
+
+
 def _read_member(content: bytes) -> Any:
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)

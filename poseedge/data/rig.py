@@ -23,6 +23,7 @@ class Rig:
     train: tuple[str, ...]
     test: tuple[str, ...]
     cameras: dict[str, tuple[Camera, ...]]
+    entries: dict[str, list[dict[str, Any]]]  # the same as the file has them
 
 
 def read_rig(path: Path) -> Rig:
@@ -42,6 +43,7 @@ def read_rig(path: Path) -> Rig:
             train=tuple(content["train"]),
             test=tuple(content["test"]),
             cameras={subject: _cameras(entries, f"{path}: {subject}") for subject, entries in content["cameras"].items()},
+            entries=content["cameras"],
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a cameras file ({error})", _HINT) from error

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from poseedge.data.h36m import PoseDataset
+from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
 from poseedge.data.keypoints import with_confidence
 from poseedge.data.windows import centered, mirror_keypoints
 from poseedge.deploy.graph import evaluator
@@ -18,6 +19,12 @@ from poseedge.errors import DataError, PoseedgeError
 
 Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
+
+
+def load_calibration(folder: Path, frames: int, count: int, channels: int = 2) -> Array:
+    """Return calibration windows from the training subjects, of every kind of keypoints that the data set folder holds."""
+    datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
+    return calibration_windows([dataset.of(dataset.train) for dataset in datasets], frames, count, channels=channels)
 
 
 def calibration_windows(datasets: Iterable[PoseDataset], frames: int, count: int, seed: int = 0, channels: int = 2) -> Array:

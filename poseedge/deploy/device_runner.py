@@ -435,16 +435,24 @@ class Route(NamedTuple):
 
 def choose_route(trt: Any, precision: str) -> Route:
     """Choose by what this TensorRT has: strong typing where it is complete (from 10.12) or the only way (from 11)."""
-    kinds = trt.NetworkDefinitionCreationFlag
-    disable = ("TF32",) if precision == "fp32" else ()
-    if not hasattr(trt.BuilderFlag, "FP16"):
-        return Route("strong", 0, (), disable)
     # A call that came with 10.13 marks the versions of the Jetsons where strong typing is complete.
-    if hasattr(trt.Builder, "build_serialized_network_to_stream"):
-        return Route("strong", 1 << int(kinds.STRONGLY_TYPED), (), disable)
+    if hasattr(trt.Builder, "build_serialized_network_to_stream") or not hasattr(trt.BuilderFlag, "FP16"):
+        return strong_route(trt, precision)
+    return weak_route(trt, precision)
+
+
+def strong_route(trt: Any, precision: str) -> Route:
+    """The graph's types are law; without the flags for weak typing that is so anyway."""
+    optional = hasattr(trt.BuilderFlag, "FP16")
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED) if optional else 0
+    return Route("strong", flags, (), ("TF32",) if precision == "fp32" else ())
+
+
+def weak_route(trt: Any, precision: str) -> Route:
+    """Builder flags say what is allowed; 8.x parses no ONNX without EXPLICIT_BATCH, 10.x ignores it."""
     enable = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8", "FP16")}  # type: Dict[str, Tuple[str, ...]]
-    # 8.x parses no ONNX without EXPLICIT_BATCH, 10.x ignores it.
-    return Route("weak", 1 << int(kinds.EXPLICIT_BATCH), enable[precision], disable)
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+    return Route("weak", flags, enable[precision], ("TF32",) if precision == "fp32" else ())
 
 
 def build_plan(trt: Any, log: Any, graph: Path, route: Route, workspace_mib: int) -> bytes:

@@ -18,6 +18,7 @@ from poseedge.files import atomic_write
 from poseedge.metadata import GraphMetadata
 
 Array = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
 Evaluate = Callable[[Array], list[npt.NDArray[Any]]]
 
 
@@ -74,6 +75,43 @@ def linear_layers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return layers
 
 
+def single_window(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with a free batch set to one, and without the shapes that were written for the free one."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    for value in copy.graph.input:
+        if value.type.tensor_type.shape.dim and not value.type.tensor_type.shape.dim[0].dim_value:
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+    for value in copy.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return copy
+
+
+def infer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
+    """Return all shapes that are known without running the graph."""
+    return known_shapes(onnx.shape_inference.infer_shapes(model, data_prop=True).graph)
+
+
+def known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
+    """Return the shapes that ``graph`` states and that have no free dimension."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        tensor_type = value.type.tensor_type
+        if tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor_type.shape.dim):
+            shapes[value.name] = tuple(dim.dim_value for dim in tensor_type.shape.dim)
+    return shapes
+
+
+def constant_names(graph: onnx.GraphProto) -> set[str]:
+    """Return the tensors that do not depend on the graph's input: weights, and what is computed from them alone."""
+    constant = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if all(name in constant for name in node.input if name):
+            constant.update(node.output)
+    return constant
+
+
 def unique(name: str, taken: dict[str, Any]) -> str:
     """Return ``name``, numbered if it is taken: two layers may share one weight."""
     number = 2
@@ -91,7 +129,7 @@ def matches(name: str, patterns: list[str] | tuple[str, ...]) -> bool:
 def load_graph(path: Path) -> onnx.ModelProto:
     """Read an ONNX file; raises ``ArtefactError`` for anything else."""
     if not path.is_file() or path.suffix != ".onnx":
-        raise ArtefactError(f"{path}: no ONNX file", "name an .onnx file, such as the fp32 graph of a bundle")
+        raise ArtefactError(f"{path}: no ONNX file", "name .onnx files, such as those of a bundle")
     try:
         return onnx.load(path)
     except Exception as error:  # protobuf raises types of its own

@@ -23,9 +23,9 @@ import poseedge
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.backends.torch import TorchLifter
 from poseedge.bundle import SAMPLES, write_bundle
-from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
+from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.deploy import device_runner
-from poseedge.deploy.calibration import calibration_windows, digest
+from poseedge.deploy.calibration import digest, load_calibration
 from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
@@ -33,7 +33,8 @@ from poseedge.deploy.placement import place
 from poseedge.deploy.precision import to_fp16
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantize
 from poseedge.deploy.ranges import cached, passes, read_ranges
-from poseedge.deploy.recipe import Recipe, Target
+from poseedge.deploy.recipe import Recipe
+from poseedge.deploy.targets import Target
 from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation import Limits, Prediction, lift, parity, predict, score
@@ -69,6 +70,7 @@ class Export:
     every: int = 1  # parity on every n-th frame
     free_batch: bool = False
     flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
+    steady: bool = False  # INT8 rounds in two steps where the recipe says so
 
 
 def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             f"{job.data}: {test.name} names no test subjects to show parity on", "choose another data set with --data"
         )
     test = test.of(test.test)
-    windows = load_calibration(job.calibration, network, job.recipe.int8.windows)
+    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows, network.in_channels)
 
     manifest = describe(job, network, windows)
     with write_bundle(job.output, manifest) as folder:
@@ -121,13 +123,6 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
         save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)
         shutil.copyfile(device_runner.__file__, folder / "run.py")
     return manifest
-
-
-def load_calibration(folder: Path, network: LiftingNetwork, count: int) -> Array:
-    """Return calibration windows from the training subjects, of every kind of keypoints that the folder holds."""
-    datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
-    trained = [dataset.of(dataset.train) for dataset in datasets]
-    return calibration_windows(trained, network.frames, count, channels=network.in_channels)
 
 
 def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, Any]:
@@ -203,14 +198,13 @@ def calibrated(
 ) -> onnx.ModelProto:
     """Return the INT8 graph; its ranges go into ``folder``, and the manifest learns which layers took INT8."""
     int8 = job.recipe.int8
-    fine = [] if job.target.cpu_form else int8.fine  # on a CPU the second product costs what INT8 saves
-    placement = place(model, int8.keep, fine, int8.level)
+    placement = place(model, int8.keep, int8.two_step if job.steady else [], int8.level)
     if not placement.layers:
         raise PoseedgeError(f"no layer of {job.recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
     with stage("calibrate INT8", len(windows) * passes(int8.calibration)) as advance:
         found = cached(model, placement, windows, int8.calibration, int8.migrate, lambda: advance(1))
     (folder / RANGES).write_text(json.dumps(found))
-    manifest["calibration"] |= {"layers": sorted(placement.layers), "fine": placement.fine_names, "ranges": RANGES}
+    manifest["calibration"] |= {"layers": sorted(placement.layers), "two_step": placement.two_step_names, "ranges": RANGES}
     return quantize(model, placement, read_ranges(found))
 
 

@@ -26,29 +26,29 @@ class Placement:
     """What takes INT8, by the name of the node's output."""
 
     layers: dict[str, onnx.NodeProto]  # by layer name: weight and input are quantized
-    fine: frozenset[str]  # outputs of those layers whose input is two INT8 terms
+    two_step: frozenset[str]  # outputs of those layers whose input is rounded in two steps
     others: dict[str, tuple[int, ...]]  # outputs of other nodes -> which of their inputs are quantized as they are
     tensors: dict[str, tuple[str, Centring]]  # key -> tensor to calibrate, and who centres it
 
     @property
-    def fine_names(self) -> list[str]:
-        """The fine layers, by name."""
-        return sorted(name for name, node in self.layers.items() if node.output[0] in self.fine)
+    def two_step_names(self) -> list[str]:
+        """The two-step layers, by name."""
+        return sorted(name for name, node in self.layers.items() if node.output[0] in self.two_step)
 
 
 def place(
     model: onnx.ModelProto,
     keep: list[str] | None = None,
-    fine: list[str] | None = None,
+    two_step: list[str] | None = None,
     level: Level = "A",
     smallest: int = SMALLEST,
 ) -> Placement:
-    """Return where INT8 goes; ``keep`` and ``fine`` are patterns over the names of layers.
+    """Return where INT8 goes; ``keep`` and ``two_step`` are patterns over the names of layers.
 
-    ``fine`` layers read their input as two INT8 terms, the second being what the first rounded away.
+    ``two_step`` layers round their input twice: the second time what the first took away, more finely.
     """
     layers = quantizable_layers(model, keep or [], smallest)
-    check_patterns(fine or [], list(layers), "no INT8 layer matches")
+    check_patterns(two_step or [], list(layers), "no INT8 layer matches")
     outputs = {node.output[0] for node in layers.values()}
     free = free_norms(model, outputs)
     others = attention_products(model, smallest) if level in "BC" else {}
@@ -61,7 +61,7 @@ def place(
         for number in others.get(node.output[0], ()):
             tensors[plain_key(node.input[number])] = (node.input[number], "none")
     return Placement(
-        layers, frozenset(node.output[0] for name, node in layers.items() if matches(name, fine or [])), others, tensors
+        layers, frozenset(node.output[0] for name, node in layers.items() if matches(name, two_step or [])), others, tensors
     )
 
 

@@ -8,9 +8,9 @@ Each channel is centred before it is rounded (``ranges``): in the norm's own bia
 addition. What that takes away from the product, ``offset @ W``, is given back in the layer's bias, together with the mean
 error that the rounded weight makes. In float arithmetic the graph stays the same.
 
-A *fine* layer reads its input as two INT8 terms: ``x = x1 + x2``, where ``x2`` is what rounding to ``x1`` took away, and
-multiplies both with the one INT8 weight. That doubles the layer's arithmetic, not its weights, and takes its rounding
-noise away, which is what makes joints jitter.
+Rounding an activation anew in every window makes joints jitter, which no calibration mends. A layer that matters may
+therefore read its input in two steps: rounded, and then what the rounding left, rounded with a 254th of the step. Both
+products take the same INT8 weight, so the file does not grow; only the weight's rounding remains, which is smooth.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from poseedge.deploy.calibration import Floats
 from poseedge.deploy.graph import consumers, initializers
 from poseedge.deploy.placement import Placement, has_bias, plain_key
 from poseedge.deploy.ranges import QMAX, Ranges
+
+FINER = 254.0  # the second step is this much finer: what rounding leaves, half a step each way, fills all 8 bits
 
 # What an INT8 file needs on ONNX Runtime: a Gemm built from MatMul + Add would dequantize its weights at every call.
 ORT_DISABLED_OPTIMIZERS = ("MatMulAddFusion",)
@@ -77,7 +79,7 @@ class _Rewriter:
         self.chosen = {node.output[0] for node in self.placement.layers.values()}
         self.centered: dict[str, str] = {}  # float tensor -> its centred twin
         self.rounded: dict[str, str] = {}  # float tensor -> its dequantized twin, by key
-        self.remainders: dict[str, str] = {}  # centred tensor -> its second term, dequantized
+        self.remainders: dict[str, str] = {}  # float tensor -> what rounding left of it, dequantized
         self.corrections: dict[str, Floats] = {}  # output of a layer -> what its bias must add
         self.dequantized: dict[tuple[str, str], str] = {}  # weight and the input that it is divided for -> its dequantized twin
 
@@ -148,25 +150,25 @@ class _Rewriter:
         self.append_product(node, source)
 
     def append_product(self, node: onnx.NodeProto, source: str) -> None:
-        """Append a layer's product; that of a fine layer is the sum of two."""
+        """Append a layer's product; where the input has two steps, it is the sum of two."""
         output = node.output[0]
-        if output.removesuffix("_product") not in self.placement.fine:
+        if output.removesuffix("_product") not in self.placement.two_step:
             self.nodes.append(node)
             return
-        parts = [f"{output}_first", f"{output}_second"]
-        inputs = [self.remainder(source), node.input[1]]
-        second = helper.make_node(node.op_type, inputs, parts[1:], name=f"{node.name}_second")
+        parts = [f"{output}_rounded", f"{output}_left"]
+        inputs = [self.remainder(source), node.input[1]]  # a Gemm's bias is added once
+        second = helper.make_node(node.op_type, inputs, parts[1:], name=f"{node.name}_left")
         second.attribute.extend(node.attribute)
         node.output[0] = parts[0]
-        self.nodes += [node, second, helper.make_node("Add", parts, [output], name=f"{output}_sum")]
+        self.nodes += [node, second, helper.make_node("Add", parts, [output], name=f"{output}_both")]
 
     def remainder(self, source: str) -> str:
-        """Return the dequantized second term of a tensor: what rounding to the first took away, at most half its step."""
+        """Return what rounding a tensor leaves of it, rounded more finely; appended where it is first read."""
         if source not in self.remainders:
-            rest = f"{source}_rest"
+            left = f"{source}_left"
             inputs = [self.centered[source], self.rounded[source]]
-            self.nodes.append(helper.make_node("Sub", inputs, [rest], name=f"{source}_subtract"))
-            self.remainders[source] = self.append_pair(rest, rest, np.float32(self.ranges[source].step / (2 * QMAX)))
+            self.nodes.append(helper.make_node("Sub", inputs, [left], name=left))
+            self.remainders[source] = self.append_pair(left, left, np.float32(self.ranges[source].step / FINER))
         return self.remainders[source]
 
     def correct_bias(self, node: onnx.NodeProto) -> None:

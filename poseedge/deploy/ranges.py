@@ -37,7 +37,7 @@ METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy", "mse")
 
 QMAX = 127.0
 WORTHWHILE = 1.3  # how much finer centring must make the step where it costs an operator
-NARROWEST = 1e-3  # of the widest channel's range: what rests gains nothing from a finer step
+NARROWEST = 1 / 16  # of the widest channel's range: what hardly moves in calibration may move later, and would be clipped
 BINS, PERCENTILE = 2048, 99.99
 ENTROPY_BINS, ENTROPY_STEPS = 512, 255  # on each side of zero; more bins cost ONNX Runtime minutes
 FORMAT = 1  # of the file; another one makes old caches unread

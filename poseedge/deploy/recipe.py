@@ -19,7 +19,6 @@ else:
     import tomli as tomllib
 
 Precision = Literal["fp32", "fp16", "int8"]
-_TARGETS = Path(__file__).with_name("targets.toml")
 
 
 class _Table(BaseModel):
@@ -37,9 +36,9 @@ class Int8(_Table):
 
     level: Level = "A"
     keep: list[str] = []
-    fine: list[str] = []  # layers that read their input as two INT8 terms
+    two_step: list[str] = []  # layers whose input is rounded in two steps: steadier, and slower
     calibration: Method = "minmax"
-    migrate: float = Field(default=0.7, ge=0, le=1)
+    migrate: float = Field(default=0.5, ge=0, le=1)
     windows: int = Field(default=512, gt=0)
 
 
@@ -62,16 +61,6 @@ class Recipe(_Table):
     parity: dict[Precision, Parity]
 
 
-class Target(_Table):
-    """What a device or runtime takes."""
-
-    description: str
-    opset: int
-    precisions: list[Precision]
-    cpu_form: bool = False  # rewritten for ONNX Runtime's CPU kernels, see deploy/cpu_form.py
-    why: str  # the reason for what is left out, with its source
-
-
 def load_recipe(name: str) -> Recipe:
     """Return the recipe of model ``name``, or of a ``.toml`` path."""
     path = Path(name) if name.endswith(".toml") else resource("export", f"{name}.toml")
@@ -84,14 +73,6 @@ def load_recipe(name: str) -> Recipe:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise PoseedgeError(f"{path}: {place}: {first['msg']}", "docs/recipes.md lists what a recipe holds") from error
-
-
-def load_target(name: str) -> Target:
-    """Return the target ``name``."""
-    targets = read_toml(_TARGETS)
-    if name not in targets:
-        raise PoseedgeError(f"unknown target {name!r}", nearest(name, sorted(targets)))
-    return Target.model_validate(targets[name])
 
 
 def read_toml(path: Path) -> dict[str, Any]:

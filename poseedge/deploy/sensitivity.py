@@ -79,7 +79,7 @@ class Found:
 
     relieved: list[str]
     cost: Cost
-    int8_share: float  # of all Linear multiply-adds, fine layers included
+    int8_share: float  # of all Linear multiply-adds, two-step layers included
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,15 @@ class Sensitivity:
             predictions.append(Prediction(run.sequence, run.frames, poses))
         return predictions
 
-    def cost(self, keep: list[str], fine: list[str]) -> Cost:
-        """Return what INT8 costs but for the layers ``keep``, with two terms for the layers ``fine``."""
-        placement = place(self.model, keep, fine)
+    def cost(self, keep: list[str], two_step: list[str]) -> Cost:
+        """Return what INT8 costs but for the layers ``keep``, the inputs of the layers ``two_step`` rounded twice."""
+        placement = place(self.model, keep, two_step)
         ranges = read_ranges(retargeted(self.found, {key: centring for key, (_, centring) in placement.tensors.items()}))
-        report = parity(self.lift(quantize(self.model, placement, ranges)), self.exact)
+        return self.cost_of(quantize(self.model, placement, ranges))
+
+    def cost_of(self, quantized: onnx.ModelProto) -> Cost:
+        """Return what any INT8 form of the graph costs."""
+        report = parity(self.lift(quantized), self.exact)
         distance, jitter = report["distance_mm"], report["jitter_mm"]
         return Cost(report["delta_mpjpe_mm"], distance["mean"], distance["p99"], jitter["this"], jitter["against"])
 
@@ -156,10 +160,12 @@ class Sensitivity:
             advance(1)
         return sorted(ranked, key=lambda layer: -layer.cost.mean_mm)
 
-    def search(self, ranked: list[Layer], budget: Budget, fine: bool, advance: Callable[[int], None] = lambda _: None) -> Found:
+    def search(
+        self, ranked: list[Layer], budget: Budget, two_step: bool, advance: Callable[[int], None] = lambda _: None
+    ) -> Found:
         """Return the smallest set of layers to relieve, by multiply-adds, for the rest to stay within ``budget``.
 
-        They are kept float, or with ``fine`` read two INT8 terms. Raises ``PoseedgeError`` if even that does not hold it.
+        They are kept float, or with ``two_step`` round their input twice. Raises ``PoseedgeError`` if even that does not hold it.
         """
         order = sorted(ranked, key=lambda layer: -burden(layer.cost, budget) / layer.macs)
         relieved = 0
@@ -167,13 +173,13 @@ class Sensitivity:
         while True:
             relieved = max(relieved, needed(order, budget, strictness))
             names = [layer.name for layer in order[:relieved]]
-            cost = self.cost([], names) if fine else self.cost(names, [])
+            cost = self.cost([], names) if two_step else self.cost(names, [])
             advance(1)
             if budget.holds(cost):
-                left = sum(layer.macs for layer in ranked) - (0 if fine else sum(layer.macs for layer in order[:relieved]))
+                left = sum(layer.macs for layer in ranked) - (0 if two_step else sum(layer.macs for layer in order[:relieved]))
                 return Found(names, cost, left / sum(self.macs.values()))
-            if relieved >= len(order) - (0 if fine else 1):
-                raise PoseedgeError("no set of INT8 layers holds this budget", "allow more, or try the other remedy: --fine")
+            if relieved >= len(order) - (0 if two_step else 1):
+                raise PoseedgeError("no set of INT8 layers holds this budget", "allow more, or try the other remedy: --two-step")
             strictness *= 0.9
             relieved += 1
 

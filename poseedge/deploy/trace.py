@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from poseedge.deploy.graph import run_graph
@@ -56,7 +58,26 @@ def trace(module: nn.Module, frames: int, channels: int, opset: int, free_batch:
     found = {entry.domain: entry.version for entry in model.opset_import}
     if found.get("") != opset or set(found) - {""}:
         raise PoseedgeError(f"the exporter wrote opsets {found} instead of standard opset {opset}")
+    fold_constants(model)
     return model
+
+
+def fold_constants(model: onnx.ModelProto) -> None:
+    """Replace every node that reads constants alone by its result; ``model`` is edited.
+
+    The simplifier would do it, but version 0.7.3, the newest for Python 3.10, gets the shape arithmetic of a Pad wrong.
+    """
+    store_constants(model)
+    known = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    for node in list(model.graph.node):
+        shared = node.op_type == "Identity"  # the exporter's way to store equal weights once
+        if node.input and not shared and all(name in known or not name for name in node.input):
+            inputs = {name: known[name] for name in node.input if name}
+            for name, value in zip(node.output, ReferenceEvaluator(node, opsets=opsets).run(None, inputs), strict=True):
+                known[name] = np.asarray(value)
+                model.graph.initializer.append(numpy_helper.from_array(known[name], name))
+            model.graph.node.remove(node)
 
 
 def store_constants(model: onnx.ModelProto) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,27 @@ from poseedge.models.registry import Network, Shapes, create, names, network_cla
 
 # Under which keys published files wrap their state dict.
 _WRAPPERS = ("state_dict", "model_pos", "model_state_dict", "model")
+
+
+class _Unread:
+    """Stands for what training saved beside the weights; nothing of it is built."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+# NumPy's random states and scalars, under the names that its versions write: MixSTE's and MotionBERT's files hold them.
+_UNREAD: list[Any] = [
+    (_Unread, f"numpy{name}")
+    for name in (
+        *(".ndarray", ".dtype", ".random.__RandomState_ctor", ".random._mt19937.MT19937"),
+        *(f".random._pickle.__{kind}_ctor" for kind in ("randomstate", "bit_generator")),
+        *(f".{core}.multiarray.{kind}" for core in ("core", "_core") for kind in ("_reconstruct", "scalar")),
+    )
+]
 
 
 def save_checkpoint(path: Path, network: Network, record: dict[str, Any], half: bool = False) -> None:
@@ -28,15 +50,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint", "give a .pth file with --checkpoint")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_UNREAD):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0].rstrip(".")
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))  # the rest of PyTorch's message tells how to run it all the same
         raise CheckpointError(
-            f"{path}: refused, it holds more than tensors and plain values ({reason})",
+            f"{path}: refused, it holds more than tensors and plain values" + (f": {named[1]}" if named else ""),
             "save the state dict alone: torch.save(model.state_dict(), path)",
         ) from error
     except Exception as error:  # a damaged archive or pickle may raise anything
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0].split(". ")[0]
         raise CheckpointError(f"{path}: not a readable checkpoint ({reason})", "it may be truncated; get it again") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a state dict, found {type(content).__name__}")

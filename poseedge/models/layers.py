@@ -152,12 +152,12 @@ class ModulatedGraphConv(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound))
 
     def mixing(self) -> tuple[Tensor, Tensor]:
-        """Return the diagonal ``(N, 1)`` and the off-diagonal part ``(N, N)`` of the symmetric adjacency."""
+        """Return the diagonal and the off-diagonal part of the symmetric adjacency, ``(N, N)`` each."""
         total = self.A + self.adj2
         total = (total + total.T) / 2
-        own = torch.eye(len(total), dtype=total.dtype, device=total.device)  # torch.diag has no ONNX form
-        return total.diagonal()[:, None], total * (1 - own)
+        own = torch.eye(len(total), dtype=total.dtype, device=total.device)
+        return total * own, total * (1 - own)
 
     def forward(self, x: Tensor) -> Tensor:
         own, others = self.mixing()
-        return own * self.M * (x @ self.W[0]) + others @ (self.M * (x @ self.W[1])) + self.bias
+        return own @ (self.M * (x @ self.W[0])) + others @ (self.M * (x @ self.W[1])) + self.bias

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError, nearest
@@ -50,6 +51,23 @@ class LiftingNetwork(Network, ABC):
     def lift(self, x: Tensor) -> Tensor:
         """What deployment and evaluation use."""
         return self(x)
+
+    @property
+    def supervised_frames(self) -> tuple[int, ...]:
+        """Window frames whose true poses training needs."""
+        return self.output_frames
+
+    def supervised(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What training compares with the truth, one pair per head.
+
+        Poses ``(B, K, 17, 3)``, and where in ``supervised_frames`` each stands, ``(B or 1, K)`` int64.
+        """
+        return [in_order(self(x))]
+
+
+def in_order(poses: Tensor) -> tuple[Tensor, Tensor]:
+    """Return poses ``(B, K, 17, 3)`` that show the supervised frames one by one, with their places ``(1, K)``."""
+    return poses, torch.arange(poses.shape[1], device=poses.device)[None]
 
 
 _NETWORKS: dict[str, type[Network]] = {}

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from poseedge.errors import PoseedgeError
 from poseedge.models.refine import RefineNetwork
-from poseedge.models.registry import LiftingNetwork, Shapes, register
+from poseedge.models.registry import LiftingNetwork, Shapes, in_order, register
 from poseedge.skeleton import NUM_JOINTS
 
 HEADS = 8
@@ -191,6 +191,15 @@ class StridedTransformer(LiftingNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.poses(self.fcn, self.Transformer_reduce(self.encode(x)))
+
+    @property
+    def supervised_frames(self) -> tuple[int, ...]:
+        return tuple(range(self.frames))
+
+    def supervised(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        pose, sequence = self.forward_with_sequence(x)
+        center = torch.tensor(self.output_frames, device=x.device)[None]
+        return [(pose, center), in_order(sequence)]
 
     def forward_with_sequence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the centre pose and, for the training loss, the VTE's poses of all frames ``(B, frames, 17, 3)``."""

@@ -31,6 +31,10 @@ class Backbone(LiftingNetwork):
     def output_frames(self) -> tuple[int, ...]:
         return tuple(range(self.frames))
 
+    @property
+    def supervised_frames(self) -> tuple[int, ...]:
+        return tuple(range(self.frames))
+
     @abstractmethod
     def front(self, x: Tensor, level: int) -> Tensor:
         """Embed windows and run the levels before ``level``."""
@@ -206,6 +210,10 @@ class CenterPruning(PrunedNetwork):
 
     def lift(self, x: Tensor) -> Tensor:
         return self.center_pose(x)
+
+    def supervised(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        tokens, index = self.kept(x, None)
+        return [(self.regress(self.back(tokens, self.level)), index)]
 
     def center_pose(self, x: Tensor, index: Tensor | None = None) -> Tensor:
         """Return the centre frame's pose, ``(B, 1, 17, 3)``; a given ``index`` must hold that frame."""

@@ -1,127 +1,185 @@
-"""The training loop: resumable to the same result, with averaged weights and a cosine schedule."""
+"""The training loop, on one process or many; resumable to the same result."""
 
 from __future__ import annotations
 
 import copy
-import csv
-import dataclasses
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from lightning_fabric import Fabric
+from torch import nn
 
 from poseedge.errors import PoseedgeError
-from poseedge.files import atomic_write
-from poseedge.models.checkpoints import load_strictly, read_checkpoint, save_checkpoint
+from poseedge.models.checkpoints import load_strictly
 from poseedge.models.layers import DropPath
-from poseedge.models.registry import LiftingNetwork
-from poseedge.training.views import ViewSampler
+from poseedge.training import losses
+from poseedge.training.batch import Batch, Share, Source
+from poseedge.training.objective import Objective
+from poseedge.training.recipe import TrainingRecipe
+from poseedge.training.run import Row, RunFolder
 
-Evaluate = Callable[[LiftingNetwork], dict[str, float]]
+Evaluate = Callable[[Objective], dict[str, float]]
+SAVE_SECONDS = 120.0  # how much work an interruption may cost
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """Everything that decides the result, apart from the data."""
+class Progress:
+    """Where a training is."""
 
-    steps: int = 20_000
-    batch: int = 128
-    lr: float = 1e-3
-    lr_min: float = 1e-5
-    warmup: int = 300
-    average: float = 0.999  # decay of the exponential moving average that is evaluated and kept
-    regularize: bool = False  # dropout and stochastic depth; off, because views never repeat
-    seed: int = 1
-    bf16: bool = True
-    compile: bool = False
-    evaluate_every: int = 1000
+    step: int
+    steps: int
+    epoch: float
+    loss_mm: float  # a thousand times the loss, averaged over the last steps
+    steps_per_second: float
+    row: Row | None  # the evaluation, if there was one at this step
 
 
-def mpjpe_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean joint distance, metres; ``(B, K, 17, 3)`` each.
+class Training:
+    """One training: ``run`` takes ``objective`` from where ``folder`` has it to the end that ``recipe`` states.
 
-    Raises ``PoseedgeError`` for a network whose ``forward`` gives other frames than its ``output_frames``.
+    ``evaluate`` gives named errors, the first of which says what is best. The first process alone evaluates, writes and
+    speaks to ``listen``. Randomness has no state (``Share``), so weights, optimizer and step are all that resuming needs.
     """
-    if predicted.shape != target.shape:
-        raise PoseedgeError(f"the network gives {tuple(predicted.shape)} for targets {tuple(target.shape)}", "train it elsewhere")
-    return (predicted - target).norm(dim=-1).mean()
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        objective: Objective,
+        source: Source,
+        recipe: TrainingRecipe,
+        folder: Path,
+        evaluate: Evaluate,
+        listen: Callable[[Progress], None] = lambda _: None,
+        compiled: bool = False,
+    ) -> None:
+        self.fabric, self.objective, self.source, self.recipe = fabric, objective, source, recipe
+        self.evaluate, self.listen = evaluate, listen
+        self.share = Share(recipe.seed, fabric.global_rank, fabric.world_size)
+        if recipe.batch % self.share.world:
+            raise PoseedgeError(f"a batch of {recipe.batch} does not divide between {self.share.world} processes", "see --batch")
+        self.per_epoch = math.ceil(source.windows / recipe.batch)
+        self.steps = recipe.total_steps(self.per_epoch)
+        if not recipe.regularize:
+            without_regularization(objective)
+        fabric.to_device(objective)
+        self.kept = copy.deepcopy(objective).eval() if recipe.average else objective
+        self.optimizer = make_optimizer(objective, recipe)
+        identity = recipe.model_dump(mode="json") | {"windows": source.windows, "processes": self.share.world}
+        self.run_folder = RunFolder(folder, identity)
+        self.step, self.running, self.seconds = 0, math.nan, 0.0
+        self.resume()
+        model = cast(nn.Module, torch.compile(objective)) if compiled else objective
+        self.model, self.stepper = fabric.setup(model, self.optimizer)
+
+    def run(self) -> Objective:
+        """Train to the end and return what is kept: the objective, or its average if the recipe asks for one.
+
+        Raises ``PoseedgeError`` at the first loss that is not finite.
+        """
+        started = saved = time.monotonic()
+        first, before, leading = self.step, self.seconds, self.fabric.is_global_zero
+        evaluating = 0.0
+        self.objective.train()
+        with ThreadPoolExecutor(1) as ahead:  # the windows of the next step are cut during this one
+            upcoming = ahead.submit(self.draw, self.step)
+            while self.step < self.steps:
+                batch, upcoming = upcoming.result(), ahead.submit(self.draw, self.step + 1)
+                self.advance(batch)
+                row = None
+                now = time.monotonic()
+                self.seconds = before + now - started - evaluating
+                if self.step == self.steps or self.step % (self.recipe.evaluate_every or self.per_epoch) == 0:
+                    row = self.enter() if leading else None
+                    self.fabric.barrier()
+                    saved = time.monotonic()
+                    evaluating += saved - now
+                elif leading and now - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+                if leading:
+                    rate = (self.step - first) / (self.seconds - before)
+                    self.listen(Progress(self.step, self.steps, self.step / self.per_epoch, 1000 * self.running, rate, row))
+        return self.kept
+
+    def draw(self, step: int) -> Batch:
+        """Return this process's windows of ``step``."""
+        return self.source.draw(step, self.recipe.batch, self.share)
+
+    def advance(self, batch: Batch) -> None:
+        """Make one step."""
+        torch.manual_seed(self.share.number(self.step, purpose=2))  # what dropout draws
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate(self.step, self.per_epoch)
+        pairs = self.model(*self.fabric.to_device(batch))
+        loss = torch.stack([losses.total(self.recipe.loss, predicted.float(), target) for predicted, target in pairs]).sum()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise PoseedgeError(f"the loss became {value} at step {self.step}", "lower optimizer.lr, or check the data")
+        self.stepper.zero_grad()
+        self.fabric.backward(loss)
+        self.stepper.step()
+        self.step += 1
+        self.running = value if math.isnan(self.running) else 0.98 * self.running + 0.02 * value
+        if self.kept is not self.objective:
+            average(self.kept, self.objective, min(self.recipe.average, (1 + self.step) / (10 + self.step)))
+
+    def enter(self) -> Row:
+        """Evaluate, and write checkpoints, log and state."""
+        self.kept.eval()
+        metrics = self.evaluate(self.kept)
+        self.objective.train()
+        row = {
+            "step": self.step,
+            "epoch": round(self.step / self.per_epoch, 3),
+            "seconds": round(self.seconds, 1),
+            "lr": self.recipe.learning_rate(self.step - 1, self.per_epoch),
+            "loss_mm": 1000 * self.running,
+            **metrics,
+        }
+        self.run_folder.enter(row, self.kept, selection=next(iter(metrics)))
+        self.save()
+        return row
+
+    def save(self) -> None:
+        """Write the state."""
+        self.run_folder.write_state(
+            {
+                "step": self.step,
+                "running": self.running,
+                "seconds": self.seconds,
+                "optimizer": self.optimizer.state_dict(),
+                "objective": {ending: network.state_dict() for ending, network in self.objective.parts.items()},
+                "kept": {ending: network.state_dict() for ending, network in self.kept.parts.items()},
+            }
+        )
+
+    def resume(self) -> None:
+        """Take up the state that the folder holds, if it holds one."""
+        state = self.run_folder.read_state()
+        self.fabric.barrier()  # nobody writes before all have read
+        if self.fabric.is_global_zero:
+            self.run_folder.clean()
+        if state is None:
+            return
+        for objective, name in ((self.objective, "objective"), (self.kept, "kept")):
+            for ending, network in objective.parts.items():
+                load_strictly(network, state[name][ending], self.run_folder.state_file)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.running, self.seconds = state["step"], state["running"], state["seconds"]
 
 
-def train(
-    network: LiftingNetwork,
-    sampler: ViewSampler,
-    config: TrainingConfig,
-    folder: Path,
-    evaluate: Evaluate,
-    report: Callable[[str], None],
-) -> LiftingNetwork:
-    """Train ``network`` and return its averaged copy; ``folder`` keeps the state, the log and the last checkpoint.
-
-    If ``folder`` holds a state, training goes on from there. ``steps`` and the evaluation interval may differ then.
-    """
-    torch.manual_seed(config.seed)
-    generator = torch.Generator().manual_seed(config.seed)
-    if not config.regularize:
-        without_regularization(network)
-    averaged = copy.deepcopy(network).eval()
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, amsgrad=True, fused=True)
-    state_file = folder / "state.pth"
-    step = 0
-    if state_file.exists():
-        state = read_checkpoint(state_file)
-        load_strictly(network, state["network"], state_file)
-        load_strictly(averaged, state["averaged"], state_file)
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        torch.set_rng_state(state["rng"])
-        step = state["step"]
-        report(f"resuming at step {step}")
-
-    forward = torch.compile(network) if config.compile else network
-    network.train()
-    running, started, first = math.nan, time.monotonic(), step
-    while step < config.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
-        keypoints, target = sampler.batch(config.batch, generator)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            predicted = forward(keypoints)
-        loss = mpjpe_loss(predicted.float(), target)
-        if not torch.isfinite(loss):
-            raise PoseedgeError(f"the loss became {loss.item()} at step {step}", "lower the learning rate, or check the data")
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        step += 1
-        average(averaged, network, min(config.average, (1 + step) / (10 + step)))
-        running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
-        if step % 50 == 0:
-            rate = (time.monotonic() - started) / (step - first)
-            eta = rate * (config.steps - step) / 60
-            report(f"step {step}/{config.steps}  loss {1000 * running:.1f} mm  {rate:.3f} s/step  ETA {eta:.0f} min")
-        if step % config.evaluate_every == 0 or step == config.steps:
-            metrics = evaluate(averaged)
-            row = {"step": step, "loss_mm": 1000 * running, **metrics}
-            report("  ".join(f"{key} {value:.2f}" for key, value in row.items()))
-            append_row(folder / "log.csv", row)
-            save_checkpoint(
-                folder / "last.pth", averaged, {"step": step, "training": dataclasses.asdict(config), "metrics": metrics}
-            )
-            save_state(state_file, network, averaged, optimizer, generator, step)
-    return averaged
-
-
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then a cosine from ``lr`` to ``lr_min``."""
-    if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.lr_min + (config.lr - config.lr_min) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+def make_optimizer(objective: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer over all that can be trained."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer.name]
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    facts = recipe.optimizer
+    return kind(parameters, lr=facts.lr, weight_decay=facts.weight_decay, amsgrad=facts.amsgrad, fused=True)
 
 
 def without_regularization(network: nn.Module) -> None:
@@ -135,32 +193,8 @@ def without_regularization(network: nn.Module) -> None:
 
 @torch.no_grad()
 def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move ``averaged`` towards ``network`` by ``1 - decay``."""
+    """Move the weights of ``averaged`` towards those of ``network`` by ``1 - decay``; statistics are taken over."""
     ours = [p.data for p in averaged.parameters()]
     torch._foreach_lerp_(ours, [p.data for p in network.parameters()], 1 - decay)
-
-
-def save_state(
-    path: Path, network: nn.Module, averaged: nn.Module, optimizer: Any, generator: torch.Generator, step: int
-) -> None:
-    """Write all that resuming needs."""
-    state = {
-        "network": network.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "generator": generator.get_state(),
-        "rng": torch.get_rng_state(),
-        "step": step,
-    }
-    with atomic_write(path) as temporary:
-        torch.save(state, temporary)
-
-
-def append_row(path: Path, row: dict[str, float]) -> None:
-    """Append to a CSV log, with a header if it is new."""
-    new = not path.exists()
-    with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    for ours_now, theirs in zip(averaged.buffers(), network.buffers(), strict=True):
+        ours_now.copy_(theirs)

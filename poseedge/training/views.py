@@ -17,7 +17,8 @@ from torch import Tensor
 from poseedge.data.cameras import camera_to_world, conjugate, rotate
 from poseedge.data.h36m import PoseDataset, PoseSequence
 from poseedge.errors import DataError
-from poseedge.skeleton import MIRROR, NUM_JOINTS, PARENTS
+from poseedge.skeleton import NUM_JOINTS, PARENTS
+from poseedge.training.batch import Batch, Share, mirror_batch
 
 # Bones that grow together: left and right alike, the two hips, the trunk.
 _BONE_GROUP = (0, 1, 2, 3, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 7, 8, 9)
@@ -34,10 +35,10 @@ class Augmentation:
 
 
 class ViewSampler:
-    """Draws batches of ``(keypoints (B, F, 17, 2), targets (B, K, 17, 3))``; state is the generator alone."""
+    """Draws windows of ``frames`` whose ``known_frames`` have a pose; state is the generator alone."""
 
     def __init__(
-        self, clean: PoseDataset, detected: PoseDataset, frames: int, output_frames: tuple[int, ...], augmentation: Augmentation
+        self, clean: PoseDataset, detected: PoseDataset, frames: int, known_frames: tuple[int, ...], augmentation: Augmentation
     ) -> None:
         pairs = paired(clean, detected)
         clips: dict[tuple[str, str], list[tuple[PoseSequence, PoseSequence]]] = {}
@@ -45,7 +46,7 @@ class ViewSampler:
             clips.setdefault((pair[0].subject, pair[0].action), []).append(pair)
         if len({len(views) for views in clips.values()}) != 1:
             raise DataError(f"{clean.name}: its clips are seen by differing numbers of cameras", "train on subjects with one rig")
-        self.frames, self.output_frames, self.augmentation = frames, output_frames, augmentation
+        self.frames, self.known_frames, self.augmentation = frames, known_frames, augmentation
 
         world, errors, starts, rotations, centers, intrinsics = [], [], [0], [], [], []
         for views in clips.values():
@@ -65,8 +66,13 @@ class ViewSampler:
         self.centers = torch.from_numpy(np.stack(centers))  # (clips, cameras, 3)
         self.intrinsics = torch.from_numpy(np.stack(intrinsics))  # (clips, cameras, 9)
         self.ancestors = ancestor_matrix()
+        self.windows = len(self.world) * self.rotations.shape[1]
 
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, step: int, size: int, share: Share) -> Batch:
+        """Return this process's share of a batch."""
+        return self.batch(size // share.world, share.generator(step))
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw ``size`` windows; the same generator state gives the same batch."""
         centre = torch.randint(len(self.world), (size,), generator=generator)
         clip = torch.searchsorted(self.starts, centre, right=True) - 1
@@ -90,10 +96,10 @@ class ViewSampler:
         u, v = error.unbind(-1)
         keypoints = keypoints + torch.stack([cos * u - sin * v, sin * u + cos * v], dim=-1)
 
-        targets = points[:, list(self.output_frames)]
-        targets = targets - targets[:, :, :1]
-        mirrored = (torch.rand(size, generator=generator) < 0.5)[:, None, None, None]
-        return torch.where(mirrored, mirror(keypoints), keypoints), torch.where(mirrored, mirror(targets), targets)
+        known = points[:, list(self.known_frames)]
+        root = known[:, :, 0]
+        mirrored = torch.rand(size, generator=generator) < 0.5
+        return mirror_batch(Batch(keypoints, known - root[:, :, None], root, self.intrinsics[clip, camera]), mirrored)
 
     def reshape_body(self, recorded: Tensor, generator: torch.Generator) -> Tensor:
         """Per window a ``(17, 17)`` matrix that scales the bones of world joints and keeps feet near the floor."""
@@ -140,8 +146,3 @@ def project_batch(points: Tensor, intrinsics: Tensor) -> Tensor:
     scale = 1 + (radial * torch.cat([r2, r2**2, r2**3], dim=-1)).sum(dim=-1, keepdim=True)
     shift = (tangential * plane).sum(dim=-1, keepdim=True)
     return (plane * (scale + shift) + tangential * r2) * focal + center
-
-
-def mirror(points: Tensor) -> Tensor:
-    """Negate x and exchange left and right."""
-    return points[..., MIRROR, :] * torch.tensor([-1.0] + [1.0] * (points.shape[-1] - 1))

@@ -59,7 +59,7 @@ def bundle(folder: Path, source: Path, **manifest: Any) -> Path:
 def bundle_manifest(source: Path) -> dict[str, Any]:
     """Return what an export writes of two graphs, as far as a reader of bundles looks."""
     return {
-        "model": "sample",
+        "model": "nanohtnet",
         "parameters": 1234,
         "target": {"name": "default", "opset": 17},
         "checkpoint": {"file": str(source), "bundled": False, "sha256": sha256_of(source)},

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from poseedge.bench.measure import Settings, measure
 from poseedge.bench.subjects import Subject, subjects_of
 from tests.bench import samples
+from tests.models import golden
 
 
 def test_single_file_is_its_own_subject() -> None:
@@ -30,6 +33,14 @@ def test_parity_of_the_manifest_goes_with_its_precision(tmp_path: Path) -> None:
     assert (fp32.mpjpe_mm, fp32.delta_mpjpe_mm) == (39.01, 0.01)
     assert (int8.mpjpe_mm, int8.delta_mpjpe_mm) == (39.4, 0.4)
     assert (reference.mpjpe_mm, reference.delta_mpjpe_mm) == (39.0, 0.0)
+
+
+def test_published_checkpoint_that_fits_two_networks_is_loaded_as_the_one_that_was_exported(tmp_path: Path) -> None:
+    source = tmp_path / "published.pth"
+    torch.save(golden.network("tpc_mixste-f27").state_dict(), source)
+    reference = subjects_of(samples.bundle(tmp_path / "bundle", source, model="tpc_mixste"))[0][0]
+    report = measure([reference], Settings(rounds=1), lambda *_: None)
+    assert [row.model for row in report.rows] == ["tpc_mixste"]
 
 
 def test_single_file_has_no_error_in_millimetres() -> None:

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks.compare_nanohtnet import EAGER, FLOOR, NAIVE, PUBLISHED, compare
-from benchmarks.naive_nanohtnet import export_naive
+from benchmarks.naive import export_naive
 from poseedge.bundle import write_bundle
 from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import save_checkpoint

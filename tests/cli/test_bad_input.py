@@ -31,6 +31,17 @@ def test_unknown_target_suggests_the_nearest(poseedge: Command) -> None:
     assert_refused(outcome, "unknown target 'jetson-nanno'", "did you mean 'jetson-nano'?")
 
 
+def test_steady_needs_layers_in_the_recipe(poseedge: Command, export_inputs: Path) -> None:
+    arguments = ("--checkpoint", export_inputs / "small.pth", "--recipe", export_inputs / "small.toml", "--steady")
+    outcome = poseedge("export", "--model", "nanohtnet", *arguments)
+    assert_refused(outcome, "names no int8.two_step layers", "docs/recipes.md")
+
+
+def test_pretraining_without_data_leaves_nothing(poseedge: Command, tmp_path: Path) -> None:
+    assert_refused(poseedge("pretrain", "--data", tmp_path / "none", "--output", tmp_path / "run"), str(tmp_path / "none"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_missing_data_folder_is_named(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
     assert_refused(
         poseedge("eval", small_bundle, "--data", tmp_path / "none"), f"{tmp_path / 'none'}: no such data folder", "--data"
@@ -183,4 +194,4 @@ def test_unknown_network_to_train_suggests_the_nearest(poseedge: Command, tmp_pa
 
 def test_precision_that_the_target_does_not_take_is_refused_with_the_reason(poseedge: Command, inputs: list[object]) -> None:
     outcome = poseedge("export", *inputs, "--target", "jetson-nano", "--precision", "int8")
-    assert_refused(outcome, "jetson-nano takes fp32, fp16, not int8: TensorRT 8.2 reads", "--target")
+    assert_refused(outcome, "jetson-nano takes fp32, fp16, not int8: Maxwell (sm_53) has no INT8 arithmetic", "--target")

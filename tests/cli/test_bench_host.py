@@ -39,6 +39,12 @@ pathlib.Path({started!r}).write_text(str(os.getpid()))
 print("run.py: building", flush=True)
 time.sleep(60)
 """
+REFUSES_INT8 = """
+import sys
+if "int8" in sys.argv:
+    print("run.py: not today", file=sys.stderr)
+    sys.exit(2)
+"""
 Bench = Callable[..., Outcome]
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh client here")
@@ -140,6 +146,19 @@ def test_precision_that_the_board_refuses_is_named_beside_those_that_ran(
     assert "nanohtnet_fp32.onnx" in outcome.out
 
 
+def test_program_is_told_on_standard_error_what_did_not_run(bench: Bench, own_bundle: Path) -> None:
+    outcome = bench(
+        with_runner(own_bundle, REFUSES_INT8 + (own_bundle / "run.py").read_text()),
+        "--precision",
+        "fp32",
+        "--precision",
+        "int8",
+        "--json",
+    )
+    assert [row["precision"] for row in outcome.json["rows"]] == ["fp32", "fp32"]
+    assert (outcome.status, "note: int8 did not run: not today" in outcome.err) == (1, True)
+
+
 def test_runner_that_breaks_is_shown_with_its_last_lines(bench: Bench, own_bundle: Path) -> None:
     outcome = bench(with_runner(own_bundle, "import this_is_missing\n"))
     assert outcome.status == 2
@@ -203,6 +222,11 @@ def test_host_that_is_none_is_refused(poseedge: Command, small_bundle: Path, hos
 @pytest.mark.parametrize("option", [["--threads", 2], ["--batch", 2], ["--evicted"]])
 def test_option_that_the_runner_does_not_have_is_refused(poseedge: Command, small_bundle: Path, option: list[object]) -> None:
     assert_refused(poseedge("bench", small_bundle, "--host", "jetson", *option), "one window at a time", "leave out")
+
+
+def test_backend_that_the_runner_does_not_have_is_refused(poseedge: Command, small_bundle: Path) -> None:
+    outcome = poseedge("bench", small_bundle, "--host", "jetson", "--backend", "tensorrt-rtx")
+    assert_refused(outcome, "no backend 'tensorrt-rtx' with --host", "Known: tensorrt, onnxruntime")
 
 
 def test_name_that_cannot_be_resolved_is_explained() -> None:

@@ -40,7 +40,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flipped(checkpoints: Path) -> Path:
     """Return the bundle of the pruned network with the flip test inside."""
     recipe = load_recipe(str(checkpoints / "small.toml"))
-    own = {"recipe": recipe, "checkpoint": checkpoints / "tpc_mixste-f27.pth", "precisions": ("fp32",), "flip": True}
+    own = {"recipe": recipe, "checkpoint": checkpoints / "tpc_mixste-f27.pth", "precisions": ("fp32", "fp16"), "flip": True}
     export_bundle(small_export.job(checkpoints, checkpoints / "bundle", **own))
     return checkpoints / "bundle"
 
@@ -87,8 +87,10 @@ def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Pat
     poses = graph(stored["input"])[:, 0]
     poses[:, 0] = 0
     np.testing.assert_allclose(poses, stored["protocol"][:, 0], atol=2e-5)
-    operators = [node.op_type for node in onnx.load(next(flipped.glob("*.onnx"))).graph.node]
+    operators = [node.op_type for node in onnx.load(flipped / "tpc_mixste_fp32.onnx").graph.node]
     assert operators.count("TopK") == 1
+    half = load(flipped, "fp16")
+    assert parity(predict(half, data), predict(network, data))["distance_mm"]["mean"] < 5  # random weights
 
 
 def test_flip_inside_a_graph_is_reported_and_compared_like_with_like(poseedge: Command, flipped: Path, checkpoints: Path) -> None:
@@ -100,7 +102,7 @@ def test_flip_inside_a_graph_is_reported_and_compared_like_with_like(poseedge: C
 
 
 def test_flip_with_two_selections_is_told(poseedge: Command, flipped: Path, checkpoints: Path, tmp_path: Path) -> None:
-    model = onnx.load(next(flipped.glob("*.onnx")))
+    model = onnx.load(flipped / "tpc_mixste_fp32.onnx")
     next(entry for entry in model.metadata_props if entry.key == "poseedge.flip").value = '"shared"'
     onnx.save(model, tmp_path / "shared.onnx")
     outcome = poseedge("eval", tmp_path / "shared.onnx", "--data", checkpoints / "data", "--flip", "--json")

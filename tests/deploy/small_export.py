@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.deploy.pipeline import Export
-from poseedge.deploy.recipe import load_recipe, load_target
+from poseedge.deploy.recipe import load_recipe
+from poseedge.deploy.targets import load_target
 from poseedge.models.checkpoints import save_checkpoint
 from tests.data import folders
 from tests.models import golden

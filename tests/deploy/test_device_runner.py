@@ -95,7 +95,7 @@ def test_a_free_batch_is_built_for_one_window(device: Device, version: str, tmp_
     fake = device.has(version)
     device.run_py = write_bundle(tmp_path / "free", batch="B")
     assert device.run().status == 0
-    assert fake.built[0].profile == (1, 9, 17, 2)
+    assert fake.built[0].profile == ((1, 9, 17, 2),) * 3
 
 
 def test_a_plan_is_named_after_graph_tensorrt_and_device_and_loaded_next_time(device: Device, version: str) -> None:

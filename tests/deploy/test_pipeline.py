@@ -21,7 +21,8 @@ from poseedge.data.h36m import load_dataset
 from poseedge.deploy import device_runner, pipeline
 from poseedge.deploy.calibration import calibration_windows, digest
 from poseedge.deploy.pipeline import export_bundle
-from poseedge.deploy.recipe import Parity, Recipe, load_target
+from poseedge.deploy.recipe import Parity, Recipe
+from poseedge.deploy.targets import load_target
 from poseedge.errors import ArtefactError, DataError, PoseedgeError
 from poseedge.evaluation import parity, predict, score
 from poseedge.files import sha256_of

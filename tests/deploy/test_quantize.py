@@ -75,10 +75,9 @@ def quantized(
     model: onnx.ModelProto,
     samples: Array = SAMPLES,
     keep: tuple[str, ...] = (),
-    fine: tuple[str, ...] = (),
     migrate: float = 0.0,
 ) -> onnx.ModelProto:
-    placement = place(model, list(keep), list(fine))
+    placement = place(model, list(keep))
     return quantize(model, placement, calibrate(model, placement, samples, migrate=migrate))
 
 
@@ -409,43 +408,6 @@ def test_norm_that_something_else_reads_keeps_its_bias() -> None:
 def test_norm_that_leaves_the_graph_keeps_its_bias() -> None:
     result = quantized(norm_stack(ONE_READER, output="n"))
     assert next(entry for entry in result.graph.node if entry.name == "norm").input[2] == "shift"
-
-
-# Fine layers
-
-
-@pytest.mark.parametrize("name", ["up", "down"])
-def test_fine_layer_loses_almost_nothing_to_the_rounding_of_its_input(name: str) -> None:
-    model = residual_mlp()
-    other = "down" if name == "up" else "up"
-    plain, fine = (np.abs(outputs(quantized(model, keep=(other,), fine=f)) - outputs(model)).mean() for f in ((), (name,)))
-    assert fine < plain / 50
-
-
-def test_both_terms_of_a_fine_layer_read_one_weight() -> None:
-    model = quantized(residual_mlp(), fine=("up",))
-    readers = consumers(model)["up.weight_dq"]
-    assert [entry.op_type for entry in readers] == ["MatMul", "MatMul"]
-    assert len({entry.input[0] for entry in readers}) == 2
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("biased", [False, True])
-def test_fine_gemm_adds_its_bias_once(transposed: bool, biased: bool) -> None:
-    model, samples = gemm_stack(transposed, biased), SAMPLES[:, 0]
-    np.testing.assert_allclose(
-        outputs(quantized(model, samples, fine=("up",)), samples), outputs(model, samples), rtol=1e-3, atol=1e-2
-    )
-
-
-def test_fine_layer_without_a_bias_gets_one() -> None:
-    model = stack([node("MatMul", ["a", "one.weight"], ["b"])], {"one.weight": on_grid(WIDTH, WIDTH)})
-    np.testing.assert_allclose(outputs(quantized(model, fine=("one",))), outputs(model), rtol=1e-3, atol=2e-3)
-
-
-def test_fine_pattern_that_fits_no_int8_layer_is_an_error() -> None:
-    with pytest.raises(PoseedgeError, match="no INT8 layer matches 'last'"):
-        quantized(residual_mlp(), fine=("last",))
 
 
 # The numbers

@@ -1,4 +1,4 @@
-"""Recipes and targets are data, and every mistake in them is named."""
+"""Recipes are data, and every mistake in them is named."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from poseedge.deploy.recipe import Int8, load_recipe, load_target, read_toml
+from poseedge.deploy.recipe import Int8, load_recipe, read_toml
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.models import names
 from poseedge.resources import resource
 from tests.deploy.small_export import RECIPE
 
 SHIPPED = sorted(path.stem for path in resource("export").glob("*.toml"))
-TARGETS = ("default", "cpu", "jetson-nano")
 
 
 def written(folder: Path, text: str) -> str:
@@ -77,25 +76,6 @@ def test_model_without_a_recipe_suggests_the_nearest() -> None:
 def test_missing_recipe_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(PoseedgeError, match=r"no export recipe for '.*none\.toml'"):
         load_recipe(str(tmp_path / "none.toml"))
-
-
-@pytest.mark.parametrize("name", TARGETS)
-def test_target_says_what_it_takes_and_why(name: str) -> None:
-    target = load_target(name)
-    assert 13 <= target.opset <= 23
-    assert "fp32" in target.precisions
-    assert target.why
-
-
-def test_jetson_nano_takes_opset_13_and_no_int8() -> None:
-    target = load_target("jetson-nano")
-    assert (target.opset, target.precisions) == (13, ["fp32", "fp16"])
-
-
-def test_unknown_target_suggests_the_nearest() -> None:
-    with pytest.raises(PoseedgeError, match="unknown target 'jetson-nanno'") as caught:
-        load_target("jetson-nanno")
-    assert caught.value.hint.startswith("did you mean 'jetson-nano'?")
 
 
 def test_nothing_near_lists_what_is_known() -> None:

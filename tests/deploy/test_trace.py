@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from poseedge.deploy import trace as module
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import run_graph
-from poseedge.deploy.trace import simplify, trace
+from poseedge.deploy.trace import fold_constants, simplify, trace
 from poseedge.errors import PoseedgeError
 from tests.deploy import graphs
 from tests.deploy.graphs import simplified, traced
@@ -153,3 +153,17 @@ def test_simplifying_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(module, "_SIMPLIFY", "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])")
     simplify(traced(17))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_depends_on_constants_alone_is_computed_before() -> None:
+    nodes = [
+        onnx.helper.make_node("Add", ["a", "a"], ["b"]),
+        onnx.helper.make_node("Neg", ["b"], ["c"]),
+        onnx.helper.make_node("Identity", ["a"], ["same"]),
+        onnx.helper.make_node("Mul", ["x", "c"], ["z"]),
+        onnx.helper.make_node("Mul", ["z", "same"], ["y"]),
+    ]
+    model = graphs.graph(nodes, [3], {"a": np.array([1.0, 2.0, 3.0], np.float32)})
+    fold_constants(model)
+    assert [node.op_type for node in model.graph.node] == ["Identity", "Mul", "Mul"]
+    np.testing.assert_array_equal(run_graph(model, np.ones(3, np.float32)), [-2.0, -8.0, -18.0])

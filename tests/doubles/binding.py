@@ -24,6 +24,7 @@ class Fake:
     built: list[Plan] = field(default_factory=list)
     build_error: str | None = None  # build_serialized_network logs this and returns None
     on_build: Callable[[], None] = lambda: None
+    printed: list[str] = field(default_factory=list)  # what the bindings print of exceptions that callbacks raise
 
     @property
     def release(self) -> Version:

@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from tests.doubles.binding import Bound, ILogger, tell
 from tests.doubles.gpu import LAUNCH_MS, Gpu
+from tests.doubles.inspector import built_layers, report_times
 
 CONTEXT_BYTES = 64 << 10  # device memory of every execution context
 HEADER_BYTES = 4
@@ -30,7 +31,11 @@ class Plan:
     flags: tuple[str, ...]
     workspace: int | None
     aux_streams: int | None
-    profile: Shape | None
+    profile: tuple[Shape, Shape, Shape] | None  # smallest, tuned for, largest
+    optimization_level: int | None
+    pinned: tuple[str, ...]  # layers held in FP32
+    input_range: float | None  # found by calibration
+    verbosity: str
     model_sha256: str
 
     def serialize(self, model: bytes) -> bytes:
@@ -44,8 +49,9 @@ class Plan:
         size = int.from_bytes(data[:HEADER_BYTES], "big")
         values = json.loads(data[HEADER_BYTES : HEADER_BYTES + size])
         model = data[HEADER_BYTES + size :]
-        for key in ("capability", "flags", "profile"):
-            values[key] = values[key] if values[key] is None else tuple(values[key])
+        for key in ("capability", "flags", "pinned"):
+            values[key] = tuple(values[key])
+        values["profile"] = values["profile"] and tuple(map(tuple, values["profile"]))
         plan = cls(**values)
         if hashlib.sha256(model).hexdigest() != plan.model_sha256:
             raise ValueError("truncated")
@@ -56,15 +62,26 @@ class Runtime(Bound):
     """Loads plans of its own version and compute capability only."""
 
     def __init__(self, logger: ILogger) -> None:
-        self._logger = logger
+        self._logger, self._host_code = logger, False
         self.fake.gpu.track(self, "runtime")
+
+    @property
+    def engine_host_code_allowed(self) -> bool:
+        return self._host_code
+
+    @engine_host_code_allowed.setter
+    def engine_host_code_allowed(self, allowed: bool) -> None:
+        self._host_code = allowed
 
     def deserialize_cuda_engine(self, data: bytes) -> Any:
         try:
             plan, model = Plan.parse(bytes(data))
         except (ValueError, KeyError, TypeError):
             return self._refuse("Serialization assertion stdMagicTagRead == kMAGIC_TAG failed. Magic tag does not match")
-        if plan.version != self.fake.version:
+        lasting = "VERSION_COMPATIBLE" in plan.flags and self._host_code
+        if lasting and plan.version.split(".")[0] == self.fake.version.split(".")[0]:
+            pass
+        elif plan.version != self.fake.version:
             return self._refuse(
                 "Serialization assertion stdVersionRead == kSERIALIZATION_VERSION failed. Version tag does not match. "
                 "Note: Current Version: 239, Serialized Engine Version: 240"
@@ -83,7 +100,8 @@ class CudaEngine(Bound):
 
     def __init__(self, runtime: Runtime, plan: Plan, model: bytes) -> None:
         self._runtime, self._plan, self._logger = runtime, plan, runtime._logger
-        graph = onnx.load_from_string(model).graph
+        parsed = onnx.load_from_string(model)
+        graph, self._layers = parsed.graph, built_layers(parsed, self.fake.release)
         self._io = [(value.name, True, self._type(value), shape_of(value)) for value in graph.input]
         self._io += [(value.name, False, self._type(value), shape_of(value)) for value in graph.output]
         self._session = open_session(model)
@@ -103,6 +121,9 @@ class CudaEngine(Bound):
             return None
         return self.trt.IExecutionContext(self)
 
+    def create_engine_inspector(self) -> Any:
+        return self.trt.EngineInspector(self)
+
     @property
     def num_bindings(self) -> int:
         return len(self._io)
@@ -121,6 +142,12 @@ class CudaEngine(Bound):
 
     def get_binding_shape(self, index: int) -> Shape:
         return self._io[index][3]
+
+    def get_profile_shape(self, profile_index: int, binding: str | int) -> list[Shape]:
+        return list(self._plan.profile or ())
+
+    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Shape]:
+        return list(self._plan.profile or ())
 
     @property
     def num_io_tensors(self) -> int:
@@ -155,11 +182,20 @@ class ExecutionContext(Bound):
         self._shapes = {name: shape for name, is_input, _, shape in engine._io if is_input and -1 not in shape}
         self._addresses: dict[str, int] = {}
         self._ran = False
+        self._profiler: Any = None
         self._gpu.reserved += CONTEXT_BYTES
         self._gpu.track(self, "execution context")
 
     def __del__(self) -> None:
         self._gpu.reserved -= CONTEXT_BYTES
+
+    @property
+    def profiler(self) -> Any:
+        return self._profiler
+
+    @profiler.setter
+    def profiler(self, profiler: Any) -> None:
+        self._profiler = profiler
 
     def set_binding_shape(self, index: int, shape: Shape) -> bool:
         return set_shape(self, self._engine._io[index][0], tuple(shape))
@@ -192,10 +228,11 @@ class ExecutionContext(Bound):
 def set_shape(context: ExecutionContext, name: str, shape: Shape) -> bool:
     """Fix an input's shape, within what the engine was built for."""
     built = context._engine._entry(name)[3]
-    allowed = context._engine._plan.profile if -1 in built else built
-    if shape != allowed:
-        tell(context._engine._logger, f"Static dimension mismatch while setting input shape: {shape}, engine has {allowed}")
+    least, _, most = (context._engine._plan.profile if -1 in built else None) or (built, built, built)
+    if len(shape) != len(least) or any(not low <= size <= high for low, size, high in zip(least, shape, most, strict=True)):
+        tell(context._engine._logger, f"Static dimension mismatch while setting input shape: {shape}, not in {least} to {most}")
         return False
+    context._ran = False  # as after every change of shape
     context._shapes[name] = shape
     return True
 
@@ -226,13 +263,16 @@ def enqueue(context: ExecutionContext, addresses: dict[str, int], stream: int) -
         return False
     context._ran = True
     gpu.submit(stream, lambda: run(engine, memory, gpu))
+    if context._profiler is not None:  # then every run synchronises and reports
+        gpu.wait(stream)
+        report_times(context._profiler, engine._layers)
     return True
 
 
 def run(engine: CudaEngine, memory: dict[str, tuple[memoryview, np.dtype[Any], Shape]], gpu: Gpu) -> None:
     """Compute the network on device memory."""
     arrays = {name: np.frombuffer(block, dtype).reshape(shape) for name, (block, dtype, shape) in memory.items()}
-    inputs = {name: arrays[name] for name, is_input, _, _ in engine._io if is_input}
+    inputs = {name: as_calibrated(arrays[name], engine._plan) for name, is_input, _, _ in engine._io if is_input}
     outputs = [name for name, is_input, _, _ in engine._io if not is_input]
     for name, value in zip(outputs, engine._session.run(outputs, inputs), strict=True):
         block, dtype, _ = memory[name]
@@ -249,6 +289,14 @@ def as_built(value: np.ndarray[Any, Any], plan: Plan) -> np.ndarray[Any, Any]:
     if "TF32" in plan.flags and plan.capability >= (8, 0):
         return (value.view(np.uint32) & np.uint32(0xFFFF_E000)).view(np.float32)
     return value
+
+
+def as_calibrated(value: np.ndarray[Any, Any], plan: Plan) -> np.ndarray[Any, Any]:
+    """Round to INT8 by the range that calibration found."""
+    if plan.input_range is None:
+        return value
+    scale = np.float32(plan.input_range / 127)
+    return np.clip(np.rint(value / scale), -127, 127).astype(np.float32) * scale
 
 
 def shape_of(value: onnx.ValueInfoProto) -> Shape:

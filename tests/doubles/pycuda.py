@@ -24,7 +24,15 @@ def make_pycuda(gpu: Gpu) -> dict[str, ModuleType]:
 
 
 def _members(driver: _Driver) -> dict[str, Any]:
-    functions = ("init", "get_driver_version", "mem_alloc", "pagelocked_empty", "memcpy_htod_async", "memcpy_dtoh_async")
+    functions = (
+        "init",
+        "get_version",
+        "get_driver_version",
+        "mem_alloc",
+        "pagelocked_empty",
+        "memcpy_htod_async",
+        "memcpy_dtoh_async",
+    )
     classes = ("Device", "Stream", "Event")
     errors = {"Error": CudaError, "LogicError": CudaLogicError, "MemoryError": CudaMemoryError}
     return {name: getattr(driver, name) for name in functions + classes} | errors
@@ -38,6 +46,9 @@ class _Driver:
 
     def init(self) -> None:
         self.initialized = True
+
+    def get_version(self) -> tuple[int, int, int]:
+        return 12, 6, 0
 
     def get_driver_version(self) -> int:
         return 12060

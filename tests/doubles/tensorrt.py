@@ -6,20 +6,34 @@ builder was free to choose it: poses are rounded to FP16 under that flag, to TF3
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-import onnx
-
-from tests.doubles.binding import Bound, Fake, ILogger, make_enum, restrict, tell
-from tests.doubles.engine import CudaEngine, ExecutionContext, Plan, Runtime, Shape, shape_of
-from tests.doubles.presence import max_opset, present
+from tests.doubles.binding import Fake, ILogger, make_enum, restrict
+from tests.doubles.builder import Builder
+from tests.doubles.callbacks import Calibrator, ProgressMonitor
+from tests.doubles.config import BuilderConfig, OptimizationProfile, TimingCache
+from tests.doubles.engine import CudaEngine, ExecutionContext, Runtime
+from tests.doubles.inspector import EngineInspector, Profiler
+from tests.doubles.network import LAYER_TYPES, Layer, NetworkDefinition, OnnxParser, ParserError, Tensor
+from tests.doubles.presence import present
 
 ENUMS: dict[str, dict[str, int]] = {
     "NetworkDefinitionCreationFlag": {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1, "EXPLICIT_PRECISION": 2},
-    "BuilderFlag": {"FP16": 0, "INT8": 1, "DEBUG": 2, "STRICT_TYPES": 5, "TF32": 7, "OBEY_PRECISION_CONSTRAINTS": 10},
+    "BuilderFlag": {
+        "FP16": 0,
+        "INT8": 1,
+        "DEBUG": 2,
+        "REFIT": 4,
+        "STRICT_TYPES": 5,
+        "TF32": 7,
+        "OBEY_PRECISION_CONSTRAINTS": 10,
+        "VERSION_COMPATIBLE": 13,
+    },
+    "LayerType": {name: number for number, name in enumerate(LAYER_TYPES)},
+    "ProfilingVerbosity": {"LAYER_NAMES_ONLY": 0, "NONE": 1, "DETAILED": 2},
+    "LayerInformationFormat": {"ONELINE": 0, "JSON": 1},
     "MemoryPoolType": {"WORKSPACE": 0},
     "TensorIOMode": {"NONE": 0, "INPUT": 1, "OUTPUT": 2},
     "DataType": {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "UINT8": 5, "BF16": 7, "INT64": 8},
@@ -32,6 +46,7 @@ NEVER_READ = {"DynamicQuantizeLinear", "QLinearMatMul", "QLinearConv", "MatMulIn
 def make_tensorrt(fake: Fake) -> ModuleType:
     """Return the module of ``fake.version``."""
     module = ModuleType("tensorrt")
+    module.__spec__ = ModuleSpec("tensorrt", None)  # so that others may ask whether it is there
     members: dict[str, Any] = {name: make_enum(name, values, fake.release) for name, values in ENUMS.items()}
     for alias, name in (ALIASES | LATER_ALIASES).items():
         if present(alias, fake.release):
@@ -44,257 +59,17 @@ def make_tensorrt(fake: Fake) -> ModuleType:
         "IOptimizationProfile": OptimizationProfile,
         "OnnxParser": OnnxParser,
         "ParserError": ParserError,
+        "ILayer": Layer,
+        "ITimingCache": TimingCache,
         "Runtime": Runtime,
         "ICudaEngine": CudaEngine,
         "IExecutionContext": ExecutionContext,
+        "EngineInspector": EngineInspector,
     }
     members |= {name: restrict(kind, name, fake, module) for name, kind in bound.items()}
+    members |= {"IProgressMonitor": ProgressMonitor, "IInt8MinMaxCalibrator": Calibrator, "IProfiler": Profiler}
     members |= {"ILogger": ILogger, "__version__": fake.version, "init_libnvinfer_plugins": lambda logger, namespace: True}
     for name, value in members.items():
         if present(name, fake.release):
             setattr(module, name, value)
     return module
-
-
-class HostMemory(bytes):
-    """A serialized engine: anything that takes a buffer takes it."""
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return len(self)
-
-
-class Builder(Bound):
-    """Makes networks, configurations and plans."""
-
-    def __init__(self, logger: ILogger) -> None:
-        self.fake.gpu.need_context("createInferBuilder")
-        self.fake.gpu.track(self, "builder")
-        self._logger = logger
-
-    def create_network(self, flags: int = 0) -> Any:
-        return self.trt.INetworkDefinition(flags)
-
-    def create_builder_config(self) -> Any:
-        return self.trt.IBuilderConfig()
-
-    def create_optimization_profile(self) -> Any:
-        return self.trt.IOptimizationProfile()
-
-    @property
-    def platform_has_fast_fp16(self) -> bool:
-        return True
-
-    @property
-    def platform_has_fast_int8(self) -> bool:
-        return self.fake.gpu.capability not in {(5, 3), (6, 2)}
-
-    @property
-    def platform_has_tf32(self) -> bool:
-        return self.fake.gpu.capability >= (8, 0)
-
-    def build_serialized_network(self, network: NetworkDefinition, config: BuilderConfig) -> HostMemory | None:
-        self.fake.on_build()
-        problem = self.fake.build_error or conflict(network, config)
-        if problem:
-            tell(self._logger, problem)
-            return None
-        plan = Plan(
-            version=self.fake.version,
-            capability=self.fake.gpu.capability,
-            strongly_typed=network._strong,
-            flags=tuple(sorted(config._flags)),
-            workspace=config._workspace,
-            aux_streams=config._aux_streams,
-            profile=config._profiles[0]._opt if config._profiles else None,
-            model_sha256=hashlib.sha256(network._model).hexdigest(),
-        )
-        self.fake.built.append(plan)
-        return HostMemory(plan.serialize(network._model))
-
-    def build_engine(self, network: NetworkDefinition, config: BuilderConfig) -> Any:
-        raise AssertionError("deprecated in 8.x, gone in 10.0")
-
-    def build_serialized_network_to_stream(self, network: NetworkDefinition, config: BuilderConfig, writer: Any) -> bool:
-        raise AssertionError("not needed")
-
-
-def conflict(network: NetworkDefinition, config: BuilderConfig) -> str | None:
-    """Return why this network cannot be built with these flags."""
-    model = onnx.load_from_string(network._model)
-    operators = {node.op_type for node in model.graph.node}
-    half = any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in model.graph.initializer)
-    if network._strong and config._flags & {"FP16", "INT8"}:
-        return "Precision flags are not supported in a strongly typed network"
-    if not network._strong and "QuantizeLinear" in operators and "INT8" not in config._flags:
-        return "Q/DQ nodes found but INT8 precision is not enabled"
-    if not network._strong and half and "FP16" not in config._flags:
-        return "FP16 tensors found but FP16 precision is not enabled"
-    if any(-1 in tensor.shape for tensor in network._inputs) and not config._profiles:
-        return "Network has dynamic or shape inputs, but no optimization profile has been defined"
-    return None
-
-
-class NetworkDefinition(Bound):
-    """What a parser filled."""
-
-    def __init__(self, flags: int) -> None:
-        kinds = self.trt.NetworkDefinitionCreationFlag
-        explicit = 1 << int(kinds.EXPLICIT_BATCH) if hasattr(kinds, "EXPLICIT_BATCH") else 0
-        strong = 1 << int(kinds.STRONGLY_TYPED) if hasattr(kinds, "STRONGLY_TYPED") else 0
-        if flags & ~(explicit | strong):
-            raise AssertionError(f"unknown network flags {flags:#x}")
-        self._explicit_batch = bool(flags & explicit) or self.fake.release >= (10, 0)
-        self._strong = bool(flags & strong) or self.fake.release >= (11, 0)
-        self._model = b""
-        self._inputs: list[Tensor] = []
-
-    @property
-    def num_inputs(self) -> int:
-        return len(self._inputs)
-
-    def get_input(self, index: int) -> Tensor:
-        return self._inputs[index]
-
-
-class Tensor(Bound):
-    """A network input."""
-
-    def __init__(self, name: str, shape: Shape) -> None:
-        self._name, self._shape = name, shape
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def shape(self) -> Shape:
-        return self._shape
-
-
-class BuilderConfig(Bound):
-    """Options of a build; TF32 is on from the start."""
-
-    def __init__(self) -> None:
-        self._flags = {"TF32"}
-        self._workspace: int | None = None
-        self._aux_streams: int | None = None
-        self._profiles: list[OptimizationProfile] = []
-
-    def set_flag(self, flag: Any) -> None:
-        self._flags.add(self._known(flag))
-
-    def clear_flag(self, flag: Any) -> None:
-        self._flags.discard(self._known(flag))
-
-    def get_flag(self, flag: Any) -> bool:
-        return self._known(flag) in self._flags
-
-    def _known(self, flag: Any) -> str:
-        if not isinstance(flag, self.trt.BuilderFlag):
-            raise TypeError("incompatible function arguments")
-        return str(flag.name)
-
-    @property
-    def max_workspace_size(self) -> int | None:
-        return self._workspace
-
-    @max_workspace_size.setter
-    def max_workspace_size(self, size: int) -> None:
-        self._workspace = size
-
-    def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
-        assert pool is self.trt.MemoryPoolType.WORKSPACE
-        self._workspace = pool_size
-
-    def get_memory_pool_limit(self, pool: Any) -> int | None:
-        return self._workspace
-
-    @property
-    def max_aux_streams(self) -> int | None:
-        return self._aux_streams
-
-    @max_aux_streams.setter
-    def max_aux_streams(self, count: int) -> None:
-        self._aux_streams = count
-
-    def add_optimization_profile(self, profile: OptimizationProfile) -> int:
-        if profile._opt is None:
-            return -1
-        self._profiles.append(profile)
-        return len(self._profiles) - 1
-
-
-class OptimizationProfile(Bound):
-    """The shapes that a free dimension may take; this stand-in knows profiles of one shape."""
-
-    def __init__(self) -> None:
-        self._opt: Shape | None = None
-
-    def set_shape(self, name: str, minimum: Shape, optimum: Shape, maximum: Shape) -> None:
-        if not tuple(minimum) == tuple(optimum) == tuple(maximum):
-            raise ValueError("shapes are inconsistent")
-        self._opt = tuple(optimum)
-
-
-class OnnxParser(Bound):
-    """Reads ONNX as far as the version can."""
-
-    def __init__(self, network: NetworkDefinition, logger: ILogger) -> None:
-        self._network, self._logger = network, logger
-        self._errors: list[Any] = []
-
-    @property
-    def num_errors(self) -> int:
-        return len(self._errors)
-
-    def get_error(self, index: int) -> Any:
-        return self._errors[index]
-
-    def clear_errors(self) -> None:
-        self._errors.clear()
-
-    def parse_from_file(self, path: str) -> bool:
-        return self.parse(Path(path).read_bytes(), path)
-
-    def parse(self, data: bytes, path: str | None = None) -> bool:
-        try:
-            model = onnx.load_from_string(data)
-        except Exception:  # protobuf's DecodeError, which has no types
-            return self._fail("Failed to parse ONNX model")
-        opset, newest = model.opset_import[0].version, max_opset(self.fake.release)
-        if not self._network._explicit_batch:
-            return self._fail("This version of the ONNX parser only supports networks with an explicit batch dimension")
-        if opset > newest:
-            return self._fail(f"Opset {opset} is not supported, the newest is {newest}")
-        for index, node in enumerate(model.graph.node):
-            if node.op_type in NEVER_READ or (node.op_type == "LayerNormalization" and self.fake.release < (8, 6)):
-                return self._fail(f"No importer registered for op: {node.op_type}", index, node)
-        self._network._model = data
-        self._network._inputs = [self.trt.ITensor(value.name, shape_of(value)) for value in model.graph.input]
-        return True
-
-    def _fail(self, reason: str, index: int = -1, node: onnx.NodeProto | None = None) -> bool:
-        self._errors.append(self.trt.ParserError(reason, index, node))
-        tell(self._logger, reason)
-        return False
-
-
-class ParserError(Bound):
-    """One reason why a graph cannot be read; before 10.0 its node is a number only."""
-
-    def __init__(self, reason: str, index: int, node: onnx.NodeProto | None) -> None:
-        self._reason, self._index, self._node = reason, index, node
-
-    def desc(self) -> str:
-        return self._reason
-
-    def node(self) -> int:
-        return self._index
-
-    def node_name(self) -> str:
-        return self._node.name if self._node else ""
-
-    def node_operator(self) -> str:
-        return self._node.op_type if self._node else ""

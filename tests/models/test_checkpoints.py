@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -76,6 +77,22 @@ def test_prefix_of_data_parallel_is_taken_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrapper", ["state_dict", "model_pos", "model_state_dict", "model"])
 def test_wrapped_state_dict_is_found(tmp_path: Path, wrapper: str) -> None:
     assert_is_the_network(saved(tmp_path, {"epoch": 3, "lr": 1e-3, wrapper: state()}))
+
+
+@pytest.mark.parametrize("numpy", [b"numpy._core", b"numpy.core"])  # 2.x, 1.x
+def test_random_state_and_metrics_beside_the_weights_are_passed_over(tmp_path: Path, numpy: bytes) -> None:
+    content = {
+        "epoch": 3,
+        "lr": 1e-3,
+        "random_state": np.random.RandomState(0),
+        "min_loss": np.float64(41.0),
+        "model_pos": {f"module.{key}": value for key, value in state().items()},
+    }
+    torch.save(content, tmp_path / "new.pth", _use_new_zipfile_serialization=False)
+    written = (tmp_path / "new.pth").read_bytes()
+    assert b"numpy._core" in written
+    (tmp_path / "net.pth").write_bytes(written.replace(b"numpy._core", numpy))
+    assert_is_the_network(tmp_path / "net.pth")
 
 
 def test_legacy_file_format_is_read(tmp_path: Path) -> None:
@@ -191,6 +208,8 @@ def test_pickle_that_names_a_function_is_refused_and_nothing_runs(tmp_path: Path
     torch.save({"state_dict": Running(f"touch {trace}")}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(CheckpointError, match="refused, it holds more than tensors and plain values") as caught:
         load_checkpoint(path)
+    assert caught.value.message.endswith("posix.system")
+    assert "weights_only" not in caught.value.message  # no advice to run it
     assert "torch.save(model.state_dict(), path)" in caught.value.hint
     assert not trace.exists()
 

@@ -4,76 +4,33 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from poseedge.errors import PoseedgeError
-from poseedge.models import create, load_checkpoint
+from poseedge.models import load_checkpoint
+from poseedge.models.checkpoints import read_checkpoint
 from poseedge.models.layers import DropPath
-from poseedge.models.registry import LiftingNetwork
-from poseedge.training.loop import TrainingConfig, average, learning_rate, mpjpe_loss, train, without_regularization
-from poseedge.training.views import ViewSampler
+from poseedge.training.batch import Batch, Share
+from poseedge.training.loop import Progress, average, without_regularization
+from poseedge.training.objective import Objective
+from tests.training.small import FewWindows, network, recipe, same, trained, training, weights
 
-FRAMES, KEPT = 9, 3
-QUICK = TrainingConfig(steps=4, batch=4, warmup=1, bf16=False, evaluate_every=2)
-State = dict[str, Tensor]
-
-
-class FewWindows:
-    """Draws from eight fixed windows whose poses follow from their keypoints."""
-
-    def __init__(self, spoil: float = 0.0) -> None:
-        generator = torch.Generator().manual_seed(5)
-        self.keypoints = torch.rand(8, FRAMES, 17, 2, generator=generator) - 0.5
-        depth = self.keypoints.sum(-1, keepdim=True)
-        self.target = torch.cat([self.keypoints, depth], dim=-1)[:, 3:6] + spoil
-        self.target = self.target - self.target[:, :, :1]
-
-    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        chosen = torch.randint(8, (size,), generator=generator)
-        return self.keypoints[chosen], self.target[chosen]
+AVERAGED = "average=0.9"
 
 
 class Interrupted(Exception):
     """The machine was switched off."""
 
 
-def network() -> LiftingNetwork:
-    torch.manual_seed(0)
-    made = create("nanohtnet", frames=FRAMES, keep_frames=KEPT, channel=48, layers=1, d_hid=32, hid=4)
-    assert isinstance(made, LiftingNetwork)
-    return made
-
-
-def run(
-    folder: Path,
-    config: TrainingConfig = QUICK,
-    evaluate: Callable[[LiftingNetwork], dict[str, float]] = lambda averaged: {"mpjpe_mm": 1.0},
-    spoil: float = 0.0,
-    said: list[str] | None = None,
-) -> State:
-    """Train and return the averaged weights."""
-    folder.mkdir(exist_ok=True)
-    report = (said if said is not None else []).append
-    trained = train(network(), cast(ViewSampler, FewWindows(spoil)), config, folder, evaluate, report)
-    return dict(trained.state_dict())
-
-
-def assert_same(one: State, other: State) -> None:
-    assert one.keys() == other.keys()
-    assert all(torch.equal(value, other[key]) for key, value in one.items())
-
-
-def breaks_at(evaluation: int) -> Callable[[LiftingNetwork], dict[str, float]]:
+def breaks_at(evaluation: int) -> Callable[[Objective], dict[str, float]]:
     """Return an evaluation that the n-th time is broken off."""
     calls: list[int] = []
 
-    def evaluate(averaged: LiftingNetwork) -> dict[str, float]:
+    def evaluate(_: Objective) -> dict[str, float]:
         calls.append(1)
         if len(calls) == evaluation:
             raise Interrupted
@@ -82,119 +39,123 @@ def breaks_at(evaluation: int) -> Callable[[LiftingNetwork], dict[str, float]]:
     return evaluate
 
 
-@pytest.mark.parametrize("regularize", [False, True])
-def test_resuming_gives_the_same_weights_bit_for_bit(tmp_path: Path, regularize: bool) -> None:
-    config = replace(QUICK, regularize=regularize)
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("settings", [(), (AVERAGED,), ("regularize=false",)])
+def test_two_epochs_and_two_more_equal_four_bit_for_bit(tmp_path: Path, settings: tuple[str, ...]) -> None:
+    trained(tmp_path / "parts", recipe("epochs=2", *settings))
+    resumed = training(tmp_path / "parts", recipe("epochs=4", *settings))
+    assert resumed.step == 4
+    assert same(weights(resumed.run()), trained(tmp_path / "whole", recipe("epochs=4", *settings)))
+    logs = [[{k: v for k, v in row.items() if k != "seconds"} for row in rows(tmp_path / n)] for n in ("parts", "whole")]
+    assert logs[0] == logs[1]
+
+
+def test_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        run(tmp_path / "broken", config, breaks_at(2))
-    said: list[str] = []
-    resumed = run(tmp_path / "broken", config, said=said)
-    assert said[0] == "resuming at step 2"
-    assert_same(resumed, run(tmp_path / "whole", config))
+        trained(tmp_path / "broken", recipe("epochs=3"), evaluate=breaks_at(3))
+    resumed = training(tmp_path / "broken", recipe("epochs=3"))
+    assert resumed.step == 4
+    assert same(weights(resumed.run()), trained(tmp_path / "whole", recipe("epochs=3")))
 
 
-def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
-    assert_same(run(tmp_path / "one"), run(tmp_path / "two"))
-
-
-def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
-    one, other = run(tmp_path / "one"), run(tmp_path / "two", replace(QUICK, seed=2))
-    assert not torch.equal(one["fc.weight"], other["fc.weight"])
+def test_training_twice_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    one, two = (trained(tmp_path / name, recipe("epochs=1")) for name in "ab")
+    assert same(one, two)
+    assert not same(one, trained(tmp_path / "c", recipe("epochs=1", "seed=2")))
 
 
 def test_finished_training_has_nothing_left_to_do(tmp_path: Path) -> None:
-    first = run(tmp_path)
-    said: list[str] = []
-    assert_same(run(tmp_path, said=said), first)
-    assert said == ["resuming at step 4"]
+    first = trained(tmp_path, recipe("epochs=1"))
+    again = training(tmp_path, recipe("epochs=1"))
+    assert again.step == again.steps == 2
+    assert same(weights(again.run()), first)
 
 
-def test_last_checkpoint_is_the_averaged_network_with_its_record(tmp_path: Path) -> None:
-    weights = run(tmp_path)
-    assert_same(dict(load_checkpoint(tmp_path / "last.pth").state_dict()), weights)
-    record = torch.load(tmp_path / "last.pth", weights_only=True)["record"]
-    assert (record["step"], record["metrics"], record["training"]["batch"]) == (4, {"mpjpe_mm": 1.0}, 4)
+def test_checkpoint_holds_weights_configuration_and_metrics(tmp_path: Path) -> None:
+    kept = trained(tmp_path, recipe("epochs=2", AVERAGED))
+    assert same(dict(load_checkpoint(tmp_path / "last.pth").state_dict()), kept)
+    content = torch.load(tmp_path / "last.pth", weights_only=True)
+    record = content["record"]
+    assert (record["metrics"]["step"], record["metrics"]["mpjpe_mm"]) == (4, 1.0)
+    assert (record["training"]["batch"], record["training"]["optimizer"]["lr"]) == (4, 5e-4)
+    assert content["config"]["channel"] == 48
+
+
+def test_best_checkpoint_is_that_of_the_smallest_error(tmp_path: Path) -> None:
+    errors = iter([3.0, 1.0, 2.0])
+    trained(tmp_path, recipe("epochs=3"), evaluate=lambda _: {"mpjpe_mm": next(errors)})
+    steps = {name: read_checkpoint(tmp_path / f"{name}.pth")["record"]["metrics"]["step"] for name in ("best", "last")}
+    assert steps == {"best": 4, "last": 6}
 
 
 def test_log_has_a_row_for_every_evaluation(tmp_path: Path) -> None:
-    run(tmp_path)
-    with (tmp_path / "log.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["step"] for row in rows] == ["2", "4"]
-    assert rows[0].keys() == {"step", "loss_mm", "mpjpe_mm"}
+    trained(tmp_path, recipe("steps=5", "evaluate_every=2"))
+    assert [row["step"] for row in rows(tmp_path)] == ["2", "4", "5"]
+    assert list(rows(tmp_path)[0]) == ["step", "epoch", "seconds", "lr", "loss_mm", "mpjpe_mm"]
 
 
-def test_a_few_windows_are_learned_by_heart(tmp_path: Path) -> None:
-    windows = FewWindows()
+def test_listener_hears_of_every_step(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    trained(tmp_path, recipe("epochs=2"), listen=heard.append)
+    assert [(point.step, point.steps, point.epoch, point.row is not None) for point in heard] == [
+        (1, 4, 0.5, False),
+        (2, 4, 1.0, True),
+        (3, 4, 1.5, False),
+        (4, 4, 2.0, True),
+    ]
+    assert all(point.steps_per_second > 0 for point in heard)
 
-    def evaluate(averaged: LiftingNetwork) -> dict[str, float]:
-        with torch.no_grad():
-            return {"mpjpe_mm": 1000 * mpjpe_loss(averaged(windows.keypoints), windows.target).item()}
 
-    config = TrainingConfig(steps=100, batch=8, lr=5e-3, warmup=20, average=0.95, bf16=False, evaluate_every=100)
-    run(tmp_path, config, evaluate)
-    with (tmp_path / "log.csv").open() as stream:
-        (row,) = csv.DictReader(stream)
-    assert float(row["mpjpe_mm"]) < 30  # of 860 before
+def test_state_is_saved_between_evaluations_when_time_has_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poseedge.training.loop.SAVE_SECONDS", 0.0)
+    with pytest.raises(Interrupted):
+        trained(tmp_path, recipe("steps=3", "evaluate_every=3"), evaluate=breaks_at(1))
+    assert training(tmp_path, recipe("steps=3", "evaluate_every=3")).step == 2
 
 
 def test_half_precision_forward_keeps_weights_in_float32(tmp_path: Path) -> None:
-    weights = run(tmp_path, replace(QUICK, bf16=True))
-    assert {value.dtype for value in weights.values()} == {torch.float32}
+    kept = trained(tmp_path, recipe("epochs=1", "precision=bf16-mixed"))
+    assert {value.dtype for value in kept.values()} == {torch.float32}
+    assert not same(kept, trained(tmp_path / "full", recipe("epochs=1")))
 
 
-def test_loss_that_is_not_finite_is_an_error_with_its_step(tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_is_an_error_with_its_step_and_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(PoseedgeError, match="the loss became nan at step 0") as caught:
-        run(tmp_path, spoil=float("nan"))
+        trained(tmp_path, recipe(), spoil=float("nan"))
     assert caught.value.hint
-
-
-def test_broken_training_leaves_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(PoseedgeError):
-        run(tmp_path, spoil=float("nan"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_state_of_another_network_is_told(tmp_path: Path) -> None:
-    run(tmp_path)
-    other = create("nanohtnet", frames=FRAMES, keep_frames=KEPT, channel=96, layers=1, d_hid=32, hid=4)
-    assert isinstance(other, LiftingNetwork)
-    with pytest.raises(PoseedgeError, match=r"state\.pth"):
-        train(other, cast(ViewSampler, FewWindows()), QUICK, tmp_path, lambda _: {}, lambda _: None)
+def test_state_of_another_training_is_told_with_what_differs(tmp_path: Path) -> None:
+    trained(tmp_path, recipe("epochs=1"))
+    with pytest.raises(PoseedgeError, match=r"state\.pth: is of another training, with another optimizer\.lr, seed"):
+        training(tmp_path, recipe("epochs=1", "optimizer.lr=1e-4", "seed=7"))
 
 
-def test_learning_rate_warms_up_in_equal_steps() -> None:
-    config = TrainingConfig(lr=1.0, warmup=4, steps=100)
-    assert [learning_rate(step, config) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    trained(tmp_path, recipe("epochs=1"))
+    (tmp_path / ".state.pth.abc.pth").write_bytes(b"half")
+    training(tmp_path, recipe("epochs=1"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pth", "last.pth", "log.csv", "state.pth"]
 
 
-def test_learning_rate_falls_along_a_cosine_to_its_smallest() -> None:
-    config = TrainingConfig(lr=1.0, lr_min=0.1, warmup=10, steps=110)
-    assert learning_rate(10, config) == 1.0
-    assert learning_rate(60, config) == pytest.approx(0.55)
-    assert learning_rate(110, config) == pytest.approx(0.1)
-    rates = [learning_rate(step, config) for step in range(10, 111)]
-    assert rates == sorted(rates, reverse=True)
+def test_batch_that_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightning_fabric.Fabric.world_size", 3)
+    with pytest.raises(PoseedgeError, match="a batch of 4 does not divide between 3 processes"):
+        training(tmp_path, recipe())
 
 
-def test_learning_rate_stays_at_its_smallest_beyond_the_end() -> None:
-    assert learning_rate(500, TrainingConfig(lr=1.0, lr_min=0.1, warmup=10, steps=110)) == pytest.approx(0.1)
-
-
-def test_training_that_is_shorter_than_its_warm_up_has_a_rate() -> None:
-    assert learning_rate(5, TrainingConfig(lr=1.0, warmup=10, steps=5)) == pytest.approx(0.6)
-
-
-def test_loss_is_the_mean_joint_distance() -> None:
-    target = torch.zeros(2, 3, 17, 3)
-    assert mpjpe_loss(target + torch.tensor([0.03, 0.0, 0.04]), target).item() == pytest.approx(0.05)
-
-
-def test_average_moves_by_one_minus_the_decay() -> None:
-    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
-    wanted = 0.9 * one.weight.detach() + 0.1 * other.weight.detach()
+def test_average_moves_by_one_minus_the_decay_and_takes_over_statistics() -> None:
+    one, other = (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)) for _ in range(2))
+    other(torch.rand(8, 2))
+    wanted = 0.9 * one[0].get_parameter("weight").detach() + 0.1 * other[0].get_parameter("weight").detach()
     average(one, other, 0.9)
-    torch.testing.assert_close(one.weight.detach(), wanted)
+    torch.testing.assert_close(one[0].get_parameter("weight").detach(), wanted)
+    assert torch.equal(one[1].get_buffer("running_mean"), other[1].get_buffer("running_mean"))
 
 
 def test_regularization_is_switched_off_everywhere() -> None:
@@ -204,3 +165,16 @@ def test_regularization_is_switched_off_everywhere() -> None:
     rates += [m.rate for m in made.modules() if isinstance(m, DropPath)]
     assert len(rates) > 5
     assert set(rates) == {0.0}
+
+
+def test_windows_are_drawn_one_step_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    plain = FewWindows.draw
+
+    def draw(self: FewWindows, step: int, size: int, share: Share) -> Batch:
+        drawn.append(step)
+        return plain(self, step, size, share)
+
+    monkeypatch.setattr(FewWindows, "draw", draw)
+    trained(tmp_path, recipe("steps=3"))
+    assert drawn == [0, 1, 2, 3]

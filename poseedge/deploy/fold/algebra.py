@@ -140,7 +140,7 @@ class FoldedGraphConv(nn.Module):
         super().__init__()
         own, others = (double(part) for part in conv.mixing())
         self.nodes = len(own)
-        mixing = torch.stack([torch.diag(own[:, 0]), others], dim=-1).reshape(self.nodes, 2 * self.nodes)
+        mixing = torch.stack([own, others], dim=-1).reshape(self.nodes, 2 * self.nodes)
         modulation = double(conv.M)[:, None, :]  # (N, 1, C)
         self.width = modulation.shape[-1]
         self.dense = Dense(torch.cat([double(conv.W[0]), double(conv.W[1])], dim=-1), None)

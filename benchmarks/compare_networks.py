@@ -1,0 +1,223 @@
+"""Every network as exported by poseedge against its naive export, at the default configuration, on ONNX Runtime.
+
+Run as a module from the repository: ``python -m benchmarks.compare_networks``. A network and its pruned variants take
+turns in one measurement; each such family has a file of its own, so that one can be measured again alone.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import onnx
+import torch
+import typer
+
+from benchmarks.naive import export_naive, naive_call
+from benchmarks.record import RESULTS, grid, machine_slug, versions, write_json, write_text
+from poseedge.backends.onnx import OnnxLifter
+from poseedge.bench.flops import graph_cost
+from poseedge.bench.latency import Candidate, Schedule, pinned, summary_ms, time_alternating
+from poseedge.bench.machine import busy, machine_facts
+from poseedge.bench.memory import random_keypoints
+from poseedge.deploy.fold import fold
+from poseedge.deploy.targets import load_target
+from poseedge.deploy.trace import simplify, trace
+from poseedge.errors import PoseedgeError
+from poseedge.lifter import Array
+from poseedge.models import create
+from poseedge.models.registry import LiftingNetwork
+
+FAMILIES = (
+    ("nanohtnet",),
+    ("htnet",),
+    ("graphmlp",),
+    ("nehsnet",),
+    ("strided_transformer",),
+    ("mhformer", "tpc_mhformer"),
+    ("mixste", "hot_mixste", "tpc_mixste"),
+    ("motionbert", "hot_motionbert"),
+)
+FORMS = ("naive", "folded")
+Lifts = dict[str, Callable[[], Array]]
+TOLERANCE_M = 1e-4
+THREADS = 2
+ROUNDS, LEAST_ROUNDS = 100, 5
+BUDGET_S = 20.0  # for each network of a family
+
+
+def compare(
+    model: Annotated[list[str] | None, typer.Option(help="only the families of these networks (repeat)")] = None,
+    threads: Annotated[int, typer.Option(min=1)] = THREADS,
+    budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each network")] = BUDGET_S,
+    results: Annotated[Path, typer.Option(help="folder for the JSON files and the table")] = RESULTS,
+) -> None:
+    """Time both forms of the networks and record the table of all that were measured on this machine."""
+    machine = machine_facts()  # once: afterwards this program itself is the load
+    path = results / f"networks_{machine_slug(machine)}"
+    for family in FAMILIES:
+        if not model or set(model) & set(family):
+            report = measure({name: deterministic(name) for name in family}, machine, threads, budget)
+            write_json(path / f"{family[0]}.json", report)
+            for name, row in report["networks"].items():
+                print(f"{name}: naive {p50(row, 'naive'):.2f} ms, folded {p50(row, 'folded'):.2f} ms, ratio {row['ratio']:.2f}")
+    reports = [json.loads(file.read_text()) for family in FAMILIES if (file := path / f"{family[0]}.json").is_file()]
+    write_text(path.with_suffix(".md"), markdown(reports))
+    print(markdown(reports), end="")
+
+
+def deterministic(name: str, **config: Any) -> LiftingNetwork:
+    """Return the network with initial weights that are the same every time, all moved a little, so that none is 0 or 1."""
+    torch.manual_seed(0)
+    network = create(name, **config)
+    assert isinstance(network, LiftingNetwork)
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            if value.is_floating_point():
+                value.add_(0.02 * torch.randn_like(value))
+    return network
+
+
+def measure(networks: dict[str, LiftingNetwork], machine: dict[str, Any], threads: int, budget_s: float) -> dict[str, Any]:
+    """Return ``machine``, ``method`` and, for each network, what its two forms cost and take."""
+    with tempfile.TemporaryDirectory() as folder, pinned(threads) as cores:
+        rows: dict[str, dict[str, Any]] = {}
+        calls: dict[str, Candidate] = {}
+        for name, network in networks.items():
+            prepared, rows[name] = prepare(network, Path(folder), threads)
+            calls |= {f"{name} {form}": call for form, call in prepared.items()}
+        schedule = affordable(calls, budget_s * len(networks))
+        spent = time_alternating(calls, schedule)
+    for name, row in rows.items():
+        row["latency_ms"] = {form: summary_ms(spent[f"{name} {form}"]) for form in FORMS}
+        row["ratio"] = p50(row, "folded") / p50(row, "naive")
+    method = {
+        "rounds": schedule.rounds,
+        "settling_calls_per_block": schedule.settle,
+        "timed_calls_per_block": schedule.calls,
+        "threads": threads,
+        "pinned_cores": cores,
+        "batch": 1,
+    }
+    return {"machine": machine, "method": method, "networks": rows}
+
+
+def prepare(network: LiftingNetwork, folder: Path, threads: int) -> tuple[Lifts, dict[str, Any]]:
+    """Export both forms; return a callable for each, and what is known of them before they are timed.
+
+    Raises ``PoseedgeError`` if they are not the same network.
+    """
+    paths = {form: folder / f"{network.name}_{form}.onnx" for form in FORMS}
+    export_naive(network, paths["naive"])
+    model, note = simplify(trace(fold(network), network.frames, network.in_channels, load_target("default").opset, False))
+    if note:
+        raise PoseedgeError(f"{network.name}: {note}")
+    onnx.save(model, paths["folded"])
+    lifter = OnnxLifter(paths["folded"], threads)
+    keypoints = random_keypoints(lifter.spec, 1)
+    calls: Lifts = {"naive": naive_call(network, paths["naive"], keypoints, threads), "folded": partial(lifter, keypoints)}
+    with torch.inference_mode():
+        expected = network.lift(torch.from_numpy(keypoints)).numpy()
+    poses = {"PyTorch": expected, **{form: call() for form, call in calls.items()}}
+    difference = max(float(np.abs(poses["folded"] - poses[other]).max()) for other in ("PyTorch", "naive"))
+    if not difference <= TOLERANCE_M:
+        raise PoseedgeError(f"{network.name}: folded and naive form differ by {difference:.1e} m, {TOLERANCE_M:.0e} are allowed")
+    costs = {form: graph_cost(path) for form, path in paths.items()}
+    return calls, {
+        "frames": network.frames,
+        "frames_out": len(network.output_frames),
+        "max_difference_m": difference,
+        "flops": {form: cost.flops for form, cost in costs.items()},
+        "nodes": {form: cost.nodes for form, cost in costs.items()},
+    }
+
+
+def affordable(calls: dict[str, Candidate], budget_s: float) -> Schedule:
+    """Return the usual blocks, as many as fit; single calls, to which warm caches mean little, where few would fit."""
+    once = time_alternating(calls, Schedule(rounds=1, settle=1, calls=1))
+    once_s, usual = sum(float(spent[0]) for spent in once.values()), Schedule(rounds=1)
+    rounds = int(budget_s / (once_s * (usual.settle + usual.calls)))
+    if rounds >= LEAST_ROUNDS:
+        return Schedule(min(rounds, ROUNDS))
+    return Schedule(max(int(budget_s / once_s), LEAST_ROUNDS), settle=0, calls=1)
+
+
+def p50(row: dict[str, Any], form: str) -> float:
+    """Return the median latency of one form, ms."""
+    return float(row["latency_ms"][form]["p50"])
+
+
+def markdown(reports: list[dict[str, Any]]) -> str:
+    """Return the families' reports as readable tables."""
+    lines = ["# Every network: the folded export against the naive one", ""]
+    lines += [*dict.fromkeys(versions(report["machine"]) for report in reports), ""]
+    lines += notes(reports)
+    threads = ", ".join(sorted({str(report["method"]["threads"]) for report in reports}))
+    lines += [f"One window, {threads} threads, float32, opset 17. Times in ms; n calls; ratio of medians, below 1 is faster.", ""]
+    rows = [(name, row) for report in reports for name, row in report["networks"].items()]
+    lines += grid(
+        [
+            "network",
+            "naive p50",
+            "p90",
+            "folded p50",
+            "p90",
+            "n",
+            "ratio",
+            "naive MFLOP",
+            "folded",
+            "nodes",
+            "folded",
+            "difference, m",
+        ],
+        [
+            [
+                name,
+                *(f"{row['latency_ms'][form][p]:.3f}" for form in FORMS for p in ("p50", "p90")),
+                str(row["latency_ms"]["naive"]["n"]),
+                f"{row['ratio']:.2f}",
+                *(f"{row['flops'][form] / 1e6:,.1f}" for form in FORMS),
+                *(str(row["nodes"][form]) for form in FORMS),
+                f"{row['max_difference_m']:.0e}",
+            ]
+            for name, row in rows
+        ],
+    )
+    lines += ["", "Pruned networks, as a share of the plain one:", ""]
+    pairs = [
+        (name, plain, pruned, first)
+        for report in reports
+        for (plain, first), *others in [list(report["networks"].items())]
+        for name, pruned in others
+    ]
+    lines += grid(
+        ["network", "of", "MFLOP, naive", "MFLOP, folded", "time, naive", "time, folded"],
+        [
+            [
+                name,
+                plain,
+                *(f"{pruned['flops'][form] / first['flops'][form]:.2f}" for form in FORMS),
+                *(f"{p50(pruned, form) / p50(first, form):.2f}" for form in FORMS),
+            ]
+            for name, plain, pruned, first in pairs
+        ],
+    )
+    return "\n".join(lines) + "\n"
+
+
+def notes(reports: list[dict[str, Any]]) -> list[str]:
+    """Return which networks were measured while other programs ran."""
+    disturbed: dict[str, list[str]] = {}
+    for report in reports:
+        if warning := busy(report["machine"]):
+            disturbed.setdefault(warning, []).extend(report["networks"])
+    return [line for warning, names in disturbed.items() for line in (f"Note, {', '.join(names)}: {warning}.", "")]
+
+
+if __name__ == "__main__":
+    typer.run(compare)

@@ -1,0 +1,85 @@
+"""TensorRT for RTX as a lifter: NVIDIA's ONNX Runtime plugin, on GPUs of the RTX 30 series (sm_86) and newer.
+
+All nodes run in its engine or none do: ONNX Runtime is told not to fall back to the CPU, and asked afterwards.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import onnxruntime as ort
+
+from poseedge.backends.onnx import OnnxLifter
+from poseedge.errors import ArtefactError, PoseedgeError, require
+
+PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx"
+PROVIDER = "NvTensorRTRTXExecutionProvider"
+NEEDS_GPU = "it needs an NVIDIA GPU of the RTX 30 series or newer, with its driver; see: poseedge doctor"
+
+
+class TensorRTRTXLifter(OnnxLifter):
+    """An ONNX file in TensorRT-RTX's engine, which is built when the file is opened, on the first such GPU."""
+
+    backend = "tensorrt-rtx"
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Raises ``PoseedgeError`` if package, driver or GPU is missing, or if a node would stay on the CPU."""
+        options = session_options(first_device(), threads)
+        try:
+            session = ort.InferenceSession(str(path), options)
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            reason = str(error).split("\n")[0]
+            raise ArtefactError(
+                f"{path}: TensorRT-RTX does not take the whole graph ({reason})", "time it without --backend"
+            ) from error
+        check_assignment(session, path)
+        self._hold(session, path, PROVIDER)
+
+
+@cache
+def first_device() -> Any:
+    """Return the first GPU that the plugin offers, as ONNX Runtime's ``OrtEpDevice``; registers the plugin once."""
+    plugin = require(PACKAGE, "rtx")
+    if not hasattr(ort.InferenceSession, "get_provider_graph_assignment_info"):
+        raise PoseedgeError(f"ONNX Runtime {ort.__version__} is too old for this plugin", "pip install --upgrade onnxruntime")
+    load_cuda_runtime(plugin)
+    try:
+        ort.register_execution_provider_library(PROVIDER, plugin.get_library_path())
+    except Exception as error:
+        reason = str(error).split("\n")[0].rpartition("with error: ")[2]
+        raise PoseedgeError(f"TensorRT-RTX cannot start here: {reason}", NEEDS_GPU) from error
+    devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
+    if not devices:
+        raise PoseedgeError("TensorRT-RTX finds no GPU that it supports here", NEEDS_GPU)
+    return devices[0]
+
+
+def load_cuda_runtime(plugin: ModuleType) -> None:
+    """Load the CUDA runtime that the package brings under a name that the loader would not look for."""
+    assert plugin.__file__ is not None
+    for library in Path(plugin.__file__).parent.glob("libcudart.so.*"):
+        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+def session_options(device: Any, threads: int) -> ort.SessionOptions:
+    """Return options for a session on ``device`` alone."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what matters arrives as an exception
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    options.add_provider_for_devices([device], {})
+    return options
+
+
+def check_assignment(session: ort.InferenceSession, path: Path) -> None:
+    """Raise if ONNX Runtime gave any node to another provider."""
+    for part in session.get_provider_graph_assignment_info():
+        if part.ep_name != PROVIDER:
+            node = f"{part.get_nodes()[0].op_type} {part.get_nodes()[0].name!r}"
+            raise ArtefactError(f"{path}: {node} would run in {part.ep_name}, not in {PROVIDER}", "time it without --backend")

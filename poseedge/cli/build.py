@@ -1,0 +1,113 @@
+"""``poseedge build``: an ONNX graph to a TensorRT engine, on the device that will run it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from poseedge.backends.tensorrt.facts import bundle_of
+from poseedge.bundle import open_bundle
+from poseedge.cli.console import emit_json, err, next_step, out, stage, table
+from poseedge.cli.export import CALIBRATION_DATA
+from poseedge.deploy.calibration import load_calibration
+from poseedge.errors import PoseedgeError, require
+from poseedge.lifter import Array, LifterSpec, load
+from poseedge.resources import resource
+
+CALIBRATION_COUNT = 512
+
+
+def build(
+    artefact: Annotated[Path, typer.Argument(help="bundle folder or .onnx file")],
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, fp16 or int8; default: fp32 of a bundle, else what the graph is")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="engine file; default: in engines/ beside the graph")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="windows per call to tune for, where the batch is free")] = 1,
+    max_batch: Annotated[int | None, typer.Option(min=1, help="most windows per call, where the batch is free")] = None,
+    workspace_mib: Annotated[int, typer.Option(min=1, help="memory that a kernel may take while it is tried out")] = 256,
+    optimization_level: Annotated[
+        int | None, typer.Option(min=0, max=5, help="0 quick build ... 5 thorough; TensorRT 8.6 and later")
+    ] = None,
+    version_compatible: Annotated[
+        bool, typer.Option("--version-compatible", help="later TensorRTs of this major version may load it; 8.6 and later")
+    ] = False,
+    refit: Annotated[bool, typer.Option("--refit", help="weights may be exchanged later")] = False,
+    calib: Annotated[
+        Path | None, typer.Option(help="data set to calibrate int8 where the graph has no Q/DQ; default: the bundled one")
+    ] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="build even if there is an engine that fits")] = False,
+    trtexec: Annotated[bool, typer.Option("--trtexec", help="only print the trtexec command that does the same")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Build a TensorRT engine for this device, or find the one that was built before.
+
+    Example: poseedge build build/nanohtnet --precision fp16
+    """
+    if precision not in (None, "fp32", "fp16", "int8"):
+        raise PoseedgeError(f"there is no precision {precision!r}", "choose fp32, fp16 or int8")
+    require("tensorrt", "tensorrt")
+    from poseedge.backends.tensorrt.cuda import open_cuda
+    from poseedge.deploy.tensorrt.builder import Options
+    from poseedge.deploy.tensorrt.engine import ensure_engine, plan_job
+    from poseedge.deploy.tensorrt.trtexec import trtexec_command
+
+    graph = open_bundle(artefact).graph(precision or "fp32") if artefact.is_dir() else artefact
+    if graph.suffix != ".onnx":
+        raise PoseedgeError(f"{graph}: engines are built from a bundle or an .onnx file")
+    options = Options(
+        precision or load(graph).spec.precision,
+        batch,
+        max_batch or batch,
+        workspace_mib,
+        optimization_level,
+        version_compatible,
+        refit,
+    )
+
+    def calibration(spec: LifterSpec) -> Array:
+        return load_calibration(calib or resource(*CALIBRATION_DATA), spec.frames, CALIBRATION_COUNT, spec.channels)
+
+    with closing(open_cuda()) as cuda:
+        job = plan_job(graph, options, cuda, output, calibration)
+        if trtexec:
+            out.print(trtexec_command(job, input_name(graph)), soft_wrap=True, markup=False)
+            return
+        try:
+            facts, built = ensure_engine(job, cuda, rebuild, stage, lambda line: err.print(line, markup=False, soft_wrap=True))
+        except KeyboardInterrupt as interrupt:
+            raise PoseedgeError(f"{graph}: the build was interrupted; no engine was written") from interrupt
+    found: dict[str, Any] = {"engine": str(job.output), "built": built, "bytes": job.output.stat().st_size}
+    found |= {"build_s": facts.build_s, "precision": options.precision, **facts.identity}
+    if json:
+        emit_json(found)
+    else:
+        show(found | {"against": "checkpoint" if bundle_of(job.output) else graph})
+
+
+def input_name(graph: Path) -> str:
+    """Return the name of the graph's input."""
+    import onnx
+
+    return str(onnx.load(graph, load_external_data=False).graph.input[0].name)
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what was built, how and where."""
+    route = found["route"]
+    flags = ", ".join(route["enable"]) or "none"
+    rows = [
+        ["engine", f"{found['engine']} ({found['bytes'] / 1e6:.2f} MB)"],
+        ["built", f"now, in {found['build_s']:.1f} s" if found["built"] else "before; it fits this graph, device and options"],
+        ["for", f"{found['gpu']} {found['sm']}, TensorRT {found['tensorrt']}, CUDA {found['cuda']}"],
+        ["precision", f"{found['precision']}, {route['typing']} typing, builder flags: {flags}"],
+    ]
+    if route["pinned"]:
+        rows.append(["kept in FP32", f"{len(route['pinned'])} nodes"])
+    if route["calibrate"]:
+        rows.append(["int8 scales", "calibrated by TensorRT; Q/DQ in the graph (poseedge export) says where, and is exact"])
+    table("TensorRT engine", ["", "value"], rows, text=("value",))
+    next_step(f"poseedge eval {found['engine']} --against {found['against']}")

@@ -1,0 +1,55 @@
+"""``poseedge pretrain``: contrastive pre-training without 3D labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from poseedge.cli.console import emit_json, next_step, out, stage
+from poseedge.data.h36m import load_dataset
+from poseedge.errors import DataError, require
+
+
+def pretrain(
+    data: Annotated[Path, typer.Option(help="data set folder; its training subjects' 2D keypoints are read, no 3D")],
+    output: Annotated[Path, typer.Option(help="folder for state, log and weights; pre-training resumes from it")],
+    keypoints: Annotated[str, typer.Option(help="which 2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
+    frames: Annotated[int, typer.Option(min=9, help="window of the network")] = 243,
+    steps: Annotated[int, typer.Option(min=1)] = 20000,
+    batch: Annotated[int, typer.Option(min=1, help="instants per step")] = 64,
+    lr: Annotated[float, typer.Option(help="learning rate")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+    json: Annotated[bool, typer.Option("--json", help="print the log as JSON")] = False,
+) -> None:
+    """Pre-train NanoHTNet by PoseCLR: views of one instant attract, other instants repel. Partly our reconstruction.
+
+    Example: poseedge pretrain --data dataset/ --output runs/poseclr
+    """
+    require("torch", "export")
+    import torch
+
+    from poseedge.training.pretraining import ENCODER, Pretraining
+    from poseedge.training.pretraining import pretrain as run
+
+    torch.set_num_threads(threads)
+    dataset = load_dataset(data, keypoints)
+    if not dataset.train:
+        raise DataError(f"{data}: no train subjects", "its cameras_<name>.json names them; docs/data.md")
+    what = Pretraining(frames=frames, steps=steps, batch=batch, lr=lr, seed=seed)
+    with stage("pre-train", steps) as advance:
+        reached = 0
+
+        def tell(step: int, row: dict[str, float]) -> None:
+            nonlocal reached
+            advance(step - reached)
+            reached = step
+
+        log = run(dataset.of(dataset.train), what, output, tell)
+    if json:
+        emit_json({"output": str(output), "log": log})
+        return
+    out.print(f"loss {log[-1]['loss']:.3f}, nearest to its other views {log[-1]['nearest']:.0%} after {steps} steps")
+    next_step(f"poseedge train --data {data} --init {output / ENCODER} --output {output / 'fine-tuned'}")

@@ -1,0 +1,75 @@
+"""How this TensorRT is told about precision: chosen by the members that it has, and by what the graph says itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import tensorrt as trt
+
+from poseedge.deploy import device_runner
+from poseedge.deploy.precision import normalization_nodes
+from poseedge.errors import PoseedgeError
+
+EXPORT = "make one that says it itself: poseedge export --precision {precision}"
+UNTYPED = {"Cast", "Constant", "Identity", "QuantizeLinear", "DequantizeLinear", "Shape"}  # never to be pinned
+
+
+@dataclass(frozen=True)
+class Route:
+    """What to tell the builder, as plain values, so that it can be stored and compared."""
+
+    typing: str  # "strong": the graph's types are law; "weak": builder flags allow lower ones
+    network_flags: int
+    enable: tuple[str, ...]  # builder flags
+    disable: tuple[str, ...]
+    calibrate: bool = False  # INT8 scales from a calibrator instead of Q/DQ
+    pinned: tuple[str, ...] = ()  # ONNX nodes whose layers stay in FP32
+
+
+def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, int]) -> Route:
+    """Return the route for ``precision``; raises ``PoseedgeError`` where this device or this TensorRT has none.
+
+    Strong typing is taken where it is complete and the graph holds the precision that is wanted; before, and for a graph
+    that leaves the precision to TensorRT, builder flags. From TensorRT 11 on the graph must say it.
+    """
+    if precision == "int8" and capability in device_runner.NO_INT8:
+        board = device_runner.NO_INT8[capability]
+        raise PoseedgeError(f"int8: {board} (sm_{capability[0]}{capability[1]}) has no INT8 hardware", "use --precision fp16")
+    said = own_precision(model)
+    if said not in ("fp32", precision):
+        raise PoseedgeError(f"the graph is {said} by its own types, not {precision}", f"use --precision {said}, or another graph")
+    base = device_runner.choose_route(trt, precision)
+    if base.typing == "strong" and said != precision:
+        if not hasattr(trt.BuilderFlag, "FP16"):
+            raise PoseedgeError(
+                f"TensorRT {trt.__version__} takes precision from the graph alone, and this graph is {said}, not {precision}",
+                EXPORT.format(precision=precision),
+            )
+        base = device_runner.weak_route(trt, precision)
+    if base.typing == "strong" or precision == "fp32":
+        return Route(*base)
+    pinned = tuple(sorted(float32_nodes(model) if holds_half(model) else normalization_nodes(model)))
+    enable = (*base.enable, "OBEY_PRECISION_CONSTRAINTS") if pinned else base.enable
+    return Route(base.typing, base.network_flags, enable, base.disable, precision == "int8" and said != "int8", pinned)
+
+
+def own_precision(model: onnx.ModelProto) -> str:
+    """Return what the graph says of itself: int8 with Q/DQ, fp16 with half precision weights, else fp32."""
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        return "int8"
+    return "fp16" if holds_half(model) else "fp32"
+
+
+def holds_half(model: onnx.ModelProto) -> bool:
+    """Say whether any weight is in half precision."""
+    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+
+
+def float32_nodes(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes that a half precision graph keeps in float32: weak typing would round these too."""
+    inferred: Any = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
+    kept = (node for node in model.graph.node if types.get(node.output[0]) == onnx.TensorProto.FLOAT)
+    return {node.name for node in kept if node.name and node.op_type not in UNTYPED}

@@ -1,0 +1,62 @@
+"""What a step compares: from a batch to pairs of predicted and true poses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from poseedge.models.refine import RefineNetwork, back_project
+from poseedge.models.registry import LiftingNetwork, Network
+
+Pairs = list[tuple[Tensor, Tensor]]  # predicted and true poses (B, K, 17, 3), one pair per output of the network
+
+
+class LiftingObjective(nn.Module):
+    """Train a lifting network on all that its training form gives."""
+
+    def __init__(self, network: LiftingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def parts(self) -> dict[str, Network]:
+        """The networks that are kept, by the ending of their checkpoint's name."""
+        return {"": self.network}
+
+    def forward(self, keypoints: Tensor, joints_m: Tensor, root_m: Tensor, intrinsics: Tensor) -> Pairs:
+        """Return the pairs of a ``Batch``."""
+        rows = torch.arange(len(joints_m), device=joints_m.device)[:, None]
+        windows = nn.functional.pad(keypoints, (0, self.network.in_channels - keypoints.shape[-1]), value=1.0)  # confidence
+        return [(poses, joints_m[rows, index]) for poses, index in self.network.supervised(windows)]
+
+
+class RefiningObjective(nn.Module):
+    """Train a lifting network together with a refine module, on the refined centre pose (stage two).
+
+    The back-projection knows the true depth of the root and the camera, as in the papers.
+    """
+
+    def __init__(self, network: LiftingNetwork, refine: RefineNetwork) -> None:
+        super().__init__()
+        self.network, self.refine = network, refine
+        self.center = (network.frames - 1) // 2
+
+    @property
+    def parts(self) -> dict[str, Network]:
+        """The networks that are kept, by the ending of their checkpoint's name."""
+        return {"": self.network, "_refine": self.refine}
+
+    def forward(self, keypoints: Tensor, joints_m: Tensor, root_m: Tensor, intrinsics: Tensor) -> Pairs:
+        """Return the pair of a ``Batch``."""
+        known = self.network.supervised_frames.index(self.center)
+        center = slice(known, known + 1)
+        return [(self.refined(keypoints, root_m[:, center, 2], intrinsics), joints_m[:, center])]
+
+    def refined(self, keypoints: Tensor, root_depth: Tensor, intrinsics: Tensor) -> Tensor:
+        """Return the refined centre pose ``(B, 1, 17, 3)``; ``root_depth (B, 1)`` metres."""
+        lifted = self.network.lift(keypoints)
+        center = keypoints[:, self.center : self.center + 1, :, :2]
+        return self.refine(lifted, back_project(center, lifted, root_depth, intrinsics))
+
+
+Objective = LiftingObjective | RefiningObjective

@@ -1,0 +1,178 @@
+"""Training recipes: how each network is trained, as data. ``recipes/<model>.toml`` holds what its paper's code does."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from poseedge.deploy.recipe import read_toml
+from poseedge.errors import PoseedgeError, nearest
+
+_RECIPES = Path(__file__).with_name("recipes")
+_ADDITIONS = ("views",)  # recipes that are laid over a network's own
+TERMS = ("mpjpe", "weighted_mpjpe", "temporal", "velocity", "n_mpjpe", "p_mpjpe")
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Optimizer(_Table):
+    """Adam, or AdamW with its decoupled weight decay."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    amsgrad: bool = True
+
+
+class Schedule(_Table):
+    """How the learning rate falls: by ``decay`` after each epoch, by ``drop`` instead after every ``drop_every``-th.
+
+    ``cosine`` falls from ``lr`` to ``lr_min`` over all steps, after ``warmup`` of them.
+    """
+
+    kind: Literal["epochs", "cosine"] = "epochs"
+    decay: float = Field(default=0.95, gt=0, le=1)
+    drop: float = Field(default=0.5, gt=0, le=1)
+    drop_every: Positive = 5
+    warmup: int = Field(default=0, ge=0)
+    lr_min: float = Field(default=1e-5, ge=0)
+
+
+class Data(_Table):
+    """Which windows are seen. ``views`` draws endless augmented ones (``training/views.py``), else they are as recorded."""
+
+    source: Literal["recorded", "views"] = "recorded"
+    keypoints: Literal["gt", "detected"] = "detected"
+    cut: Literal["centered", "consecutive"] = "centered"
+    stride: Positive | None = None  # every frame if centered, the window's length if consecutive
+    mirror: Literal["both", "random", "none"] = "both"
+
+
+class Refine(_Table):
+    """The second stage, in which the network and a refine module train on the refined pose."""
+
+    module: str
+    lr: float = Field(default=1e-5, gt=0)
+    batch: Positive = 256
+
+
+class TrainingRecipe(_Table):
+    """Everything that decides the result, apart from the data."""
+
+    model: str
+    network: dict[str, Any] = {}  # its configuration, where it is not the default
+    loss: dict[str, float] = {"mpjpe": 1.0}
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    data: Data = Data()
+    refine: Refine | None = None
+    epochs: Positive = 20
+    steps: Positive | None = None  # instead of epochs
+    batch: Positive = 256  # windows of a step, over all processes
+    regularize: bool = True  # dropout and stochastic depth
+    average: float = Field(default=0.0, ge=0, lt=1)  # decay of an average of the weights, kept in their place; 0: none
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    seed: int = Field(default=1, ge=0)
+    evaluate_every: Positive | None = None  # steps; else after every epoch
+
+    @field_validator("loss")
+    @classmethod
+    def _known_terms(cls, loss: dict[str, float]) -> dict[str, float]:
+        for name in loss:
+            if name not in TERMS:
+                raise ValueError(f"there is no loss term {name!r}; " + nearest(name, list(TERMS)))
+        if not any(loss.values()):
+            raise ValueError("at least one loss term needs a weight")
+        return loss
+
+    def total_steps(self, per_epoch: int) -> int:
+        """Return how many steps this recipe makes where an epoch has ``per_epoch``."""
+        return self.steps or self.epochs * per_epoch
+
+    def learning_rate(self, step: int, per_epoch: int) -> float:
+        """Return the learning rate of ``step``."""
+        lr, schedule = self.optimizer.lr, self.schedule
+        if step < schedule.warmup:
+            return lr * (step + 1) / schedule.warmup
+        if schedule.kind == "epochs":
+            epochs = step // per_epoch
+            drops = epochs // schedule.drop_every
+            return lr * schedule.decay ** (epochs - drops) * schedule.drop**drops
+        progress = (step - schedule.warmup) / max(1, self.total_steps(per_epoch) - schedule.warmup)
+        return schedule.lr_min + (lr - schedule.lr_min) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+    def second_stage(self) -> TrainingRecipe:
+        """Return the recipe of the refine stage. Raises ``PoseedgeError`` for a network that has none."""
+        if self.refine is None:
+            raise PoseedgeError(
+                f"{self.model} has no refine stage", f"these have: {', '.join(n for n in names() if load(n).refine)}"
+            )
+        optimizer = self.optimizer.model_copy(update={"lr": self.refine.lr})
+        return self.model_copy(update={"optimizer": optimizer, "batch": self.refine.batch, "loss": {"mpjpe": 1.0}})
+
+
+def names() -> list[str]:
+    """Return the networks that have a recipe, sorted."""
+    return sorted(path.stem for path in _RECIPES.glob("*.toml") if path.stem not in _ADDITIONS)
+
+
+def load(model: str, config: str | None = None, settings: Sequence[str] = ()) -> TrainingRecipe:
+    """Return the published recipe of ``model``, changed by a TOML file (or ``views``) and then by ``key=value`` settings.
+
+    Raises ``PoseedgeError`` that names the file or setting, and the key.
+    """
+    if model not in names():
+        raise PoseedgeError(f"there is no training recipe for {model!r}", nearest(model, names()))
+    content, where = read_toml(_RECIPES / f"{model}.toml"), f"recipe of {model}"
+    if config is not None:
+        path = _RECIPES / f"{config}.toml" if config in _ADDITIONS else Path(config)
+        if not path.is_file():
+            raise PoseedgeError(f"{path}: no such file", f"--config takes a TOML file, or one of: {', '.join(_ADDITIONS)}")
+        content, where = merged(content, read_toml(path)), f"{path}"
+    recipe = _validated({"model": model} | content, where)
+    for setting in settings:
+        content = merged(content, read_setting(setting))
+        recipe = _validated({"model": model} | content, f"--set {setting}")
+    if recipe.model != model:
+        raise PoseedgeError(f"this is the training recipe of {recipe.model}, not of {model}", f"use --model {recipe.model}")
+    return recipe
+
+
+def read_setting(setting: str) -> dict[str, Any]:
+    """Read ``optimizer.lr=1e-4`` into nested tables; a value is JSON, or else a string."""
+    key, separator, text = setting.partition("=")
+    if not separator or not key:
+        raise PoseedgeError(f"--set {setting}: expected key=value", "for example --set optimizer.lr=1e-4")
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = text
+    for part in reversed(key.split(".")):
+        content = {part: content}
+    return dict(content)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the values of ``over``, table by table."""
+    result = dict(base)
+    for key, value in over.items():
+        result[key] = merged(result[key], value) if isinstance(value, dict) and isinstance(result.get(key), dict) else value
+    return result
+
+
+def _validated(content: dict[str, Any], where: str) -> TrainingRecipe:
+    try:
+        return TrainingRecipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise PoseedgeError(f"{where}: {place}: {first['msg']}", "docs/training.md lists what a recipe holds") from error

@@ -1,0 +1,108 @@
+"""The comparison of all networks runs family by family, and its table holds whatever has been measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from benchmarks import compare_networks
+from benchmarks.compare_networks import FAMILIES, affordable, compare, deterministic, measure
+from benchmarks.naive import export_naive
+from poseedge.bench.machine import machine_facts
+from poseedge.errors import PoseedgeError
+from poseedge.models import names
+from poseedge.models.registry import LiftingNetwork, network_class
+
+MHFORMER = {"frames": 27, "channel": 64, "d_hid": 128}
+SMALL: dict[str, dict[str, Any]] = {
+    "htnet": {"channel": 24, "layers": 1, "d_hid": 32},
+    "mhformer": MHFORMER | {"layers": 3},
+    "tpc_mhformer": MHFORMER | {"token_num": 9},
+}
+
+app = typer.Typer()
+app.command()(compare)
+
+
+def small(name: str) -> LiftingNetwork:
+    return deterministic(name, **SMALL[name])
+
+
+def test_every_lifting_network_is_compared_in_one_family() -> None:
+    lifting = [name for name in names() if issubclass(network_class(name), LiftingNetwork)]
+    assert sorted(name for family in FAMILIES for name in family) == lifting
+
+
+def test_weights_are_the_same_every_time_and_none_is_trivial() -> None:
+    one, other = small("htnet").state_dict(), small("htnet").state_dict()
+    for key, value in one.items():
+        assert value.equal(other[key])
+        assert not (value == 0).any()
+        assert not (value == 1).any()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run two families after each other, as small networks."""
+    folder = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_networks, "deterministic", small)
+        for model in ("htnet", "tpc_mhformer"):
+            arguments = ["--model", model, "--threads", "1", "--budget", "0", "--results", str(folder)]
+            result = CliRunner().invoke(app, arguments)
+            assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_each_family_is_recorded_in_a_file_of_its_own(results: Path) -> None:
+    reports = {file.stem: json.loads(file.read_text()) for file in results.glob("networks_*/*.json")}
+    assert {stem: list(report["networks"]) for stem, report in reports.items()} == {
+        "htnet": ["htnet"],
+        "mhformer": ["mhformer", "tpc_mhformer"],
+    }
+    for report in reports.values():
+        for row in report["networks"].values():
+            assert row["ratio"] == row["latency_ms"]["folded"]["p50"] / row["latency_ms"]["naive"]["p50"]
+            assert min(row["flops"].values()) > 0
+            assert row["max_difference_m"] <= 1e-4
+
+
+def test_centre_alone_costs_less_than_all_frames(results: Path) -> None:
+    (file,) = results.glob("networks_*/mhformer.json")
+    flops = json.loads(file.read_text())["networks"]["mhformer"]["flops"]
+    assert flops["folded"] < flops["naive"]
+
+
+def test_table_holds_all_families_and_sets_pruned_networks_against_the_plain_one(results: Path) -> None:
+    (table,) = results.glob("networks_*.md")
+    lines = [line for line in table.read_text().splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0].lstrip("| ") for line in lines if "---" not in line] == [
+        *("network", "htnet", "mhformer", "tpc_mhformer"),
+        *("network", "tpc_mhformer"),
+    ]
+    assert lines[-1].split(" | ")[1] == "mhformer"
+
+
+def test_forms_that_differ_are_refused_before_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def export_another(network: LiftingNetwork, path: Path) -> None:
+        other = small("htnet")
+        for parameter in other.parameters():
+            parameter.data *= 1.1
+        export_naive(other, path)
+
+    monkeypatch.setattr(compare_networks, "export_naive", export_another)
+    with pytest.raises(PoseedgeError, match="folded and naive form differ"):
+        measure({"htnet": small("htnet")}, machine_facts(), threads=1, budget_s=0)
+
+
+@pytest.mark.parametrize(("budget_s", "rounds", "calls"), [(1e9, 100, 8), (0.0, 5, 1)])
+def test_budget_decides_how_often_each_form_is_called(budget_s: float, rounds: int, calls: int) -> None:
+    work = np.ones(10)
+    schedule = affordable({"one": work.sum, "other": work.mean}, budget_s)
+    assert (schedule.rounds, schedule.calls) == (rounds, calls)

@@ -1,0 +1,133 @@
+"""Every rule catches the graph that was made to break it, says what is wrong, and leaves good graphs alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from poseedge.deploy.preflight import RULES, Finding, check_graph, passed
+from poseedge.deploy.targets import load_target
+from tests.deploy import graphs
+from tests.deploy.preflight import bad
+from tests.deploy.preflight.bad import BAD
+
+DOCS = Path(__file__).parents[3] / "docs" / "targets.md"
+SPELT_OUT_TARGETS = ("jetson-nano", "jetson-tx2-jp4.6.0", "jetson-xavier-nx", "jetson-agx-xavier-jp4.6", "jetson-orin-nano-jp5.1")
+MODERN_TARGETS = ("default", "jetson-orin-nano", "jetson-orin-nx-jp6.0", "jetson-agx-orin-jp7.2.2", "jetson-thor", "cpu")
+
+
+def found(model: onnx.ModelProto, target: str, outside: tuple[str, ...] = ()) -> dict[str, Finding]:
+    return {finding.rule: finding for finding in reversed(check_graph(model, load_target(target), outside))}
+
+
+def test_every_rule_has_a_bad_graph() -> None:
+    assert BAD.keys() == RULES.keys()
+
+
+def test_every_rule_is_in_the_documentation() -> None:
+    text = DOCS.read_text()
+    assert [name for name, rule in RULES.items() if f"| `{name}` | {rule.severity} | {rule.summary[:-1]} |" not in text] == []
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_rule_catches_the_graph_that_breaks_it(name: str) -> None:
+    case = BAD[name]
+    finding = found(case.model(), case.target, case.outside)[name]
+    assert case.says in finding.message
+    assert finding.severity == case.severity
+    assert finding.fix
+    assert finding.source
+    assert RULES[name].summary.endswith(".")
+
+
+@pytest.mark.parametrize("name", [name for name, case in BAD.items() if case.severity == "error"])
+def test_an_error_means_that_the_check_is_not_passed(name: str) -> None:
+    case = BAD[name]
+    assert not passed(check_graph(case.model(), load_target(case.target)))
+
+
+@pytest.mark.parametrize("name", [name for name, case in BAD.items() if case.severity != "error"])
+def test_a_warning_alone_passes(name: str) -> None:
+    case = BAD[name]
+    assert passed([finding for finding in check_graph(case.model(), load_target(case.target)) if finding.rule == name])
+
+
+@pytest.mark.parametrize("target", MODERN_TARGETS)
+def test_well_quantized_layer_is_left_alone(target: str) -> None:
+    errors = [f for f in check_graph(bad.quantized(), load_target(target)) if f.severity == "error"]
+    assert errors == []
+
+
+@pytest.mark.parametrize("target", SPELT_OUT_TARGETS)
+def test_own_graph_of_opset_13_passes_where_norms_are_spelt_out(target: str) -> None:
+    assert check_graph(graphs.simplified(13)[0], load_target(target)) == []
+
+
+@pytest.mark.parametrize("target", MODERN_TARGETS)
+def test_own_graph_of_opset_17_passes_on_modern_targets(target: str) -> None:
+    assert check_graph(graphs.simplified(17)[0], load_target(target)) == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "target", "says"),
+    [
+        ("DFT", "jetson-agx-orin-jp7.2.2", "no release reads it"),
+        ("Gelu", "jetson-orin-nano-jp6.0", "TensorRT reads it from 10.0 on"),
+        ("Attention", "jetson-thor-jp7.1", "TensorRT reads it from 10.14 on"),
+        ("STFT", "jetson-orin-nano", "TensorRT reads it from 10.5 on"),
+        ("Einsum", "jetson-nano-jp4.6.0", "TensorRT reads it from 8.2 on"),
+        ("MatMulInteger", "default", "no release reads it"),
+        ("DynamicQuantizeLinear", "default", "no release reads it"),
+        ("QLinearMatMul", "default", "no release reads it"),
+    ],
+)
+def test_operator_that_the_target_lacks_is_named_with_a_way_out(operator: str, target: str, says: str) -> None:
+    finding = found(bad.unary(operator, opset=23), target)["operator"]
+    assert operator in finding.message
+    assert says in finding.message
+    assert finding.node == "bad"
+
+
+def test_operator_between_two_tables_is_a_warning() -> None:
+    assert found(bad.unary("Hardmax"), "jetson-orin-nano")["operator"].severity == "warning"
+    assert found(bad.unary("Hardmax"), "jetson-xavier-nx")["operator"].severity == "error"
+
+
+def test_dynamic_k_is_read_from_tensorrt_8_6_on() -> None:
+    assert found(BAD["topk-dynamic"].model(), "jetson-orin-nano-jp6.0")["topk-dynamic"].severity == "warning"
+
+
+def test_half_scales_are_for_strong_typing() -> None:
+    assert found(BAD["qdq-scale-type"].model(), "jetson-thor")["qdq-scale-type"].severity == "note"
+
+
+def test_missing_zero_point_means_uint8_and_tensorrt_10_reads_it_so() -> None:
+    finding = found(bad.quantized(zero=None), "jetson-orin-nano")
+    assert "its default without a zero point" in finding["qdq-uint8"].message
+    assert "qdq-zero-point" not in finding
+
+
+def test_scales_that_do_not_fit_the_axis_are_told() -> None:
+    model = bad.quantized()
+    for node in model.graph.node:
+        if node.name in ("WQ", "WDQ"):
+            node.attribute[0].i = 0
+    assert "(48,) scales do not fit axis 0 of a weight (32, 48)" in found(model, "default")["qdq-axis"].message
+
+
+def test_transposed_gemm_counts_its_output_channels_on_axis_0() -> None:
+    layer = bad.node("Gemm", ["d", "wd"], ["y"], name="layer", transB=1)
+    assert "qdq-axis" not in found(bad.quantized(bad.WEIGHT.T.copy(), axis=0, layer=layer), "default")
+    assert "qdq-axis" in found(bad.quantized(bad.WEIGHT.T.copy(), axis=1, layer=layer), "default")
+
+
+def test_nameless_node_is_told_by_its_output() -> None:
+    model = bad.graph([bad.node("DFT", ["x"], ["y"])])
+    assert found(model, "default")["operator"].node == "y"
+
+
+def test_errors_come_first() -> None:
+    severities = [finding.severity for finding in check_graph(bad.unary("DFT", opset=20), load_target("jetson-nano"))]
+    assert severities == sorted(severities, key=["error", "warning", "note"].index)
