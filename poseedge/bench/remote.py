@@ -77,7 +77,7 @@ class Outcome:
 
 @dataclass
 class _Words:
-    """The far end's standard error: all last lines, and those of each run."""
+    """The last lines of the far end's standard error: those before any run, and those of each run."""
 
     precisions: list[str]
     progress: Progress
@@ -96,7 +96,6 @@ class _Words:
                 current = text[4:]
                 self.by_precision[current] = deque(maxlen=TAIL)
             elif text:
-                self.last.append(text)
                 self.by_precision.get(current, self.last).append(text)
             if current:
                 what = text.removeprefix(f"{RUNNER}: ") if len(self.by_precision[current]) else "running"
@@ -120,7 +119,7 @@ def run_remotely(
     }
     source = Path(far_end.__file__).read_bytes()
     program = f'{host.python} -c "import sys; exec(sys.stdin.buffer.read({len(source)}))"'
-    words, results = _Words(precisions, progress), bytearray()
+    words = _Words(precisions, progress)
     with session(host, program, words.ready) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -133,11 +132,11 @@ def run_remotely(
             while not words.ready.wait(0.1) and process.poll() is None:
                 pass  # ssh may be asking for a password, which no progress bar must cover
             send(process.stdin, json.dumps(job).encode() + b"\n", files, progress)
-        results += process.stdout.read()
+        results = process.stdout.read()
         status = process.wait()
         listener.join()
     if status != 0:
-        raise unreachable(host, status, list(words.last))
+        raise unreachable(host, status, [*words.last, *(line for lines in words.by_precision.values() for line in lines)])
     found = json.loads(results.strip().rpartition(b"\n")[2])
     return {name: outcome(found[name], list(words.by_precision[name]), timeout_s) for name in precisions}
 

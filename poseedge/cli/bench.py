@@ -94,9 +94,10 @@ def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: me
 def bench_there(artefact: Path, precisions: list[str] | None, host: Host, arguments: list[str], timeout_s: int) -> Report:
     """Let a bundle's own runner do it on another machine."""
     bundle = open_bundle(artefact)
+    chosen = list(dict.fromkeys(precisions or bundle.precisions))
     err.print(f"connecting to {host.name}", markup=False, soft_wrap=True)
     with far_progress() as progress:
-        outcomes = run_remotely(bundle, precisions or bundle.precisions, host, arguments, timeout_s, progress)
+        outcomes = run_remotely(bundle, chosen, host, arguments, timeout_s, progress)
     return remote_report(bundle, host.name, outcomes)
 
 

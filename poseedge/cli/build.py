@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,7 +86,15 @@ def build(
     if json:
         emit_json(found)
     else:
-        show(found | {"against": "checkpoint" if bundle_of(job.output) else graph})
+        show(found | {"against": reference(job.output, graph)})
+
+
+def reference(engine: Path, graph: Path) -> str:
+    """Return what to compare ``engine`` with: its bundle's checkpoint where PyTorch can run it, else an ONNX graph."""
+    bundle = bundle_of(engine)
+    if bundle is not None and find_spec("torch") is not None:
+        return "checkpoint"
+    return str(bundle.graph("fp32") if bundle is not None and "fp32" in bundle.precisions else graph)
 
 
 def input_name(graph: Path) -> str:

@@ -18,6 +18,7 @@ from poseedge.models.checkpoints import save_checkpoint
 from poseedge.models.registry import LiftingNetwork
 from tests.cli.user import Command, assert_refused
 from tests.data import folders
+from tests.data.test_mpi_inf_3dhp import by_sequence
 from tests.deploy import small_export
 from tests.models import golden
 
@@ -76,6 +77,24 @@ def test_pictures_are_written_where_they_are_wanted(poseedge: Command, small_bun
     report = poseedge("eval", small_bundle, "--data", data, "--plot", tmp_path / "plots", "--json").json
     assert report["plots"] == [str(tmp_path / "plots" / f"{name}.png") for name in ("by_joint", "by_action", "worst_frames")]
     assert all(Path(path).stat().st_size > 5000 for path in report["plots"])
+
+
+def test_pictures_need_a_folder(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "plots").write_text("")
+    assert_refused(poseedge("eval", small_bundle, "--plot", tmp_path / "plots"), "plots: is a file", "--plot")
+
+
+def test_mpi_inf_3dhp_is_evaluated_like_any_other_set(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "3dhp").mkdir()
+    report = poseedge("eval", small_bundle, "--data", by_sequence(tmp_path / "3dhp"), "--json").json
+    assert (report["dataset"], report["frames"], report["mpjve_mm"]) == ("3dhp", 6 + 4, None)
+    assert 0 <= report["auc_percent"] <= report["pck_percent"] <= 100
+    assert report["mpjpe_mm"] > 0
+
+
+def test_another_network_s_checkpoint_can_be_compared_with(poseedge: Command, small_bundle: Path, checkpoints: Path) -> None:
+    arguments = ("eval", small_bundle, "--data", checkpoints / "data", "--against", checkpoints / "mixste-f27.pth", "--json")
+    assert poseedge(*arguments).json["parity"]["distance_mm"]["mean"] > 1
 
 
 def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Path, checkpoints: Path) -> None:

@@ -30,6 +30,8 @@ def install(monkeypatch: pytest.MonkeyPatch, version: str, gpu: Gpu | None = Non
     fake = Fake(version, gpu or Gpu())
     for name in [name for name in sys.modules if name.startswith(BOUND)]:
         monkeypatch.delitem(sys.modules, name)  # it holds the TensorRT of another test
+        package, _, leaf = name.rpartition(".")
+        monkeypatch.delattr(sys.modules[package], leaf, raising=False)
     if library == "pycuda":
         modules = make_pycuda(fake.gpu)
     else:

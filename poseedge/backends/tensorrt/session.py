@@ -49,7 +49,6 @@ class Session:
 
     def _load(self, plan: bytes, host_code: bool) -> None:
         del self._log.errors[:]
-        trt.init_libnvinfer_plugins(self._log, "")
         self._runtime = trt.Runtime(self._log)
         if host_code:
             self._runtime.engine_host_code_allowed = True

@@ -106,7 +106,7 @@ def ensure_engine(
     """
     with locked(job.output.parent, lambda: say(f"another process builds in {job.output.parent}; waiting for it")):
         known = None if rebuild else usable(job, say)
-        return (known, False) if known is not None else (build(job, cuda, stage), True)
+        return (known, False) if known is not None else (build(job, cuda, stage, say), True)
 
 
 def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:
@@ -129,7 +129,7 @@ def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:
     return facts
 
 
-def build(job: Job, cuda: Cuda, stage: Stage) -> EngineFacts:
+def build(job: Job, cuda: Cuda, stage: Stage, say: Callable[[str], None]) -> EngineFacts:
     """Build and write the engine, then what the next build can use."""
     start = time.perf_counter()
     feed = None if job.windows is None else Feed(job.windows, job.options.batch, cuda, read_bytes(job.calibration_cache) or None)
@@ -142,6 +142,8 @@ def build(job: Job, cuda: Cuda, stage: Stage) -> EngineFacts:
         plan_sha256=hashlib.sha256(built.plan).hexdigest(),
         build_s=time.perf_counter() - start,
     )
+    if built.pinned_layers < len(job.route.pinned):
+        say(f"only {built.pinned_layers} of {len(job.route.pinned)} nodes that should stay in FP32 were found by name")
     write_engine(job.output, built.plan, facts)
     for path, content in ((job.timing_cache, built.timing_cache), (job.calibration_cache, built.calibration_cache)):
         if content:
