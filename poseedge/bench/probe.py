@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from poseedge.backends.tensorrt.cuda import open_cuda
 from poseedge.bench.machine import jetson
 from poseedge.errors import PoseedgeError, require
 
@@ -70,15 +72,22 @@ def probe_torch() -> Backend:
 
 
 def probe_tensorrt() -> Backend:
-    """Start TensorRT's runtime."""
+    """Start TensorRT's runtime, through the CUDA library that engines would be run with."""
     try:
         tensorrt: Any = require("tensorrt", "tensorrt")
-        runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
-    except Exception as error:  # a missing driver raises types of its own
+    except PoseedgeError as error:
+        return Backend("tensorrt", False, error.message, tensorrt_fix())
+    try:
+        from poseedge.backends.tensorrt.log import shared_log
+
+        with closing(open_cuda()) as cuda, cuda:
+            detail = f"{tensorrt.__version__}, {cuda.gpu} through {cuda.library}"
+            works = tensorrt.Runtime(shared_log()) is not None
+    except PoseedgeError as error:
+        return Backend("tensorrt", False, f"{tensorrt.__version__}, but {error.message}", error.hint or tensorrt_fix())
+    except Exception as error:  # a broken installation raises types of its own
         return Backend("tensorrt", False, first_line(error), tensorrt_fix())
-    if runtime is None:
-        return Backend("tensorrt", False, "its runtime does not start", tensorrt_fix())
-    return Backend("tensorrt", True, tensorrt.__version__)
+    return Backend("tensorrt", works, detail if works else "its runtime does not start", "" if works else tensorrt_fix())
 
 
 def probe_tensorrt_rtx() -> Backend:

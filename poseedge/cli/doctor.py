@@ -76,4 +76,6 @@ def next_command(backends: list[Backend]) -> str:
     working = {backend.name.split()[0] for backend in backends if backend.works}
     if "onnxruntime" not in working:
         return "pip install onnxruntime"
-    return "poseedge export --model nanohtnet" if "torch" in working else "poseedge bench BUNDLE"
+    if "torch" in working:
+        return "poseedge export --model nanohtnet"
+    return "poseedge build BUNDLE --precision fp16" if "tensorrt" in working else "poseedge bench BUNDLE"

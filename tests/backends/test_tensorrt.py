@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from tests.doubles.binding import Fake
 from tests.doubles.engine import Plan
 from tests.doubles.fixtures import Install
 from tests.doubles.gpu import Gpu
-from tests.doubles.install import uninstall
+from tests.doubles.install import child_environment, uninstall
 
 TOLERANCE_M = 1e-6
 
@@ -137,6 +139,19 @@ def test_with_releases_after_an_error_too(some_device: Fake, graph: Path) -> Non
     assert some_device.gpu.leftovers() == {}
 
 
+def test_a_program_that_closes_nothing_leaves_nothing(some_device: Fake, graph: Path, tmp_path: Path) -> None:
+    program = (
+        "import atexit, sys, numpy as np, sitecustomize, poseedge\n"
+        "atexit.register(lambda: print(sitecustomize.fake.gpu.leftovers(), sitecustomize.fake.gpu.mistakes))\n"
+        "lifter = poseedge.load(sys.argv[1])\n"
+        "lifter(np.zeros((1, 9, 17, 2), np.float32))\n"
+    )
+    command = [sys.executable, "-c", program, str(build(graph).path)]
+    environment = child_environment(tmp_path, some_device.version)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{} []\n", "")
+
+
 # What cannot be loaded
 
 
@@ -237,6 +252,17 @@ def test_a_machine_without_tensorrt_says_how_to_get_it(tmp_path: Path, monkeypat
     (tmp_path / "x.engine").write_bytes(b"plan")
     with pytest.raises(PoseedgeError, match="'tensorrt', which is not installed"):
         load(tmp_path / "x.engine")
+
+
+def test_type_stubs_alone_are_no_tensorrt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt").mkdir()
+    (tmp_path / "tensorrt" / "__init__.pyi").touch()
+    (tmp_path / "x.engine").write_bytes(b"plan")
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PoseedgeError, match="there are only type stubs of 'tensorrt'"):
+        load(tmp_path / "x.engine")
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
 
 
 def test_a_version_compatible_plan_runs_on_a_later_tensorrt_of_the_same_major(install_tensorrt: Install, graph: Path) -> None:

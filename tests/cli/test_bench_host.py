@@ -21,7 +21,7 @@ from poseedge.bench import far_end
 from poseedge.bench.remote import Host, needed, unreachable
 from poseedge.bundle import MANIFEST, open_bundle
 from poseedge.files import sha256_of
-from tests.cli.ssh_server import Server, serve
+from tests.cli.ssh_server import PASSWORD, Server, serve
 from tests.cli.user import Command, Outcome, assert_refused
 from tests.deploy.test_device_runner_file import ALLOWED
 
@@ -39,6 +39,8 @@ pathlib.Path({started!r}).write_text(str(os.getpid()))
 print("run.py: building", flush=True)
 time.sleep(60)
 """
+IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+COMMAND_LINE = "from poseedge.cli.app import main; main()"
 REFUSES_INT8 = """
 import sys
 if "int8" in sys.argv:
@@ -196,6 +198,27 @@ def test_refused_authentication_is_told(bench: Bench, small_bundle: Path) -> Non
     assert_refused(bench(small_bundle, key="stranger"), "Permission denied", "ssh-copy-id -p")
 
 
+def test_password_is_asked_for_at_a_terminal_before_anything_is_drawn(server: Server, small_bundle: Path) -> None:
+    options = ["--host", "127.0.0.1", "--port", str(server.port), "--ssh", server.ssh("stranger"), "--rounds", "1"]
+    command = [sys.executable, "-c", COMMAND_LINE, "bench", str(small_bundle), *options, "--precision", "fp32"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", IN_A_TERMINAL, *command], stdin=pipe, stdout=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        shown = b""
+        while b"assword:" not in shown:
+            letter = process.stdout.read(1)
+            assert letter, shown
+            shown += letter
+        process.stdin.write(PASSWORD.encode() + b"\n")
+        process.stdin.flush()
+        rest = process.stdout.read()
+        assert process.wait() == 0, rest
+    assert b"copying" not in shown
+    assert b"copying" in rest
+    assert b"measured on 127.0.0.1" in rest
+
+
 def test_unknown_host_key_is_told(bench: Bench, small_bundle: Path, server: Server) -> None:
     (server.folder / "known_hosts").write_bytes(b"")
     assert_refused(bench(small_bundle), "Host key verification failed", "connect once by hand: ssh -p")
@@ -239,9 +262,8 @@ def test_name_that_cannot_be_resolved_is_explained() -> None:
 def test_ctrl_c_ends_the_runner_and_leaves_nothing(server: Server, own_bundle: Path, tmp_path: Path) -> None:
     started = tmp_path / "started"
     bundle = with_runner(own_bundle, SLEEPY.format(started=str(started)))
-    program = "from poseedge.cli.app import main; main()"
     options = ["--host", "127.0.0.1", "--port", str(server.port), "--ssh", server.ssh()]
-    command = [sys.executable, "-c", program, "bench", str(bundle), *options]
+    command = [sys.executable, "-c", COMMAND_LINE, "bench", str(bundle), *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         wait_until(partial(has_content, started))
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to poseedge and the ssh client alike

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -184,13 +185,22 @@ def test_two_processes_that_build_the_same_engine_share_one_build(graph: Path, t
     assert sum("another process builds" in err for _, err in ends) <= 1
 
 
-def test_a_killed_build_leaves_nothing_and_blocks_nobody(
-    some_device: Fake, poseedge: Command, graph: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [(signal.SIGINT, 2, "the build was interrupted; no engine was written"), (signal.SIGKILL, -signal.SIGKILL, "")],
+    ids=["Ctrl-C", "kill"],
+)
+def test_a_build_that_is_stopped_leaves_nothing_and_blocks_nobody(
+    some_device: Fake, poseedge: Command, graph: Path, tmp_path: Path, sent: signal.Signals, status: int, words: str
 ) -> None:
     environment = child_environment(tmp_path, "10.3.0", build_s=60)
-    with subprocess.Popen([sys.executable, "-c", MAIN, "build", str(graph)], env=environment, stderr=subprocess.DEVNULL) as child:
+    command = [sys.executable, "-c", MAIN, "build", str(graph)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as child:
         while not (tmp_path / "building").exists() and child.poll() is None:
             time.sleep(0.02)
-        child.kill()
+        child.send_signal(sent)
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == status, said
+    assert words in said
     assert list((graph.parent / "engines").iterdir()) == []
     assert poseedge("build", graph).status == 0

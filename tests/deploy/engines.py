@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import helper, numpy_helper
 
 from poseedge.lifter import LifterSpec
 from poseedge.progress import Stage, silent
@@ -34,6 +35,34 @@ def write_graph(path: Path, precision: str = "fp32", batch: int | str = 1) -> Pa
     model.graph.output.insert(0, model.graph.output.pop())
     onnx.save(model, path)
     return path
+
+
+def normalized_graph(path: Path) -> Path:
+    """Write the network with its input through a layer norm that is spelt out."""
+    model = onnx.load(write_graph(path))
+    model.graph.node[0].input[0] = "normed"
+    for name, value in {"two": 2, "epsilon": 1e-5}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    norm = [
+        ("ReduceMean", ["keypoints"], "mean"),
+        ("Sub", ["keypoints", "mean"], "difference"),
+        ("Pow", ["difference", "two"], "square"),
+        ("ReduceMean", ["square"], "variance"),
+        ("Add", ["variance", "epsilon"], "steady"),
+        ("Sqrt", ["steady"], "deviation"),
+        ("Div", ["difference", "deviation"], "normed"),
+    ]
+    for place, (kind, inputs, output) in enumerate(norm):
+        axes: dict[str, Any] = {"axes": [-1]} if kind == "ReduceMean" else {}
+        model.graph.node.insert(place, helper.make_node(kind, inputs, [output], name=output, **axes))
+    onnx.save(model, path)
+    return path
+
+
+def engine_files(graph: Path) -> list[str]:
+    """Return the files beside the engines of ``graph``, hidden ones too, without what later builds use."""
+    folder = graph.parent / "engines"
+    return sorted(path.name for path in folder.glob("*") if path.suffix not in {".timing", ".calibration"})
 
 
 def keypoints(count: int, seed: int = 7) -> Array:

@@ -61,7 +61,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     configure(config, route, options)
     pinned_layers = pin(network, set(route.pinned))
     profile = add_profile(builder, network, config, options)
-    timings = set_timing_cache(config, timing_cache)  # noqa: F841  # must outlive the build
+    timings = set_timing_cache(config, timing_cache)  # the builder adds to it, and it must outlive the build
     calibrator = make_calibrator(feed) if feed is not None else None
     if calibrator is not None:
         config.int8_calibrator = calibrator
@@ -77,8 +77,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     if plan is None:
         hint = f"if it names memory or finds no implementation, try a larger --workspace-mib than {options.workspace_mib}"
         raise ArtefactError(f"{graph}: TensorRT {trt.__version__} cannot build it: {log.words()}", hint)
-    found: Any = config.get_timing_cache().serialize()
-    return Built(bytes(plan), bytes(found), calibrator.cache if calibrator is not None else None, pinned_layers)
+    return Built(bytes(plan), bytes(timings.serialize()), calibrator.cache if calibrator is not None else None, pinned_layers)
 
 
 def configure(config: Any, route: Route, options: Options) -> None:

@@ -18,6 +18,7 @@ from poseedge.deploy.quantize import quantizable_layers, quantize
 from poseedge.deploy.trace import simplify, trace
 from poseedge.models.registry import LiftingNetwork
 from poseedge.models.tokens import PrunedNetwork
+from tests.deploy.preflight.own import assert_targets_take
 from tests.models import golden
 
 HOSTILE = {"ScatterND", "ScatterElements", "GatherND", "Einsum", "Tile", "Expand", "Loop", "If", "NonZero", "Identity"}
@@ -79,7 +80,7 @@ def exported_with_a_free_batch_equals_plain(name: str) -> None:
 
 
 def graph_is_clean(name: str, opset: int) -> None:
-    """No hostile operator, nothing beyond four axes, nothing that is not read."""
+    """No hostile operator, nothing beyond four axes, nothing that is not read, and the targets take it."""
     model = graph(name, opset)
     assert not HOSTILE & {node.op_type for node in model.graph.node}
     inferred = onnx.shape_inference.infer_shapes(model)
@@ -87,6 +88,7 @@ def graph_is_clean(name: str, opset: int) -> None:
     read, given = consumers(model), {value.name for value in model.graph.output}
     assert [node.name for node in model.graph.node if not any(read[name] or name in given for name in node.output)] == []
     assert [tensor.name for tensor in model.graph.initializer if not read[tensor.name]] == []
+    assert_targets_take(model)
 
 
 def exported_selection_is_the_network_s(name: str) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.engines import calibration, write_graph
-from tests.deploy.test_engine import normalized_graph
+from tests.deploy.engines import calibration, normalized_graph, write_graph
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
 
