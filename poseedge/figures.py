@@ -104,7 +104,7 @@ def finish(axes: Any, title: str, mean: float) -> None:
 def skeletons(poses: list[Pose], title: str) -> Any:
     """Return three pictures for each pose: its keypoints, and truth and prediction from the camera and from the side."""
     pyplot = require("matplotlib.pyplot", "demo")
-    figure, grid = pyplot.subplots(3, len(poses), figsize=(2.6 * len(poses), 8), layout="constrained", squeeze=False)
+    figure, grid = pyplot.subplots(3, len(poses), figsize=(max(2.6 * len(poses), 8), 8), layout="constrained", squeeze=False)
     figure.suptitle(f"{title}\nkeypoints: left blue, right orange; 3D: truth dark, prediction red (metres)", fontsize=9)
     for pose, (screen, front, side) in zip(poses, grid.T, strict=True):
         sequence = pose.prediction.sequence

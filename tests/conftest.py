@@ -10,6 +10,8 @@ import pytest
 from poseedge.deploy.pipeline import export_bundle
 from tests.deploy import small_export
 
+pytest_plugins = ["tests.doubles.fixtures"]
+
 
 @pytest.fixture(scope="session")
 def export_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from poseedge.files import atomic_folder, atomic_write, sha256_of
+from poseedge.files import atomic_folder, atomic_write, locked, sha256_of
 
 
 class Broken(Exception):
@@ -89,3 +91,15 @@ def test_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
     content = bytes(range(256)) * 8192  # two blocks
     (tmp_path / "a").write_bytes(content)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_lock_lets_one_process_in_at_a_time_and_dies_with_it(tmp_path: Path) -> None:
+    holder = "import sys\nfrom pathlib import Path\nfrom poseedge.files import locked\n"
+    holder += "with locked(Path(sys.argv[1])):\n    print('in', flush=True)\n    input()"
+    command = [sys.executable, "-c", holder, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "in\n"
+        with locked(tmp_path, other.kill):  # told that it has to wait, it kills the other
+            assert list(tmp_path.iterdir()) == []
+    assert other.returncode < 0

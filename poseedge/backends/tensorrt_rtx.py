@@ -6,6 +6,7 @@ All nodes run in its engine or none do: ONNX Runtime is told not to fall back to
 from __future__ import annotations
 
 import ctypes
+import re
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -29,13 +30,10 @@ class TensorRTRTXLifter(OnnxLifter):
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Raises ``PoseedgeError`` if package, driver or GPU is missing, or if a node would stay on the CPU."""
         options = session_options(first_device(), threads)
-        try:
-            session = ort.InferenceSession(str(path), options)
+        try:  # without enable_fallback=0, ONNX Runtime's Python side prints an error and takes the CPU
+            session = ort.InferenceSession(str(path), options, enable_fallback=0)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            reason = str(error).split("\n")[0]
-            raise ArtefactError(
-                f"{path}: TensorRT-RTX does not take the whole graph ({reason})", "time it without --backend"
-            ) from error
+            raise ArtefactError(f"{path}: TensorRT-RTX cannot run it ({reason(error)})", "time it without --backend") from error
         check_assignment(session, path)
         self._hold(session, path, PROVIDER)
 
@@ -50,8 +48,7 @@ def first_device() -> Any:
     try:
         ort.register_execution_provider_library(PROVIDER, plugin.get_library_path())
     except Exception as error:
-        reason = str(error).split("\n")[0].rpartition("with error: ")[2]
-        raise PoseedgeError(f"TensorRT-RTX cannot start here: {reason}", NEEDS_GPU) from error
+        raise PoseedgeError(f"TensorRT-RTX cannot start here: {reason(error)}", NEEDS_GPU) from error
     devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
     if not devices:
         raise PoseedgeError("TensorRT-RTX finds no GPU that it supports here", NEEDS_GPU)
@@ -83,3 +80,8 @@ def check_assignment(session: ort.InferenceSession, path: Path) -> None:
         if part.ep_name != PROVIDER:
             node = f"{part.get_nodes()[0].op_type} {part.get_nodes()[0].name!r}"
             raise ArtefactError(f"{path}: {node} would run in {part.ep_name}, not in {PROVIDER}", "time it without --backend")
+
+
+def reason(error: Exception) -> str:
+    """Return what an error of ONNX Runtime says, without its own place and number."""
+    return re.sub(r"^.*(\[ONNXRuntimeError\] : \d+ : \w+|with error) ?: ", "", str(error).strip().split("\n")[0])

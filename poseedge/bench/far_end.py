@@ -2,8 +2,8 @@
 
 Sent over ssh and executed by the host's python3, so Python 3.6 and its library are all it has. Standard input brings the
 job as one line of JSON, then the bytes of its files, then nothing: when it ends, the caller is gone. Standard error
-carries the runner's words, with a line ``run PRECISION`` before each run; the last line of standard output is the
-results as JSON, by precision: exit status (null after a timeout) and report (null if there is none).
+carries a line ``ready``, then the runner's words, with a line ``run PRECISION`` before each run; the last line of
+standard output is the results as JSON, by precision: exit status (null after a timeout) and report (null if there is none).
 """
 
 import json
@@ -24,6 +24,7 @@ PATIENCE_S = 5  # between asking the runner to end and ending it
 
 def main(source: BinaryIO) -> None:
     """Do the job that ``source`` brings."""
+    print("ready", file=sys.stderr, flush=True)
     job = json.loads(source.readline().decode())
     gone = threading.Event()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.tensorrt.facts import graph_path, read_facts
 from poseedge.bench.flops import Cost, graph_cost
 from poseedge.bench.latency import (
     EVICTED_BYTES,
@@ -78,12 +80,23 @@ def cost_of(lifter: Lifter) -> Cost:
     """Return FLOPs, parameters and size of what ``lifter`` runs."""
     if isinstance(lifter, OnnxLifter):
         return graph_cost(lifter.path)
+    if lifter.backend == "tensorrt":
+        return engine_cost(lifter.path)
     from poseedge.backends.torch import TorchLifter
     from poseedge.bench.flops_torch import network_cost
 
     if isinstance(lifter, TorchLifter):
         return network_cost(lifter.network, lifter.path)
     return Cost(None, None, None, None, lifter.path.stat().st_size, f"{lifter.backend} does not show its graph")
+
+
+def engine_cost(engine: Path) -> Cost:
+    """Return what the graph costs that ``engine`` was built from, with the engine's own size."""
+    facts, size = read_facts(engine), engine.stat().st_size
+    graph = graph_path(engine, facts) if facts is not None else engine.with_suffix(".onnx")
+    if not graph.is_file():
+        return Cost(None, None, None, None, size, "the graph that it was built from is not here")
+    return replace(graph_cost(graph), file_bytes=size, nodes=None)
 
 
 def row(subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: Seconds, evicted: Seconds | None) -> Row:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from poseedge.backends.tensorrt.cuda import open_cuda
 from poseedge.bench.machine import jetson
-from poseedge.errors import PoseedgeError
+from poseedge.errors import PoseedgeError, require
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def probe_provider(ort: Any, provider: str) -> Backend:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=[provider])
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=[provider], enable_fallback=0)
         session.run(None, {"x": np.ones(2, np.float32)})
     except Exception as error:  # each provider raises types of its own
         return Backend(name, False, first_line(error), "install the libraries that this provider names")
@@ -71,15 +72,22 @@ def probe_torch() -> Backend:
 
 
 def probe_tensorrt() -> Backend:
-    """Start TensorRT's runtime."""
+    """Start TensorRT's runtime, through the CUDA library that engines would be run with."""
     try:
-        tensorrt: Any = importlib.import_module("tensorrt")
-        runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR))
-    except Exception as error:  # a missing driver raises types of its own
+        tensorrt: Any = require("tensorrt", "tensorrt")
+    except PoseedgeError as error:
+        return Backend("tensorrt", False, error.message, tensorrt_fix())
+    try:
+        from poseedge.backends.tensorrt.log import shared_log
+
+        with closing(open_cuda()) as cuda, cuda:
+            detail = f"{tensorrt.__version__}, {cuda.gpu} through {cuda.library}"
+            works = tensorrt.Runtime(shared_log()) is not None
+    except PoseedgeError as error:
+        return Backend("tensorrt", False, f"{tensorrt.__version__}, but {error.message}", error.hint or tensorrt_fix())
+    except Exception as error:  # a broken installation raises types of its own
         return Backend("tensorrt", False, first_line(error), tensorrt_fix())
-    if runtime is None:
-        return Backend("tensorrt", False, "its runtime does not start", tensorrt_fix())
-    return Backend("tensorrt", True, tensorrt.__version__)
+    return Backend("tensorrt", works, detail if works else "its runtime does not start", "" if works else tensorrt_fix())
 
 
 def probe_tensorrt_rtx() -> Backend:

@@ -77,10 +77,11 @@ class Outcome:
 
 @dataclass
 class _Words:
-    """The far end's standard error: all last lines, and those of each run."""
+    """The last lines of the far end's standard error: those before any run, and those of each run."""
 
     precisions: list[str]
     progress: Progress
+    ready: threading.Event = field(default_factory=threading.Event)  # logged in, and Python runs
     last: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
     by_precision: dict[str, deque[str]] = field(default_factory=dict)
 
@@ -89,11 +90,12 @@ class _Words:
         current = ""
         for line in stream:
             text = line.decode(errors="replace").rstrip()
-            if text.startswith("run ") and text[4:] in self.precisions:
+            if text == "ready" and not self.ready.is_set():
+                self.ready.set()
+            elif text.startswith("run ") and text[4:] in self.precisions:
                 current = text[4:]
                 self.by_precision[current] = deque(maxlen=TAIL)
             elif text:
-                self.last.append(text)
                 self.by_precision.get(current, self.last).append(text)
             if current:
                 what = text.removeprefix(f"{RUNNER}: ") if len(self.by_precision[current]) else "running"
@@ -117,20 +119,24 @@ def run_remotely(
     }
     source = Path(far_end.__file__).read_bytes()
     program = f'{host.python} -c "import sys; exec(sys.stdin.buffer.read({len(source)}))"'
-    words, results = _Words(precisions, progress), bytearray()
-    with session(host, program) as process:
+    words = _Words(precisions, progress)
+    with session(host, program, words.ready) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         listener = threading.Thread(target=words.read, args=(process.stderr,), daemon=True)
         listener.start()
         with suppress(BrokenPipeError):  # the connection ended; ssh says why
-            send(process.stdin, source + json.dumps(job).encode() + b"\n", files, progress)
-        results += process.stdout.read()
+            process.stdin.write(source)
+            process.stdin.flush()
+            while not words.ready.wait(0.1) and process.poll() is None:
+                pass  # ssh may be asking for a password, which no progress bar must cover
+            send(process.stdin, json.dumps(job).encode() + b"\n", files, progress)
+        results = process.stdout.read()
         status = process.wait()
         listener.join()
     if status != 0:
-        raise unreachable(host, status, list(words.last))
+        raise unreachable(host, status, [*words.last, *(line for lines in words.by_precision.values() for line in lines)])
     found = json.loads(results.strip().rpartition(b"\n")[2])
     return {name: outcome(found[name], list(words.by_precision[name]), timeout_s) for name in precisions}
 
@@ -156,8 +162,8 @@ def size_of(content: Path | bytes) -> int:
 
 
 @contextmanager
-def session(host: Host, program: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield the ssh client; at the end its input is closed, which is how the far end learns that it must clean up."""
+def session(host: Host, program: str, ready: threading.Event) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield the ssh client; at the end its input is closed, which is how the far end, once ``ready``, learns to clean up."""
     pipe = subprocess.PIPE
     process = subprocess.Popen(host.command(program), stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=ignore_interrupt)
     try:
@@ -167,9 +173,9 @@ def session(host: Host, program: str) -> Iterator[subprocess.Popen[bytes]]:
         with suppress(BrokenPipeError):
             process.stdin.close()
         try:
-            process.wait(PARTING_S)
+            process.wait(PARTING_S if ready.is_set() else 0)
         except subprocess.TimeoutExpired:
-            process.kill()
+            process.terminate()  # gently: ssh gives back a terminal that it hid a password on
             process.wait()
 
 

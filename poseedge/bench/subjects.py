@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from poseedge.backends.tensorrt.cuda import open_cuda
+from poseedge.backends.tensorrt.facts import FOLDER, read_facts, require_fit
 from poseedge.bundle import Bundle, open_bundle
-from poseedge.errors import PoseedgeError
+from poseedge.errors import PoseedgeError, require
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,19 @@ class Subject:
 def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[list[Subject], list[str]]:
     """Return what to time for ``artefact``, and remarks on what is left out.
 
-    A bundle gives the checkpoint that it was made from, in PyTorch, as the reference, then ``precisions``, by default all.
+    A bundle gives the checkpoint that it was made from, in PyTorch, as the reference, then ``precisions``, by default all,
+    and where TensorRT is installed the engines that were built from it for this device.
     """
     if not artefact.is_dir():
         return [Subject(artefact)], []
     bundle = open_bundle(artefact)
-    graphs = [graph_subject(bundle, precision) for precision in precisions or bundle.precisions]
+    wanted = precisions or bundle.precisions
+    engines, remarks = engine_subjects(bundle, wanted)
+    graphs = [*(graph_subject(bundle, precision) for precision in wanted), *engines]
     try:
-        return [reference_subject(bundle), *graphs], []
+        return [reference_subject(bundle), *graphs], remarks
     except PoseedgeError as error:
-        return graphs, [f"no speed-up against PyTorch: {error.message}" + (f" ({error.hint})" if error.hint else "")]
+        return graphs, [*remarks, f"no speed-up against PyTorch: {error.message}" + (f" ({error.hint})" if error.hint else "")]
 
 
 def graph_subject(bundle: Bundle, precision: str) -> Subject:
@@ -41,6 +47,35 @@ def graph_subject(bundle: Bundle, precision: str) -> Subject:
     parity = bundle.manifest["parity"][precision]
     delta = parity["against_reference"]["delta_mpjpe_mm"]
     return Subject(bundle.graph(precision), bundle.manifest["parameters"], parity["mpjpe_mm"], delta)
+
+
+def engine_subjects(bundle: Bundle, precisions: list[str]) -> tuple[list[Subject], list[str]]:
+    """Return the bundle's engines that this device can run, and remarks on those that are missing or foreign."""
+    try:
+        tensorrt = require("tensorrt", "tensorrt")
+    except PoseedgeError:
+        return [], []
+    subjects, remarks = [], []
+    lacking = dict.fromkeys(precisions)
+    try:
+        with closing(open_cuda()) as cuda:
+            sm = "sm_{}{}".format(*cuda.capability)
+        for engine in sorted((bundle.folder / FOLDER).glob("*.engine")):
+            facts = read_facts(engine)
+            if facts is None or facts.spec.precision not in precisions:
+                continue
+            try:
+                require_fit(engine, facts, tensorrt.__version__, sm)
+            except PoseedgeError as error:
+                remarks.append(f"left out: {error.message}")
+                continue
+            lacking.pop(facts.spec.precision, None)
+            subjects.append(Subject(engine, bundle.manifest["parameters"]))
+    except PoseedgeError as error:
+        return [], [f"no TensorRT engine: {error.message}"]
+    if lacking:
+        remarks.append(f"no TensorRT engine for {', '.join(lacking)}: poseedge build {bundle.folder} --precision ...")
+    return subjects, remarks
 
 
 def reference_subject(bundle: Bundle) -> Subject:

@@ -7,7 +7,23 @@ import sys
 import typer
 from rich.markup import escape
 
-from poseedge.cli import bench, build, check, compare, data, doctor, evaluate, export, models, pretrain, targets, train
+from poseedge.cli import (
+    bench,
+    build,
+    check,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    models,
+    pretrain,
+    profile,
+    quantize,
+    sensitivity,
+    targets,
+    train,
+)
 from poseedge.cli.console import err
 from poseedge.errors import PoseedgeError
 
@@ -25,7 +41,10 @@ app.command("check")(check.check)
 app.command("eval")(evaluate.evaluate)
 app.command("build")(build.build)
 app.command("bench")(bench.bench)
+app.command("profile")(profile.profile)
 app.command("compare")(compare.compare_graphs)
+app.command("quantize")(quantize.quantize)
+app.command("sensitivity")(sensitivity.sensitivity)
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
 app.add_typer(data.data, name="data")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from poseedge.bench import measure as measuring
@@ -28,7 +29,7 @@ ELSEWHERE = "On another machine (one bundle; its own run.py does the work there,
 
 
 def bench(
-    artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files or .pth checkpoints.")],
+    artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files, .engine files or .pth checkpoints.")],
     precision: Annotated[list[str] | None, typer.Option(help="Of a bundle, repeatable; default: all.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads, each pinned to a core.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Windows in one call.")] = 1,
@@ -74,6 +75,8 @@ def bench(
             temporary.write_text(content + "\n")
     if as_json:
         print(content)
+        for said in [] if report.passed else report.notes:
+            err.print(f"note: {said}", markup=False, soft_wrap=True)
     else:
         show(report, next_command(artefacts[0], report))
     if not report.passed:
@@ -91,8 +94,10 @@ def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: me
 def bench_there(artefact: Path, precisions: list[str] | None, host: Host, arguments: list[str], timeout_s: int) -> Report:
     """Let a bundle's own runner do it on another machine."""
     bundle = open_bundle(artefact)
-    with progress_bar(auto_refresh=True) as progress:
-        outcomes = run_remotely(bundle, precisions or bundle.precisions, host, arguments, timeout_s, progress)
+    chosen = list(dict.fromkeys(precisions or bundle.precisions))
+    err.print(f"connecting to {host.name}", markup=False, soft_wrap=True)
+    with far_progress() as progress:
+        outcomes = run_remotely(bundle, chosen, host, arguments, timeout_s, progress)
     return remote_report(bundle, host.name, outcomes)
 
 
@@ -115,14 +120,30 @@ def next_command(artefact: Path, report: Report) -> str:
 
 
 @contextmanager
-def progress_bar(auto_refresh: bool = False) -> Iterator[measuring.Progress]:
-    """Yield a progress callback that draws on standard error, by default only when called: no thread disturbs the timing."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err, auto_refresh=auto_refresh, transient=True) as bar:
+def progress_bar() -> Iterator[measuring.Progress]:
+    """Yield a progress callback that draws on standard error, and only when called: no thread disturbs the timing."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=err, auto_refresh=False, transient=True) as bar:
         task = bar.add_task("loading", total=None)
         bar.refresh()
 
         def advance(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, refresh=not auto_refresh)
+            bar.update(task, description=what, completed=done, total=total, refresh=True)
 
         yield advance
+
+
+@contextmanager
+def far_progress() -> Iterator[measuring.Progress]:
+    """Yield a progress callback for work elsewhere: the bar appears when it is first called and shows how long it takes."""
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True)
+    task = bar.add_task("", total=None)
+
+    def advance(what: str, done: int, total: int) -> None:
+        bar.update(task, description=escape(what), completed=done, total=total)
+        bar.start()
+
+    try:
+        yield advance
+    finally:
+        bar.stop()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from poseedge.backends.tensorrt.facts import bundle_of
 from poseedge.bundle import open_bundle
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
 from poseedge.cli.export import CALIBRATION_DATA
@@ -69,23 +72,29 @@ def build(
     def calibration(spec: LifterSpec) -> Array:
         return load_calibration(calib or resource(*CALIBRATION_DATA), spec.frames, CALIBRATION_COUNT, spec.channels)
 
-    cuda = open_cuda()
-    try:
+    with closing(open_cuda()) as cuda:
         job = plan_job(graph, options, cuda, output, calibration)
         if trtexec:
             out.print(trtexec_command(job, input_name(graph)), soft_wrap=True, markup=False)
             return
-        facts, built = ensure_engine(job, cuda, rebuild, stage, lambda line: err.print(line, markup=False, soft_wrap=True))
-    except KeyboardInterrupt as interrupt:
-        raise PoseedgeError(f"{graph}: the build was interrupted; no engine was written") from interrupt
-    finally:
-        cuda.close()
+        try:
+            facts, built = ensure_engine(job, cuda, rebuild, stage, lambda line: err.print(line, markup=False, soft_wrap=True))
+        except KeyboardInterrupt as interrupt:
+            raise PoseedgeError(f"{graph}: the build was interrupted; no engine was written") from interrupt
     found: dict[str, Any] = {"engine": str(job.output), "built": built, "bytes": job.output.stat().st_size}
     found |= {"build_s": facts.build_s, "precision": options.precision, **facts.identity}
     if json:
         emit_json(found)
     else:
-        show(found)
+        show(found | {"against": reference(job.output, graph)})
+
+
+def reference(engine: Path, graph: Path) -> str:
+    """Return what to compare ``engine`` with: its bundle's checkpoint where PyTorch can run it, else an ONNX graph."""
+    bundle = bundle_of(engine)
+    if bundle is not None and find_spec("torch") is not None:
+        return "checkpoint"
+    return str(bundle.graph("fp32") if bundle is not None and "fp32" in bundle.precisions else graph)
 
 
 def input_name(graph: Path) -> str:
@@ -110,4 +119,4 @@ def show(found: dict[str, Any]) -> None:
     if route["calibrate"]:
         rows.append(["int8 scales", "calibrated by TensorRT; Q/DQ in the graph (poseedge export) says where, and is exact"])
     table("TensorRT engine", ["", "value"], rows, text=("value",))
-    next_step(f"poseedge eval {found['engine']} --against checkpoint")
+    next_step(f"poseedge eval {found['engine']} --against {found['against']}")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from poseedge.bench.roofline import ASSUMPTIONS, Estimate, estimate
 from poseedge.bundle import Bundle, open_bundle
-from poseedge.cli.console import emit_json, next_step, out, table
-from poseedge.errors import ArtefactError
+from poseedge.cli.console import emit_json, next_step, out, stage, table
+from poseedge.deploy.aot import DEFAULT_ARCHITECTURE, Compiled, Compiler, nearest_architecture, verdict
+from poseedge.deploy.preflight import Finding, check_file, passed
+from poseedge.deploy.preflight.view import View
+from poseedge.deploy.targets import Target, load_target
+from poseedge.errors import ArtefactError, PoseedgeError
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -22,39 +27,30 @@ def check(
         str | None, typer.Option(help="What will run it; poseedge targets shows them. [default: what the bundle was made for]")
     ] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Only these graphs of a bundle (repeat).")] = None,
+    build: Annotated[
+        bool, typer.Option("--compile", help="Also build engines with NVIDIA's own compiler; needs no GPU, but poseedge[aot].")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Check operators, types, shapes and Q/DQ against a target before leaving the workstation. Exits with 1 if it will not run.
 
     Example: poseedge check build/nanohtnet --target jetson-orin-nano
     """
-    from poseedge.deploy.preflight import check_file, passed
-    from poseedge.deploy.preflight.view import View
-    from poseedge.deploy.targets import load_target
-
     bundle = open_bundle(artefact) if artefact.is_dir() else None
     where = load_target(target or (bundle and bundle.manifest.get("target", {}).get("name")) or "default")
-    graphs, findings = [], []
-    for path in paths_of(artefact, bundle, precision):
-        model, found = check_file(path, where)
-        view = View(model)
-        findings += [{**asdict(finding), "graph": path.name} for finding in found]
-        graphs.append(
-            {
-                "file": path.name,
-                "precision": view.precision,
-                "opset": view.opset,
-                "nodes": len(view.nodes),
-                "passed": passed(found),
-            }
-        )
+    paths = paths_of(artefact, bundle, precision)
+    checked = [checked_graph(path, where) for path in paths]
+    if build:
+        add_builds(checked, where)
+    graphs = [graph.summary() for graph in checked]
     content = {
         "target": where.name,
         "passed": all(graph["passed"] for graph in graphs),
-        "findings": findings,
+        "findings": [{**asdict(finding), "graph": graph.path.name} for graph in checked for finding in graph.findings],
         "artefact": str(artefact),
         "description": where.description,
         "graphs": graphs,
+        "assumptions": ASSUMPTIONS,
     }
     if as_json:
         emit_json(content)
@@ -63,6 +59,51 @@ def check(
         next_step(next_command(artefact, bundle, content))
     if not content["passed"]:
         raise typer.Exit(1)
+
+
+@dataclass
+class Checked:
+    """One graph with all that is known of it."""
+
+    path: Path
+    view: View
+    findings: list[Finding]
+    expected: Estimate | str  # or why there is none
+    compiled: Compiled | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the JSON says of it."""
+        return {
+            "file": self.path.name,
+            "precision": self.view.precision,
+            "opset": self.view.opset,
+            "nodes": len(self.view.nodes),
+            "passed": passed(self.findings),
+            "estimate": None if isinstance(self.expected, str) else asdict(self.expected),
+            "no_estimate": self.expected if isinstance(self.expected, str) else "",
+            "compiled": asdict(self.compiled) if self.compiled else None,
+        }
+
+
+def checked_graph(path: Path, target: Target) -> Checked:
+    """Check one file and estimate its latency."""
+    model, findings = check_file(path, target)
+    view = View(model)
+    try:
+        expected: Estimate | str = estimate(view, target)
+    except PoseedgeError as error:
+        expected = error.message
+    return Checked(path, view, findings, expected)
+
+
+def add_builds(checked: list[Checked], target: Target) -> None:
+    """Build every graph for the architecture that is nearest to the target's."""
+    architecture = nearest_architecture(target.board.sm) if target.board else DEFAULT_ARCHITECTURE
+    with Compiler(architecture) as compiler, stage(f"build for {architecture}", len(checked)) as advance:
+        for graph in checked:
+            graph.compiled = compiler.compile(graph.path)
+            graph.findings += verdict(graph.view, graph.compiled)
+            advance(1)
 
 
 def paths_of(artefact: Path, bundle: Bundle | None, precisions: list[str] | None) -> list[Path]:
@@ -94,12 +135,51 @@ def show(content: dict[str, Any]) -> None:
     if printed:
         heads = ["rule", "graphs", "finding", "way out, and the source of the rule"]
         table(f"{content['artefact']} on {content['target']}", heads, printed, text=tuple(heads[2:]))
+    if any(graph["compiled"] for graph in content["graphs"]):
+        show_builds(content["graphs"])
+    if any(graph["estimate"] for graph in content["graphs"]):
+        show_estimates(content)
     for graph in content["graphs"]:
-        verdict = "[green]passed[/]" if graph["passed"] else "[bold red]refused[/]"
+        word = "[green]passed[/]" if graph["passed"] else "[bold red]refused[/]"
         out.print(
-            f"{graph['file']}: {verdict} ({graph['precision']}, opset {graph['opset']}, {graph['nodes']} nodes)", soft_wrap=True
+            f"{graph['file']}: {word} ({graph['precision']}, opset {graph['opset']}, {graph['nodes']} nodes)", soft_wrap=True
         )
     out.print(f"checked against {content['target']}: {content['description']}", soft_wrap=True)
+
+
+def show_builds(graphs: list[dict[str, Any]]) -> None:
+    """Print what NVIDIA's compiler made of the graphs."""
+    rows = []
+    for graph in graphs:
+        built = graph["compiled"]
+        inside = "refused" if built["error"] else f"{built['nodes'] - len(built['outside'])} of {built['nodes']}"
+        sizes = [f"{built[key] / 1e6:.2f}" for key in ("weight_bytes", "activation_bytes", "engine_bytes")]
+        rows.append([graph["precision"], inside, *sizes, f"{built['seconds']:.1f}", f"{built['peak_bytes'] / 1e6:.0f}"])
+    architecture = graphs[0]["compiled"]["architecture"]
+    title = f"Built by NVIDIA's TensorRT-RTX for {architecture}, without a GPU: it takes the graphs; no word on accuracy or speed"
+    table(title, ["graph", "nodes inside", "weights MB", "activations MB", "engine MB", "seconds", "peak MB"], rows)
+
+
+def show_estimates(content: dict[str, Any]) -> None:
+    """Print the roofline."""
+    rows = []
+    for graph in content["graphs"]:
+        expected = graph["estimate"]
+        if not expected:
+            out.print(f"no estimate for {graph['precision']}: {graph['no_estimate']}", soft_wrap=True)
+            continue
+        times = [f"{expected[key]:.2f}" for key in ("latency_ms", "compute_ms", "memory_ms", "launch_ms")]
+        bound = f"{expected['launch_bound']} of {expected['kernels']}"
+        sizes = [
+            f"{expected['flops'] / 1e6:.1f}",
+            f"{expected['weight_bytes'] / 1e6:.2f}",
+            f"{expected['activation_bytes'] / 1e6:.2f}",
+        ]
+        rows.append([graph["precision"], *times, bound, *sizes])
+    heads = ["graph", "ms", "arithmetic", "memory", "launches", "launch-bound", "MFLOP", "weights MB", "activations MB"]
+    table(f"ESTIMATE of one window on {content['target']}, a roofline, measured nowhere", heads, rows)
+    for assumption in content["assumptions"]:
+        out.print(f"  assumes {assumption}", style="dim", soft_wrap=True)
 
 
 def next_command(artefact: Path, bundle: Bundle | None, content: dict[str, Any]) -> str:
@@ -107,4 +187,5 @@ def next_command(artefact: Path, bundle: Bundle | None, content: dict[str, Any])
     if not content["passed"]:
         model = bundle.manifest["model"] if bundle else "MODEL"
         return f"poseedge export --model {model} --target {content['target']}"
-    return f"poseedge bench {artefact}"
+    board = content["target"].startswith("jetson")
+    return f"poseedge {'build' if board else 'bench'} {artefact}" + (", on the board" if board else "")

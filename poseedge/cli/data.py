@@ -9,7 +9,8 @@ import typer
 
 from poseedge.cli.console import emit_json, next_step, out, stage, table
 from poseedge.data.check import Report, check_folder
-from poseedge.data.convert import RATE, UNITS, Reading, convert, convert_keypoints, read_clip
+from poseedge.data.convert import RATE, UNITS, Reading, convert, read_clip
+from poseedge.data.detections import convert_keypoints, project_motion
 from poseedge.data.excerpt import FRAMES, TAKES, cut_calibration_set
 from poseedge.errors import DataError, PoseedgeError, nearest
 
@@ -27,7 +28,7 @@ def check(
 
     Example: poseedge data check dataset/
     """
-    report = check_folder(folder)
+    report = check_folder(folder, stage)
     if json:
         emit_json(report.to_json())
     else:
@@ -87,12 +88,20 @@ def keypoints(
 
     Example: poseedge data keypoints data_2d_h36m_detectron_pt_coco.npz --into dataset/ --kind detectron
     """
-    facts = convert_keypoints(source, into, kind, layout)
-    if json:
-        emit_json(facts)
-        return
-    out.print(f"{facts['clips']} clips from {facts['from']} joints, written to {facts['file']}", soft_wrap=True)
-    next_step(f"poseedge data check {into}")
+    written(convert_keypoints(source, into, kind, layout), into, json)
+
+
+@data.command("project")
+def project_keypoints(
+    folder: Annotated[Path, typer.Argument(help="data set folder with motion and cameras")],
+    kind: Annotated[str, typer.Option(help="what to call the keypoints")] = "gt",
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Make the exact 2D keypoints of a data set's motion, as each camera sees it.
+
+    Example: poseedge data project dataset/
+    """
+    written(project_motion(folder, kind), folder, json)
 
 
 @data.command("calib")
@@ -109,7 +118,7 @@ def calib(
 
     Example: poseedge data calib dataset/ -o calib && poseedge export --model nanohtnet --calib calib
     """
-    facts = cut_calibration_set(folder, output, name or output.resolve().name, frames, takes, seed)
+    facts = cut_calibration_set(folder, output, name or output.resolve().name, frames, takes, seed, stage)
     if json:
         emit_json(facts)
         return
@@ -117,6 +126,15 @@ def calib(
     table(f"{facts['clips']} clips, {facts['frames']} frames, written to {output}", ["kind of motion", "clips"], rows)
     out.print("clips by camera: " + ", ".join(f"{camera} {number}" for camera, number in facts["by_camera"].items()))
     next_step(f"poseedge export --model nanohtnet --calib {output}")
+
+
+def written(facts: dict[str, Any], folder: Path, json: bool) -> None:
+    """Print what became of keypoints."""
+    if json:
+        emit_json(facts)
+        return
+    out.print(f"{facts['clips']} clips from {facts['from']} joints, written to {facts['file']}", soft_wrap=True)
+    next_step(f"poseedge data check {folder}")
 
 
 def motion_files(sources: list[Path]) -> list[Path]:
@@ -144,6 +162,9 @@ def show(report: Report) -> None:
     ]
     if rows:
         table(where, ["subject", "split", "kinds", "clips", "cameras", "frames", "per clip", "seconds"], rows, ("split",))
+    if report.actions:
+        rows = [[action, str(row["clips"]), str(row["frames"])] for action, row in report.actions.items()]
+        table("kinds of motion", ["kind", "clips", "frames"], rows)
     rows = [
         [
             row["kind"],

@@ -14,6 +14,7 @@ from poseedge.bench.machine import machine_facts
 from poseedge.bench.probe import Backend, probe_backends
 from poseedge.bench.report import new_table
 from poseedge.cli.console import emit_json
+from poseedge.deploy.aot import missing_part
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False) -> None:
@@ -24,12 +25,18 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only
     with Console(stderr=True).status("trying the backends"):
         facts, backends = machine_facts(), probe_backends()
     command = next_command(backends)
+    reason, fix = missing_part()
+    compiler = {"works": not reason, "detail": reason or "poseedge check --compile", "fix": fix}
     if as_json:
-        emit_json({"machine": facts, "backends": [asdict(b) for b in backends], "next": command})
+        content = {"machine": facts, "backends": [asdict(b) for b in backends], "compiler": compiler, "next": command}
+        emit_json(content)
     else:
         console = Console(highlight=False)
         console.print(facts_table(facts))
         console.print(backends_table(backends))
+        word = "works without a GPU" if compiler["works"] else "cannot run here"
+        said = "; ".join(filter(None, [str(compiler["detail"]), fix]))
+        console.print(f"NVIDIA's compiler {word}: {said}", markup=False, soft_wrap=True)
         console.print(f"next: {command}", markup=False, soft_wrap=True)
     if not any(backend.works for backend in backends if backend.name != "torch"):
         raise typer.Exit(1)
@@ -69,4 +76,6 @@ def next_command(backends: list[Backend]) -> str:
     working = {backend.name.split()[0] for backend in backends if backend.works}
     if "onnxruntime" not in working:
         return "pip install onnxruntime"
-    return "poseedge export --model nanohtnet" if "torch" in working else "poseedge bench BUNDLE"
+    if "torch" in working:
+        return "poseedge export --model nanohtnet"
+    return "poseedge build BUNDLE --precision fp16" if "tensorrt" in working else "poseedge bench BUNDLE"

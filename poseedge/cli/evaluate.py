@@ -13,7 +13,7 @@ from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, tabl
 from poseedge.cli.export import SAMPLE_DATA
 from poseedge.data.h36m import PoseDataset
 from poseedge.data.sources import open_dataset
-from poseedge.errors import ArtefactError, DataError, require
+from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
 from poseedge.evaluation import Limits, Prediction, Refine, parity, predict, score
 from poseedge.lifter import ENGINE_SUFFIXES, ONNX_BACKENDS, Lifter, load
 from poseedge.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
@@ -55,13 +55,14 @@ def evaluate(
     scoring = protocol(like)
     if plot is not None:
         require("matplotlib", "demo")
+        if plot.exists() and not plot.is_dir():
+            raise PoseedgeError(f"{plot}: is a file, and pictures need a folder", "choose another folder with --plot")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
     wanted = tuple(subjects.split(",")) if subjects else dataset.test
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
     dataset = dataset.of(wanted)
     bundle = bundle_behind(artefact)
-    model = model or (bundle.manifest.get("model") if bundle else None)
     lifter = load(artefact, precision, threads, model, flip, backend)
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
@@ -84,7 +85,10 @@ def evaluate(
         if against == "checkpoint" and bundle is None:
             hint = "give a path: --against model.pth"
             raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
-        other = load(bundle.checkpoint() if bundle and against == "checkpoint" else against, precision, threads, model, flipped)
+        if bundle and against == "checkpoint":
+            other = load(bundle.checkpoint(), threads=threads, model=bundle.manifest.get("model"), flip=flipped)
+        else:
+            other = load(against, precision, threads, model, flipped)
         limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
         reference = run(other, dataset, flipped, every, scoring, refining)
         between = parity(found, reference, Limits(**limits) if limits else None, every)

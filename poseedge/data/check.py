@@ -13,6 +13,7 @@ from poseedge.data.h36m import PoseDataset, available_keypoints, dataset_name, l
 from poseedge.data.mpi_inf_3dhp import FILES, HOW_TO_GET, TEST, TEST_SUBJECTS, is_3dhp, load_3dhp
 from poseedge.data.rig import read_rig
 from poseedge.errors import DataError
+from poseedge.progress import Stage, silent
 
 H36M_SUBJECTS = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")
 H36M_ACTIONS = (
@@ -41,8 +42,18 @@ class Report:
     name: str
     fps: float | None = None
     subjects: list[dict[str, Any]] = field(default_factory=list)
+    actions: dict[str, dict[str, int]] = field(default_factory=dict)
     keypoints: list[dict[str, Any]] = field(default_factory=list)
     missing: list[Finding] = field(default_factory=list)
+
+    def hold(self, dataset: PoseDataset) -> None:
+        """Take down subjects and kinds of motion; frames are those of the motion, cameras not counted."""
+        self.fps, self.subjects = dataset.fps, _subjects(dataset)
+        clips = {(s.subject, s.action): (s.category, len(s)) for s in dataset.sequences}
+        for category, frames in sorted(clips.values()):
+            row = self.actions.setdefault(category, {"clips": 0, "frames": 0})
+            row["clips"] += 1
+            row["frames"] += frames
 
     def fail(self, kind: str, error: DataError) -> None:
         """Note keypoints that do not load."""
@@ -59,23 +70,26 @@ class Report:
         return {**asdict(self), "usable": self.usable}
 
 
-def check_folder(folder: Path) -> Report:
+def check_folder(folder: Path, stage: Stage = silent) -> Report:
     """Look at everything in a data folder; raises ``DataError`` only if there is no folder or no data set in it."""
     if is_3dhp(folder):
         return _check_3dhp(folder)
     name = dataset_name(folder)
     report = Report(str(folder), "videopose3d", name)
     loaded: dict[str, PoseDataset] = {}
-    for kind in available_keypoints(folder):
-        try:
-            loaded[kind] = load_dataset(folder, kind)
-            report.keypoints.append({"kind": kind, "ok": True, "problem": None, **_against_motion(loaded[kind])})
-        except DataError as error:
-            report.fail(kind, error)
+    kinds = available_keypoints(folder)
+    with stage("read keypoints", len(kinds)) as advance:
+        for kind in kinds:
+            try:
+                loaded[kind] = load_dataset(folder, kind)
+                report.keypoints.append({"kind": kind, "ok": True, "problem": None, **_against_motion(loaded[kind])})
+            except DataError as error:
+                report.fail(kind, error)
+            advance(1)
     if not report.keypoints:
         _without_keypoints(folder, name, report)
     for dataset in loaded.values():
-        report.fps, report.subjects = dataset.fps, _subjects(dataset)
+        report.hold(dataset)
         for split, subjects in (("test", dataset.test), ("train", dataset.train)):
             if not subjects:
                 report.missing.append(
@@ -89,7 +103,11 @@ def check_folder(folder: Path) -> Report:
 
 def _without_keypoints(folder: Path, name: str, report: Report) -> None:
     """Say what is wrong with motion and cameras where no keypoints could tell."""
-    report.missing.append(Finding("no 2D keypoints", f"add data_2d_{name}_<kind>.npz: poseedge data keypoints --help"))
+    report.missing.append(
+        Finding(
+            "no 2D keypoints", f"poseedge data project {folder} makes the exact ones; poseedge data keypoints adds a detector's"
+        )
+    )
     for read in (lambda: layout_member(folder / f"data_3d_{name}.npz", "positions_3d"), lambda: read_rig(rig_path(folder, name))):
         try:
             read()
@@ -138,9 +156,12 @@ def _subjects(dataset: PoseDataset) -> list[dict[str, Any]]:
 
 def _check_h36m(report: Report, loaded: dict[str, PoseDataset]) -> None:
     """Name what the usual protocol of Human3.6M needs and the folder lacks."""
-    for kind, what in (("gt", "ground-truth keypoints"), (H36M_CPN, "CPN detections, which most published numbers use")):
+    for kind, what, how in (
+        ("gt", "ground-truth keypoints", f"poseedge data project {report.folder}"),
+        (H36M_CPN, "CPN detections, which most published numbers use", HOW_H36M),
+    ):
         if kind not in [row["kind"] for row in report.keypoints]:
-            report.missing.append(Finding(f"data_2d_h36m_{kind}.npz: {what}", HOW_H36M))
+            report.missing.append(Finding(f"data_2d_h36m_{kind}.npz: {what}", how))
     if not loaded:
         return
     found = {row["subject"]: set(row["actions"]) for row in report.subjects}
@@ -158,7 +179,7 @@ def _check_3dhp(folder: Path) -> Report:
     except DataError as error:
         report.fail("3dhp", error)
         return report
-    report.fps, report.subjects = dataset.fps, _subjects(dataset)
+    report.hold(dataset)
     report.keypoints.append({"kind": "3dhp", "ok": True, "problem": None, **_against_motion(dataset)})
     if lacking := [s for s in TEST_SUBJECTS if s not in dataset.test]:
         report.missing.append(Finding(f"test sequences {', '.join(lacking)} of MPI-INF-3DHP", HOW_TO_GET))

@@ -1,4 +1,4 @@
-"""Own captures into the layout that everything here reads: motion from arrays and BVH, keypoints from detectors."""
+"""Own captures into the layout that everything here reads: motion from arrays and BVH."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from poseedge.data.bvh import JOINTS, human36m_joints, read_bvh, world_positions
 from poseedge.data.cameras import Camera, denormalize_screen, in_picture, project, world_to_camera
-from poseedge.data.h36m import checked_array, dataset_name, finite, layout_member, rig_path
-from poseedge.data.keypoints import coco_to_h36m
-from poseedge.data.npz import read_arrays, read_npz
+from poseedge.data.h36m import checked_array, finite
+from poseedge.data.npz import read_arrays
 from poseedge.data.rig import read_rig
 from poseedge.data.ring import ring
-from poseedge.data.writer import write_dataset, write_tracks
+from poseedge.data.writer import write_dataset
 from poseedge.errors import DataError
 from poseedge.skeleton import NUM_JOINTS
 
@@ -26,7 +25,6 @@ Floats = npt.NDArray[np.float64]
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "cmu": 0.0254 / 0.45}  # metres in one; cmu: what the CMU database counts in
 SIZES_M = 0.7, 2.6  # of a person, largest distance between two joints, in the middle frame of all
 RATE = 50.0  # frames per second of Human3.6M, at which networks are trained
-LAYOUTS = ("coco", "h36m")
 
 
 @dataclass(frozen=True)
@@ -155,56 +153,3 @@ def seen(world: npt.NDArray[Any], camera: Camera, where: str) -> npt.NDArray[np.
         frame = int(np.argwhere(points[..., 2] <= 0)[0, 0])
         raise DataError(f"{where}: a joint is behind camera {camera.id} in frame {frame}", "check units, axes and cameras")
     return np.asarray(denormalize_screen(project(points, camera.intrinsics), camera.width, camera.height), np.float32)
-
-
-def convert_keypoints(source: Path, folder: Path, kind: str, layout: str | None) -> dict[str, Any]:
-    """Write detections beside the motion they belong to, as ``data_2d_<name>_<kind>.npz``; return what was written.
-
-    ``source``: an npz in VideoPose3D's layout (Detectron, CPN, ...), or a folder ``subject/action/camera.npy``. Joints in
-    COCO order become Human3.6M's. ``layout``: coco or h36m; by default what the npz's metadata says.
-    """
-    name = dataset_name(folder)
-    target = folder / f"data_2d_{name}_{kind}.npz"
-    if target.exists():
-        raise DataError(f"{target}: exists already, and will not be replaced", "choose another --kind")
-    positions, rig = layout_member(folder / f"data_3d_{name}.npz", "positions_3d"), read_rig(rig_path(folder, name))
-    content = read_npz(source) if source.is_file() else {"positions_2d": _tree(source, rig.cameras)}
-    stated = content.get("metadata")
-    layout = layout or (str(stated.get("layout_name")) if isinstance(stated, dict) else "coco")
-    if layout not in LAYOUTS:
-        raise DataError(f"{source}: joints in the order {layout!r}", f"say which it is with --layout: {' or '.join(LAYOUTS)}")
-    found = content.get("positions_2d")
-    if not isinstance(found, dict):
-        raise DataError(f"{source}: expected a dictionary 'positions_2d', found: {', '.join(content) or 'nothing'}")
-    tracks: dict[str, dict[str, Any]] = {}
-    for subject, actions in positions.items():
-        for action, world in actions.items():
-            where = f"{source}: {subject} {action!r}"
-            views = found.get(subject, {}).get(action)
-            cameras = rig.cameras.get(subject, ())
-            if views is None or len(views) != len(cameras):
-                count = 0 if views is None else len(views)
-                raise DataError(f"{where}: {count} tracks for {len(cameras)} cameras", "detections must cover every clip")
-            tracks.setdefault(subject, {})[action] = [_track(v, layout, len(world), where) for v in views]
-    write_tracks(target, tracks)
-    return {"file": str(target), "clips": sum(map(len, tracks.values())), "from": layout}
-
-
-def _track(view: Any, layout: str, frames: int, where: str) -> npt.NDArray[np.float32]:
-    pixels = checked_array(view, (NUM_JOINTS,), None, where)[:frames, :, :2]
-    if len(pixels) < frames:
-        raise DataError(f"{where}: {len(pixels)} frames of 2D for {frames} of motion")
-    finite(pixels, where)
-    return np.asarray(coco_to_h36m(pixels) if layout == "coco" else pixels, np.float32)
-
-
-def _tree(source: Path, cameras: dict[str, tuple[Camera, ...]]) -> dict[str, Any]:
-    """Return the tracks of a folder ``subject/action/camera.npy``."""
-    if not source.is_dir():
-        raise DataError(f"{source}: no such file or folder", "give an npz of detections or a folder subject/action/camera.npy")
-    tracks: dict[str, Any] = {}
-    for subject, rig in cameras.items():
-        for folder in sorted(path for path in (source / subject).glob("*") if path.is_dir()):
-            views = [next(iter(read_arrays(folder / f"{camera.id}.npy").values())) for camera in rig]
-            tracks.setdefault(subject, {})[folder.name] = views
-    return tracks

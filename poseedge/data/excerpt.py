@@ -15,12 +15,19 @@ from poseedge.data.mpi_inf_3dhp import is_3dhp
 from poseedge.data.rig import read_rig
 from poseedge.data.writer import write_dataset
 from poseedge.errors import DataError
+from poseedge.progress import Stage, silent
 
 FRAMES, TAKES = 250, 3  # of each clip; of each kind of motion and subject
 
 
 def cut_calibration_set(
-    source: Path, target: Path, name: str, frames: int = FRAMES, takes: int = TAKES, seed: int | None = None
+    source: Path,
+    target: Path,
+    name: str,
+    frames: int = FRAMES,
+    takes: int = TAKES,
+    seed: int | None = None,
+    stage: Stage = silent,
 ) -> dict[str, Any]:
     """Write data set ``name`` to ``target``; return what was written.
 
@@ -33,7 +40,11 @@ def cut_calibration_set(
         raise DataError(f"{source}: MPI-INF-3DHP comes without cameras", "calibrate with --calib on another data set")
     of = dataset_name(source)
     kinds = available_keypoints(source)
-    checked = [load_dataset(source, kind) for kind in kinds]  # says what is wrong before anything is cut
+    checked = []
+    with stage("read keypoints", len(kinds)) as advance:
+        for kind in kinds:
+            checked.append(load_dataset(source, kind))  # says what is wrong before anything is cut
+            advance(1)
     if not checked or not checked[0].train:
         raise DataError(
             f"{source}: {'no 2D keypoints' if not checked else 'no training subjects'}", "poseedge data check says more"

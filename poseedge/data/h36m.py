@@ -128,7 +128,7 @@ def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
         if subject not in tracks:
             raise DataError(f"{path_2d}: subject {subject!r} of {path_3d.name} is missing", _LAYOUT_HINT)
         for action, value in actions.items():
-            world = _motion(value, f"{path_3d}: {subject} {action!r}")
+            world = world_joints(value, f"{path_3d}: {subject} {action!r}")
             views = _views(tracks[subject].get(action), rig.cameras[subject], len(world), f"{path_2d}: {subject} {action!r}")
             for camera, screen in zip(rig.cameras[subject], views, strict=True):
                 sequences.append(PoseSequence(subject, action, camera, screen, world_to_camera(world, camera)))
@@ -151,7 +151,7 @@ def rig_path(folder: Path, name: str) -> Path:
     return _H36M_CAMERAS if name == "h36m" and not path.is_file() else path
 
 
-def _motion(value: Any, where: str) -> Array:
+def world_joints(value: Any, where: str) -> Array:
     """Return the 17 joints ``(T, 17, 3)`` of a motion of 17 or of Human3.6M's 32."""
     world = checked_array(value, (NUM_JOINTS, 32), 3, where)
     return finite(world[:, list(KEPT_OF_32)] if world.shape[1] == 32 else world, where)

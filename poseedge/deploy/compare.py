@@ -2,12 +2,12 @@
 
 Tensors correspond by name: the names that tracing gives, by module scope, are kept by the precision passes. Some of the
 same name are not the same by intention, since INT8 moves constants about (``quantize.py``): a product before its bias is
-left out, and a norm's output is compared without its bias.
+left out, as is a norm that only INT8 layers read; any other norm's output is compared without its bias.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from poseedge.deploy.calibration import with_outputs
-from poseedge.deploy.graph import Array, consumers, evaluator, initializers
+from poseedge.deploy.graph import Array, consumers, evaluator, initializers, load_graph
 from poseedge.errors import ArtefactError, require
 from poseedge.files import atomic_write
 from poseedge.lifter import ENGINE_SUFFIXES
@@ -27,7 +27,7 @@ from poseedge.metadata import GraphMetadata
 Values = npt.NDArray[Any]
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 1e-1}  # relative error, by the lower precision of the two
-AT_ONCE = 64  # tensors fetched in one pass: those of MotionBERT take 8 MB each
+AT_ONCE_BYTES = 256 << 20  # fetched from each graph in one pass: an attention map of MotionBERT takes 32 MB
 PRODUCTS = {"MatMul", "Gemm", "Conv"}
 
 
@@ -46,12 +46,7 @@ class Graph:
             raise ArtefactError(
                 f"{path}: TensorRT shows no tensors inside an engine", "compare the ONNX files that the engines came from"
             )
-        if not path.is_file() or path.suffix != ".onnx":
-            raise ArtefactError(f"{path}: no ONNX file", "name two .onnx files, such as the fp32 and the int8 graph of a bundle")
-        try:
-            model = onnx.load(path)
-        except Exception as error:  # protobuf raises types of its own
-            raise ArtefactError(f"{path}: cannot be read ({error})", "is it truncated? export or copy it again") from error
+        model = load_graph(path)
         metadata = GraphMetadata.from_props({entry.key: entry.value for entry in model.metadata_props})
         return cls(path, model, metadata.precision if metadata else "fp32")
 
@@ -113,11 +108,10 @@ def compare(
 
     ``advance`` is told about every window of every pass; there are ``passes`` of them.
     """
-    names = corresponding(this.model, other.model, every_tensor)
+    parts = portions(this.model, corresponding(this.model, other.model, every_tensor))
     lower = max(this.precision, other.precision, key=list(TOLERANCE).index)
     errors: dict[str, _Error] = {}
-    for start in range(0, len(names), AT_ONCE):
-        part = names[start : start + AT_ONCE]
+    for part in parts:
         sides = [fetch(graph.model, part) for graph in (this, other)]
         for window in windows:
             for name, a, b in zip(part, *(side(window[None]) for side in sides), strict=True):
@@ -126,7 +120,7 @@ def compare(
             advance(1)
     makers = {output: node.op_type for node in this.model.graph.node for output in node.output}
     label = str if every_tensor else scope
-    layers = [Layer(label(name), name, makers[name], *errors[name].result()) for name in names if name in errors]
+    layers = [Layer(label(name), name, makers[name], *error.result()) for name, error in errors.items()]
     if not layers:
         raise ArtefactError(
             f"{this.path.name} and {other.path.name} have no tensor in common", "compare graphs of one network, exported alike"
@@ -137,17 +131,36 @@ def compare(
 
 def passes(this: Graph, other: Graph, every_tensor: bool) -> int:
     """Return how often both graphs run on all windows."""
-    return -(-len(corresponding(this.model, other.model, every_tensor)) // AT_ONCE)
+    return len(portions(this.model, corresponding(this.model, other.model, every_tensor)))
 
 
 def corresponding(this: onnx.ModelProto, other: onnx.ModelProto, every_tensor: bool) -> list[str]:
     """Return the tensors to compare, in the order in which ``this`` computes them."""
-    theirs = {name for node in other.graph.node for name in node.output} - unfinished(other)
-    names = [name for node in this.graph.node for name in node.output if name in theirs - unfinished(this)]
+    shared = {name for node in other.graph.node for name in node.output} - unfinished(other) - unfinished(this)
+    names = [name for node in this.graph.node for name in node.output if name in shared]
     if every_tensor:
         return names
     last = {scope(name): name for name in names}
     return [name for name in names if last[scope(name)] == name]
+
+
+def portions(model: onnx.ModelProto, names: list[str]) -> list[list[str]]:
+    """Cut ``names`` into lists of tensors that together stay below ``AT_ONCE_BYTES``, for one window."""
+    inferred: Any = onnx.shape_inference.infer_shapes(model).graph
+    size_of = {
+        value.name: 4 * int(np.prod([max(dim.dim_value, 1) for dim in value.type.tensor_type.shape.dim]))
+        for value in (*inferred.value_info, *inferred.output)
+    }
+    parts: list[list[str]] = []
+    held = AT_ONCE_BYTES
+    for name in names:
+        size = size_of.get(name, 0)
+        if held + size > AT_ONCE_BYTES:
+            parts.append([])
+            held = 0
+        parts[-1].append(name)
+        held += size
+    return parts
 
 
 def scope(tensor: str) -> str:
@@ -157,19 +170,22 @@ def scope(tensor: str) -> str:
 
 
 def unfinished(model: onnx.ModelProto) -> set[str]:
-    """Return the products that wait for their bias: constants may have moved between the two."""
+    """Return the products that wait for their bias, and the norms that INT8 scales anew: constants may have moved."""
     weights, readers = initializers(model), consumers(model)
-    return {
+    following = {node.output[0]: [reader.op_type for reader in readers[node.output[0]]] for node in model.graph.node}
+    products = {
         node.output[0]
         for node in model.graph.node
         if node.op_type in PRODUCTS
-        and [reader.op_type for reader in readers[node.output[0]]] == ["Add"]
+        and following[node.output[0]] == ["Add"]
         and any(name in weights for name in readers[node.output[0]][0].input)
     }
+    norms = {node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
+    return products | {name for name in norms if following[name] and {*following[name]} <= {"QuantizeLinear", "Sub"}}
 
 
-def fetch(model: onnx.ModelProto, names: list[str]) -> Callable[[Array], list[Values]]:
-    """Return a function from keypoints to the tensors ``names``; of norms, without their bias."""
+def fetch(model: onnx.ModelProto, names: list[str]) -> Callable[[Array], Iterator[Values]]:
+    """Return a function from keypoints to the tensors ``names``, one after the other; of norms, without their bias."""
     weights = initializers(model)
     biases: dict[str, Values] = {
         node.output[0]: numpy_helper.to_array(weights[node.input[2]])
@@ -177,9 +193,9 @@ def fetch(model: onnx.ModelProto, names: list[str]) -> Callable[[Array], list[Va
         if node.op_type == "LayerNormalization" and len(node.input) == 3 and node.input[2] in weights
     }
     evaluate = evaluator(with_outputs(model, names), names)
-    return lambda keypoints: [
+    return lambda keypoints: (
         value.astype(np.float64) - biases.get(name, 0) for name, value in zip(names, evaluate(keypoints), strict=True)
-    ]
+    )
 
 
 def pose_distance_mm(this: onnx.ModelProto, other: onnx.ModelProto, windows: Array) -> dict[str, float]:

@@ -25,7 +25,8 @@ class FlipAveraged(nn.Module):
     def forward(self, keypoints: Tensor) -> Tensor:
         poses = self.lift(torch.cat([keypoints, self.mirrored(keypoints)]))
         plain, flipped = poses.chunk(2)
-        return (plain + self.mirrored(flipped)) / 2
+        # Not "/ 2": that constant also stands in the choice of frames, which an FP16 graph keeps in float32.
+        return (plain + self.mirrored(flipped)) * 0.5
 
     def mirrored(self, points: Tensor) -> Tensor:
         """Negate the first coordinate of ``(..., 17, C)`` and exchange left and right; the others stay."""

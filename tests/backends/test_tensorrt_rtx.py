@@ -84,7 +84,20 @@ def test_onnx_runtime_without_plugins_is_told(monkeypatch: pytest.MonkeyPatch, g
 def test_onnx_runtime_refuses_to_fall_back_to_the_processor(graph: Path) -> None:
     with pytest.raises(ArtefactError, match="fallback to CPU EP has been explicitly disabled") as raised:
         TensorRTRTXLifter(graph)
-    assert raised.value.message.startswith(f"{graph}: TensorRT-RTX does not take the whole graph")
+    assert raised.value.message.startswith(f"{graph}: TensorRT-RTX cannot run it")
+
+
+@pytest.mark.usefixtures("any_device")
+def test_provider_that_does_not_start_is_not_replaced_by_the_processor(
+    graph: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(session: ort.InferenceSession, providers: object, *rest: object) -> None:
+        raise RuntimeError(f"/x.cc:71 Create [ONNXRuntimeError] : 1 : FAIL : CUDA failure 35; providers {providers}\nmore")
+
+    monkeypatch.setattr(ort.InferenceSession, "_create_inference_session", start)
+    with pytest.raises(ArtefactError, match=r"cannot run it \(CUDA failure 35; providers None\)"):
+        TensorRTRTXLifter(graph)
+    assert capsys.readouterr().out == ""
 
 
 def test_node_that_went_to_another_provider_is_named(graph: Path) -> None:

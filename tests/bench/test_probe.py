@@ -7,7 +7,9 @@ import sys
 import onnxruntime as ort
 import pytest
 
-from poseedge.bench.probe import probe_backends, probe_onnxruntime, probe_provider, probe_torch
+from poseedge.bench.probe import probe_backends, probe_onnxruntime, probe_provider, probe_tensorrt, probe_torch
+from tests.doubles.binding import Fake
+from tests.doubles.install import uninstall
 
 
 def test_processor_provider_works_wherever_onnxruntime_is() -> None:
@@ -34,3 +36,13 @@ def test_silent_fallback_to_the_processor_does_not_count_as_working(monkeypatch:
     backend = probe_provider(ort, "CUDAExecutionProvider")
     assert not backend.works
     assert "falls back to CPUExecutionProvider" in backend.detail
+
+
+def test_tensorrt_works_with_a_cuda_library_only(device: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = probe_tensorrt()
+    assert (backend.works, backend.detail) == (True, f"{device.version}, Orin through pycuda")
+    uninstall(monkeypatch, "pycuda.driver")
+    backend = probe_tensorrt()
+    assert not backend.works
+    assert "neither pycuda nor cuda-python is installed" in backend.detail
+    assert "pip install pycuda" in backend.fix

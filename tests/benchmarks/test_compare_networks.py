@@ -19,11 +19,11 @@ from poseedge.errors import PoseedgeError
 from poseedge.models import names
 from poseedge.models.registry import LiftingNetwork, network_class
 
-MHFORMER = {"frames": 27, "channel": 64, "d_hid": 128}
+MOTIONBERT = {"dim_feat": 16, "dim_rep": 16, "depth": 2, "maxlen": 9}
 SMALL: dict[str, dict[str, Any]] = {
     "htnet": {"channel": 24, "layers": 1, "d_hid": 32},
-    "mhformer": MHFORMER | {"layers": 3},
-    "tpc_mhformer": MHFORMER | {"token_num": 9},
+    "motionbert": MOTIONBERT,
+    "hot_motionbert": MOTIONBERT | {"token_num": 3},
 }
 
 app = typer.Typer()
@@ -53,8 +53,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare_networks, "deterministic", small)
-        for model in ("htnet", "tpc_mhformer"):
-            arguments = ["--model", model, "--threads", "1", "--budget", "0", "--results", str(folder)]
+        page = folder / "page.md"
+        page.write_text("<!-- networks -->\n<!-- end of networks -->\n")
+        for model in ("htnet", "hot_motionbert"):
+            options = ["--results", str(folder), "--page", str(page)]
+            arguments = ["--model", model, "--threads", "1", "--budget", "0", *options]
             result = CliRunner().invoke(app, arguments)
             assert result.exit_code == 0, result.output
     return folder
@@ -64,7 +67,7 @@ def test_each_family_is_recorded_in_a_file_of_its_own(results: Path) -> None:
     reports = {file.stem: json.loads(file.read_text()) for file in results.glob("networks_*/*.json")}
     assert {stem: list(report["networks"]) for stem, report in reports.items()} == {
         "htnet": ["htnet"],
-        "mhformer": ["mhformer", "tpc_mhformer"],
+        "motionbert": ["motionbert", "hot_motionbert"],
     }
     for report in reports.values():
         for row in report["networks"].values():
@@ -73,20 +76,15 @@ def test_each_family_is_recorded_in_a_file_of_its_own(results: Path) -> None:
             assert row["max_difference_m"] <= 1e-4
 
 
-def test_centre_alone_costs_less_than_all_frames(results: Path) -> None:
-    (file,) = results.glob("networks_*/mhformer.json")
-    flops = json.loads(file.read_text())["networks"]["mhformer"]["flops"]
-    assert flops["folded"] < flops["naive"]
-
-
 def test_table_holds_all_families_and_sets_pruned_networks_against_the_plain_one(results: Path) -> None:
     (table,) = results.glob("networks_*.md")
+    assert table.read_text().partition("\n\n")[2] in (results / "page.md").read_text()
     lines = [line for line in table.read_text().splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[0].lstrip("| ") for line in lines if "---" not in line] == [
-        *("network", "htnet", "mhformer", "tpc_mhformer"),
-        *("network", "tpc_mhformer"),
+        *("network", "htnet", "motionbert", "hot_motionbert"),
+        *("network", "hot_motionbert"),
     ]
-    assert lines[-1].split(" | ")[1] == "mhformer"
+    assert lines[-1].split(" | ")[1] == "motionbert"
 
 
 def test_forms_that_differ_are_refused_before_timing(monkeypatch: pytest.MonkeyPatch) -> None:

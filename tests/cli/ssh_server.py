@@ -12,6 +12,8 @@ from typing import Any
 
 import asyncssh
 
+PASSWORD = "from one to eight"
+
 
 @dataclass
 class Server:
@@ -33,9 +35,25 @@ class Server:
         return "ssh -F none " + " ".join(f"-o {name}={value}" for name, value in options.items())
 
 
+class AsksForPassword(asyncssh.SSHServer):
+    """Lets in who knows the word."""
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return password == PASSWORD
+
+
 @contextmanager
 def serve(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """Run a server whose commands get ``environment`` alone, and ``folder/tmp`` for temporary files."""
+    """Run a server whose commands get ``environment`` alone, and ``folder/tmp`` for temporary files.
+
+    It lets the key ``folder/client`` in, and anybody with ``PASSWORD``.
+    """
     server = Server(folder, environment)
     server.temporary.mkdir(parents=True)
     keys = {name: asyncssh.generate_private_key("ssh-ed25519") for name in ("host", "client", "stranger")}
@@ -60,6 +78,7 @@ def serve(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
             0,
             server_host_keys=[keys["host"]],
             authorized_client_keys=str(folder / "authorized_keys"),
+            server_factory=AsksForPassword,
             process_factory=handle,
             encoding=None,
         )

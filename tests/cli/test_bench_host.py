@@ -21,7 +21,7 @@ from poseedge.bench import far_end
 from poseedge.bench.remote import Host, needed, unreachable
 from poseedge.bundle import MANIFEST, open_bundle
 from poseedge.files import sha256_of
-from tests.cli.ssh_server import Server, serve
+from tests.cli.ssh_server import PASSWORD, Server, serve
 from tests.cli.user import Command, Outcome, assert_refused
 from tests.deploy.test_device_runner_file import ALLOWED
 
@@ -38,6 +38,14 @@ import os, pathlib, time
 pathlib.Path({started!r}).write_text(str(os.getpid()))
 print("run.py: building", flush=True)
 time.sleep(60)
+"""
+IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+COMMAND_LINE = "from poseedge.cli.app import main; main()"
+REFUSES_INT8 = """
+import sys
+if "int8" in sys.argv:
+    print("run.py: not today", file=sys.stderr)
+    sys.exit(2)
 """
 Bench = Callable[..., Outcome]
 
@@ -140,6 +148,19 @@ def test_precision_that_the_board_refuses_is_named_beside_those_that_ran(
     assert "nanohtnet_fp32.onnx" in outcome.out
 
 
+def test_program_is_told_on_standard_error_what_did_not_run(bench: Bench, own_bundle: Path) -> None:
+    outcome = bench(
+        with_runner(own_bundle, REFUSES_INT8 + (own_bundle / "run.py").read_text()),
+        "--precision",
+        "fp32",
+        "--precision",
+        "int8",
+        "--json",
+    )
+    assert [row["precision"] for row in outcome.json["rows"]] == ["fp32", "fp32"]
+    assert (outcome.status, "note: int8 did not run: not today" in outcome.err) == (1, True)
+
+
 def test_runner_that_breaks_is_shown_with_its_last_lines(bench: Bench, own_bundle: Path) -> None:
     outcome = bench(with_runner(own_bundle, "import this_is_missing\n"))
     assert outcome.status == 2
@@ -175,6 +196,27 @@ def test_missing_python_is_told(bench: Bench, small_bundle: Path) -> None:
 
 def test_refused_authentication_is_told(bench: Bench, small_bundle: Path) -> None:
     assert_refused(bench(small_bundle, key="stranger"), "Permission denied", "ssh-copy-id -p")
+
+
+def test_password_is_asked_for_at_a_terminal_before_anything_is_drawn(server: Server, small_bundle: Path) -> None:
+    options = ["--host", "127.0.0.1", "--port", str(server.port), "--ssh", server.ssh("stranger"), "--rounds", "1"]
+    command = [sys.executable, "-c", COMMAND_LINE, "bench", str(small_bundle), *options, "--precision", "fp32"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", IN_A_TERMINAL, *command], stdin=pipe, stdout=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        shown = b""
+        while b"assword:" not in shown:
+            letter = process.stdout.read(1)
+            assert letter, shown
+            shown += letter
+        process.stdin.write(PASSWORD.encode() + b"\n")
+        process.stdin.flush()
+        rest = process.stdout.read()
+        assert process.wait() == 0, rest
+    assert b"copying" not in shown
+    assert b"copying" in rest
+    assert b"measured on 127.0.0.1" in rest
 
 
 def test_unknown_host_key_is_told(bench: Bench, small_bundle: Path, server: Server) -> None:
@@ -220,9 +262,8 @@ def test_name_that_cannot_be_resolved_is_explained() -> None:
 def test_ctrl_c_ends_the_runner_and_leaves_nothing(server: Server, own_bundle: Path, tmp_path: Path) -> None:
     started = tmp_path / "started"
     bundle = with_runner(own_bundle, SLEEPY.format(started=str(started)))
-    program = "from poseedge.cli.app import main; main()"
     options = ["--host", "127.0.0.1", "--port", str(server.port), "--ssh", server.ssh()]
-    command = [sys.executable, "-c", program, "bench", str(bundle), *options]
+    command = [sys.executable, "-c", COMMAND_LINE, "bench", str(bundle), *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         wait_until(partial(has_content, started))
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to poseedge and the ssh client alike

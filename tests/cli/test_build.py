@@ -1,11 +1,16 @@
-"""``poseedge build`` makes engines that ``eval`` and ``bench`` take like any other artefact, on every TensorRT."""
+"""``poseedge build`` makes engines that ``eval``, ``bench`` and ``profile`` take like any other artefact."""
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,26 +18,21 @@ from poseedge.deploy.pipeline import export_bundle
 from poseedge.deploy.targets import load_target
 from tests.cli.user import Command
 from tests.deploy import small_export
+from tests.deploy.engines import write_graph
 from tests.doubles.binding import Fake
-from tests.doubles.install import VERSIONS, install
+from tests.doubles.fixtures import Install
+from tests.doubles.install import child_environment, uninstall
+
+MAIN = "from poseedge.cli.app import main; main()"
 
 
 @pytest.fixture(scope="session")
 def old_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the bundle for TensorRT before 8.6: opset 13, layer norms spelt out."""
+    """Return the bundle for a board before TensorRT 8.6: opset 13, layer norms spelt out."""
     folder = tmp_path_factory.mktemp("bundle") / "old"
-    target = load_target("default").model_copy(update={"opset": 13})
+    target = load_target("jetson-agx-xavier-jp5.1")
     export_bundle(replace(small_export.job(export_inputs, folder), target=target))
     return folder
-
-
-@pytest.fixture(params=VERSIONS)
-def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
-    """Each TensorRT that a JetPack brings; at the end the GPU is as it was found."""
-    fake = install(monkeypatch, request.param)
-    yield fake
-    assert fake.gpu.mistakes == []
-    assert fake.gpu.leftovers() == {}
 
 
 @pytest.fixture
@@ -42,12 +42,165 @@ def bundle(device: Fake, request: pytest.FixtureRequest, tmp_path: Path) -> Path
     return Path(shutil.copytree(made, tmp_path / "bundle"))
 
 
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    return write_graph(tmp_path / "small.onnx")
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_an_engine_is_built_and_proved(device: Fake, poseedge: Command, bundle: Path, data: Path, precision: str) -> None:
     built = poseedge("build", bundle, "--precision", precision, "--json")
     assert built.status == 0, built.err
-    engine = built.json["engine"]
-    found = poseedge("eval", engine, "--against", "checkpoint", "--data", data, "--json")
+    assert (built.json["built"], built.json["precision"], built.json["tensorrt"]) == (True, precision, device.version)
+    found = poseedge("eval", built.json["engine"], "--against", "checkpoint", "--data", data, "--json")
     assert found.status == 0, found.err
     assert (found.json["backend"], found.json["precision"]) == ("tensorrt", precision)
     assert found.json["parity"]["passed"] is True
+
+
+def test_a_person_is_told_what_was_built_and_what_to_type_next(some_device: Fake, poseedge: Command, own_bundle: Path) -> None:
+    said = poseedge("build", own_bundle, "--precision", "fp16")
+    engine = own_bundle / "engines" / "nanohtnet_fp16.10.3.0.sm_87.engine"
+    assert said.out.splitlines()[-1] == f"next: poseedge eval {engine} --against checkpoint"
+    assert "weak typing, builder flags: FP16" in said.out
+    assert "before; it fits" in poseedge("build", own_bundle, "--precision", "fp16").out
+
+
+def test_a_bare_graph_is_built_in_its_own_precision(some_device: Fake, poseedge: Command, own_bundle: Path) -> None:
+    graph = own_bundle / "nanohtnet_int8.onnx"
+    assert poseedge("build", graph, "--json").json["precision"] == "int8"
+
+
+def test_trtexec_is_printed_and_nothing_is_built(some_device: Fake, poseedge: Command, graph: Path) -> None:
+    said = poseedge("build", graph, "--trtexec")
+    assert said.out.startswith(f"trtexec --onnx={graph} --saveEngine=")
+    assert some_device.built == []
+
+
+def test_profile_names_the_nodes_of_each_layer(device: Fake, poseedge: Command, graph: Path) -> None:
+    engine = poseedge("build", graph, "--json").json["engine"]
+    found = poseedge("profile", engine, "--runs", "5", "--json").json
+    layers = found["layers"]
+    assert layers[0]["nodes"] == []  # the change of format in front
+    assert [layer["nodes"] for layer in layers[1:]] == [["choose"], ["lift", "shift"], ["selected_frames"]]
+    assert sum(layer["share"] for layer in layers) == pytest.approx(1)
+    lift = layers[2]
+    assert lift["mean_ms"] == pytest.approx(0.2)  # two fifths of what the stand-in takes for a run
+    assert (lift["kind"], lift["types"]) == ("gemm", ["Float" if device.release >= (11, 0) else "Row major Float"])
+    assert "lift, shift" in poseedge("profile", engine, "--runs", "5").out
+
+
+def test_bench_times_the_engines_of_a_bundle(
+    some_device: Fake, poseedge: Command, own_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = poseedge("build", own_bundle, "--precision", "fp16", "--json").json["engine"]
+    for name, value in child_environment(tmp_path, some_device.version).items():
+        monkeypatch.setenv(name, value)
+    said = poseedge("bench", own_bundle, "--precision", "fp16", "--rounds", "1", "--json")
+    assert said.status == 0, said.err
+    row = next(row for row in said.json["rows"] if row["backend"] == "tensorrt")
+    assert (row["artefact"], row["precision"], row["provider"]) == (engine, "fp16", "TensorRT 10.3.0 sm_87")
+    assert row["flops"] > 0
+    assert row["file_bytes"] == Path(engine).stat().st_size
+
+
+def test_bench_leaves_out_engines_that_are_foreign_and_says_so(
+    install_tensorrt: Install, poseedge: Command, own_bundle: Path
+) -> None:
+    from poseedge.bench.subjects import subjects_of
+
+    install_tensorrt("10.3.0")
+    poseedge("build", own_bundle, "--precision", "fp16")
+    install_tensorrt("11.4.1.4")
+    subjects, remarks = subjects_of(own_bundle)
+    assert all(subject.path.suffix != ".engine" for subject in subjects)
+    assert "built by TensorRT 10.3.0, this is TensorRT 11.4.1.4" in remarks[0]
+    assert f"no TensorRT engine for fp32, fp16, int8: poseedge build {own_bundle}" in remarks[1]
+
+
+# What cannot be done: one message, exit status 2, nothing left behind
+
+
+def refused(outcome: Any, *words: str) -> None:
+    """Check status and message."""
+    assert outcome.status == 2, outcome
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+
+
+def test_faults_of_a_build(device: Fake, poseedge: Command, graph: Path) -> None:
+    device.build_error = "Could not find any implementation for node lift"
+    refused(poseedge("build", graph), "cannot build it: TensorRT says: Could not find any implementation for node lift")
+    assert list((graph.parent / "engines").iterdir()) == []
+
+
+def test_ctrl_c_in_a_build(device: Fake, poseedge: Command, graph: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    device.on_build = interrupt
+    refused(poseedge("build", graph), "the build was interrupted; no engine was written")
+    assert list((graph.parent / "engines").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--precision", "fp8"], "there is no precision 'fp8'"),
+        (["--batch", "4", "--max-batch", "2"], "batch 4 is not between 1 and the largest batch, 2"),
+    ],
+)
+def test_wrong_options(some_device: Fake, poseedge: Command, graph: Path, arguments: list[str], words: str) -> None:
+    refused(poseedge("build", graph, *arguments), words)
+
+
+def test_wrong_artefacts(some_device: Fake, poseedge: Command, tmp_path: Path, export_inputs: Path) -> None:
+    refused(poseedge("build", tmp_path / "absent.onnx"), "absent.onnx: no such file")
+    refused(poseedge("build", export_inputs / "small.pth"), "engines are built from a bundle or an .onnx file")
+    refused(poseedge("profile", tmp_path / "absent.engine"), "absent.engine: no TensorRT engine")
+
+
+def test_a_machine_without_tensorrt(poseedge: Command, graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uninstall(monkeypatch, "tensorrt")
+    refused(poseedge("build", graph), "'tensorrt', which is not installed here", "poseedge[tensorrt]")
+
+
+def test_eval_of_a_foreign_engine_names_both_versions(install_tensorrt: Install, poseedge: Command, graph: Path) -> None:
+    install_tensorrt("8.6.2.3")
+    engine = poseedge("build", graph, "--json").json["engine"]
+    install_tensorrt("10.3.0")
+    refused(poseedge("eval", engine), "built by TensorRT 8.6.2.3, this is TensorRT 10.3.0", "hint: build it again, here")
+
+
+def test_two_processes_that_build_the_same_engine_share_one_build(graph: Path, tmp_path: Path) -> None:
+    environment = child_environment(tmp_path, "10.3.0", build_s=1.0)
+    command = [sys.executable, "-c", MAIN, "build", str(graph), "--json"]
+    processes = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    ends = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    assert sorted(json.loads(out)["built"] for out, _ in ends) == [False, True]
+    assert sum("another process builds" in err for _, err in ends) <= 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [(signal.SIGINT, 2, "the build was interrupted; no engine was written"), (signal.SIGKILL, -signal.SIGKILL, "")],
+    ids=["Ctrl-C", "kill"],
+)
+def test_a_build_that_is_stopped_leaves_nothing_and_blocks_nobody(
+    some_device: Fake, poseedge: Command, graph: Path, tmp_path: Path, sent: signal.Signals, status: int, words: str
+) -> None:
+    environment = child_environment(tmp_path, "10.3.0", build_s=60)
+    command = [sys.executable, "-c", MAIN, "build", str(graph)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as child:
+        while not (tmp_path / "building").exists() and child.poll() is None:
+            time.sleep(0.02)
+        child.send_signal(sent)
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == status, said
+    assert words in said
+    assert list((graph.parent / "engines").iterdir()) == []
+    assert poseedge("build", graph).status == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from poseedge.deploy.aot import compiler, missing_part
 from tests.cli.user import Command, assert_refused
 from tests.deploy.preflight import bad
 
@@ -43,6 +44,41 @@ def test_table_tells_rule_place_and_way_out_and_ends_with_the_next_command(posee
     for part in ("operator", "bad: TensorRT 10.3 does not read DFT", "multiply by the constant DCT", "docs/operators.md"):
         assert part in outcome.out
     assert outcome.out.strip().splitlines()[-1] == "next: poseedge export --model MODEL --target jetson-orin-nano"
+
+
+def test_estimate_stands_beside_the_findings_with_its_assumptions(poseedge: Command, small_bundle: Path) -> None:
+    outcome = poseedge("check", small_bundle, "--target", "jetson-orin-nano")
+    assert "ESTIMATE of one window on jetson-orin-nano" in outcome.out
+    assert "assumes one kernel for every product" in outcome.out
+    content = poseedge("check", small_bundle, "--target", "jetson-orin-nano", "--json").json
+    assert all(graph["estimate"]["latency_ms"] > 0 for graph in content["graphs"])
+    assert content["assumptions"]
+
+
+def test_board_without_int8_has_no_estimate_of_it(poseedge: Command, small_bundle: Path) -> None:
+    outcome = poseedge("check", small_bundle, "--target", "jetson-tx2")
+    assert "no estimate for int8: jetson-tx2 takes fp32, fp16, not int8" in outcome.out
+
+
+def test_compile_says_what_to_install_where_it_cannot_run(
+    poseedge: Command, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        compiler, "missing_part", lambda: ("the Python package x is not installed", "pip install 'poseedge[aot]'")
+    )
+    outcome = poseedge("check", small_bundle, "--compile")
+    assert_refused(outcome, "NVIDIA's compiler cannot run here: the Python package x", "pip install 'poseedge[aot]'")
+
+
+@pytest.mark.skipif(missing_part()[0] != "", reason="NVIDIA's compiler is not here")
+def test_compile_shows_what_became_of_the_nodes(poseedge: Command, small_bundle: Path, broken: Path) -> None:
+    outcome = poseedge("check", small_bundle, "--precision", "int8", "--compile", "--json")
+    built = outcome.json["graphs"][0]["compiled"]
+    assert (outcome.status, built["outside"], built["error"]) == (0, [], "")
+    assert built["nodes"] == outcome.json["graphs"][0]["nodes"]
+    refused = poseedge("check", broken, "--compile", "--json")
+    assert refused.status == 1
+    assert "compile" in {finding["rule"] for finding in refused.json["findings"]}
 
 
 def test_one_precision_of_a_bundle_can_be_checked(poseedge: Command, small_bundle: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cli.test_train import TINY
 from tests.cli.user import Command, assert_refused
 from tests.data.bvh_files import CMU, write_bvh
 from tests.data.folders import MINI, excerpt
@@ -34,6 +35,17 @@ def test_captures_become_a_set_that_is_checked_and_evaluated(poseedge: Command, 
     assert (report["dataset"], report["frames"], list(report["by_action"])) == ("lab", 32, ["Walking"])
     cut = poseedge("data", "calib", lab, "-o", captures / "calib", "--json").json
     assert cut["by_action"] == {"Dancing": 1, "Walking": 1}
+
+
+def test_a_converted_set_trains(poseedge: Command, captures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lightning_fabric")
+    poseedge("data", "convert", captures / "anna", captures / "ben", "--test", "ben", "-o", captures / "lab")
+    (tmp_path / "tiny.toml").write_text(TINY)
+    sizes = ["--config", tmp_path / "tiny.toml", "--detected", "gt", "--every", "4", "--threads", "1"]
+    outcome = poseedge("train", "--data", captures / "lab", "--output", tmp_path / "run", *sizes)
+    assert outcome.status == 0, outcome.err
+    report = poseedge("eval", tmp_path / "run" / "best.pth", "--data", captures / "lab", "--json").json
+    assert (report["frames"], report["mpjpe_mm"] > 0) == (32, True)
 
 
 def test_every_verb_says_what_to_type_next(poseedge: Command, captures: Path) -> None:
@@ -79,7 +91,9 @@ def test_a_folder_that_cannot_be_used_exits_with_one(poseedge: Command, tmp_path
     outcome = poseedge("data", "check", tmp_path / "bare")
     assert outcome.status == 1
     assert "missing: no 2D keypoints" in outcome.out
-    assert "to do: add data_2d_excerpt_<kind>.npz" in outcome.out
+    assert f"to do: poseedge data project {tmp_path / 'bare'} makes" in outcome.out
+    assert poseedge("data", "project", tmp_path / "bare").status == 0
+    assert poseedge("data", "check", tmp_path / "bare").status == 0
 
 
 def test_bad_input_is_one_message(poseedge: Command, captures: Path) -> None:
@@ -93,6 +107,6 @@ def test_bad_input_is_one_message(poseedge: Command, captures: Path) -> None:
     assert not lab.exists()
 
 
-@pytest.mark.parametrize("verb", ["check", "convert", "keypoints", "calib"])
+@pytest.mark.parametrize("verb", ["check", "convert", "keypoints", "project", "calib"])
 def test_help_gives_an_example(poseedge: Command, verb: str) -> None:
     assert "poseedge data" in poseedge("data", verb, "--help").out

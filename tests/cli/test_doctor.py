@@ -23,7 +23,7 @@ def only(monkeypatch: pytest.MonkeyPatch, *backends: Backend) -> None:
 
 def test_json_is_all_that_goes_to_standard_output() -> None:
     content = json.loads(runner.invoke(app, ["--json"]).stdout)
-    assert content.keys() == {"machine", "backends", "next"}
+    assert content.keys() == {"machine", "backends", "compiler", "next"}
     assert any(backend["name"] == "onnxruntime CPU" and backend["works"] for backend in content["backends"])
 
 

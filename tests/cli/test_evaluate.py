@@ -18,6 +18,7 @@ from poseedge.models.checkpoints import save_checkpoint
 from poseedge.models.registry import LiftingNetwork
 from tests.cli.user import Command, assert_refused
 from tests.data import folders
+from tests.data.test_mpi_inf_3dhp import by_sequence
 from tests.deploy import small_export
 from tests.models import golden
 
@@ -40,7 +41,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flipped(checkpoints: Path) -> Path:
     """Return the bundle of the pruned network with the flip test inside."""
     recipe = load_recipe(str(checkpoints / "small.toml"))
-    own = {"recipe": recipe, "checkpoint": checkpoints / "tpc_mixste-f27.pth", "precisions": ("fp32",), "flip": True}
+    own = {"recipe": recipe, "checkpoint": checkpoints / "tpc_mixste-f27.pth", "precisions": ("fp32", "fp16"), "flip": True}
     export_bundle(small_export.job(checkpoints, checkpoints / "bundle", **own))
     return checkpoints / "bundle"
 
@@ -78,6 +79,24 @@ def test_pictures_are_written_where_they_are_wanted(poseedge: Command, small_bun
     assert all(Path(path).stat().st_size > 5000 for path in report["plots"])
 
 
+def test_pictures_need_a_folder(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "plots").write_text("")
+    assert_refused(poseedge("eval", small_bundle, "--plot", tmp_path / "plots"), "plots: is a file", "--plot")
+
+
+def test_mpi_inf_3dhp_is_evaluated_like_any_other_set(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "3dhp").mkdir()
+    report = poseedge("eval", small_bundle, "--data", by_sequence(tmp_path / "3dhp"), "--json").json
+    assert (report["dataset"], report["frames"], report["mpjve_mm"]) == ("3dhp", 6 + 4, None)
+    assert 0 <= report["auc_percent"] <= report["pck_percent"] <= 100
+    assert report["mpjpe_mm"] > 0
+
+
+def test_another_network_s_checkpoint_can_be_compared_with(poseedge: Command, small_bundle: Path, checkpoints: Path) -> None:
+    arguments = ("eval", small_bundle, "--data", checkpoints / "data", "--against", checkpoints / "mixste-f27.pth", "--json")
+    assert poseedge(*arguments).json["parity"]["distance_mm"]["mean"] > 1
+
+
 def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Path, checkpoints: Path) -> None:
     data = load_dataset(checkpoints / "data").of(["S9"])
     graph, network = load(flipped), load(checkpoints / "tpc_mixste-f27.pth", flip=True)
@@ -87,8 +106,10 @@ def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Pat
     poses = graph(stored["input"])[:, 0]
     poses[:, 0] = 0
     np.testing.assert_allclose(poses, stored["protocol"][:, 0], atol=2e-5)
-    operators = [node.op_type for node in onnx.load(next(flipped.glob("*.onnx"))).graph.node]
+    operators = [node.op_type for node in onnx.load(flipped / "tpc_mixste_fp32.onnx").graph.node]
     assert operators.count("TopK") == 1
+    half = load(flipped, "fp16")
+    assert parity(predict(half, data), predict(network, data))["distance_mm"]["mean"] < 5  # random weights
 
 
 def test_flip_inside_a_graph_is_reported_and_compared_like_with_like(poseedge: Command, flipped: Path, checkpoints: Path) -> None:
@@ -100,7 +121,7 @@ def test_flip_inside_a_graph_is_reported_and_compared_like_with_like(poseedge: C
 
 
 def test_flip_with_two_selections_is_told(poseedge: Command, flipped: Path, checkpoints: Path, tmp_path: Path) -> None:
-    model = onnx.load(next(flipped.glob("*.onnx")))
+    model = onnx.load(flipped / "tpc_mixste_fp32.onnx")
     next(entry for entry in model.metadata_props if entry.key == "poseedge.flip").value = '"shared"'
     onnx.save(model, tmp_path / "shared.onnx")
     outcome = poseedge("eval", tmp_path / "shared.onnx", "--data", checkpoints / "data", "--flip", "--json")

@@ -36,6 +36,8 @@ def test_the_bundled_set_is_told_in_full() -> None:
         "longest": 350,
         "seconds": 13.0,
     }
+    assert report.actions["Walking"] == {"clips": 2, "frames": 250}
+    assert sum(row["frames"] for row in report.actions.values()) == 2000
     detected, exact = report.keypoints
     assert (detected["kind"], detected["ok"], exact["kind"], exact["ok"]) == ("detected", True, "gt", True)
     assert detected["error_px"] == pytest.approx(4.41, abs=0.01)

@@ -6,17 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from poseedge.data.cameras import denormalize_screen, project
-from poseedge.data.convert import Reading, convert, convert_keypoints, read_clip, resampled
+from poseedge.data.convert import Reading, convert, read_clip, resampled
 from poseedge.data.h36m import load_dataset
-from poseedge.data.keypoints import coco_to_h36m
 from poseedge.data.npz import read_npz
 from poseedge.errors import DataError
 from tests.data.bvh_files import CMU, write_bvh
-from tests.data.folders import MINI, as_object
+from tests.data.folders import MINI
 
 MOTION = read_npz(MINI / "data_3d_mocap17-mini.npz")["positions_3d"]
 WALK = np.ascontiguousarray(MOTION["S1"]["Walking 1"][:12])
@@ -126,57 +124,3 @@ def test_two_recordings_of_one_name_and_a_folder_in_use_are_refused(tmp_path: Pa
     with pytest.raises(DataError, match="exists already"):
         convert([clip], tmp_path / "used", "lab")
     assert [p.name for p in (tmp_path / "used").iterdir()] == ["thesis.txt"]
-
-
-# Keypoints
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    """Return a data set of one clip."""
-    convert([read_clip(array(tmp_path, "anna/Walking_1.npy", WALK), Reading())], tmp_path / "lab", "lab")
-    return tmp_path / "lab"
-
-
-def detections(frames: int = 12) -> list[npt.NDArray[np.float32]]:
-    """Return COCO keypoints with scores for four cameras."""
-    return list(np.random.default_rng(0).uniform(100, 900, (4, frames, 17, 3)).astype(np.float32))
-
-
-def test_coco_detections_become_human36m_joints(lab: Path, tmp_path: Path) -> None:
-    views = detections(14)
-    coco = as_object({"layout_name": "coco", "num_joints": 17})
-    np.savez(tmp_path / "coco.npz", positions_2d=as_object({"anna": {"Walking 1": views}}), metadata=coco)
-    assert convert_keypoints(tmp_path / "coco.npz", lab, "hrnet", None)["from"] == "coco"
-    for sequence, view in zip(load_dataset(lab, "hrnet").sequences, views, strict=True):
-        pixels = denormalize_screen(sequence.keypoints, 1000, 1000)
-        np.testing.assert_allclose(pixels, coco_to_h36m(view[:12, :, :2]), atol=1e-3)
-
-
-def test_a_folder_of_arrays_gives_the_same(lab: Path, tmp_path: Path) -> None:
-    for number, view in enumerate(detections()):
-        array(tmp_path, f"det/anna/Walking 1/made-up-{number}.npy", view)
-    convert_keypoints(tmp_path / "det", lab, "hrnet", None)
-    convert_keypoints(tmp_path / "det", lab, "plain", "h36m")
-    hrnet, plain = load_dataset(lab, "hrnet").sequences[0], load_dataset(lab, "plain").sequences[0]
-    np.testing.assert_allclose(denormalize_screen(plain.keypoints, 1000, 1000), detections()[0][..., :2], atol=1e-3)
-    assert np.abs(hrnet.keypoints - plain.keypoints).max() > 0.01
-
-
-def test_detections_that_do_not_fit_are_refused(lab: Path, tmp_path: Path) -> None:
-    before = sorted(lab.iterdir())
-    for views, layout, message in (
-        (detections()[:3], "coco", "3 tracks for 4 cameras"),
-        (detections(11), "coco", "11 frames of 2D for 12 of motion"),
-        (detections(), "openpose", "joints in the order 'openpose'"),
-    ):
-        np.savez(
-            tmp_path / "d.npz",
-            positions_2d=as_object({"anna": {"Walking 1": views}}),
-            metadata=as_object({"layout_name": layout}),
-        )
-        with pytest.raises(DataError, match=message):
-            convert_keypoints(tmp_path / "d.npz", lab, "bad", None)
-    with pytest.raises(DataError, match="exists already"):
-        convert_keypoints(tmp_path / "d.npz", lab, "gt", None)
-    assert sorted(lab.iterdir()) == before

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from poseedge.data.h36m import load_dataset
 from poseedge.deploy.calibration import calibration_windows
-from poseedge.deploy.compare import TOLERANCE, Comparison, Graph, compare, corresponding, passes, scope
+from poseedge.deploy.compare import TOLERANCE, Comparison, Graph, compare, corresponding, passes, portions, scope
 from poseedge.errors import ArtefactError
 from tests.bench import samples
 
@@ -127,6 +127,14 @@ def test_precisions_of_a_bundle_part_nowhere(small_bundle: Path, export_inputs: 
     assert found.first is None
     assert max(layer.relative_error or 0 for layer in found.layers) > 1e-5
     assert len(advanced) == 2 * passes(sides[0], sides[1], every_tensor=True)
+
+
+def test_passes_hold_as_much_as_memory_allows(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = onnx.load(small_bundle / "nanohtnet_fp32.onnx")
+    names = corresponding(model, model, every_tensor=True)
+    assert portions(model, names) == [names]
+    monkeypatch.setattr("poseedge.deploy.compare.AT_ONCE_BYTES", 1)
+    assert portions(model, names) == [[name] for name in names]
 
 
 def test_networks_without_a_common_tensor_are_told(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from tests.doubles.binding import Bound, ILogger, tell
 from tests.doubles.gpu import LAUNCH_MS, Gpu
+from tests.doubles.inspector import built_layers, report_times
 
 CONTEXT_BYTES = 64 << 10  # device memory of every execution context
 HEADER_BYTES = 4
@@ -34,6 +35,7 @@ class Plan:
     optimization_level: int | None
     pinned: tuple[str, ...]  # layers held in FP32
     input_range: float | None  # found by calibration
+    verbosity: str
     model_sha256: str
 
     def serialize(self, model: bytes) -> bytes:
@@ -98,7 +100,8 @@ class CudaEngine(Bound):
 
     def __init__(self, runtime: Runtime, plan: Plan, model: bytes) -> None:
         self._runtime, self._plan, self._logger = runtime, plan, runtime._logger
-        graph = onnx.load_from_string(model).graph
+        parsed = onnx.load_from_string(model)
+        graph, self._layers = parsed.graph, built_layers(parsed, self.fake.release)
         self._io = [(value.name, True, self._type(value), shape_of(value)) for value in graph.input]
         self._io += [(value.name, False, self._type(value), shape_of(value)) for value in graph.output]
         self._session = open_session(model)
@@ -117,6 +120,9 @@ class CudaEngine(Bound):
             tell(self._logger, f"Requested amount of GPU memory ({CONTEXT_BYTES} bytes) could not be allocated")
             return None
         return self.trt.IExecutionContext(self)
+
+    def create_engine_inspector(self) -> Any:
+        return self.trt.EngineInspector(self)
 
     @property
     def num_bindings(self) -> int:
@@ -176,11 +182,20 @@ class ExecutionContext(Bound):
         self._shapes = {name: shape for name, is_input, _, shape in engine._io if is_input and -1 not in shape}
         self._addresses: dict[str, int] = {}
         self._ran = False
+        self._profiler: Any = None
         self._gpu.reserved += CONTEXT_BYTES
         self._gpu.track(self, "execution context")
 
     def __del__(self) -> None:
         self._gpu.reserved -= CONTEXT_BYTES
+
+    @property
+    def profiler(self) -> Any:
+        return self._profiler
+
+    @profiler.setter
+    def profiler(self, profiler: Any) -> None:
+        self._profiler = profiler
 
     def set_binding_shape(self, index: int, shape: Shape) -> bool:
         return set_shape(self, self._engine._io[index][0], tuple(shape))
@@ -248,6 +263,9 @@ def enqueue(context: ExecutionContext, addresses: dict[str, int], stream: int) -
         return False
     context._ran = True
     gpu.submit(stream, lambda: run(engine, memory, gpu))
+    if context._profiler is not None:  # then every run synchronises and reports
+        gpu.wait(stream)
+        report_times(context._profiler, engine._layers)
     return True
 
 

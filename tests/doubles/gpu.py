@@ -42,6 +42,7 @@ class Gpu:
     def __init__(self, capability: tuple[int, int] = (8, 7), memory: int = 1 << 30, name: str = "Orin") -> None:
         self.capability, self.memory, self.name = capability, memory, name
         self._contexts: dict[int, list[object]] = {}  # by thread, the current one last
+        self._runtime_threads: set[int] = set()
         self.retained = 0
         self.alive: Counter[str] = Counter()
         self.mistakes: list[str] = []
@@ -64,6 +65,14 @@ class Gpu:
         """This thread's stack of contexts."""
         return self._contexts.setdefault(threading.get_ident(), [])
 
+    def use_from_this_thread(self) -> None:
+        """Let this thread call the runtime interface, which makes the primary context current by itself."""
+        self._runtime_threads.add(threading.get_ident())
+
+    def has_context(self) -> bool:
+        """Whether a context is current in this thread."""
+        return bool(self.contexts) or threading.get_ident() in self._runtime_threads
+
     def leftovers(self) -> dict[str, int]:
         """Return what was not released, by kind."""
         left = {kind: count for kind, count in self.alive.items() if count}
@@ -77,7 +86,7 @@ class Gpu:
 
     def need_context(self, what: str) -> None:
         """Every CUDA call needs a current context."""
-        if not self.contexts:
+        if not self.has_context():
             raise CudaLogicError(f"{what} failed: invalid device context")
 
     def track(self, thing: Any, kind: str) -> None:
@@ -87,7 +96,7 @@ class Gpu:
 
     def _released(self, kind: str) -> None:
         self.alive[kind] -= 1
-        if not self.contexts:
+        if not self.has_context():
             self.mistakes.append(f"{kind} released without a current context")
 
     def allocate(self, size: int) -> int:

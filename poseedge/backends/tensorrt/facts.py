@@ -17,6 +17,7 @@ from poseedge.files import atomic_write, sha256_of
 from poseedge.lifter import LifterSpec
 
 FORMAT = 1
+FOLDER = "engines"  # beside the graphs
 REBUILD = "build it again, here: poseedge build {graph} --precision {precision}"
 
 

@@ -12,5 +12,11 @@ from poseedge.deploy.device_runner import make_log
 
 @cache
 def shared_log() -> Any:
-    """Return the logger, which keeps errors and quotes the last of them with ``words()``; TensorRT wants one per process."""
-    return make_log(trt)
+    """Return the logger, which keeps errors and quotes the last of them with ``words()``; TensorRT wants one per process.
+
+    TensorRT's own plugins are registered with it: 8.x and 10.x scatter through one.
+    """
+    log = make_log(trt)
+    if hasattr(trt, "init_libnvinfer_plugins"):
+        trt.init_libnvinfer_plugins(log, "")
+    return log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ class Session:
     def __init__(self, path: Path, plan: bytes, cuda: Cuda, host_code: bool = False, cuda_graph: bool = True) -> None:
         """``host_code`` lets the plan bring code of its own, as a version-compatible one does. Closes ``cuda`` if it fails."""
         self._path, self._cuda, self._lock, self._log = path, cuda, threading.Lock(), shared_log()
+        self._closed = False
         self._runtime: Any = None
         self._engine: Any = None
         self._context: Any = None
@@ -47,7 +49,6 @@ class Session:
 
     def _load(self, plan: bytes, host_code: bool) -> None:
         del self._log.errors[:]
-        trt.init_libnvinfer_plugins(self._log, "")
         self._runtime = trt.Runtime(self._log)
         if host_code:
             self._runtime.engine_host_code_allowed = True
@@ -97,7 +98,7 @@ class Session:
     def run(self, keypoints: Array) -> Array:
         """Lift ``(B, T, 17, C)`` with B at most ``most``, and exactly that if the batch is fixed."""
         with self._lock:
-            if self._api is None:
+            if self._closed:
                 raise PoseedgeError(f"{self._path}: has been closed", "load it again")
             with self._cuda:
                 if len(keypoints) != self._batch:
@@ -111,6 +112,17 @@ class Session:
                 self._cuda.wait()
                 self._ran = True
                 return self._output.copy()
+
+    def attach(self, profiler: trt.IProfiler) -> None:
+        """Report every layer's time to ``profiler``, which must live as long; not for a session with CUDA graphs."""
+        with self._lock, self._cuda:
+            self._context.profiler = profiler
+
+    def inspect(self) -> list[Any]:
+        """Return TensorRT's description of each layer: a dictionary, or the name alone if it was built to tell no more."""
+        with self._lock, self._cuda:
+            text = self._engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        return list(json.loads(text).get("Layers", []))
 
     def _set_batch(self, count: int) -> None:
         self._drop_graph()
@@ -147,8 +159,9 @@ class Session:
     def close(self) -> None:
         """Release everything in the order that TensorRT needs; more calls do no harm."""
         with self._lock:
-            if self._cuda is None:
+            if self._closed:
                 return
+            self._closed = True
             with self._cuda:
                 with suppress(Exception):  # after a failed run there may be nothing to wait for
                     self._cuda.wait()

@@ -48,7 +48,6 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     Raises ``ArtefactError`` with the parser's or the builder's own words.
     """
     log = shared_log()
-    trt.init_libnvinfer_plugins(log, "")
     builder = trt.Builder(log)
     network = builder.create_network(route.network_flags)
     parser = trt.OnnxParser(network, log)
@@ -62,7 +61,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     configure(config, route, options)
     pinned_layers = pin(network, set(route.pinned))
     profile = add_profile(builder, network, config, options)
-    timings = set_timing_cache(config, timing_cache)  # must outlive the build
+    timings = set_timing_cache(config, timing_cache)  # the builder adds to it, and it must outlive the build
     calibrator = make_calibrator(feed) if feed is not None else None
     if calibrator is not None:
         config.int8_calibrator = calibrator
@@ -72,12 +71,13 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     with watched(config, f"building {graph.stem} {options.precision}", stage):
         plan: Any = builder.build_serialized_network(network, config)
     if calibrator is not None and calibrator.failure is not None:
+        if not isinstance(calibrator.failure, Exception):
+            raise calibrator.failure  # Ctrl-C
         raise PoseedgeError(f"{graph}: calibration failed: {calibrator.failure}", "no engine was written") from calibrator.failure
     if plan is None:
         hint = f"if it names memory or finds no implementation, try a larger --workspace-mib than {options.workspace_mib}"
         raise ArtefactError(f"{graph}: TensorRT {trt.__version__} cannot build it: {log.words()}", hint)
-    found: Any = timings.serialize()
-    return Built(bytes(plan), bytes(found), calibrator.cache if calibrator is not None else None, pinned_layers)
+    return Built(bytes(plan), bytes(timings.serialize()), calibrator.cache if calibrator is not None else None, pinned_layers)
 
 
 def configure(config: Any, route: Route, options: Options) -> None:

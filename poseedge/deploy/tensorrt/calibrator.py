@@ -65,6 +65,6 @@ def make_calibrator(feed: Feed) -> Any:
             try:
                 yield
             except BaseException as error:
-                self.failure = error
+                self.failure = error.with_traceback(None)  # whose frames would keep the buffer beyond its context
 
     return Calibrator()

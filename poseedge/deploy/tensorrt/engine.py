@@ -14,7 +14,7 @@ import onnx
 import tensorrt as trt
 
 from poseedge.backends.tensorrt.cuda import Cuda
-from poseedge.backends.tensorrt.facts import EngineFacts, read_facts, write_engine
+from poseedge.backends.tensorrt.facts import FOLDER, EngineFacts, read_facts, write_engine
 from poseedge.deploy.calibration import digest
 from poseedge.deploy.tensorrt.builder import Options, build_plan
 from poseedge.deploy.tensorrt.calibrator import Feed
@@ -24,7 +24,6 @@ from poseedge.files import atomic_write, locked, sha256_of
 from poseedge.lifter import Array, LifterSpec, load
 from poseedge.progress import Stage, silent
 
-FOLDER = "engines"
 Calibration = Callable[[LifterSpec], Array]  # what a lifter takes -> windows (N, T, 17, C)
 
 
@@ -79,7 +78,8 @@ def plan_job(
         "route": plain(route),
         "calibration": None if windows is None else digest(windows),
     }
-    name = "{}.{}.{tensorrt}.{sm}.engine".format(graph.stem, options.precision, **identity)
+    stem = graph.stem if graph.stem.endswith(options.precision) else f"{graph.stem}_{options.precision}"
+    name = "{}.{tensorrt}.{sm}.engine".format(stem, **identity)
     return Job(
         graph=graph,
         spec=replace(spec, precision=options.precision),
@@ -106,7 +106,7 @@ def ensure_engine(
     """
     with locked(job.output.parent, lambda: say(f"another process builds in {job.output.parent}; waiting for it")):
         known = None if rebuild else usable(job, say)
-        return (known, False) if known is not None else (build(job, cuda, stage), True)
+        return (known, False) if known is not None else (build(job, cuda, stage, say), True)
 
 
 def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:
@@ -129,7 +129,7 @@ def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:
     return facts
 
 
-def build(job: Job, cuda: Cuda, stage: Stage) -> EngineFacts:
+def build(job: Job, cuda: Cuda, stage: Stage, say: Callable[[str], None]) -> EngineFacts:
     """Build and write the engine, then what the next build can use."""
     start = time.perf_counter()
     feed = None if job.windows is None else Feed(job.windows, job.options.batch, cuda, read_bytes(job.calibration_cache) or None)
@@ -142,6 +142,8 @@ def build(job: Job, cuda: Cuda, stage: Stage) -> EngineFacts:
         plan_sha256=hashlib.sha256(built.plan).hexdigest(),
         build_s=time.perf_counter() - start,
     )
+    if built.pinned_layers < len(job.route.pinned):
+        say(f"only {built.pinned_layers} of {len(job.route.pinned)} nodes that should stay in FP32 were found by name")
     write_engine(job.output, built.plan, facts)
     for path, content in ((job.timing_cache, built.timing_cache), (job.calibration_cache, built.calibration_cache)):
         if content:

@@ -67,6 +67,6 @@ def make_monitor(show: Callable[[int], Any]) -> Any:
                 with self._lock:
                     yield
             except BaseException as error:
-                self.failure = error
+                self.failure = error.with_traceback(None)  # whose frames would keep the builder beyond its context
 
     return Monitor()

@@ -15,6 +15,7 @@ from poseedge.deploy.trace import simplify, trace
 from poseedge.models import create
 from poseedge.models.registry import LiftingNetwork
 from poseedge.skeleton import NUM_JOINTS
+from tests.deploy.preflight.own import assert_targets_take
 from tests.golden import weights
 from tests.models import golden
 
@@ -69,7 +70,7 @@ def assert_export_equals_pytorch(network: LiftingNetwork, model: onnx.ModelProto
 
 
 def assert_fit_for_deployment(model: onnx.ModelProto) -> None:
-    """No hostile operator, no tensor of more than four axes, and nothing whose result is not used."""
+    """No hostile operator, no tensor of more than four axes, and nothing whose result is not used; the targets take it."""
     assert not HOSTILE & {node.op_type for node in model.graph.node}
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in inferred.value_info}
@@ -79,3 +80,4 @@ def assert_fit_for_deployment(model: onnx.ModelProto) -> None:
     made = {name for node in model.graph.node for name in node.output if name} | {t.name for t in model.graph.initializer}
     read = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
     assert made <= read
+    assert_targets_take(model)

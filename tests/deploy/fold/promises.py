@@ -10,14 +10,17 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from poseedge.deploy.calibration import channel_statistics, with_outputs
+from poseedge.deploy.calibration import with_outputs
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import consumers, evaluator
+from poseedge.deploy.placement import place
 from poseedge.deploy.precision import casts_to, selection_nodes, to_fp16
-from poseedge.deploy.quantize import quantizable_layers, quantize
+from poseedge.deploy.quantize import quantize
+from poseedge.deploy.ranges import calibrate
 from poseedge.deploy.trace import simplify, trace
 from poseedge.models.registry import LiftingNetwork
 from poseedge.models.tokens import PrunedNetwork
+from tests.deploy.preflight.own import assert_targets_take
 from tests.models import golden
 
 HOSTILE = {"ScatterND", "ScatterElements", "GatherND", "Einsum", "Tile", "Expand", "Loop", "If", "NonZero", "Identity"}
@@ -79,7 +82,7 @@ def exported_with_a_free_batch_equals_plain(name: str) -> None:
 
 
 def graph_is_clean(name: str, opset: int) -> None:
-    """No hostile operator, nothing beyond four axes, nothing that is not read."""
+    """No hostile operator, nothing beyond four axes, nothing that is not read, and the targets take it."""
     model = graph(name, opset)
     assert not HOSTILE & {node.op_type for node in model.graph.node}
     inferred = onnx.shape_inference.infer_shapes(model)
@@ -87,6 +90,7 @@ def graph_is_clean(name: str, opset: int) -> None:
     read, given = consumers(model), {value.name for value in model.graph.output}
     assert [node.name for node in model.graph.node if not any(read[name] or name in given for name in node.output)] == []
     assert [tensor.name for tensor in model.graph.initializer if not read[tensor.name]] == []
+    assert_targets_take(model)
 
 
 def exported_selection_is_the_network_s(name: str) -> None:
@@ -118,9 +122,8 @@ def selection_is_exact_in_half_precision(name: str) -> None:
 def selection_is_never_quantized(name: str) -> None:
     """INT8 lies before and behind it."""
     model = graph(name)
-    layers = quantizable_layers(model, [])
-    statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows(name))
-    quantized = quantize(model, layers, statistics)
+    placement = place(model)
+    quantized = quantize(model, placement, calibrate(model, placement, windows(name)))
     kinds = {node.op_type for node in quantized.graph.node if node.name in selection_nodes(quantized)}
     assert "TopK" in kinds
     assert not kinds & {"QuantizeLinear", "DequantizeLinear"}

@@ -373,7 +373,7 @@ BAD: dict[str, Bad] = {
     ),
     "int8-board": Bad(lambda: quantized(opset=13), "Maxwell (sm_53) has no INT8", "jetson-nano"),
     "qdq-uint8": Bad(lambda: quantized(zero=np.array(128, np.uint8)), "uses uint8"),
-    "qdq-asymmetric": Bad(lambda: quantized(zero=np.array(-3, np.int8)), "is -3, not 0"),
+    "qdq-asymmetric": Bad(lambda: quantized(zero=np.array(-3, np.int8)), "the zero point is not 0"),
     "qdq-int32-bias": Bad(int32_bias, "a bias is quantized to INT32"),
     "qdq-zero-point": Bad(lambda: quantized(zero=None), "no zero-point input"),
     "qdq-scale-constant": Bad(run_time_scale, "computed at run time"),

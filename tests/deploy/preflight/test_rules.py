@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
+from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
 from poseedge.deploy.preflight import RULES, Finding, check_graph, passed
 from poseedge.deploy.targets import load_target
@@ -131,3 +134,21 @@ def test_nameless_node_is_told_by_its_output() -> None:
 def test_errors_come_first() -> None:
     severities = [finding.severity for finding in check_graph(bad.unary("DFT", opset=20), load_target("jetson-nano"))]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
+
+
+class Windows(CalibrationDataReader):  # type: ignore[misc]
+    """The reference windows, one by one."""
+
+    def __init__(self) -> None:
+        self.left = iter(graphs.windows())
+
+    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        window = next(self.left, None)
+        return None if window is None else {"keypoints": window[None]}
+
+
+def test_graph_quantized_by_onnx_runtime_s_defaults_is_refused_with_every_reason(tmp_path: Path) -> None:
+    onnx.save(graphs.simplified(17)[0], tmp_path / "float.onnx")
+    quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", Windows(), per_channel=True)
+    rules = {finding.rule for finding in check_graph(onnx.load(tmp_path / "int8.onnx"), load_target("jetson-orin-nano"))}
+    assert {"qdq-asymmetric", "qdq-int32-bias", "qdq-float-operator"} <= rules

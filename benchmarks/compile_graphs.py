@@ -1,0 +1,147 @@
+"""Build every graph of every network with NVIDIA's own compiler, without a GPU, and record what became of it.
+
+    python -m benchmarks.compile_graphs [--network mixste]... [--output benchmarks/results/compile]
+
+Networks have their default configuration and random weights: whether a graph builds does not depend on them. INT8 ranges
+come from a few windows of the bundled motion. The record is written after every network; rows of others are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from poseedge.bench.machine import machine_facts
+from poseedge.deploy.aot import Compiled, Compiler, verdict
+from poseedge.deploy.aot.stand_ins import DISTRIBUTION
+from poseedge.deploy.aot.verdict import weight_bytes
+from poseedge.deploy.calibration import Array, load_calibration
+from poseedge.deploy.fold import fold
+from poseedge.deploy.placement import place
+from poseedge.deploy.precision import to_fp16
+from poseedge.deploy.preflight.view import View
+from poseedge.deploy.quantize import quantize
+from poseedge.deploy.ranges import calibrate
+from poseedge.deploy.recipe import Recipe, load_recipe
+from poseedge.deploy.targets import MODERN, SPELT_OUT
+from poseedge.deploy.trace import simplify, trace
+from poseedge.files import atomic_write
+from poseedge.models.registry import LiftingNetwork, create, names
+from poseedge.resources import resource
+
+WINDOWS = 2
+RESULTS = Path(__file__).with_name("results") / "compile_sm86"
+
+
+def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Array) -> dict[str, onnx.ModelProto]:
+    """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``)."""
+    model, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
+    graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep)}
+    forms = {"int8": place(model, recipe.int8.keep), "int8 steady": place(model, recipe.int8.keep, recipe.int8.two_step)}
+    for form, placement in forms.items():
+        if form == "int8" or placement.two_step:
+            graphs[form] = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
+    return graphs
+
+
+def build(compiler: Compiler, model: onnx.ModelProto) -> tuple[Compiled, dict[str, Any]]:
+    """Compile one graph; return the outcome and its row."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        onnx.save(model, path)
+        compiled = compiler.compile(path)
+        view = View(model)
+        row = dataclasses.asdict(compiled) | {
+            "file_bytes": path.stat().st_size,
+            "stored_weight_bytes": weight_bytes(view),
+            "findings": [finding.message for finding in verdict(view, compiled)],
+        }
+    return compiled, row
+
+
+def network_rows(compiler: Compiler, name: str) -> list[dict[str, Any]]:
+    """Return a row for each precision and opset of one network."""
+    torch.manual_seed(0)
+    network = create(name).eval()
+    assert isinstance(network, LiftingNetwork)
+    windows = load_calibration(resource("calib_data", "mocap17-calib"), network.frames, WINDOWS, network.in_channels)
+    rows = []
+    for opset in (MODERN, SPELT_OUT):
+        for precision, model in graphs_of(network, load_recipe(name), opset, windows).items():
+            compiled, row = build(compiler, model)
+            rows.append({"network": name, "opset": opset, "precision": precision, **row})
+            outcome = compiled.error or f"{compiled.nodes - len(compiled.outside)} of {compiled.nodes} nodes"
+            print(f"{name} opset {opset} {precision}: {outcome}, {compiled.weight_bytes / 1e6:.2f} MB of weights", flush=True)
+    return rows
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the report as a readable table."""
+    machine = report["machine"]
+    lines = [
+        f"# NVIDIA's compiler on every graph, {report['architecture']}",
+        "",
+        f"{report['created'][:10]}, {machine['cpu']}, no GPU; ONNX Runtime {machine['packages']['onnxruntime']}, "
+        f"TensorRT-RTX from {report['compiler']}. Default configurations, random weights, one window per call. A build says that "
+        "parser and builder take the graph; it says nothing of accuracy or speed, nor of the older TensorRT on a Jetson.",
+        "",
+        "| network | opset | precision | nodes inside | file MB | engine weights MB | of FP32 | activations MB | s | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    whole = {(row["network"], row["opset"]): row["weight_bytes"] for row in report["rows"] if row["precision"] == "fp32"}
+    for row in report["rows"]:
+        inside = row["error"] or f"{row['nodes'] - len(row['outside'])} of {row['nodes']}"
+        reference = whole[row["network"], row["opset"]]
+        cells = [row["network"], str(row["opset"]), row["precision"], inside]
+        cells += [f"{row[key] / 1e6:.2f}" for key in ("file_bytes", "weight_bytes")]
+        cells += [f"{row['weight_bytes'] / reference:.2f}" if reference else "-", f"{row['activation_bytes'] / 1e6:.1f}"]
+        cells += [f"{row['seconds']:.1f}", f"{row['peak_bytes'] / 1e6:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    found = [
+        f"- {row['network']} opset {row['opset']} {row['precision']}: {text}"
+        for row in report["rows"]
+        for text in row["findings"]
+    ]
+    return "\n".join([*lines, "", "Findings:" if found else "Findings: none.", *([""] if found else []), *found]) + "\n"
+
+
+def record(output: Path, compiler: Compiler, rows: list[dict[str, Any]]) -> None:
+    """Write ``rows`` in place of those of the same networks, as JSON and as a table."""
+    path = output.with_suffix(".json")
+    kept = json.loads(path.read_text())["rows"] if path.is_file() else []
+    fresh = {row["network"] for row in rows}
+    everything = [row for row in kept if row["network"] not in fresh] + rows
+    report = {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "architecture": compiler.architecture,
+        "compiler": f"{DISTRIBUTION} {compiler.version}",
+        "machine": machine_facts(),
+        "rows": sorted(everything, key=lambda row: row["network"]),
+    }
+    for suffix, text in ((".json", json.dumps(report, indent=2) + "\n"), (".md", markdown(report))):
+        with atomic_write(output.with_suffix(suffix)) as temporary:
+            temporary.write_text(text)
+
+
+def main() -> None:
+    """Build and record."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    lifting = [name for name in names() if not name.endswith("_refine")]
+    parser.add_argument("--network", action="append", choices=lifting, help="only this one (repeat); default: all")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where to write .json and .md")
+    arguments = parser.parse_args()
+    with Compiler() as compiler:
+        for name in arguments.network or lifting:
+            record(arguments.output, compiler, network_rows(compiler, name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Networks and the parser that fills them, of the TensorRT stand-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from tests.doubles.binding import Bound, ILogger, tell
+from tests.doubles.engine import Shape, shape_of
+from tests.doubles.presence import max_opset
+
+# Layer that each operator becomes, so far as it matters here; all others count as ElementWise.
+OPERATORS = {
+    "MatMul": "MATRIX_MULTIPLY",
+    "ReduceMean": "REDUCE",
+    "Softmax": "SOFTMAX",
+    "LayerNormalization": "NORMALIZATION",
+    "Cast": "CAST",
+    "Constant": "CONSTANT",
+    "Gather": "GATHER",
+    "Identity": "IDENTITY",
+    "Sqrt": "UNARY",
+    "QuantizeLinear": "QUANTIZE",
+    "DequantizeLinear": "DEQUANTIZE",
+}
+LAYER_TYPES = ("ELEMENTWISE", "SHAPE", *OPERATORS.values())
+NEVER_READ = {"DynamicQuantizeLinear", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger"}
+
+
+class NetworkDefinition(Bound):
+    """What a parser filled."""
+
+    def __init__(self, flags: int) -> None:
+        kinds = self.trt.NetworkDefinitionCreationFlag
+        explicit = 1 << int(kinds.EXPLICIT_BATCH) if hasattr(kinds, "EXPLICIT_BATCH") else 0
+        strong = 1 << int(kinds.STRONGLY_TYPED) if hasattr(kinds, "STRONGLY_TYPED") else 0
+        if flags & ~(explicit | strong):
+            raise AssertionError(f"unknown network flags {flags:#x}")
+        self._explicit_batch = bool(flags & explicit) or self.fake.release >= (10, 0)
+        self._strong = bool(flags & strong) or self.fake.release >= (11, 0)
+        self._model = b""
+        self._inputs: list[Tensor] = []
+        self._layers: list[Layer] = []
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the graph holds Q/DQ; no member of the real thing."""
+        return any(layer.type.name == "QUANTIZE" for layer in self._layers)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._layers)
+
+    def get_layer(self, index: int) -> Layer:
+        return self._layers[index]
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self._inputs)
+
+    def get_input(self, index: int) -> Tensor:
+        return self._inputs[index]
+
+
+class Tensor(Bound):
+    """A network input."""
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        self._name, self._shape = name, shape
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+
+class Layer(Bound):
+    """What the parser made of a node, under the node's name."""
+
+    def __init__(self, name: str, operator: str) -> None:
+        kinds = self.trt.LayerType
+        self._name, self._precision = name, None
+        self._type = getattr(kinds, OPERATORS.get(operator, "ELEMENTWISE"), kinds.ELEMENTWISE)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def type(self) -> Any:
+        return self._type
+
+    @property
+    def num_outputs(self) -> int:
+        return 1
+
+    @property
+    def precision(self) -> Any:
+        return self._precision
+
+    @precision.setter
+    def precision(self, dtype: Any) -> None:
+        self._precision = self.trt.DataType(dtype)
+
+    def set_output_type(self, index: int, dtype: Any) -> None:
+        assert index == 0
+        assert dtype is self._precision
+
+
+class OnnxParser(Bound):
+    """Reads ONNX as far as the version can."""
+
+    def __init__(self, network: NetworkDefinition, logger: ILogger) -> None:
+        self._network, self._logger = network, logger
+        self._errors: list[Any] = []
+
+    @property
+    def num_errors(self) -> int:
+        return len(self._errors)
+
+    def get_error(self, index: int) -> Any:
+        return self._errors[index]
+
+    def clear_errors(self) -> None:
+        self._errors.clear()
+
+    def parse_from_file(self, path: str) -> bool:
+        return self.parse(Path(path).read_bytes(), path)
+
+    def parse(self, data: bytes, path: str | None = None) -> bool:
+        try:
+            model = onnx.load_from_string(data)
+        except Exception:  # protobuf's DecodeError, which has no types
+            return self._fail("Failed to parse ONNX model")
+        opset, newest = model.opset_import[0].version, max_opset(self.fake.release)
+        if not self._network._explicit_batch:
+            return self._fail("This version of the ONNX parser only supports networks with an explicit batch dimension")
+        if opset > newest:
+            return self._fail(f"Opset {opset} is not supported, the newest is {newest}")
+        for index, node in enumerate(model.graph.node):
+            if node.op_type in NEVER_READ or (node.op_type == "LayerNormalization" and self.fake.release < (8, 6)):
+                return self._fail(f"No importer registered for op: {node.op_type}", index, node)
+        self._network._model = data
+        self._network._layers = [self.trt.ILayer(node.name, node.op_type) for node in model.graph.node]
+        self._network._inputs = [self.trt.ITensor(value.name, shape_of(value)) for value in model.graph.input]
+        return True
+
+    def _fail(self, reason: str, index: int = -1, node: onnx.NodeProto | None = None) -> bool:
+        self._errors.append(self.trt.ParserError(reason, index, node))
+        tell(self._logger, reason)
+        return False
+
+
+class ParserError(Bound):
+    """One reason why a graph cannot be read; before 10.0 its node is a number only."""
+
+    def __init__(self, reason: str, index: int, node: onnx.NodeProto | None) -> None:
+        self._reason, self._index, self._node = reason, index, node
+
+    def desc(self) -> str:
+        return self._reason
+
+    def node(self) -> int:
+        return self._index
+
+    def node_name(self) -> str:
+        return self._node.name if self._node else ""
+
+    def node_operator(self) -> str:
+        return self._node.op_type if self._node else ""
