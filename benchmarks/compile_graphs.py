@@ -23,12 +23,13 @@ from poseedge.bench.machine import machine_facts
 from poseedge.deploy.aot import Compiled, Compiler, verdict
 from poseedge.deploy.aot.stand_ins import DISTRIBUTION
 from poseedge.deploy.aot.verdict import weight_bytes
-from poseedge.deploy.calibration import Array, channel_statistics, load_calibration
+from poseedge.deploy.calibration import Array, load_calibration
 from poseedge.deploy.fold import fold
-from poseedge.deploy.graph import matches
+from poseedge.deploy.placement import place
 from poseedge.deploy.precision import to_fp16
 from poseedge.deploy.preflight.view import View
-from poseedge.deploy.quantize import quantizable_layers, quantize
+from poseedge.deploy.quantize import quantize
+from poseedge.deploy.ranges import calibrate
 from poseedge.deploy.recipe import Recipe, load_recipe
 from poseedge.deploy.targets import MODERN, SPELT_OUT
 from poseedge.deploy.trace import simplify, trace
@@ -43,11 +44,11 @@ RESULTS = Path(__file__).with_name("results") / "compile_sm86"
 def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Array) -> dict[str, onnx.ModelProto]:
     """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``)."""
     model, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
-    layers = quantizable_layers(model, recipe.int8.keep)
-    statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows)
-    graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep), "int8": quantize(model, layers, statistics)}
-    if two_step := [name for name in layers if matches(name, recipe.int8.two_step)]:
-        graphs["int8 steady"] = quantize(model, layers, statistics, two_step)
+    graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep)}
+    forms = {"int8": place(model, recipe.int8.keep), "int8 steady": place(model, recipe.int8.keep, recipe.int8.two_step)}
+    for form, placement in forms.items():
+        if form == "int8" or placement.two_step:
+            graphs[form] = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
     return graphs
 
 

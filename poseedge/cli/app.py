@@ -7,7 +7,22 @@ import sys
 import typer
 from rich.markup import escape
 
-from poseedge.cli import bench, build, check, compare, data, doctor, evaluate, export, models, pretrain, profile, targets, train
+from poseedge.cli import (
+    bench,
+    build,
+    check,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    models,
+    pretrain,
+    profile,
+    sensitivity,
+    targets,
+    train,
+)
 from poseedge.cli.console import err
 from poseedge.errors import PoseedgeError
 
@@ -27,6 +42,7 @@ app.command("build")(build.build)
 app.command("bench")(bench.bench)
 app.command("profile")(profile.profile)
 app.command("compare")(compare.compare_graphs)
+app.command("sensitivity")(sensitivity.sensitivity)
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
 app.add_typer(data.data, name="data")

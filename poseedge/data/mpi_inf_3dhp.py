@@ -41,8 +41,12 @@ _LAYOUT_HINT = "docs/data.md shows both layouts of MPI-INF-3DHP"
 
 
 def is_3dhp(folder: Path) -> bool:
-    """Tell whether ``folder`` holds a file of MPI-INF-3DHP."""
-    return any((folder / name).is_file() for name in FILES)
+    """Tell whether ``folder`` holds MPI-INF-3DHP; raises ``DataError`` if it holds another data set beside it."""
+    found = [name for name in FILES if (folder / name).is_file()]
+    others = [path.name for path in sorted(folder.glob("data_3d_*.npz")) if path.name != POSES]
+    if found and others:
+        raise DataError(f"{folder}: holds {found[0]} and {others[0]}, two data sets", "one folder per data set; see docs/data.md")
+    return bool(found)
 
 
 def load_3dhp(folder: Path, keypoints: str = "gt") -> PoseDataset:

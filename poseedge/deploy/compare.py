@@ -2,7 +2,7 @@
 
 Tensors correspond by name: the names that tracing gives, by module scope, are kept by the precision passes. Some of the
 same name are not the same by intention, since INT8 moves constants about (``quantize.py``): a product before its bias is
-left out, and a norm's output is compared without its bias.
+left out, as is a norm that only INT8 layers read; any other norm's output is compared without its bias.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from poseedge.deploy.calibration import with_outputs
-from poseedge.deploy.graph import Array, consumers, evaluator, initializers
+from poseedge.deploy.graph import Array, consumers, evaluator, initializers, load_graph
 from poseedge.errors import ArtefactError, require
 from poseedge.files import atomic_write
 from poseedge.lifter import ENGINE_SUFFIXES
@@ -46,12 +46,7 @@ class Graph:
             raise ArtefactError(
                 f"{path}: TensorRT shows no tensors inside an engine", "compare the ONNX files that the engines came from"
             )
-        if not path.is_file() or path.suffix != ".onnx":
-            raise ArtefactError(f"{path}: no ONNX file", "name two .onnx files, such as the fp32 and the int8 graph of a bundle")
-        try:
-            model = onnx.load(path)
-        except Exception as error:  # protobuf raises types of its own
-            raise ArtefactError(f"{path}: cannot be read ({error})", "is it truncated? export or copy it again") from error
+        model = load_graph(path)
         metadata = GraphMetadata.from_props({entry.key: entry.value for entry in model.metadata_props})
         return cls(path, model, metadata.precision if metadata else "fp32")
 
@@ -175,15 +170,18 @@ def scope(tensor: str) -> str:
 
 
 def unfinished(model: onnx.ModelProto) -> set[str]:
-    """Return the products that wait for their bias: constants may have moved between the two."""
+    """Return the products that wait for their bias, and the norms that INT8 scales anew: constants may have moved."""
     weights, readers = initializers(model), consumers(model)
-    return {
+    following = {node.output[0]: [reader.op_type for reader in readers[node.output[0]]] for node in model.graph.node}
+    products = {
         node.output[0]
         for node in model.graph.node
         if node.op_type in PRODUCTS
-        and [reader.op_type for reader in readers[node.output[0]]] == ["Add"]
+        and following[node.output[0]] == ["Add"]
         and any(name in weights for name in readers[node.output[0]][0].input)
     }
+    norms = {node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
+    return products | {name for name in norms if following[name] and {*following[name]} <= {"QuantizeLinear", "Sub"}}
 
 
 def fetch(model: onnx.ModelProto, names: list[str]) -> Callable[[Array], Iterator[Values]]:

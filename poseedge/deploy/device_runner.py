@@ -789,8 +789,7 @@ def primary_context(cuda: Any) -> Iterator[Any]:
             raise Refused("CUDA failed: {}".format(error)) from error
         raise
     finally:
-        context.pop()
-        del context  # the last reference: this releases it
+        context.detach()  # while it is current; pycuda takes a context that is merely dropped for one of its own making
 
 
 class CudaGraphError(Exception):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from poseedge.errors import ArtefactError
 from poseedge.files import atomic_write
 from poseedge.metadata import GraphMetadata
 
@@ -49,6 +50,11 @@ def consumers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
         for name in node.input:
             readers[name].append(node)
     return readers
+
+
+def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """Return, for each tensor name, the node that makes it."""
+    return {name: node for node in model.graph.node for name in node.output}
 
 
 def opset_of(model: onnx.ModelProto) -> int:
@@ -118,6 +124,16 @@ def unique(name: str, taken: dict[str, Any]) -> str:
 def matches(name: str, patterns: list[str] | tuple[str, ...]) -> bool:
     """Say whether ``name`` fits one of the shell-style ``patterns``."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def load_graph(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file; raises ``ArtefactError`` for anything else."""
+    if not path.is_file() or path.suffix != ".onnx":
+        raise ArtefactError(f"{path}: no ONNX file", "name .onnx files, such as those of a bundle")
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf raises types of its own
+        raise ArtefactError(f"{path}: cannot be read ({error})", "is it truncated? export or copy it again") from error
 
 
 def save_graph(model: onnx.ModelProto, metadata: GraphMetadata, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import shutil
 from collections.abc import Mapping
@@ -24,12 +25,14 @@ from poseedge.backends.torch import TorchLifter
 from poseedge.bundle import SAMPLES, write_bundle
 from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.deploy import device_runner
-from poseedge.deploy.calibration import channel_statistics, digest, load_calibration
+from poseedge.deploy.calibration import digest, load_calibration
 from poseedge.deploy.cpu_form import to_cpu_form
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
+from poseedge.deploy.placement import place
 from poseedge.deploy.precision import to_fp16
-from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, matching, quantizable_layers, quantize
+from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantize
+from poseedge.deploy.ranges import cached, passes, read_ranges
 from poseedge.deploy.recipe import Recipe
 from poseedge.deploy.targets import Target
 from poseedge.deploy.trace import NEWEST_TRACED, simplify, trace
@@ -46,6 +49,7 @@ Array = npt.NDArray[np.float32]
 
 FOLD_TOLERANCE = 1e-4  # metres; folding and tracing are exact up to float rounding
 SAMPLE_WINDOWS = 16
+RANGES = "ranges.json"
 NOTHING_DISABLED: tuple[str, ...] = ()
 RECORDED_PACKAGES = ("torch", "onnx", "onnxruntime", "onnxsim", "onnxconverter-common", "numpy")
 
@@ -105,7 +109,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             if precision == "fp16":
                 graph = to_fp16(model, job.recipe.fp16.keep)
             elif precision == "int8":
-                graph = calibrated(model, job, windows, manifest, stage)
+                graph = calibrated(model, job, windows, folder, manifest, stage)
                 disabled = ORT_DISABLED_OPTIMIZERS
             file = folder / f"{network.name}_{precision}.onnx"
             save_graph(graph, metadata(precision=precision, ort_disabled_optimizers=disabled), file)
@@ -189,17 +193,19 @@ def flip_of(job: Export, network: LiftingNetwork) -> Flip:
     return "shared" if network.shares_selection else "passes"
 
 
-def calibrated(model: onnx.ModelProto, job: Export, windows: Array, manifest: dict[str, Any], stage: Stage) -> onnx.ModelProto:
-    """Return the INT8 graph; the manifest learns which layers took INT8."""
-    recipe = job.recipe
-    layers = quantizable_layers(model, recipe.int8.keep)
-    if not layers:
-        raise PoseedgeError(f"no layer of {recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
-    with stage("calibrate INT8", len(windows)) as advance:
-        statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows, lambda: advance(1))
-    two_step = matching(layers, recipe.int8.two_step) if job.steady else []
-    manifest["calibration"] |= {"layers": sorted(layers), "two_step": sorted(two_step)}
-    return quantize(model, layers, statistics, two_step)
+def calibrated(
+    model: onnx.ModelProto, job: Export, windows: Array, folder: Path, manifest: dict[str, Any], stage: Stage
+) -> onnx.ModelProto:
+    """Return the INT8 graph; its ranges go into ``folder``, and the manifest learns which layers took INT8."""
+    int8 = job.recipe.int8
+    placement = place(model, int8.keep, int8.two_step if job.steady else [], int8.level)
+    if not placement.layers:
+        raise PoseedgeError(f"no layer of {job.recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
+    with stage("calibrate INT8", len(windows) * passes(int8.calibration)) as advance:
+        found = cached(model, placement, windows, int8.calibration, int8.migrate, lambda: advance(1))
+    (folder / RANGES).write_text(json.dumps(found))
+    manifest["calibration"] |= {"layers": sorted(placement.layers), "two_step": placement.two_step_names, "ranges": RANGES}
+    return quantize(model, placement, read_ranges(found))
 
 
 def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manifest: dict[str, Any], stage: Stage) -> None:

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import onnx
 
-from poseedge.deploy.graph import consumers, initializers, matches
+from poseedge.deploy.graph import consumers, initializers, makers, matches
 from poseedge.errors import require
 
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -100,7 +100,7 @@ def normalization_nodes(model: onnx.ModelProto) -> set[str]:
 
     The deviation is a root of the mean square plus epsilon, or the difference's length plus epsilon.
     """
-    made_by = {name: node for node in model.graph.node for name in node.output}
+    made_by = makers(model)
 
     def sources(node: onnx.NodeProto, *kinds: str) -> list[onnx.NodeProto]:
         found = [made_by[name] for name in node.input if name in made_by]

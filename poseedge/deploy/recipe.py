@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from poseedge.deploy.placement import Level
+from poseedge.deploy.ranges import Method
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.resources import resource
 
@@ -30,10 +32,13 @@ class Fp16(_Table):
 
 
 class Int8(_Table):
-    """What the INT8 graph keeps in float, beyond the structural rule, and how it is calibrated."""
+    """What the INT8 graph keeps in float, beyond the structural rule, and how it is calibrated: see ``docs/int8.md``."""
 
+    level: Level = "A"
     keep: list[str] = []
     two_step: list[str] = []  # layers whose input is rounded in two steps: steadier, and slower
+    calibration: Method = "minmax"
+    migrate: float = Field(default=0.5, ge=0, le=1)
     windows: int = Field(default=512, gt=0)
 
 

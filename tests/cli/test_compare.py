@@ -54,8 +54,8 @@ def test_all_shows_every_tensor(poseedge: Command, graphs: list[Path], data: Pat
     ("name", "content", "error", "hint"),
     [
         ("net.plan", b"x", "TensorRT shows no tensors inside an engine", "compare the ONNX files"),
-        ("net.pth", b"x", "no ONNX file", "two .onnx files"),
-        ("none.onnx", None, "no ONNX file", "two .onnx files"),
+        ("net.pth", b"x", "no ONNX file", "name .onnx files"),
+        ("none.onnx", None, "no ONNX file", "name .onnx files"),
         ("cut.onnx", b"\x08\x08\x12\xff", "cannot be read", "is it truncated?"),
     ],
 )

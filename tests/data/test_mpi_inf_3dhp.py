@@ -15,7 +15,7 @@ from poseedge.data.mpi_inf_3dhp import load_3dhp
 from poseedge.data.sources import open_dataset
 from poseedge.errors import DataError
 from poseedge.evaluation import predict, score
-from tests.data.folders import MINI, as_object
+from tests.data.folders import MINI, as_object, excerpt
 from tests.test_evaluation import SEQ2FRAME, SEQ2SEQ, Echo
 
 FRAMES = {"TS1": 12, "TS5": 9, "S1": 10}
@@ -107,6 +107,13 @@ def test_pck_auc_and_mpjpe_are_those_of_the_frames_that_count(tmp_path: Path) ->
 
 def test_another_data_set_is_opened_as_before() -> None:
     assert open_dataset(MINI, "detected").name == "mocap17-mini"
+
+
+@pytest.mark.parametrize("write", [by_camera, by_sequence])
+def test_two_data_sets_in_one_folder_are_refused(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    excerpt().write(write(tmp_path))
+    with pytest.raises(DataError, match=r"holds data_\w+_3dhp\.npz and data_3d_excerpt\.npz, two data sets"):
+        open_dataset(tmp_path)
 
 
 def test_missing_files_are_told_with_where_to_get_them(tmp_path: Path) -> None:

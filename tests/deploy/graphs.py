@@ -56,8 +56,3 @@ def graph(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str
 def arrays(model: onnx.ModelProto) -> dict[str, Array]:
     """Return the weights by name."""
     return {name: numpy_helper.to_array(tensor) for name, tensor in initializers(model).items()}
-
-
-def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """Return, for each tensor name, the node that makes it."""
-    return {name: node for node in model.graph.node for name in node.output}

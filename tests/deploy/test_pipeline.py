@@ -60,7 +60,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def test_bundle_holds_graphs_samples_runner_and_manifest(small_bundle: Path) -> None:
-    assert {path.name for path in small_bundle.iterdir()} == {*GRAPHS, "samples.npz", "run.py", MANIFEST}
+    assert {path.name for path in small_bundle.iterdir()} == {*GRAPHS, "ranges.json", "samples.npz", "run.py", MANIFEST}
 
 
 def test_every_file_but_the_manifest_is_hashed(small_bundle: Path, manifest: dict[str, Any]) -> None:

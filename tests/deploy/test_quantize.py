@@ -13,18 +13,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from poseedge.backends.onnx import OnnxLifter
-from poseedge.deploy.calibration import ChannelStatistics, channel_statistics
-from poseedge.deploy.graph import consumers, evaluator, linear_layers, run_graph
-from poseedge.deploy.quantize import (
-    QMAX,
-    center,
-    quantizable_layers,
-    quantize,
-    quantize_weight,
-    weight_axis,
-)
+from poseedge.deploy.calibration import ChannelStatistics
+from poseedge.deploy.graph import consumers, evaluator, linear_layers, makers, run_graph
+from poseedge.deploy.placement import place, quantizable_layers
+from poseedge.deploy.quantize import quantize, quantize_weight, weight_axis
+from poseedge.deploy.ranges import QMAX, calibrate, center
 from poseedge.errors import PoseedgeError
-from tests.deploy.graphs import Array, arrays, graph, makers, simplified, windows
+from tests.deploy.graphs import Array, arrays, graph, simplified, windows
 
 WIDTH, HIDDEN = 32, 48
 RNG = np.random.default_rng(0)
@@ -76,16 +71,19 @@ def residual_mlp(exact: bool = True) -> onnx.ModelProto:
     return stack(middle, {}, exact)
 
 
-def quantized(model: onnx.ModelProto, samples: Array = SAMPLES, keep: tuple[str, ...] = ()) -> onnx.ModelProto:
-    layers = quantizable_layers(model, list(keep))
-    return quantize(model, layers, channel_statistics(model, [layer.input[0] for layer in layers.values()], samples))
+def quantized(
+    model: onnx.ModelProto,
+    samples: Array = SAMPLES,
+    keep: tuple[str, ...] = (),
+    migrate: float = 0.0,
+) -> onnx.ModelProto:
+    placement = place(model, list(keep))
+    return quantize(model, placement, calibrate(model, placement, samples, migrate=migrate))
 
 
 @cache
 def small_int8(opset: int = 17) -> onnx.ModelProto:
-    model, _ = simplified(opset)
-    layers = quantizable_layers(model, [])
-    return quantize(model, layers, channel_statistics(model, [layer.input[0] for layer in layers.values()], windows()))
+    return quantized(simplified(opset)[0], windows(), migrate=0.7)
 
 
 def of_kind(model: onnx.ModelProto, kind: str) -> list[onnx.NodeProto]:
@@ -139,7 +137,7 @@ def test_kept_layers_stay_float() -> None:
 def test_pattern_that_fits_no_layer_is_an_error_naming_the_layers() -> None:
     with pytest.raises(PoseedgeError, match=r"no layer matches 'middle\*'") as caught:
         quantizable_layers(residual_mlp(), ["middle*"])
-    assert caught.value.hint == "layers: first, up, down, last"
+    assert caught.value.hint.endswith("Known: first, up, down, last")
 
 
 def test_products_of_two_activations_are_no_layers() -> None:
@@ -337,7 +335,7 @@ def test_onnx_runtime_computes_the_same_with_and_without_its_optimizations(small
     assert np.abs(poses - plain).mean() < 1e-3
 
 
-# Centring in a norm
+# Centring in a norm, and bringing channels nearer to each other there
 
 
 def norm_stack(readers: list[onnx.NodeProto], biased: bool = True, output: str | None = None) -> onnx.ModelProto:
@@ -370,6 +368,36 @@ def test_norm_that_only_layers_read_takes_the_offset_into_its_bias(readers: list
     np.testing.assert_allclose(outputs(without_activation_rounding(result)), outputs(model), rtol=1e-5, atol=2e-4)
 
 
+def test_channels_behind_a_norm_share_the_steps_more_evenly() -> None:
+    statistics = ChannelStatistics(np.array([-8.0, -0.5]), np.array([8.0, 0.5]), np.zeros(2))
+    steps = [
+        0.5 / center(statistics, "t", "norm", migrate).divisor[1] / center(statistics, "t", "norm").step
+        for migrate in (0, 0.5, 1)
+    ]
+    np.testing.assert_allclose(steps, [126.5 / 16, 126.5 / 4, 126.5])
+
+
+def test_weight_takes_back_what_the_norm_was_divided_by() -> None:
+    model = norm_stack(ONE_READER)
+    exact = outputs(model)
+    rounded = outputs(without_activation_rounding(quantized(model, migrate=0.7)))
+    assert np.abs(rounded - exact).mean() < 0.01 * np.abs(exact).mean()
+
+
+def test_layers_that_share_a_weight_behind_different_norms_each_get_their_own() -> None:
+    readers = [
+        node("MatMul", ["n", "one.weight"], ["u"]),
+        node("Add", ["u", "first.bias"], ["ub"]),
+        node("MatMul", ["ub", "one.weight"], ["v"]),
+        node("Add", ["v", "first.bias"], ["b"]),
+    ]
+    model = norm_stack(readers)
+    exact = outputs(model)
+    result = quantized(model, migrate=0.7)
+    assert len(weight_dequantizers(result)) == 2
+    assert np.abs(outputs(without_activation_rounding(result)) - exact).mean() < 0.01 * np.abs(exact).mean()
+
+
 def test_norm_that_something_else_reads_keeps_its_bias() -> None:
     model = norm_stack(FLOAT_READER)
     result = quantized(model)
@@ -398,27 +426,28 @@ def statistics_of(ranges: list[tuple[float, float]]) -> ChannelStatistics:
 @given(channel_ranges)
 def test_no_calibration_value_is_clipped(ranges: list[tuple[float, float]]) -> None:
     statistics = statistics_of(ranges)
-    offset, scale = center(statistics, "t", free=True)
-    for edge in (statistics.low, statistics.high):
-        assert np.abs(np.rint((edge - offset) / scale)).max() <= QMAX
+    for migrate in (0.0, 0.7):
+        found = center(statistics, "t", "norm", migrate)
+        for edge in (statistics.low, statistics.high):
+            assert np.abs(np.rint((edge - found.offset) / found.divisor / found.step)).max() <= QMAX
 
 
 @given(channel_ranges)
 def test_zero_is_a_value_of_the_grid_of_every_channel(ranges: list[tuple[float, float]]) -> None:
-    offset, scale = center(statistics_of(ranges), "t", free=True)
-    steps = offset / scale
+    found = center(statistics_of(ranges), "t", "norm", migrate=0.7)
+    steps = found.offset / found.divisor / found.step
     np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
 
 
 def test_the_widest_channel_uses_the_whole_range() -> None:
-    offset, scale = center(ChannelStatistics(np.array([-0.17, -1.0]), np.array([6.0, 1.0]), np.zeros(2)), "t", free=True)
-    assert np.rint((6.0 - offset[0]) / scale) >= QMAX - 1
-    assert np.rint((-0.17 - offset[0]) / scale) <= 1 - QMAX
+    found = center(ChannelStatistics(np.array([-0.17, -1.0]), np.array([6.0, 1.0]), np.zeros(2)), "t", "norm")
+    assert np.rint((6.0 - found.offset[0]) / found.step) >= QMAX - 1
+    assert np.rint((-0.17 - found.offset[0]) / found.step) <= 1 - QMAX
 
 
 def test_tensor_that_never_changes_is_an_error() -> None:
     with pytest.raises(PoseedgeError, match="attention never changes"):
-        center(ChannelStatistics(np.ones(4), np.ones(4), np.ones(4)), "attention", free=True)
+        center(ChannelStatistics(np.ones(4), np.ones(4), np.ones(4)), "attention", "norm")
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -14,10 +14,12 @@ import pytest
 from onnx import helper
 
 from poseedge.backends.integer_products import with_integer_products
-from poseedge.deploy.calibration import ChannelStatistics, channel_statistics
+from poseedge.deploy.calibration import ChannelStatistics
 from poseedge.deploy.graph import linear_layers, run_graph
 from poseedge.deploy.pipeline import export_bundle
-from poseedge.deploy.quantize import QMAX, matching, quantizable_layers, quantize
+from poseedge.deploy.placement import Placement, place, quantizable_layers
+from poseedge.deploy.quantize import quantize
+from poseedge.deploy.ranges import QMAX, calibrate, center
 from poseedge.deploy.recipe import Int8, load_recipe
 from poseedge.errors import PoseedgeError
 from tests.deploy import small_export
@@ -36,9 +38,8 @@ def lifted(two_step: tuple[str, ...] = ()) -> npt.NDArray[np.float32]:
 @cache
 def small_int8(two_step: tuple[str, ...]) -> onnx.ModelProto:
     model = simplified(17)[0]
-    layers = quantizable_layers(model, [])
-    statistics = channel_statistics(model, [layer.input[0] for layer in layers.values()], windows())
-    return quantize(model, layers, statistics, matching(layers, list(two_step)))
+    placement = place(model, two_step=list(two_step))
+    return quantize(model, placement, calibrate(model, placement, windows()))
 
 
 def int8_bytes(model: onnx.ModelProto) -> int:
@@ -57,7 +58,8 @@ def product(operator: str, transposed: bool = False) -> tuple[onnx.ModelProto, o
         nodes = [helper.make_node("MatMul", ["x", "w.weight"], ["p"]), helper.make_node("Add", ["p", "w.bias"], ["y"])]
     model = graph(nodes, [4, 16], {"w.weight": stored, "w.bias": bias})
     ones = np.ones(16)
-    return model, quantize(model, linear_layers(model), {"x": ChannelStatistics(-3 * ones, 5 * ones, ones)}, ["w"])
+    placement = Placement(linear_layers(model), frozenset({model.graph.node[0].output[0]}), {}, {"x": ("x", "norm")})
+    return model, quantize(model, placement, {"x": center(ChannelStatistics(-3 * ones, 5 * ones, ones), "x", "norm")})
 
 
 @pytest.mark.parametrize(("operator", "transposed"), [("MatMul", False), ("Gemm", False), ("Gemm", True)])
@@ -91,7 +93,7 @@ def test_only_named_layers_are_read_in_two_steps() -> None:
 
 
 def test_pattern_that_fits_no_layer_is_an_error() -> None:
-    with pytest.raises(PoseedgeError, match=r"no layer matches 'spatial\.9\.\*'"):
+    with pytest.raises(PoseedgeError, match=r"no INT8 layer matches 'spatial\.9\.\*'"):
         small_int8(("spatial.9.*",))
 
 

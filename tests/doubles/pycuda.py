@@ -104,11 +104,22 @@ class _Device:
 
 
 class _Context:
-    """The primary context: current between push and pop, released with the last reference."""
+    """The primary context: current between push and pop, released by detach.
+
+    Where the last reference goes before, the real one's destructor calls ``cuCtxDetach``, which is for contexts that
+    were created: it prints a warning and releases nothing (``cuda.hpp`` of 2026.1).
+    """
 
     def __init__(self, gpu: Gpu) -> None:
-        self._gpu = gpu
+        self._gpu, self._valid = gpu, True
         gpu.retained += 1
+
+    def detach(self) -> None:
+        if not self._gpu.contexts or not self._valid:
+            raise CudaLogicError("context::detach failed: invalid device context - cannot detach from invalid context")
+        self._gpu.contexts.pop()
+        self._gpu.retained -= 1
+        self._valid = False
 
     def push(self) -> None:
         self._gpu.contexts.append(self._gpu)
@@ -119,7 +130,8 @@ class _Context:
         self._gpu.contexts.pop()
 
     def __del__(self) -> None:
-        self._gpu.retained -= 1
+        if self._valid:
+            self._gpu.mistakes.append("primary context dropped before detach")
 
 
 class _Stream:

@@ -98,8 +98,13 @@ class Pycuda:
         self.version = ".".join(map(str, driver.get_version()[:2]))
         self.driver = dotted(driver.get_driver_version())
         self._memory: list[Any] = []
-        with self:
-            self._stream = driver.Stream()
+        self._stream: Any = None
+        try:
+            with self:
+                self._stream = driver.Stream()
+        except CudaFailure:
+            self.close()
+            raise
         self.stream = int(self._stream.handle)
 
     def __enter__(self) -> Pycuda:
@@ -128,12 +133,14 @@ class Pycuda:
         self._stream.synchronize()
 
     def close(self) -> None:
-        with self:
+        self._context.push()
+        try:
             for memory in self._memory:
                 memory.free()
+        finally:
             self._memory.clear()
             self._stream = None
-        self._context = None
+            self._context.detach()  # while it is current; pycuda takes one that is merely dropped for one of its own making
 
 
 class CudaPython:

@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from poseedge.deploy.placement import SMALLEST
 from poseedge.deploy.preflight.rules import Issue, rule
 from poseedge.deploy.preflight.view import FLOATS, View, attribute, numbers, type_name
-from poseedge.deploy.quantize import SMALLEST, weight_axis
+from poseedge.deploy.quantize import weight_axis
 from poseedge.deploy.targets import Target
 
 PARSER = "onnx-tensorrt importers of QuantizeLinear and DequantizeLinear, 8.2 to 10.x"

@@ -10,11 +10,13 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from poseedge.deploy.calibration import channel_statistics, with_outputs
+from poseedge.deploy.calibration import with_outputs
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import consumers, evaluator
+from poseedge.deploy.placement import place
 from poseedge.deploy.precision import casts_to, selection_nodes, to_fp16
-from poseedge.deploy.quantize import quantizable_layers, quantize
+from poseedge.deploy.quantize import quantize
+from poseedge.deploy.ranges import calibrate
 from poseedge.deploy.trace import simplify, trace
 from poseedge.models.registry import LiftingNetwork
 from poseedge.models.tokens import PrunedNetwork
@@ -120,9 +122,8 @@ def selection_is_exact_in_half_precision(name: str) -> None:
 def selection_is_never_quantized(name: str) -> None:
     """INT8 lies before and behind it."""
     model = graph(name)
-    layers = quantizable_layers(model, [])
-    statistics = channel_statistics(model, [node.input[0] for node in layers.values()], windows(name))
-    quantized = quantize(model, layers, statistics)
+    placement = place(model)
+    quantized = quantize(model, placement, calibrate(model, placement, windows(name)))
     kinds = {node.op_type for node in quantized.graph.node if node.name in selection_nodes(quantized)}
     assert "TopK" in kinds
     assert not kinds & {"QuantizeLinear", "DequantizeLinear"}

@@ -1,0 +1,100 @@
+"""``poseedge sensitivity``: what INT8 costs layer by layer, and the layers to relieve for it to stay within a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from poseedge.backends.onnx import OnnxLifter
+from poseedge.bundle import open_bundle
+from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
+from poseedge.cli.export import CALIBRATION_DATA
+from poseedge.data.h36m import load_dataset
+from poseedge.deploy.calibration import load_calibration
+from poseedge.deploy.graph import load_graph
+from poseedge.deploy.placement import place
+from poseedge.deploy.ranges import cached
+from poseedge.deploy.sensitivity import Budget, Cost, Found, Layer, Sensitivity, as_json, choose_runs, draw
+from poseedge.resources import resource
+
+
+def sensitivity(
+    artefact: Annotated[Path, typer.Argument(help="bundle folder or float32 .onnx file")],
+    budget: Annotated[float | None, typer.Option(min=0, help="mean distance that INT8 may cost, millimetres")] = None,
+    jitter: Annotated[float | None, typer.Option(min=1, help="jitter that INT8 may have, as a multiple of float32's")] = None,
+    two_step: Annotated[
+        bool, typer.Option("--two-step", help="round the inputs of the worst layers in two steps instead of keeping them float")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="data set whose training subjects are used; default: the bundled sample")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=12, help="frames to measure on, in runs of twelve")] = 480,
+    windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
+    migrate: Annotated[float, typer.Option(min=0, max=1, help="as int8.migrate in a recipe")] = 0.5,
+    plot: Annotated[Path | None, typer.Option(help="also draw the ranking into this PNG file")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Quantize each layer alone and rank the layers by what that costs; with a budget, say which to relieve.
+
+    Poses are compared with the float32 graph's on training subjects: the ranking needs no test data.
+
+    Example: poseedge sensitivity build/nanohtnet --jitter 2 --two-step
+    """
+    path = open_bundle(artefact).graph("fp32") if artefact.is_dir() else artefact
+    model, spec = load_graph(path), OnnxLifter(path).spec
+    folder = data or resource(*CALIBRATION_DATA)
+    drawn = load_calibration(folder, spec.frames, windows, spec.channels)
+    dataset = load_dataset(folder)
+    with stage("calibrate", windows) as advance:
+        ranges = cached(model, place(model), drawn, "minmax", migrate, lambda: advance(1))
+    measured = Sensitivity(model, spec, choose_runs(dataset.of(dataset.train), spec, frames), ranges)
+    with stage("quantize each layer alone", len(measured.layers)) as advance:
+        ranked = measured.rank(advance)
+    limits, found_set = Budget(budget, jitter), None
+    if budget is not None or jitter is not None:
+        with stage("search", len(measured.layers)) as advance:
+            found_set = measured.search(ranked, limits, two_step, advance)
+    if plot:
+        draw(ranked, f"{path.name}: each layer in INT8 alone", plot)
+    remedy = "two_step" if two_step else "keep"
+    if json:
+        emit_json(report(path, ranked, measured, found_set, remedy))
+        return
+    show(path, ranked, sum(measured.macs.values()), measured.cost([], []))
+    if found_set:
+        cost = found_set.cost
+        out.print(f"in the recipe, under \\[int8]: {remedy} = {found_set.relieved}".replace("'", '"'), soft_wrap=True)
+        out.print(
+            f"that leaves {found_set.int8_share:.1%} of the Linear work in INT8, at {mm(cost.mean_mm)} mm mean distance, "
+            f"p99 {mm(cost.p99_mm)} mm, jitter {cost.jitter_ratio:.2f}x"
+        )
+    next_step(
+        f"poseedge sensitivity {artefact} --jitter 2 --two-step" if not found_set else "poseedge export --recipe RECIPE.toml"
+    )
+
+
+def show(path: Path, ranked: list[Layer], total: int, everything: Cost) -> None:
+    """Print the ranking."""
+    rows = [
+        [layer.name, f"{layer.macs / total:.2%}", *cells(layer.cost), f"{layer.cost.added_jitter**0.5:.2f}"] for layer in ranked
+    ]
+    rows.append(["all of them", "", *cells(everything), f"{everything.added_jitter**0.5:.2f}"])
+    title = f"{path.name}: each layer in INT8 alone (mm; jitter in mm per frame squared, the float graph's: "
+    columns = ["layer", "work", "MPJPE change", "mean dist", "p99", "jitter", "added"]
+    table(f"{title}{everything.float_jitter_mm:.2f})", columns, rows)
+
+
+def cells(cost: Cost) -> list[str]:
+    """Return the numbers of one row."""
+    return [f"{cost.delta_mpjpe_mm:+.3f}", mm(cost.mean_mm), mm(cost.p99_mm), mm(cost.jitter_mm)]
+
+
+def report(path: Path, ranked: list[Layer], measured: Sensitivity, found: Found | None, remedy: str) -> dict[str, Any]:
+    """Return the document for machines."""
+    search = None
+    if found:
+        (cost,) = as_json([Layer("", 0, found.cost)], 1)
+        search = {remedy: found.relieved, "int8_share": found.int8_share, **{k: v for k, v in cost.items() if k.endswith("_mm")}}
+    return {"artefact": str(path), "layers": as_json(ranked, sum(measured.macs.values())), "search": search}
