@@ -43,9 +43,10 @@ def check(
     if build:
         add_builds(checked, where)
     graphs = [graph.summary() for graph in checked]
+    fits = all(passed(graph.findings) for graph in checked)
     content = {
         "target": where.name,
-        "passed": all(graph["passed"] for graph in graphs),
+        "passed": fits,
         "findings": [{**asdict(finding), "graph": graph.path.name} for graph in checked for finding in graph.findings],
         "artefact": str(artefact),
         "description": where.description,
@@ -56,8 +57,8 @@ def check(
         emit_json(content)
     else:
         show(content)
-        next_step(next_command(artefact, bundle, where, content["passed"]))
-    if not content["passed"]:
+        next_step(next_command(artefact, bundle, where, fits))
+    if not fits:
         raise typer.Exit(1)
 
 
