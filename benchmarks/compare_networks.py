@@ -19,7 +19,7 @@ import torch
 import typer
 
 from benchmarks.naive import export_naive, naive_call
-from benchmarks.record import RESULTS, grid, machine_slug, versions, write_json, write_text
+from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, versions, write_json, write_text
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.bench.flops import graph_cost
 from poseedge.bench.latency import Candidate, Schedule, pinned, summary_ms, time_alternating
@@ -56,6 +56,7 @@ def compare(
     threads: Annotated[int, typer.Option(min=1)] = THREADS,
     budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each network")] = BUDGET_S,
     results: Annotated[Path, typer.Option(help="folder for the JSON files and the table")] = RESULTS,
+    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
 ) -> None:
     """Time both forms of the networks and record the table of all that were measured on this machine."""
     machine = machine_facts()  # once: afterwards this program itself is the load
@@ -68,6 +69,7 @@ def compare(
                 print(f"{name}: naive {p50(row, 'naive'):.2f} ms, folded {p50(row, 'folded'):.2f} ms, ratio {row['ratio']:.2f}")
     reports = [json.loads(file.read_text()) for family in FAMILIES if (file := path / f"{family[0]}.json").is_file()]
     write_text(path.with_suffix(".md"), markdown(reports))
+    embed(page, "networks", markdown(reports))
     print(markdown(reports), end="")
 
 
@@ -162,18 +164,8 @@ def markdown(reports: list[dict[str, Any]]) -> str:
     rows = [(name, row) for report in reports for name, row in report["networks"].items()]
     lines += grid(
         [
-            "network",
-            "naive p50",
-            "p90",
-            "folded p50",
-            "p90",
-            "n",
-            "ratio",
-            "naive MFLOP",
-            "folded",
-            "nodes",
-            "folded",
-            "difference, m",
+            *("network", "naive p50", "naive p90", "folded p50", "folded p90", "n", "ratio"),
+            *("naive MFLOP", "folded MFLOP", "naive nodes", "folded nodes", "difference, m"),
         ],
         [
             [

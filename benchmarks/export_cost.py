@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.compare_networks import FAMILIES, deterministic
-from benchmarks.record import RESULTS, grid, machine_slug, record, versions
+from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, record, versions
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import save_checkpoint
@@ -31,6 +31,7 @@ def export_cost(
     model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
     every: Annotated[int, typer.Option(min=1, help="parity on every n-th frame of the bundled sample")] = EVERY,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
+    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
 ) -> None:
     """Export networks one by one and record the table of all that were exported on this machine."""
     machine = machine_facts()
@@ -42,7 +43,9 @@ def export_cost(
             rows[name] = {**cost_of(name, every), "every": every, "note": busy(machine)}
             print(f"{name}: {rows[name]['seconds']:.1f} s, {rows[name]['peak_bytes'] / 1e9:.2f} GB")
     rows = {name: rows[name] for name in NETWORKS if name in rows}
-    record(path, {"machine": machine, "networks": rows}, markdown(machine, rows))
+    table = markdown(machine, rows)
+    record(path, {"machine": machine, "networks": rows}, table)
+    embed(page, "export", table)
 
 
 def cost_of(name: str, every: int) -> dict[str, Any]:

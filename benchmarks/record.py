@@ -12,11 +12,22 @@ from poseedge.files import atomic_write
 RESULTS = Path(__file__).parent / "results"
 
 
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
 def record(path: Path, report: dict[str, Any], table: str) -> None:
     """Write ``report`` and ``table`` beside each other, and print the table."""
     write_json(path.with_suffix(".json"), report)
     write_text(path.with_suffix(".md"), table)
     print(table, end="")
+
+
+def embed(page: Path, name: str, table: str) -> None:
+    """Put ``table``, but for its title, between the marks of ``name`` in a page of the documentation."""
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, rest = page.read_text().split(start)
+    _, after = rest.split(end)
+    write_text(page, before + start + table.partition("\n\n")[2] + end + after)
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:

@@ -53,8 +53,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare_networks, "deterministic", small)
+        page = folder / "page.md"
+        page.write_text("<!-- networks -->\n<!-- end of networks -->\n")
         for model in ("htnet", "hot_motionbert"):
-            arguments = ["--model", model, "--threads", "1", "--budget", "0", "--results", str(folder)]
+            options = ["--results", str(folder), "--page", str(page)]
+            arguments = ["--model", model, "--threads", "1", "--budget", "0", *options]
             result = CliRunner().invoke(app, arguments)
             assert result.exit_code == 0, result.output
     return folder
@@ -75,6 +78,7 @@ def test_each_family_is_recorded_in_a_file_of_its_own(results: Path) -> None:
 
 def test_table_holds_all_families_and_sets_pruned_networks_against_the_plain_one(results: Path) -> None:
     (table,) = results.glob("networks_*.md")
+    assert table.read_text().partition("\n\n")[2] in (results / "page.md").read_text()
     lines = [line for line in table.read_text().splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[0].lstrip("| ") for line in lines if "---" not in line] == [
         *("network", "htnet", "motionbert", "hot_motionbert"),

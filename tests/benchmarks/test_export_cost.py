@@ -51,7 +51,9 @@ def test_table_holds_what_was_exported_before_too(tmp_path: Path, monkeypatch: p
     earlier = {"seconds": 9.0, "peak_bytes": 10**9, "file_bytes": 10**8, "opset": 17, "every": 350, "note": ""}
     monkeypatch.setattr(module, "machine_slug", lambda _: "here")
     (tmp_path / "export_here.json").write_text(json.dumps({"networks": {"mixste": earlier}}))
-    result = CliRunner().invoke(app, ["--model", "htnet", "--results", str(tmp_path)])
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n<!-- export -->\nold\n<!-- end of export -->\nmore\n")
+    result = CliRunner().invoke(app, ["--model", "htnet", "--results", str(tmp_path), "--page", str(page)])
     assert result.exit_code == 0, result.output
     rows = json.loads((tmp_path / "export_here.json").read_text())["networks"]
     assert list(rows) == ["htnet", "mixste"]
@@ -60,6 +62,8 @@ def test_table_holds_what_was_exported_before_too(tmp_path: Path, monkeypatch: p
     assert rows["htnet"]["peak_bytes"] > rows["htnet"]["file_bytes"] > 0
     table = (tmp_path / "export_here.md").read_text()
     assert all(f"| {name} |" in table for name in rows)
+    body = table.partition("\n\n")[2]
+    assert page.read_text() == f"# Page\n\n<!-- export -->\n{body}<!-- end of export -->\nmore\n"
 
 
 def test_failed_export_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
