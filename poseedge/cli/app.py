@@ -19,6 +19,7 @@ from poseedge.cli import (
     models,
     pretrain,
     profile,
+    quantize,
     sensitivity,
     targets,
     train,
@@ -42,6 +43,7 @@ app.command("build")(build.build)
 app.command("bench")(bench.bench)
 app.command("profile")(profile.profile)
 app.command("compare")(compare.compare_graphs)
+app.command("quantize")(quantize.quantize)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
-from poseedge.errors import PoseedgeError, require
+from poseedge.errors import PoseedgeError, nearest, require
 from poseedge.resources import resource
 
 SAMPLE_DATA = ("calib_data", "mocap17-mini")
@@ -37,6 +37,9 @@ def export(
     flip: Annotated[
         bool, typer.Option("--flip", help="graphs that do the flip test themselves: twice the work, the papers' accuracy")
     ] = False,
+    calibration: Annotated[
+        str | None, typer.Option(help="INT8 ranges by minmax, percentile, entropy or mse; default: the recipe's")
+    ] = None,
     steady: Annotated[
         bool, typer.Option("--steady", help="INT8 with less jitter, and slower: the recipe's int8.two_step layers round twice")
     ] = False,
@@ -48,6 +51,7 @@ def export(
     """
     require("torch", "export")
     from poseedge.deploy.pipeline import Export, export_bundle
+    from poseedge.deploy.ranges import METHODS
     from poseedge.deploy.recipe import load_recipe
     from poseedge.deploy.targets import load_target
 
@@ -57,6 +61,10 @@ def export(
     for wanted in precision or []:
         if wanted not in where.precisions:
             raise PoseedgeError(where.refusal(wanted), "choose another --precision or --target")
+    if calibration is not None:
+        if calibration not in METHODS:
+            raise PoseedgeError(f"unknown --calibration {calibration!r}", nearest(calibration, [*METHODS]))
+        chosen = chosen.model_copy(update={"int8": chosen.int8.model_copy(update={"calibration": calibration})})
     if steady and not chosen.int8.two_step:
         raise PoseedgeError(f"the recipe of {model} names no int8.two_step layers", "write some: docs/recipes.md")
     if checkpoint is None and chosen.weights is None:

@@ -20,6 +20,9 @@ def pretrain(
     steps: Annotated[int, typer.Option(min=1)] = 20000,
     batch: Annotated[int, typer.Option(min=1, help="instants per step")] = 64,
     lr: Annotated[float, typer.Option(help="learning rate")] = 1e-3,
+    queue: Annotated[int, typer.Option(min=1, help="keys of other instants that are kept")] = 20480,
+    momentum: Annotated[float, typer.Option(min=0, max=1, help="of the key encoder; shorter runs want less")] = 0.999,
+    temperature: Annotated[float, typer.Option(help="of the contrast")] = 0.5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
     json: Annotated[bool, typer.Option("--json", help="print the log as JSON")] = False,
@@ -31,6 +34,7 @@ def pretrain(
     require("torch", "export")
     import torch
 
+    from poseedge.training.poseclr import Contrast
     from poseedge.training.pretraining import ENCODER, Pretraining
     from poseedge.training.pretraining import pretrain as run
 
@@ -38,7 +42,8 @@ def pretrain(
     dataset = load_dataset(data, keypoints)
     if not dataset.train:
         raise DataError(f"{data}: no train subjects", "its cameras_<name>.json names them; docs/data.md")
-    what = Pretraining(frames=frames, steps=steps, batch=batch, lr=lr, seed=seed)
+    contrast = Contrast(queue=queue, momentum=momentum, temperature=temperature)
+    what = Pretraining(frames=frames, steps=steps, batch=batch, lr=lr, seed=seed, contrast=contrast)
     with stage("pre-train", steps) as advance:
         reached = 0
 

@@ -126,6 +126,16 @@ def matches(name: str, patterns: list[str] | tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def store_constants(model: onnx.ModelProto) -> None:
+    """Turn Constant nodes into initializers, where every later step looks for weights."""
+    constants = [node for node in model.graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]
+    for node in constants:
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+        model.graph.node.remove(node)
+
+
 def load_graph(path: Path) -> onnx.ModelProto:
     """Read an ONNX file; raises ``ArtefactError`` for anything else."""
     if not path.is_file() or path.suffix != ".onnx":

@@ -83,8 +83,13 @@ def quantizable_layers(model: onnx.ModelProto, keep: list[str], smallest: int = 
     return {
         name: node
         for name, node in layers.items()
-        if node.output[0] not in outer and min(dims[node.input[1]]) >= smallest and not matches(name, keep)
+        if node.output[0] not in outer and min(dims[node.input[1]]) >= smallest and not matches(name, keep) and is_plain(node)
     }
+
+
+def is_plain(node: onnx.NodeProto) -> bool:
+    """Say whether a layer multiplies rows by its weight and no more: a Gemm may also scale and transpose."""
+    return not any((a.name == "transA" and a.i) or (a.name in {"alpha", "beta"} and a.f != 1) for a in node.attribute)
 
 
 def check_patterns(patterns: list[str], layers: list[str], message: str) -> None:

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from poseedge.deploy.graph import run_graph
+from poseedge.deploy.graph import run_graph, store_constants
 from poseedge.errors import PoseedgeError
 from poseedge.skeleton import NUM_JOINTS
 
@@ -78,16 +78,6 @@ def fold_constants(model: onnx.ModelProto) -> None:
                 known[name] = np.asarray(value)
                 model.graph.initializer.append(numpy_helper.from_array(known[name], name))
             model.graph.node.remove(node)
-
-
-def store_constants(model: onnx.ModelProto) -> None:
-    """Turn Constant nodes into initializers, where every later step looks for weights."""
-    constants = [node for node in model.graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]
-    for node in constants:
-        tensor = model.graph.initializer.add()
-        tensor.CopyFrom(node.attribute[0].t)
-        tensor.name = node.output[0]
-        model.graph.node.remove(node)
 
 
 def simplify(model: onnx.ModelProto, seconds: float = SIMPLIFY_SECONDS) -> tuple[onnx.ModelProto, str]:

@@ -31,6 +31,10 @@ def test_unknown_target_suggests_the_nearest(poseedge: Command) -> None:
     assert_refused(outcome, "unknown target 'jetson-nanno'", "did you mean 'jetson-nano'?")
 
 
+def test_unknown_calibration_is_refused_with_the_known_ones(poseedge: Command) -> None:
+    assert_refused(poseedge("export", "--model", "nanohtnet", "--calibration", "minmx"), "unknown --calibration", "minmax")
+
+
 def test_steady_needs_layers_in_the_recipe(poseedge: Command, export_inputs: Path) -> None:
     arguments = ("--checkpoint", export_inputs / "small.pth", "--recipe", export_inputs / "small.toml", "--steady")
     outcome = poseedge("export", "--model", "nanohtnet", *arguments)

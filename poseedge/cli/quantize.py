@@ -1,0 +1,91 @@
+"""``poseedge quantize``: INT8 for any float32 lifting graph, ours or another's."""
+
+from __future__ import annotations
+
+import json as codec
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import poseedge
+from poseedge.backends.onnx import OnnxLifter
+from poseedge.cli.console import emit_json, mm, next_step, out, stage
+from poseedge.cli.export import CALIBRATION_DATA, SAMPLE_DATA
+from poseedge.data.h36m import load_dataset
+from poseedge.deploy.calibration import load_calibration
+from poseedge.deploy.graph import load_graph, opset_of, save_graph, store_constants
+from poseedge.deploy.placement import place
+from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS
+from poseedge.deploy.quantize import quantize as with_int8
+from poseedge.deploy.ranges import METHODS, cached, passes, read_ranges
+from poseedge.deploy.sensitivity import Sensitivity, choose_runs
+from poseedge.errors import ArtefactError, PoseedgeError, nearest
+from poseedge.files import atomic_write, sha256_of
+from poseedge.metadata import GraphMetadata
+from poseedge.resources import resource
+
+OLDEST = 13  # the first opset where DequantizeLinear takes a scale for each channel
+
+
+def quantize(
+    graph: Annotated[Path, typer.Argument(help="float32 .onnx file from keypoints (B, T, 17, 2) to joints (B, T', 17, 3)")],
+    output: Annotated[Path | None, typer.Option(help="INT8 file; default: GRAPH_int8.onnx beside it")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="data set whose training subjects calibrate; default: the bundled sample")
+    ] = None,
+    calibration: Annotated[str, typer.Option(help="minmax, percentile, entropy or mse")] = "minmax",
+    level: Annotated[str, typer.Option(help="A: Linear layers; B: and attention products; C: and residual additions")] = "A",
+    keep: Annotated[list[str] | None, typer.Option(help="layers to keep float, as a pattern (repeat)")] = None,
+    two_step: Annotated[list[str] | None, typer.Option(help="layers to round in two steps, as a pattern (repeat)")] = None,
+    windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
+    frames: Annotated[int, typer.Option(min=12, help="frames to show parity on")] = 960,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Quantize an ONNX file to INT8 as TensorRT reads it, and say what that costs in millimetres.
+
+    Example: poseedge quantize model.onnx --calibration mse
+    """
+    for name, value, known in (("calibration", calibration, METHODS), ("level", level, ("A", "B", "C"))):
+        if value not in known:
+            raise PoseedgeError(f"unknown --{name} {value!r}", nearest(value, [*known]))
+    model, spec = load_graph(graph), OnnxLifter(graph).spec
+    store_constants(model)
+    if {node.op_type for node in model.graph.node} & {"QuantizeLinear", "DequantizeLinear"}:
+        raise ArtefactError(f"{graph}: it is quantized already", "give the float32 graph that it was made from")
+    if opset_of(model) < OLDEST:
+        raise ArtefactError(f"{graph}: opset {opset_of(model)}, INT8 by channel needs {OLDEST}", "export it again, at opset 17")
+    placement = place(model, keep, two_step, level)  # type: ignore[arg-type]
+    if not placement.layers:
+        raise ArtefactError(f"{graph}: no layer takes INT8", "expected MatMul or Gemm with a constant weight of 16 x 16 or more")
+    drawn = load_calibration(data or resource(*CALIBRATION_DATA), spec.frames, windows, spec.channels)
+    with stage("calibrate INT8", windows * passes(calibration)) as advance:  # type: ignore[arg-type]
+        found = cached(model, placement, drawn, calibration, 0.5, lambda: advance(1))  # type: ignore[arg-type]
+    made = with_int8(model, placement, read_ranges(found))
+    test = load_dataset(resource(*SAMPLE_DATA))
+    with stage("parity", 1) as advance:
+        cost = Sensitivity(model, spec, choose_runs(test.of(test.test), spec, frames), found).cost_of(made)
+        advance(1)
+    target = output or graph.with_name(f"{graph.stem.removesuffix('_fp32')}_int8.onnx")
+    metadata = GraphMetadata(
+        model=spec.model,
+        config={},
+        precision="int8",
+        output_frames=spec.output_frames,
+        source_sha256=sha256_of(graph),
+        version=poseedge.__version__,
+        flip=spec.flip,
+        ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS,
+    )
+    save_graph(made, metadata, target)
+    with atomic_write(target.with_suffix(".ranges.json")) as temporary:
+        temporary.write_text(codec.dumps(found))
+    if json:
+        emit_json({"output": str(target), "layers": sorted(placement.layers), "parity": asdict(cost)})
+        return
+    sizes = f"{graph.stat().st_size / 1e6:.2f} to {target.stat().st_size / 1e6:.2f} MB"
+    out.print(f"{len(placement.layers)} layers in INT8, {sizes}; against {graph.name} on {frames} frames of {test.name}:")
+    out.print(f"  MPJPE {cost.delta_mpjpe_mm:+.3f} mm, joints {mm(cost.mean_mm)} mm apart (p99 {mm(cost.p99_mm)} mm)")
+    out.print(f"  jitter {mm(cost.jitter_mm)} against {mm(cost.float_jitter_mm)} mm per frame squared")
+    next_step(f"poseedge eval {target} --against {graph}")
