@@ -91,7 +91,8 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         f"{report['created'][:10]}, {machine['cpu']}, no GPU; ONNX Runtime {machine['packages']['onnxruntime']}, "
         f"TensorRT-RTX from {report['compiler']}. Default configurations, random weights, one window per call. A build says that "
-        "parser and builder take the graph; it says nothing of accuracy or speed, nor of the older TensorRT on a Jetson.",
+        "parser and builder take the graph; it says nothing of accuracy or speed, nor of the older TensorRT on a Jetson. "
+        "Seconds are wall time of the build, on one core that had other work.",
         "",
         "| network | opset | precision | nodes inside | file MB | engine weights MB | of FP32 | activations MB | s | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|",

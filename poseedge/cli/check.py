@@ -15,7 +15,7 @@ from poseedge.cli.console import emit_json, next_step, out, stage, table
 from poseedge.deploy.aot import DEFAULT_ARCHITECTURE, Compiled, Compiler, nearest_architecture, verdict
 from poseedge.deploy.preflight import Finding, check_file, passed
 from poseedge.deploy.preflight.view import View
-from poseedge.deploy.targets import Target, load_target
+from poseedge.deploy.targets import Target, load_target, parse_version
 from poseedge.errors import ArtefactError, PoseedgeError
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -43,9 +43,10 @@ def check(
     if build:
         add_builds(checked, where)
     graphs = [graph.summary() for graph in checked]
+    fits = all(passed(graph.findings) for graph in checked)
     content = {
         "target": where.name,
-        "passed": all(graph["passed"] for graph in graphs),
+        "passed": fits,
         "findings": [{**asdict(finding), "graph": graph.path.name} for graph in checked for finding in graph.findings],
         "artefact": str(artefact),
         "description": where.description,
@@ -56,8 +57,8 @@ def check(
         emit_json(content)
     else:
         show(content)
-        next_step(next_command(artefact, bundle, content))
-    if not content["passed"]:
+        next_step(next_command(artefact, bundle, where, fits))
+    if not fits:
         raise typer.Exit(1)
 
 
@@ -182,10 +183,12 @@ def show_estimates(content: dict[str, Any]) -> None:
         out.print(f"  assumes {assumption}", style="dim", soft_wrap=True)
 
 
-def next_command(artefact: Path, bundle: Bundle | None, content: dict[str, Any]) -> str:
-    """Return what to type next."""
-    if not content["passed"]:
-        model = bundle.manifest["model"] if bundle else "MODEL"
-        return f"poseedge export --model {model} --target {content['target']}"
-    board = content["target"].startswith("jetson")
-    return f"poseedge {'build' if board else 'bench'} {artefact}" + (", on the board" if board else "")
+def next_command(artefact: Path, bundle: Bundle | None, target: Target, fits: bool) -> str:
+    """Return what to type next; poseedge itself needs Python 3.10, which older JetPacks lack, a bundle's runner does not."""
+    if not fits:
+        return f"poseedge export --model {bundle.manifest['model'] if bundle else 'MODEL'} --target {target.name}"
+    if target.jetpack is None:
+        return f"poseedge bench {artefact}"
+    if bundle and parse_version(target.jetpack.python) < (3, 10):
+        return f"python3 run.py, inside {artefact} on the board"
+    return f"poseedge build {artefact}, on the board"

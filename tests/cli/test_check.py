@@ -8,7 +8,10 @@ from pathlib import Path
 import onnx
 import pytest
 
+from poseedge.bundle import open_bundle
+from poseedge.cli.check import next_command
 from poseedge.deploy.aot import compiler, missing_part
+from poseedge.deploy.targets import load_target
 from tests.cli.user import Command, assert_refused
 from tests.deploy.preflight import bad
 
@@ -44,6 +47,24 @@ def test_table_tells_rule_place_and_way_out_and_ends_with_the_next_command(posee
     for part in ("operator", "bad: TensorRT 10.3 does not read DFT", "multiply by the constant DCT", "docs/operators.md"):
         assert part in outcome.out
     assert outcome.out.strip().splitlines()[-1] == "next: poseedge export --model MODEL --target jetson-orin-nano"
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("default", "poseedge bench {}"),
+        ("jetson-orin-nano", "poseedge build {}, on the board"),
+        ("jetson-orin-nano-jp6.0", "poseedge build {}, on the board"),
+    ],
+)
+def test_what_passes_goes_on_to_where_it_will_run(poseedge: Command, small_bundle: Path, target: str, command: str) -> None:
+    outcome = poseedge("check", small_bundle, "--target", target)
+    assert outcome.out.strip().splitlines()[-1] == "next: " + command.format(small_bundle)
+
+
+def test_board_with_an_old_python_goes_on_to_the_bundle_s_runner(small_bundle: Path) -> None:
+    command = next_command(small_bundle, open_bundle(small_bundle), load_target("jetson-nano"), True)
+    assert command == f"python3 run.py, inside {small_bundle} on the board"
 
 
 def test_estimate_stands_beside_the_findings_with_its_assumptions(poseedge: Command, small_bundle: Path) -> None:
