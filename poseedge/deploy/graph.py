@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
-from poseedge.errors import ArtefactError
+from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write
 from poseedge.metadata import GraphMetadata
 
@@ -144,6 +144,13 @@ def load_graph(path: Path) -> onnx.ModelProto:
         return onnx.load(path)
     except Exception as error:  # protobuf raises types of its own
         raise ArtefactError(f"{path}: cannot be read ({error})", "is it truncated? export or copy it again") from error
+
+
+def check_patterns(patterns: list[str], names: list[str], message: str) -> None:
+    """Raise ``PoseedgeError`` for the first pattern that fits none of the ``names``."""
+    for pattern in patterns:
+        if not any(matches(name, [pattern]) for name in names):
+            raise PoseedgeError(f"{message} {pattern!r}", nearest(pattern, names))
 
 
 def save_graph(model: onnx.ModelProto, metadata: GraphMetadata, path: Path) -> None:

@@ -12,8 +12,7 @@ from typing import Literal
 
 import onnx
 
-from poseedge.deploy.graph import consumers, initializers, linear_layers, makers, matches
-from poseedge.errors import PoseedgeError, nearest
+from poseedge.deploy.graph import check_patterns, consumers, initializers, linear_layers, makers, matches
 
 Level = Literal["A", "B", "C"]
 Centring = Literal["norm", "add", "none"]  # a norm's bias does it, an addition does it, nothing can
@@ -90,13 +89,6 @@ def quantizable_layers(model: onnx.ModelProto, keep: list[str], smallest: int = 
 def is_plain(node: onnx.NodeProto) -> bool:
     """Say whether a layer multiplies rows by its weight and no more: a Gemm may also scale and transpose."""
     return not any((a.name == "transA" and a.i) or (a.name in {"alpha", "beta"} and a.f != 1) for a in node.attribute)
-
-
-def check_patterns(patterns: list[str], layers: list[str], message: str) -> None:
-    """Raise ``PoseedgeError`` for the first pattern that fits none of the ``layers``."""
-    for pattern in patterns:
-        if not any(matches(name, [pattern]) for name in layers):
-            raise PoseedgeError(f"{message} {pattern!r}", nearest(pattern, layers))
 
 
 def first_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import onnx
 
-from poseedge.deploy.graph import consumers, initializers, makers, matches
+from poseedge.deploy.graph import check_patterns, consumers, initializers, makers, matches
 from poseedge.errors import require
 
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -20,11 +20,13 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     ``keep`` names, as patterns, the weights whose nodes stay in float32. Two kinds stay so by structure: the reductions
     of a norm that is spelt out (below opset 17, or one that is no LayerNormalization), since squares overflow half
     precision beyond 255, and the frame selection of pruned networks, since a rounded distance is another choice.
+    Raises ``PoseedgeError`` for a pattern that no weight fits.
     """
     float16 = require("onnxconverter_common.float16", "export")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     weights = initializers(model)
+    check_patterns(keep, [name.removesuffix(".weight") for name in weights], "fp16.keep: no weight matches")
     kept = [n.name for n in model.graph.node if any(i in weights and matches(i.removesuffix(".weight"), keep) for i in n.input)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one for every weight below the smallest half

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from poseedge.deploy.graph import evaluator, matches, run_graph
 from poseedge.deploy.precision import normalization_nodes, to_fp16
+from poseedge.errors import PoseedgeError
 from tests.deploy.graphs import Array, arrays, graph, simplified, traced, windows
 
 KEEP = ("dct", "temporal_embed")
@@ -124,3 +125,8 @@ def test_every_norm_of_an_opset_13_graph_stays_float32() -> None:
     found = computed(model, deviations + squares)
     assert len(deviations) == len(squares) > 10
     assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+
+
+def test_pattern_that_fits_no_weight_is_an_error() -> None:
+    with pytest.raises(PoseedgeError, match="no weight matches 'temporal_embedd'"):
+        half(keep=("temporal_embedd",))
