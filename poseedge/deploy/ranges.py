@@ -214,6 +214,8 @@ def cached(
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         content: dict[str, Any] = json.loads(path.read_text())
         read_ranges(content)
+        for _ in range(len(windows) * passes(method)):  # a progress bar is full then, too
+            advance()
         return content
     content = measure(model, placement, windows, method, migrate, advance)
     with contextlib.suppress(OSError), atomic_write(path) as temporary:  # a read-only home is no reason to fail

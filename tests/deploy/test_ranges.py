@@ -99,7 +99,9 @@ def test_calibrating_twice_runs_the_graph_once(tmp_path: Path, monkeypatch: pyte
     model, _ = simplified(17)
     first = cached(model, place(model), windows(), "minmax", 0.7)
     monkeypatch.setattr(ranges, "channel_statistics", None)
-    assert cached(model, place(model), windows(), "minmax", 0.7) == first
+    steps: list[None] = []
+    assert cached(model, place(model), windows(), "minmax", 0.7, lambda: steps.append(None)) == first
+    assert len(steps) == len(windows())
 
 
 @pytest.mark.parametrize("change", ["windows", "method", "graph", "placement"])
