@@ -20,7 +20,7 @@ from tests.doubles.install import VERSIONS, install, uninstall
 # Decision table of shared/facts/tensorrt_python_api.md; TF32 is the one flag that is on from the start.
 WEAK = {"fp32": (), "fp16": ("FP16", "TF32"), "int8": ("FP16", "INT8", "TF32")}
 STRONG = {"fp32": (), "fp16": ("TF32",), "int8": ("TF32",)}
-ROUTES = {version: STRONG if version.startswith(("10.13", "11.")) else WEAK for version in VERSIONS}
+ROUTES = {version: STRONG if version.startswith(("10.13", "10.16", "11.")) else WEAK for version in VERSIONS}
 
 
 class Device:

@@ -45,7 +45,7 @@ class NetworkDefinition(Bound):
         self._layers: list[Layer] = []
 
     @property
-    def quantized(self) -> bool:
+    def _quantized(self) -> bool:
         """Whether the graph holds Q/DQ; no member of the real thing."""
         return any(layer.type.name == "QUANTIZE" for layer in self._layers)
 
@@ -129,25 +129,25 @@ class OnnxParser(Bound):
     def clear_errors(self) -> None:
         self._errors.clear()
 
-    def parse_from_file(self, path: str) -> bool:
-        return self.parse(Path(path).read_bytes(), path)
+    def parse_from_file(self, model: str) -> bool:
+        return self.parse(Path(model).read_bytes(), model)
 
-    def parse(self, data: bytes, path: str | None = None) -> bool:
+    def parse(self, model: bytes, path: str | None = None) -> bool:
         try:
-            model = onnx.load_from_string(data)
+            parsed = onnx.load_from_string(model)
         except Exception:  # protobuf's DecodeError, which has no types
             return self._fail("Failed to parse ONNX model")
-        opset, newest = model.opset_import[0].version, max_opset(self.fake.release)
+        opset, newest = parsed.opset_import[0].version, max_opset(self.fake.release)
         if not self._network._explicit_batch:
             return self._fail("This version of the ONNX parser only supports networks with an explicit batch dimension")
         if opset > newest:
             return self._fail(f"Opset {opset} is not supported, the newest is {newest}")
-        for index, node in enumerate(model.graph.node):
+        for index, node in enumerate(parsed.graph.node):
             if node.op_type in NEVER_READ or (node.op_type == "LayerNormalization" and self.fake.release < (8, 6)):
                 return self._fail(f"No importer registered for op: {node.op_type}", index, node)
-        self._network._model = data
-        self._network._layers = [self.trt.ILayer(node.name, node.op_type) for node in model.graph.node]
-        self._network._inputs = [self.trt.ITensor(value.name, shape_of(value)) for value in model.graph.input]
+        self._network._model = model
+        self._network._layers = [self.trt.ILayer(node.name, node.op_type) for node in parsed.graph.node]
+        self._network._inputs = [self.trt.ITensor(value.name, shape_of(value)) for value in parsed.graph.input]
         return True
 
     def _fail(self, reason: str, index: int = -1, node: onnx.NodeProto | None = None) -> bool:
