@@ -34,7 +34,7 @@ from poseedge.models.registry import LiftingNetwork
 from poseedge.resources import resource
 
 NETWORKS = tuple(name for family in FAMILIES for name in family)
-FORMS = ("fp32", "fp16", "int8", "int8 steady")  # the last where the recipe names layers for it
+FORMS = ("fp32", "fp16", "int8", "int8 steady")
 
 
 def compare(
@@ -105,7 +105,7 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         [
             [
                 name,
-                *(f"{spent['p50']:.2f} ({spent['p90']:.2f})" if (spent := row["latency_ms"].get(f)) else "-" for f in FORMS),
+                *(f"{spent['p50']:.2f} ({spent['p90']:.2f})" for spent in (row["latency_ms"][form] for form in FORMS)),
                 *(f"{p50(row, form) / p50(row, 'fp32'):.2f}" for form in ("int8", "fp16")),
                 f"{row['int8_share']:.2f}",
                 *(f"{row['file_bytes'][form] / 1e6:.1f}" for form in FORMS[:3]),

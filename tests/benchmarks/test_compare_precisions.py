@@ -41,7 +41,7 @@ def row(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_precision_is_timed(row: dict[str, Any]) -> None:
-    assert list(row["latency_ms"]) == ["fp32", "fp16", "int8"]
+    assert list(row["latency_ms"]) == ["fp32", "fp16", "int8", "int8 steady"]
     assert all(spent["p50"] > 0 for spent in row["latency_ms"].values())
 
 
