@@ -47,8 +47,7 @@ def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Arra
     graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep)}
     forms = {"int8": place(model, recipe.int8.keep), "int8 steady": place(model, recipe.int8.keep, recipe.int8.two_step)}
     for form, placement in forms.items():
-        if form == "int8" or placement.two_step:
-            graphs[form] = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
+        graphs[form] = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
     return graphs
 
 

@@ -1,4 +1,4 @@
-"""A bundle's own runner on another machine, over ssh: one connection, nothing left there afterwards."""
+"""A bundle's own runner on another machine, over ssh: one connection; the engines alone stay there, for the next time."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ REFUSALS = {
     "Connection refused": "nothing listens there: is sshd running, is --port right?",
     "timed out": "is it switched on and in this network?",
     "No route to host": "is it switched on and in this network?",
+    "closed by remote host": "the connection was lost; is it still on? Nothing of this run is left there",
 }
 # What a runner's last line says of the machine that it is on, and what to do about it.
 LACKS = {
@@ -41,6 +42,7 @@ LACKS = {
     "TensorRT is not installed": "sudo apt install nvidia-jetpack there, name a Python that sees it with --python, "
     "or time ONNX Runtime there with --backend onnxruntime",
     "neither TensorRT nor ONNX Runtime": "pip3 install onnxruntime there",
+    "unrecognized arguments: --engines": "the bundle's run.py is older than this poseedge: export the bundle again",
 }
 
 

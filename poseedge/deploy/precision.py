@@ -17,9 +17,10 @@ HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
 def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     """Return ``model`` in half precision, valid for strong typing.
 
-    ``keep`` names, as patterns, the weights whose nodes stay in float32. Two kinds stay so by structure: the reductions
+    ``keep`` names, as patterns, the weights whose nodes stay in float32. Three kinds stay so by structure: the reductions
     of a norm that is spelt out (below opset 17, or one that is no LayerNormalization), since squares overflow half
-    precision beyond 255, and the frame selection of pruned networks, since a rounded distance is another choice.
+    precision beyond 255; the frame selection of pruned networks, since a rounded distance is another choice; and what
+    leads from the keypoints to the first norm, which takes the mean away and magnifies what rounding did to the rest.
     Raises ``PoseedgeError`` for a pattern that no weight fits.
     """
     float16 = require("onnxconverter_common.float16", "export")
@@ -27,7 +28,10 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     copy.CopyFrom(model)
     weights = initializers(model)
     check_patterns(keep, [name.removesuffix(".weight") for name in weights], "fp16.keep: no weight matches")
-    kept = [n.name for n in model.graph.node if any(i in weights and matches(i.removesuffix(".weight"), keep) for i in n.input)]
+    kept = {n.name for n in model.graph.node if any(i in weights and matches(i.removesuffix(".weight"), keep) for i in n.input)}
+    kept |= normalization_nodes(model) | selection_nodes(model) | embedding_nodes(model)
+    own_constants(copy, kept)
+    weights = initializers(copy)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one for every weight below the smallest half
         converted: onnx.ModelProto = float16.convert_float_to_float16(
@@ -35,9 +39,21 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
             min_positive_val=HALF_TINY,
             max_finite_val=HALF_MAX,
             keep_io_types=True,
-            node_block_list=kept + sorted(normalization_nodes(model) | selection_nodes(model)),
+            node_block_list=sorted(kept),
         )
     return with_exact_constants(without_round_trips(converted), weights)
+
+
+def own_constants(model: onnx.ModelProto, kept: set[str]) -> None:
+    """Give the nodes ``kept`` copies of the constants that others read too: the converter would round both or neither."""
+    weights = initializers(model)
+    shared = {name for node in model.graph.node if node.name not in kept for name in node.input if name in weights}
+    for node in model.graph.node:
+        for place, name in enumerate(node.input if node.name in kept else []):
+            if name in shared:
+                constant = model.graph.initializer.add()
+                constant.CopyFrom(weights[name])
+                constant.name = node.input[place] = f"{name}/{node.name}"
 
 
 def with_exact_constants(model: onnx.ModelProto, exact: dict[str, onnx.TensorProto]) -> onnx.ModelProto:
@@ -68,6 +84,23 @@ def selection_nodes(model: onnx.ModelProto) -> set[str]:
         if node.op_type == "TopK" or (reading and names.issuperset(reading) and given.isdisjoint(node.output)):
             names.add(node.name)
     return names
+
+
+def embedding_nodes(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes from the keypoints to the first norm on every path, that norm included."""
+    norms = normalization_nodes(model) | {node.name for node in model.graph.node if node.op_type == "LayerNormalization"}
+    made_by, readers = makers(model), consumers(model)
+    behind: set[str] = set()
+    for node in model.graph.node:
+        sources = {made_by[name].name for name in node.input if name in made_by}
+        if sources & behind or (sources & norms and node.name not in norms):
+            behind.add(node.name)
+    first: set[str] = set()
+    for node in reversed(model.graph.node):
+        leads_to_norm = any(reader.name in first for name in node.output for reader in readers[name])
+        if node.name not in behind and (node.name in norms or leads_to_norm):
+            first.add(node.name)
+    return first
 
 
 def without_round_trips(model: onnx.ModelProto) -> onnx.ModelProto:

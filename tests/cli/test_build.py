@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from poseedge.deploy.pipeline import export_bundle
 from poseedge.deploy.targets import load_target
 from tests.cli.user import Command
-from tests.deploy import small_export
 from tests.deploy.engines import write_graph
+from tests.deploy.lifting_bundle import load_runner
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
 from tests.doubles.install import child_environment, uninstall
@@ -29,6 +28,9 @@ MAIN = "from poseedge.cli.app import main; main()"
 @pytest.fixture(scope="session")
 def old_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the bundle for a board before TensorRT 8.6: opset 13, layer norms spelt out."""
+    from poseedge.deploy.pipeline import export_bundle
+    from tests.deploy import small_export
+
     folder = tmp_path_factory.mktemp("bundle") / "old"
     target = load_target("jetson-agx-xavier-jp5.1")
     export_bundle(replace(small_export.job(export_inputs, folder), target=target))
@@ -56,6 +58,19 @@ def test_an_engine_is_built_and_proved(device: Fake, poseedge: Command, bundle: 
     assert found.status == 0, found.err
     assert (found.json["backend"], found.json["precision"]) == ("tensorrt", precision)
     assert found.json["parity"]["passed"] is True
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_bundles_own_runner_holds_the_same_nodes_in_fp32(
+    install_tensorrt: Install, poseedge: Command, old_bundle: Path, tmp_path: Path, precision: str
+) -> None:
+    fake = install_tensorrt("8.5.2.2")
+    bundle = Path(shutil.copytree(old_bundle, tmp_path / "bundle"))
+    assert poseedge("build", bundle, "--precision", precision).status == 0
+    assert load_runner(bundle / "run.py").main(["--precision", precision, "--runs", "1", "--warmup", "0"]) == 0
+    built, run = fake.built
+    assert len(built.pinned) > 10
+    assert (built.pinned, built.flags) == (run.pinned, run.flags)
 
 
 def test_a_person_is_told_what_was_built_and_what_to_type_next(some_device: Fake, poseedge: Command, own_bundle: Path) -> None:
