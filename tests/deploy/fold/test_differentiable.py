@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from poseedge.deploy.fold import differentiable_fold, fold
-from tests.deploy.fold.exported import lifting, windows
+from tests.deploy.fold.networks import lifting, windows
 
 NETWORKS = ("nanohtnet-small", "graphmlp-small", "strided_transformer-27", "mixste-f27", "hot_motionbert-f27")
 
