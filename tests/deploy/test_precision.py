@@ -130,3 +130,16 @@ def test_every_norm_of_an_opset_13_graph_stays_float32() -> None:
 def test_pattern_that_fits_no_weight_is_an_error() -> None:
     with pytest.raises(PoseedgeError, match="no weight matches 'temporal_embedd'"):
         half(keep=("temporal_embedd",))
+
+
+def test_constant_shared_by_a_float32_and_a_half_node_becomes_two() -> None:
+    model = spelt_out_norm()
+    model.graph.node[-1].input[1] = "two"  # also the exponent of the norm, which stays in float32
+    found = to_fp16(model, [])
+    onnx.checker.check_model(found, full_check=True)
+    assert {name: value.dtype for name, value in arrays(found).items() if name.startswith("two")} == {
+        "two": np.float16,
+        "two_float32": np.float32,
+    }
+    x = np.random.default_rng(0).normal(0, 2000, (1, 16)).astype(np.float32)
+    np.testing.assert_allclose(run_graph(found, x), run_graph(model, x), atol=1e-2)
