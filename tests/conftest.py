@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from poseedge.deploy.pipeline import export_bundle
+from poseedge.deploy.targets import load_target
 from tests.deploy import small_export
 
 pytest_plugins = ["tests.doubles.fixtures"]
@@ -24,6 +25,15 @@ def small_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) 
     """Return the bundle of the small NanoHTNet in three precisions; read only."""
     folder = tmp_path_factory.mktemp("bundle") / "small"
     export_bundle(small_export.job(export_inputs, folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mixed_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle of the small NanoHTNet for TensorRT where types are law, with both forms of INT8; read only."""
+    folder, name = tmp_path_factory.mktemp("bundle") / "mixed", "jetson-orin-nano-jp7.2"
+    precisions = ("int8", "int8-fp16")
+    export_bundle(small_export.job(export_inputs, folder, target_name=name, target=load_target(name), precisions=precisions))
     return folder
 
 

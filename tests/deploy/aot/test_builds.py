@@ -78,6 +78,8 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
             assert passed(check_graph(model, target)) == (precision.split()[0] in target.precisions)
     assert sizes["int8"] < sizes["fp32"]
     assert sizes["fp16"] < sizes["fp32"]
+    if opset == MODERN:
+        assert sizes["int8-fp16"] < min(sizes["int8"], sizes["fp16"])
 
 
 def fourier() -> onnx.ModelProto:
