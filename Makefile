@@ -14,12 +14,15 @@ test: $(VENV)/.ready lint  ## lint, types and tests
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.doubles.stubs .mypy_cache/tensorrt-stubs
 	$(BIN)/mypy
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# Without its dependencies, which are TensorRT itself: gigabytes that mypy does without.
+	$(BIN)/python -m pip install --quiet --no-deps tensorrt-stubs==10.13.0.35.1
 	touch $@
 
 clean:

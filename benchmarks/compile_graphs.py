@@ -47,11 +47,10 @@ def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Arra
     graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep)}
     forms = {"int8": place(model, recipe.int8.keep), "int8 steady": place(model, recipe.int8.keep, recipe.int8.two_step)}
     for form, placement in forms.items():
-        if form == "int8" or placement.two_step:
-            quantized = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
-            graphs[form] = quantized
-            if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
-                graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, model, recipe.fp16.keep)
+        quantized = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
+        graphs[form] = quantized
+        if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
+            graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, model, recipe.fp16.keep)
     return graphs
 
 

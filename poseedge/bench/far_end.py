@@ -1,4 +1,4 @@
-"""The far end of ``poseedge bench --host``: takes a bundle on standard input, runs its runner, leaves nothing behind.
+"""The far end of ``poseedge bench --host``: takes a bundle on standard input, runs its runner, keeps its engines alone.
 
 Sent over ssh and executed by the host's python3, so Python 3.6 and its library are all it has. Standard input brings the
 job as one line of JSON, then the bytes of its files, then nothing: when it ends, the caller is gone. Standard error
@@ -15,11 +15,13 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List
+from typing import Any, BinaryIO, Dict, List, Optional
 
 BLOCK = 1 << 20
 PATIENCE_S = 5  # between asking the runner to end and ending it
+KEPT = 32  # engines of so many graphs stay here for later runs
 
 
 def main(source: BinaryIO) -> None:
@@ -34,8 +36,12 @@ def main(source: BinaryIO) -> None:
         for name, size in job["files"]:
             receive(source, folder / name, size)
         threading.Thread(target=watch, args=(source.fileno(), gone), daemon=True).start()
-        print(json.dumps({precision: run(folder, precision, job, gone) for precision in job["precisions"]}))
+        engines = engine_folder()
+        arguments = job["arguments"] + (["--engines", str(engines)] if engines else [])
+        print(json.dumps({name: run(folder, name, arguments, job["timeout_s"], gone) for name in job["precisions"]}))
         sys.stdout.flush()
+        if engines:
+            forget_oldest(engines)
     finally:
         shutil.rmtree(str(folder), ignore_errors=True)
 
@@ -58,12 +64,28 @@ def watch(descriptor: int, gone: threading.Event) -> None:
     gone.set()
 
 
-def run(folder: Path, precision: str, job: Dict[str, Any], gone: threading.Event) -> Dict[str, Any]:
+def engine_folder() -> Optional[Path]:
+    """Return where engines stay for later runs, None if nothing can be written there."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "poseedge" / "engines"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder if os.access(str(folder), os.W_OK) else None
+
+
+def forget_oldest(engines: Path) -> None:
+    """Remove the engines of all but the graphs that were built last: a board's disk is small."""
+    with suppress(OSError):  # another run may be doing the same
+        built = sorted(engines.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+        for folder in built[KEPT:]:
+            shutil.rmtree(str(folder), ignore_errors=True)
+
+
+def run(folder: Path, precision: str, arguments: List[str], timeout_s: float, gone: threading.Event) -> Dict[str, Any]:
     """Run the bundle's runner on one precision."""
     print("run " + precision, file=sys.stderr, flush=True)
     report = folder / "report.json"
-    command = [sys.executable, "run.py", "--precision", precision, "--json", str(report)] + job["arguments"]
-    status = finish(command, folder, job["timeout_s"], gone)
+    command = [sys.executable, "run.py", "--precision", precision, "--json", str(report), *arguments]
+    status = finish(command, folder, timeout_s, gone)
     if not report.exists():
         return {"status": status, "report": None}
     content = json.loads(report.read_text())

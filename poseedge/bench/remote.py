@@ -1,4 +1,4 @@
-"""A bundle's own runner on another machine, over ssh: one connection, nothing left there afterwards."""
+"""A bundle's own runner on another machine, over ssh: one connection; the engines alone stay there, for the next time."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ LACKS = {
     "TensorRT is not installed": "sudo apt install nvidia-jetpack there, name a Python that sees it with --python, "
     "or time ONNX Runtime there with --backend onnxruntime",
     "neither TensorRT nor ONNX Runtime": "pip3 install onnxruntime there",
+    "unrecognized arguments: --engines": "the bundle's run.py is older than this poseedge: export the bundle again",
 }
 
 

@@ -29,8 +29,7 @@ def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Re
     notes = [f"measured on {host} ({place}{mode}) with {provider}"]
     notes += [f"{precision} did not run: {outcome.failure}" for precision, outcome in failures.items()]
     for precision, report in ran.items():
-        built_s = (report["engine"] or {}).get("build_s")
-        notes += [f"{precision}: the engine was built there in {built_s:.1f} s"] if built_s else []
+        notes += engine_note(precision, report["engine"])
         notes += [] if report["passed"] else [f"{precision}: poses are NOT within the bundle's limits {report['limits']}"]
     return Report(
         machine={"host": host, **machine},
@@ -45,6 +44,15 @@ def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Re
         notes=notes,
         complete=not failures,
     )
+
+
+def engine_note(precision: str, engine: dict[str, Any] | None) -> list[str]:
+    """Return where the engine came from; ONNX Runtime has none."""
+    if engine is None:
+        return []
+    if engine["build_s"] is None:
+        return [f"{precision}: with the engine that an earlier run built there; --rebuild builds it anew"]
+    return [f"{precision}: the engine was built there in {engine['build_s']:.1f} s"]
 
 
 def row(bundle: Bundle, precision: str, found: dict[str, Any]) -> Row:

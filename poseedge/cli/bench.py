@@ -46,6 +46,9 @@ def bench(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of its sshd.", rich_help_panel=ELSEWHERE)] = None,
     python: Annotated[str, typer.Option(help="Its Python, 3.6 or newer.", rich_help_panel=ELSEWHERE)] = "python3",
     timeout: Annotated[int, typer.Option(min=1, help="Seconds for each precision.", rich_help_panel=ELSEWHERE)] = 1800,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build engines anew, not those kept there.", rich_help_panel=ELSEWHERE)
+    ] = False,
     ssh: Annotated[str, typer.Option(help="The ssh command, with its options.", rich_help_panel=ELSEWHERE)] = "ssh",
 ) -> None:
     """Time artefacts side by side and show latency, FLOPs, memory and size.
@@ -56,6 +59,8 @@ def bench(
 
     Example: poseedge bench build/nanohtnet --host user@jetson --precision fp16
     """
+    if host is None and rebuild:
+        raise PoseedgeError("--rebuild goes with --host", "here, build an engine anew with: poseedge build --rebuild")
     if host is None:
         report = bench_here(
             artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend or ONNX_BACKENDS[0])
@@ -68,6 +73,7 @@ def bench(
         raise PoseedgeError(f"no backend {backend!r} with --host", nearest(backend, RUNNER_BACKENDS))
     else:
         arguments = ["--backend", backend or RUNNER_BACKENDS[0], *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
+        arguments += ["--rebuild"] if rebuild else []
         report = bench_there(artefacts[0], precision, Host(host, port, python, ssh), arguments, timeout)
     content = json.dumps(report.to_json(), indent=2)
     if output:

@@ -66,7 +66,7 @@ def export(
             raise PoseedgeError(f"unknown --calibration {calibration!r}", nearest(calibration, [*METHODS]))
         chosen = chosen.model_copy(update={"int8": chosen.int8.model_copy(update={"calibration": calibration})})
     if steady and not chosen.int8.two_step:
-        raise PoseedgeError(f"the recipe of {model} names no int8.two_step layers", "write some: docs/recipes.md")
+        raise PoseedgeError(f"the recipe of {model} says int8.two_step = []", "name layers there, or leave --steady out")
     if checkpoint is None and chosen.weights is None:
         raise PoseedgeError(f"no weights for {model} travel with poseedge", "give your own with --checkpoint model.pth")
     job = Export(

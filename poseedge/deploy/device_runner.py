@@ -24,7 +24,7 @@ import traceback
 import zipfile
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -35,6 +35,8 @@ MIXED = "int8-fp16"  # INT8 products in a half-precision graph, for TensorRT whe
 NO_INT8 = {(5, 3): "Jetson Nano", (6, 2): "Jetson TX2"}  # compute capabilities without INT8 hardware
 BOARD_FILE = Path("/proc/device-tree/model")
 RELEASE_FILE = Path("/etc/nv_tegra_release")
+OBEY = "OBEY_PRECISION_CONSTRAINTS"
+NEVER_PINNED = ("CONSTANT", "SHAPE", "CAST", "IDENTITY", "QUANTIZE", "DEQUANTIZE")  # precision means nothing to them
 
 
 class Refused(Exception):
@@ -50,6 +52,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         if options.json and not options.json.absolute().parent.is_dir():
             raise Refused("{}: no such folder for the report".format(options.json.parent))
         trt = None if options.backend == "onnxruntime" else optional_module("tensorrt")
+        trt = trt if hasattr(trt, "Builder") else None  # there may be type stubs alone
         bundle = open_bundle(Path(__file__).absolute().parent, options.precision, None if options.as_named else trt)
         with open_runner(bundle, options, trt) as runner:
             report = make_report(bundle, runner, measure(runner, bundle, options), options)
@@ -79,6 +82,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     parser.add_argument("--workspace-mib", type=int, default=256, help="memory for the build, MiB (default 256)")
     parser.add_argument("--rebuild", action="store_true", help="build the engine even if there is one that fits")
+    parser.add_argument("--engines", type=Path, help="folder to keep engines in, for many bundles (default: beside the graph)")
     return parser.parse_args(arguments)
 
 
@@ -94,6 +98,7 @@ class Bundle(NamedTuple):
     keypoints: Any  # (N, T, 17, C) float32, normalized screen coordinates, and a confidence if C is 3
     poses: Any  # (N, T_out, 17, 3) float32, metres: what the network gives in FP32
     limits: Dict[str, float]  # mean_mm, p99_mm
+    float32_nodes: List[str]  # what stays in FP32 where TensorRT may choose a lower precision by itself
 
 
 def open_bundle(folder: Path, precision: str, trt: Any = None) -> Bundle:
@@ -111,13 +116,14 @@ def open_bundle(folder: Path, precision: str, trt: Any = None) -> Bundle:
         names = manifest["graphs"][precision]["file"], manifest["samples"]
         frames, frames_out = int(manifest["frames"]), len(manifest["output_frames"])
         limits = {key: float(manifest["limits"][precision][key]) for key in ("mean_mm", "p99_mm")}
+        float32_nodes = [str(name) for name in manifest["graphs"][precision].get("float32_nodes", [])]
     except (KeyError, TypeError, ValueError) as error:
         raise Refused("manifest.json: {!r} is missing or malformed".format(error)) from error
     for name in names:
         if name not in manifest["files"]:
             raise Refused("manifest.json: vouches for no {}".format(name))
     keypoints, poses = read_samples(folder / names[1], (frames, JOINTS, manifest.get("channels", 2)), frames_out)
-    return Bundle(manifest, precision, folder / names[0], keypoints, poses, limits)
+    return Bundle(manifest, precision, folder / names[0], keypoints, poses, limits, float32_nodes)
 
 
 def read_manifest(path: Path) -> Dict[str, Any]:
@@ -294,6 +300,23 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time into the block; the lock is on the folder itself and dies with its process."""
+    import fcntl  # not on Windows, where there is no TensorRT for a Jetson's bundle either
+
+    handle = os.open(str(folder), os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("another process builds in {}; waiting for it".format(folder))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def note(text: str) -> None:
     """Tell the person something that belongs to no report."""
     print("run.py: " + text, file=sys.stderr, flush=True)
@@ -335,7 +358,7 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
             raise Refused("TensorRT {} is installed but pycuda is not: pip3 install pycuda".format(trt.__version__))
         with primary_context(cuda) as device:
             log = make_log(trt)
-            plan = PlanFile(trt, log, bundle, device, options)
+            plan = PlanFile(trt, cuda, log, bundle, device, options)
             with closing(TensorRTRunner(trt, cuda, log, bundle, device, plan)) as runner:
                 yield runner
         return
@@ -350,11 +373,13 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
 
 
 def optional_module(name: str) -> Any:
-    """Import ``name``, or return None if it is not installed."""
+    """Import ``name``, or return None if it is not installed; one that is but does not load says why."""
     try:
         return importlib.import_module(name)
-    except ImportError:
-        return None
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (name, name.split(".")[0]):
+            return None
+        raise Refused("{} is installed but cannot be imported: {}".format(name, error)) from error
 
 
 class OnnxRuntimeRunner:
@@ -468,8 +493,8 @@ def weak_route(trt: Any, precision: str) -> Route:
     return Route("weak", flags, enable[precision], ("TF32",) if precision == "fp32" else ())
 
 
-def build_plan(trt: Any, log: Any, graph: Path, route: Route, workspace_mib: int) -> bytes:
-    """Return the serialized engine of ``graph``."""
+def build_plan(trt: Any, log: Any, graph: Path, route: Route, pinned: List[str], workspace_mib: int) -> bytes:
+    """Return the serialized engine of ``graph`` with the nodes ``pinned`` held in FP32."""
     if hasattr(trt, "init_libnvinfer_plugins"):
         trt.init_libnvinfer_plugins(log, "")
     builder = trt.Builder(log)
@@ -477,6 +502,9 @@ def build_plan(trt: Any, log: Any, graph: Path, route: Route, workspace_mib: int
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(graph)):
         raise Refused("{}: TensorRT {} cannot read it: {}".format(graph, trt.__version__, parser_words(parser, graph, log)))
+    found = pin(trt, network, set(pinned))
+    if found < len(pinned):
+        note("only {} of {} nodes that should stay in FP32 were found by name".format(found, len(pinned)))
     config = builder.create_builder_config()
     for name in route.enable:
         config.set_flag(getattr(trt.BuilderFlag, name))
@@ -494,6 +522,21 @@ def build_plan(trt: Any, log: Any, graph: Path, route: Route, workspace_mib: int
         hint = "a larger --workspace-mib may help"
         raise Refused("{}: TensorRT {} cannot build it ({}): {}".format(graph, trt.__version__, hint, log.words()))
     return bytes(plan)
+
+
+def pin(trt: Any, network: Any, names: Set[str]) -> int:
+    """Hold the layers of these ONNX nodes in FP32; returns how many were found. The parser names layers after nodes."""
+    never = {getattr(trt.LayerType, kind) for kind in NEVER_PINNED if hasattr(trt.LayerType, kind)}
+    found = set()
+    for index in range(network.num_layers if names else 0):
+        layer = network.get_layer(index)
+        if layer.name in names and layer.type not in never:
+            layer.precision = trt.float32
+            for output in range(layer.num_outputs):
+                if layer.get_output(output).dtype in (trt.float32, trt.float16):  # TopK gives indices too
+                    layer.set_output_type(output, trt.float32)
+            found.add(layer.name)
+    return len(found)
 
 
 def add_profile(builder: Any, network: Any, config: Any) -> None:
@@ -558,32 +601,46 @@ def read_varint(message: Any, at: int) -> Tuple[int, int]:
 
 
 class PlanFile:
-    """The engine's file beside the bundle, with a JSON file that says what it was built from and for."""
+    """The engine's file, with a JSON file beside it that says what it was built from and for."""
 
-    def __init__(self, trt: Any, log: Any, bundle: Bundle, device: Any, options: argparse.Namespace) -> None:
+    def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, device: Any, options: argparse.Namespace) -> None:
         capability = device.compute_capability()
         if bundle.precision in ("int8", MIXED) and capability in NO_INT8:
             raise Refused("int8: {} (sm_{}{}) has no INT8 hardware; use fp16".format(NO_INT8[capability], *capability))
         if bundle.precision == MIXED and not types_are_law(trt):
             raise Refused("{}: TensorRT {} takes precision from builder flags; use int8".format(MIXED, trt.__version__))
         self.trt, self.log, self.graph = trt, log, bundle.graph
-        self.route = choose_route(trt, bundle.precision)
+        self.route, self.pinned = choose_route(trt, bundle.precision), []  # type: Route, List[str]
+        if self.route.typing == "weak" and bundle.precision != "fp32" and bundle.float32_nodes:
+            self.route, self.pinned = self.route._replace(enable=(*self.route.enable, OBEY)), bundle.float32_nodes
         self.workspace_mib, self.rebuild = options.workspace_mib, options.rebuild
         self.identity = {
             "onnx_sha256": bundle.manifest["files"][bundle.graph.name],
             "tensorrt": trt.__version__,
+            "cuda": ".".join(str(number) for number in cuda.get_version()[:2]),
+            "cuda_driver": cuda.get_driver_version(),
             "sm": "sm_{}{}".format(*capability),
             "board": board() or device.name(),
             "flags": dict(self.route._asdict(), enable=list(self.route.enable), disable=list(self.route.disable)),
+            "pinned_nodes": len(self.pinned),
             "workspace_mib": options.workspace_mib,
         }
         stem = "{}.{tensorrt}.{sm}".format(bundle.graph.stem, **self.identity)
-        self.path = bundle.graph.parent / (stem + ".plan")
-        self.sidecar = bundle.graph.parent / (stem + ".json")
+        self.folder = bundle.graph.parent
+        if options.engines:  # names repeat from bundle to bundle, graphs do not
+            self.folder = options.engines.absolute() / self.identity["onnx_sha256"][:16]
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.path = self.folder / (stem + ".plan")
+        self.sidecar = self.folder / (stem + ".json")
         self.build_s = None  # type: Optional[float]  # None: it was loaded
 
     def open(self, runtime: Any) -> Any:
-        """Return the engine: loaded if the plan fits, else built and written."""
+        """Return the engine: loaded if the plan fits, else built and written; one process at a time does so in a folder."""
+        with locked(self.folder):
+            return self.open_alone(runtime)
+
+    def open_alone(self, runtime: Any) -> Any:
+        """As ``open``, while no other process builds here: two at once would disturb each other's kernel timings."""
         plan = None if self.rebuild else self.read()
         engine = None if plan is None else runtime.deserialize_cuda_engine(plan)
         if engine is not None:
@@ -607,17 +664,22 @@ class PlanFile:
         if other:
             note("{}: not used, it differs in {}; building it again".format(self.path.name, ", ".join(other)))
             return None
+        tuned_for = known.get("power_mode")
+        if tuned_for != power_mode():
+            note("{}: was built in power mode {}; --rebuild tunes it for this one".format(self.path.name, tuned_for))
         return plan
 
     def build(self) -> bytes:
         """Build the plan and write it with its sidecar."""
+        if not os.access(str(self.folder), os.W_OK):  # to be known before a build of minutes
+            raise Refused("{}: cannot be written to; keep the engine elsewhere with --engines FOLDER".format(self.folder))
         note("building {}; this takes minutes on a small board".format(self.path.name))
         del self.log.errors[:]
         start = time.perf_counter()
-        plan = build_plan(self.trt, self.log, self.graph, self.route, self.workspace_mib)
+        plan = build_plan(self.trt, self.log, self.graph, self.route, self.pinned, self.workspace_mib)
         self.build_s = time.perf_counter() - start
         write_atomically(self.path, plan)
-        facts = dict(self.identity, plan_sha256=hashlib.sha256(plan).hexdigest(), build_s=self.build_s)
+        facts = dict(self.identity, plan_sha256=hashlib.sha256(plan).hexdigest(), build_s=self.build_s, power_mode=power_mode())
         write_atomically(self.sidecar, json.dumps(facts, indent=2).encode() + b"\n")
         return plan
 

@@ -27,6 +27,7 @@ from poseedge.data.h36m import PoseDataset, load_dataset
 from poseedge.deploy import device_runner
 from poseedge.deploy.calibration import digest, load_calibration
 from poseedge.deploy.cpu_form import to_cpu_form
+from poseedge.deploy.float32 import float32_nodes
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.placement import place
@@ -117,6 +118,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
                 "opset": opset_of(graph),
                 "nodes": len(graph.graph.node),
                 "bytes": file.stat().st_size,
+                "float32_nodes": float32_nodes(graph),  # for run.py, which has no onnx to find them with
             }
         prove(job, reference, test, folder, manifest, stage)
         save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)

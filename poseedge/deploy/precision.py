@@ -18,9 +18,10 @@ HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
 def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     """Return ``model`` in half precision, valid for strong typing.
 
-    ``keep`` names, as patterns, the weights whose nodes stay in float32. Two kinds stay so by structure: the reductions
+    ``keep`` names, as patterns, the weights whose nodes stay in float32. Three kinds stay so by structure: the reductions
     of a norm that is spelt out (below opset 17, or one that is no LayerNormalization), since squares overflow half
-    precision beyond 255, and the frame selection of pruned networks, since a rounded distance is another choice.
+    precision beyond 255; the frame selection of pruned networks, since a rounded distance is another choice; and what
+    leads from the keypoints to the first norm, which takes the mean away and magnifies what rounding did to the rest.
     Raises ``PoseedgeError`` for a pattern that no weight fits.
     """
     return in_half(model, nodes_of(model, keep))
@@ -61,7 +62,7 @@ def in_half(model: onnx.ModelProto, kept: set[str]) -> onnx.ModelProto:
     float16 = require("onnxconverter_common.float16", "export")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    blocked = kept | normalization_nodes(model) | selection_nodes(model)
+    blocked = kept | normalization_nodes(model) | selection_nodes(model) | embedding_nodes(model)
     by_type = set(float16.DEFAULT_OP_BLOCK_LIST)
     own_constants(copy, lambda node: node.name in blocked or node.op_type in by_type)
     with warnings.catch_warnings():
@@ -107,6 +108,23 @@ def selection_nodes(model: onnx.ModelProto) -> set[str]:
         if node.op_type == "TopK" or (reading and names.issuperset(reading) and given.isdisjoint(node.output)):
             names.add(node.name)
     return names
+
+
+def embedding_nodes(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes from the keypoints to the first norm on every path, that norm included."""
+    norms = normalization_nodes(model) | {node.name for node in model.graph.node if node.op_type == "LayerNormalization"}
+    made_by, readers = makers(model), consumers(model)
+    behind: set[str] = set()
+    for node in model.graph.node:
+        sources = {made_by[name].name for name in node.input if name in made_by}
+        if sources & behind or (sources & norms and node.name not in norms):
+            behind.add(node.name)
+    first: set[str] = set()
+    for node in reversed(model.graph.node):
+        leads_to_norm = any(reader.name in first for name in node.output for reader in readers[name])
+        if node.name not in behind and (node.name in norms or leads_to_norm):
+            first.add(node.name)
+    return first
 
 
 def without_round_trips(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -36,7 +36,7 @@ class Int8(_Table):
 
     level: Level = "A"
     keep: list[str] = []
-    two_step: list[str] = []  # layers whose input is rounded in two steps: steadier, and slower
+    two_step: list[str] = ["*"]  # with --steady: layers whose input is rounded in two steps, steadier and slower
     calibration: Method = "minmax"
     migrate: float = Field(default=0.5, ge=0, le=1)
     windows: int = Field(default=512, gt=0)

@@ -95,7 +95,8 @@ class Run:
 def choose_runs(dataset: PoseDataset, spec: LifterSpec, frames: int, length: int = 12, seed: int = 0) -> list[Run]:
     """Return runs of ``length`` consecutive frames, ``frames`` in all, spread over the sequences of ``dataset``.
 
-    A network that gives every frame of its window lifts a run in one window, any other in a window for each frame.
+    A network that gives every frame of a window of ``length`` or more lifts a run in one window, any other in a window for
+    each frame.
     """
     long = [sequence for sequence in dataset.sequences if len(sequence) >= length]
     if not long:
@@ -108,7 +109,7 @@ def choose_runs(dataset: PoseDataset, spec: LifterSpec, frames: int, length: int
         start = int(rng.integers(len(sequence) - length + 1))
         rows = np.arange(start, start + length)
         every, count = centered(len(sequence), spec.frames), np.arange(length)
-        if len(spec.output_frames) < spec.frames:
+        if len(spec.output_frames) < max(spec.frames, length):
             indices, slots = every[rows], (count, np.full(length, spec.center_slot))
         else:
             middle = start + length // 2

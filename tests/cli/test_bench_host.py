@@ -61,7 +61,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     (site / "tensorrt.py").write_text(TENSORRT.format(capability=(8, 7)))
     (programs / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (programs / "python3").chmod(0o755)
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "PYTHONPATH": f"{site}:{ROOT}"}
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "PYTHONPATH": f"{site}:{ROOT}", "HOME": str(tmp_path / "home")}
     with serve(tmp_path / "server", environment) as server:
         yield server
         assert leftovers(server) == []
@@ -114,6 +114,43 @@ def test_table_is_that_of_a_local_measurement(bench: Bench, small_bundle: Path) 
     ):
         assert text in outcome.out
     assert outcome.out.strip().splitlines()[-1] == f"next: poseedge eval {small_bundle} --precision fp16 --against checkpoint"
+
+
+def test_engines_stay_there_for_the_next_time(bench: Bench, small_bundle: Path, tmp_path: Path) -> None:
+    def said(*more: str) -> list[str]:
+        return [line for line in bench(small_bundle, "--precision", "fp16", *more).out.splitlines() if "engine" in line]
+
+    assert "fp16: the engine was built there in" in said()[0]
+    assert "fp16: with the engine that an earlier run built there" in said()[0]
+    assert "fp16: the engine was built there in" in said("--rebuild")[0]
+    assert len(list((tmp_path / "home/.cache/poseedge/engines").glob("*/nanohtnet_fp16.10.3.0.sm_87.plan"))) == 1
+
+
+def test_engines_are_built_anew_where_none_can_stay(bench: Bench, small_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("no folder")
+    for _ in range(2):
+        assert "the engine was built there in" in bench(small_bundle, "--precision", "fp32").out
+
+
+def test_engines_of_the_graphs_built_last_stay(tmp_path: Path) -> None:
+    for number in range(far_end.KEPT + 3):
+        folder = tmp_path / f"{number:02}"
+        folder.mkdir()
+        os.utime(folder, (number, number))
+    far_end.forget_oldest(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir())[0] == "03"
+    assert len(list(tmp_path.iterdir())) == far_end.KEPT
+
+
+def test_rebuilding_is_for_another_machine(poseedge: Command, small_bundle: Path) -> None:
+    assert_refused(poseedge("bench", small_bundle, "--rebuild"), "--rebuild goes with --host", "poseedge build --rebuild")
+
+
+def test_runner_that_is_too_old_to_keep_engines_is_told(bench: Bench, own_bundle: Path) -> None:
+    old = "import argparse\np = argparse.ArgumentParser()\nfor name in OPTIONS: p.add_argument(name)\np.parse_args()\n"
+    names = ["--precision", "--json", "--backend", "--runs"]
+    outcome = bench(with_runner(own_bundle, old.replace("OPTIONS", repr(names))), "--precision", "fp32")
+    assert_refused(outcome, "unrecognized arguments: --engines", "export the bundle again")
 
 
 def test_onnx_runtime_is_timed_there_when_asked_for(bench: Bench, small_bundle: Path) -> None:
@@ -197,7 +234,7 @@ def test_runner_that_takes_too_long_is_ended(bench: Bench, own_bundle: Path, tmp
 def test_what_its_python_lacks_is_named(
     bench: Bench, small_bundle: Path, tmp_path: Path, module: str, error: str, hint: str
 ) -> None:
-    missing = f"raise ModuleNotFoundError(\"No module named '{module}'\")"
+    missing = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')"
     (tmp_path / "site" / f"{module}.py").write_text(missing)
     assert_refused(bench(small_bundle, "--precision", "fp32"), error, hint)
 

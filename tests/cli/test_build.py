@@ -19,6 +19,7 @@ from poseedge.deploy.targets import load_target
 from tests.cli.user import Command
 from tests.deploy import small_export
 from tests.deploy.engines import write_graph
+from tests.deploy.lifting_bundle import load_runner
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
 from tests.doubles.install import child_environment, uninstall
@@ -76,6 +77,19 @@ def test_int8_of_a_bundle_is_the_graph_whose_rest_is_fp16_where_types_are_law(
     assert ("takes precision from builder flags" in named.err) == (taken == "int8")
     itself = poseedge("build", bundle / "nanohtnet_int8.onnx", "--json")
     assert itself.json["precision"] == "int8"
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_bundles_own_runner_holds_the_same_nodes_in_fp32(
+    install_tensorrt: Install, poseedge: Command, old_bundle: Path, tmp_path: Path, precision: str
+) -> None:
+    fake = install_tensorrt("8.5.2.2")
+    bundle = Path(shutil.copytree(old_bundle, tmp_path / "bundle"))
+    assert poseedge("build", bundle, "--precision", precision).status == 0
+    assert load_runner(bundle / "run.py").main(["--precision", precision, "--runs", "1", "--warmup", "0"]) == 0
+    built, run = fake.built
+    assert len(built.pinned) > 10
+    assert (built.pinned, built.flags) == (run.pinned, run.flags)
 
 
 def test_a_person_is_told_what_was_built_and_what_to_type_next(some_device: Fake, poseedge: Command, own_bundle: Path) -> None:

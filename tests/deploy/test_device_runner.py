@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from tests.doubles.install import VERSIONS, install, uninstall
 # Decision table of shared/facts/tensorrt_python_api.md; TF32 is the one flag that is on from the start.
 WEAK = {"fp32": (), "fp16": ("FP16", "TF32"), "int8": ("FP16", "INT8", "TF32")}
 STRONG = {"fp32": (), "fp16": ("TF32",), "int8": ("TF32",)}
-ROUTES = {version: STRONG if version.startswith(("10.13", "11.")) else WEAK for version in VERSIONS}
+ROUTES = {version: STRONG if version.startswith(("10.13", "10.16", "11.")) else WEAK for version in VERSIONS}
 
 
 class Device:
@@ -166,6 +169,78 @@ def test_a_truncated_plan_is_recognised_and_built_again(device: Device, version:
     again = device.run()
     assert (again.status, len(fake.built)) == (0, 2)
     assert "differs in plan_sha256" in again.err
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_nodes_that_the_bundle_names_are_held_in_fp32_under_weak_typing(device: Device, version: str, precision: str) -> None:
+    fake = device.has(version)
+    seal(device.folder, names_float32("shift", "selected_frames"))  # the second is of integers: an Identity is left alone
+    found = device.run("--precision", precision)
+    assert found.status == 0, found.err
+    [plan] = fake.built
+    weak = ROUTES[version] is WEAK
+    assert plan.pinned == (("shift",) if weak else ())
+    assert ("OBEY_PRECISION_CONSTRAINTS" in plan.flags) is weak
+    assert ("only 1 of 2 nodes that should stay in FP32 were found by name" in found.err) is weak
+
+
+def test_an_fp32_engine_has_nothing_to_hold(device: Device) -> None:
+    fake = device.has("8.5.2.2")
+    seal(device.folder, names_float32("shift"))
+    device.run("--precision", "fp32")
+    assert (fake.built[0].pinned, fake.built[0].flags) == ((), ())
+
+
+def test_a_folder_for_engines_serves_many_bundles(device: Device, tmp_path: Path) -> None:
+    fake = device.has("10.3.0")
+    engines = tmp_path / "engines"
+    sealed = device.names()
+    assert device.run("--engines", str(engines)).report["engine"]["build_s"] > 0
+    assert device.run("--engines", str(engines)).report["engine"]["build_s"] is None
+    rewrite_graph(device.folder, lambda model: model.graph.node[0].__setattr__("doc_string", "another graph"))
+    assert device.run("--engines", str(engines)).report["engine"]["build_s"] > 0
+    assert len(fake.built) == len(list(engines.glob("*/fp32.10.3.0.sm_87.plan"))) == 2
+    assert device.names() == sealed
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_build(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = device.has("10.3.0")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert_refused(device.run(), "cannot be written to; keep the engine elsewhere with --engines FOLDER")
+    assert_refused(device.run("--engines", "/proc/none"), "/proc/none")
+    assert fake.built == []
+
+
+def test_a_plan_of_another_power_mode_is_used_and_told(device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    device.has("10.3.0")
+    device.run()
+    (tmp_path / "nvpmodel").write_text("#!/bin/sh\necho NV Power Mode: MAXN; echo 0\n")
+    (tmp_path / "nvpmodel").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    again = device.run()
+    assert again.report["machine"]["power_mode"] == "NV Power Mode: MAXN 0"
+    assert again.report["engine"]["build_s"] is None
+    assert "was built in power mode None; --rebuild tunes it" in again.err
+    assert "power mode" not in device.run("--rebuild").err
+
+
+def test_a_run_waits_for_one_that_builds_in_the_same_folder(device: Device) -> None:
+    fake = device.has("10.3.0")
+    first_builds, second_waits, found = threading.Event(), threading.Event(), []
+
+    def build_until_the_second_waits() -> None:
+        first_builds.set()
+        assert second_waits.wait(20)
+
+    fake.on_build = build_until_the_second_waits
+    first = threading.Thread(target=lambda: found.append(load_runner(device.run_py).main(["--runs", "1"])))
+    first.start()
+    assert first_builds.wait(20)
+    second = load_runner(device.run_py)
+    device.monkeypatch.setattr(second, "note", lambda said: second_waits.set() if "another process builds" in said else None)
+    assert second.main(["--runs", "1"]) == 0
+    first.join()
+    assert (found, len(fake.built)) == ([0], 1)
 
 
 def test_a_plan_of_another_version_is_recognised_before_tensorrt_sees_it(device: Device) -> None:
@@ -345,6 +420,19 @@ def test_without_tensorrt_onnx_runtime_is_used_and_named(device: Device, monkeyp
     assert (row["backend"], row["provider"], row["gpu_ms"]) == ("onnxruntime", "CPUExecutionProvider", None)
 
 
+def test_type_stubs_alone_are_no_tensorrt(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
+    assert device.run().report["rows"][0]["backend"] == "onnxruntime"
+
+
+def test_a_tensorrt_that_does_not_load_says_why(device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.8: cannot open shared object file')")
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert_refused(device.run(), "tensorrt is installed but cannot be imported: libnvinfer.so.8: cannot open")
+
+
 @pytest.mark.parametrize(
     ("missing", "arguments", "reason"),
     [
@@ -367,6 +455,16 @@ def assert_refused(found: SimpleNamespace, reason: str) -> None:
     line = found.err.splitlines()[-1]
     assert line.startswith("run.py: ")
     assert reason in line
+
+
+def names_float32(*names: str) -> Callable[[dict[str, Any]], None]:
+    """Let the manifest name nodes to hold in FP32, as the exporter does."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        for graph in manifest["graphs"].values():
+            graph["float32_nodes"] = list(names)
+
+    return change
 
 
 def rewrite_samples(folder: Path, **changes: Change) -> None:

@@ -16,7 +16,7 @@ from tests.deploy.lifting_bundle import RUNNER, write_bundle
 
 # All of these are in Python 3.6's library, but numpy; backends are imported by name when they are used.
 ALLOWED = {
-    "argparse", "contextlib", "ctypes", "hashlib", "importlib", "json", "numpy", "os", "pathlib", "platform",
+    "argparse", "contextlib", "ctypes", "fcntl", "hashlib", "importlib", "json", "numpy", "os", "pathlib", "platform",
     "shutil", "subprocess", "sys", "tempfile", "time", "traceback", "typing", "zipfile",
 }  # fmt: skip
 

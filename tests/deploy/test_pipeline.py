@@ -20,6 +20,7 @@ from poseedge.bundle import MANIFEST, open_bundle
 from poseedge.data.h36m import load_dataset
 from poseedge.deploy import device_runner, pipeline
 from poseedge.deploy.calibration import calibration_windows, digest
+from poseedge.deploy.float32 import float32_nodes
 from poseedge.deploy.pipeline import export_bundle
 from poseedge.deploy.recipe import Parity, Recipe
 from poseedge.deploy.targets import load_target
@@ -103,10 +104,11 @@ def test_manifest_tells_the_versions_of_what_made_it(manifest: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_manifest_counts_each_graph(small_bundle: Path, manifest: dict[str, Any], precision: str) -> None:
+def test_manifest_describes_each_graph(small_bundle: Path, manifest: dict[str, Any], precision: str) -> None:
     path = small_bundle / manifest["graphs"][precision]["file"]
     model = onnx.load(path)
     wanted = {"file": path.name, "opset": 17, "nodes": len(model.graph.node), "bytes": path.stat().st_size}
+    wanted["float32_nodes"] = float32_nodes(model)
     assert manifest["graphs"][precision] == wanted
 
 

@@ -48,6 +48,14 @@ def test_network_that_gives_all_frames_lifts_a_run_in_one_window() -> None:
         np.testing.assert_array_equal(run.windows[0][run.slots[1]], run.sequence.keypoints[run.frames])
 
 
+@pytest.mark.parametrize("frames", [1, 9])
+def test_network_with_windows_shorter_than_a_run_lifts_each_frame_by_itself(frames: int) -> None:
+    spec = LifterSpec("short", frames, tuple(range(frames)), "fp32", 1)
+    for run in choose_runs(load_dataset(MINI), spec, 24):
+        assert run.windows.shape[:2] == (12, frames)
+        np.testing.assert_array_equal(run.windows[run.slots], run.sequence.keypoints[run.frames])
+
+
 def test_sequences_that_are_too_short_are_an_error() -> None:
     with pytest.raises(DataError, match="no sequence of 9999 frames"):
         choose_runs(load_dataset(MINI), SPEC, 10, length=9999)

@@ -46,7 +46,7 @@ class Builder(Bound):
     def build_serialized_network(self, network: NetworkDefinition, config: BuilderConfig) -> HostMemory | None:
         self.fake.on_build()
         problem = self.fake.build_error or conflict(network, config)
-        if problem is None and config._calibrator is not None and not network.quantized:
+        if problem is None and config._calibrator is not None and not network._quantized:
             config._input_range = calibrate(config._calibrator, network, self.fake)
         if problem is None and config._monitor is not None:
             problem = report_progress(config._monitor, len(network._layers), self.fake)
@@ -88,7 +88,7 @@ def conflict(network: NetworkDefinition, config: BuilderConfig) -> str | None:
         return "Precision flags are not supported in a strongly typed network"
     if network._strong and any(layer._precision is not None for layer in network._layers):
         return "Layer precision is not supported in a strongly typed network"
-    if "INT8" in config._flags and not network.quantized and config._calibrator is None:
+    if "INT8" in config._flags and not network._quantized and config._calibrator is None:
         return "Calibration failure occurred with no scaling factors detected"
     if not network._strong and "QuantizeLinear" in operators and "INT8" not in config._flags:
         return "Q/DQ nodes found but INT8 precision is not enabled"

@@ -45,8 +45,8 @@ class BuilderConfig(Bound):
         self._level: int | None = None
         self._verbosity: Any = self.trt.ProfilingVerbosity.LAYER_NAMES_ONLY
 
-    def create_timing_cache(self, data: bytes) -> Any:
-        return self.trt.ITimingCache(bytes(data))
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> Any:
+        return self.trt.ITimingCache(bytes(serialized_timing_cache))
 
     def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool) -> bool:
         if cache._origin != cache._device and not ignore_mismatch:
@@ -144,7 +144,7 @@ class OptimizationProfile(Bound):
     def __init__(self) -> None:
         self._shapes: tuple[Shape, Shape, Shape] | None = None
 
-    def set_shape(self, name: str, minimum: Shape, optimum: Shape, maximum: Shape) -> None:
-        if not all(low <= best <= high for low, best, high in zip(minimum, optimum, maximum, strict=True)):
+    def set_shape(self, input: str, min: Shape, opt: Shape, max: Shape) -> None:
+        if not all(low <= best <= high for low, best, high in zip(min, opt, max, strict=True)):
             raise ValueError("shapes are inconsistent")
-        self._shapes = (tuple(minimum), tuple(optimum), tuple(maximum))
+        self._shapes = (tuple(min), tuple(opt), tuple(max))

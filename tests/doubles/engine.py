@@ -73,9 +73,9 @@ class Runtime(Bound):
     def engine_host_code_allowed(self, allowed: bool) -> None:
         self._host_code = allowed
 
-    def deserialize_cuda_engine(self, data: bytes) -> Any:
+    def deserialize_cuda_engine(self, serialized_engine: bytes) -> Any:
         try:
-            plan, model = Plan.parse(bytes(data))
+            plan, model = Plan.parse(bytes(serialized_engine))
         except (ValueError, KeyError, TypeError):
             return self._refuse("Serialization assertion stdMagicTagRead == kMAGIC_TAG failed. Magic tag does not match")
         lasting = "VERSION_COMPATIBLE" in plan.flags and self._host_code
@@ -215,10 +215,10 @@ class ExecutionContext(Bound):
     def get_tensor_shape(self, name: str) -> Shape:
         return fixed_shape(self, name)
 
-    def set_tensor_address(self, name: str, address: int) -> bool:
-        if not isinstance(address, int):
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        if not isinstance(memory, int):
             raise TypeError("set_tensor_address(): incompatible function arguments")
-        self._addresses[name] = address
+        self._addresses[name] = memory
         return True
 
     def execute_async_v3(self, stream_handle: int) -> bool:

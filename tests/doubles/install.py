@@ -17,7 +17,16 @@ from tests.doubles.libcuda import Libcuda, LibcudaBefore114
 from tests.doubles.pycuda import make_pycuda
 from tests.doubles.tensorrt import make_tensorrt
 
-VERSIONS = ("8.2.1.8", "8.4.1.5", "8.5.2.2", "8.6.2.3", "10.3.0", "10.13.3.9", "11.4.1.4")  # as JetPack 4.6 ... 7.2 bring them
+VERSIONS = (
+    "8.2.1.8",
+    "8.4.1.5",
+    "8.5.2.2",
+    "8.6.2.3",
+    "10.3.0",
+    "10.13.3.9",
+    "10.16.2.10",
+    "11.4.1.4",
+)  # of JetPack 4.6 to 7.2.2
 
 BOUND = ("poseedge.backends.tensorrt.", "poseedge.deploy.tensorrt.", "poseedge.bench.layers")  # what imports tensorrt on top
 

@@ -25,6 +25,7 @@ OPERATORS = {
     "QuantizeLinear": "QUANTIZE",
     "DequantizeLinear": "DEQUANTIZE",
 }
+NATIVE = {"FLOAT16": "HALF"}  # by ONNX type; all others are called alike
 LAYER_TYPES = ("ELEMENTWISE", "SHAPE", *OPERATORS.values())
 NEVER_READ = {"DynamicQuantizeLinear", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger"}
 
@@ -45,7 +46,7 @@ class NetworkDefinition(Bound):
         self._layers: list[Layer] = []
 
     @property
-    def quantized(self) -> bool:
+    def _quantized(self) -> bool:
         """Whether the graph holds Q/DQ; no member of the real thing."""
         return any(layer.type.name == "QUANTIZE" for layer in self._layers)
 
@@ -65,10 +66,15 @@ class NetworkDefinition(Bound):
 
 
 class Tensor(Bound):
-    """A network input."""
+    """A network input, or what a layer gives."""
 
-    def __init__(self, name: str, shape: Shape) -> None:
-        self._name, self._shape = name, shape
+    def __init__(self, name: str, shape: Shape, kind: str) -> None:
+        self._name, self._shape, self._kind = name, shape, kind
+
+    @property
+    def dtype(self) -> Any:
+        kinds = self.trt.DataType
+        return kinds[self._kind] if hasattr(kinds, self._kind) else kinds.INT32  # before 10.0 no INT64
 
     @property
     def name(self) -> str:
@@ -82,9 +88,9 @@ class Tensor(Bound):
 class Layer(Bound):
     """What the parser made of a node, under the node's name."""
 
-    def __init__(self, name: str, operator: str) -> None:
+    def __init__(self, name: str, operator: str, outputs: list[Tensor]) -> None:
         kinds = self.trt.LayerType
-        self._name, self._precision = name, None
+        self._name, self._outputs, self._precision = name, outputs, None
         self._type = getattr(kinds, OPERATORS.get(operator, "ELEMENTWISE"), kinds.ELEMENTWISE)
 
     @property
@@ -97,7 +103,10 @@ class Layer(Bound):
 
     @property
     def num_outputs(self) -> int:
-        return 1
+        return len(self._outputs)
+
+    def get_output(self, index: int) -> Tensor:
+        return self._outputs[index]
 
     @property
     def precision(self) -> Any:
@@ -108,8 +117,14 @@ class Layer(Bound):
         self._precision = self.trt.DataType(dtype)
 
     def set_output_type(self, index: int, dtype: Any) -> None:
-        assert index == 0
         assert dtype is self._precision
+        assert self._outputs[index].dtype in (self.trt.float32, self.trt.float16), "an integer output cannot be made a float"
+
+
+def described(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return type and shape of every tensor that a node gives, as far as they can be inferred."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    return [*graph.value_info, *graph.output]
 
 
 class OnnxParser(Bound):
@@ -129,26 +144,34 @@ class OnnxParser(Bound):
     def clear_errors(self) -> None:
         self._errors.clear()
 
-    def parse_from_file(self, path: str) -> bool:
-        return self.parse(Path(path).read_bytes(), path)
+    def parse_from_file(self, model: str) -> bool:
+        return self.parse(Path(model).read_bytes(), model)
 
-    def parse(self, data: bytes, path: str | None = None) -> bool:
+    def parse(self, model: bytes, path: str | None = None) -> bool:
         try:
-            model = onnx.load_from_string(data)
+            parsed = onnx.load_from_string(model)
         except Exception:  # protobuf's DecodeError, which has no types
             return self._fail("Failed to parse ONNX model")
-        opset, newest = model.opset_import[0].version, max_opset(self.fake.release)
+        opset, newest = parsed.opset_import[0].version, max_opset(self.fake.release)
         if not self._network._explicit_batch:
             return self._fail("This version of the ONNX parser only supports networks with an explicit batch dimension")
         if opset > newest:
             return self._fail(f"Opset {opset} is not supported, the newest is {newest}")
-        for index, node in enumerate(model.graph.node):
+        for index, node in enumerate(parsed.graph.node):
             if node.op_type in NEVER_READ or (node.op_type == "LayerNormalization" and self.fake.release < (8, 6)):
                 return self._fail(f"No importer registered for op: {node.op_type}", index, node)
-        self._network._model = data
-        self._network._layers = [self.trt.ILayer(node.name, node.op_type) for node in model.graph.node]
-        self._network._inputs = [self.trt.ITensor(value.name, shape_of(value)) for value in model.graph.input]
+        self._network._model = model
+        typed = {value.name: self._tensor(value) for value in described(parsed)}
+        self._network._layers = [
+            self.trt.ILayer(node.name, node.op_type, [typed[name] for name in node.output if name in typed])
+            for node in parsed.graph.node
+        ]
+        self._network._inputs = [self._tensor(value) for value in parsed.graph.input]
         return True
+
+    def _tensor(self, value: onnx.ValueInfoProto) -> Any:
+        kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        return self.trt.ITensor(value.name, shape_of(value), NATIVE.get(kind, kind))
 
     def _fail(self, reason: str, index: int = -1, node: onnx.NodeProto | None = None) -> bool:
         self._errors.append(self.trt.ParserError(reason, index, node))

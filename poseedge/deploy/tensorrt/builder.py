@@ -9,14 +9,12 @@ from typing import Any
 import tensorrt as trt
 
 from poseedge.backends.tensorrt.log import shared_log
-from poseedge.deploy.device_runner import parser_words
+from poseedge.deploy.device_runner import parser_words, pin
 from poseedge.deploy.tensorrt.calibrator import Feed, make_calibrator
 from poseedge.deploy.tensorrt.monitor import watched
 from poseedge.deploy.tensorrt.routes import Route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.progress import Stage
-
-NEVER_PINNED = ("CONSTANT", "SHAPE", "CAST", "IDENTITY", "QUANTIZE", "DEQUANTIZE")  # precision means nothing to them
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
         )
     config = builder.create_builder_config()
     configure(config, route, options)
-    pinned_layers = pin(network, set(route.pinned))
+    pinned_layers = pin(trt, network, set(route.pinned))
     profile = add_profile(builder, network, config, options)
     timings = set_timing_cache(config, timing_cache)  # the builder adds to it, and it must outlive the build
     calibrator = make_calibrator(feed) if feed is not None else None
@@ -100,20 +98,6 @@ def configure(config: Any, route: Route, options: Options) -> None:
             raise PoseedgeError(f"TensorRT {trt.__version__} knows no optimization level; it came with 8.6", "leave it out")
         config.builder_optimization_level = options.optimization_level
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # costs nothing at run time, and names every layer
-
-
-def pin(network: trt.INetworkDefinition, names: set[str]) -> int:
-    """Hold the layers of these ONNX nodes in FP32; returns how many were found. The parser names layers after nodes."""
-    never = {getattr(trt.LayerType, kind) for kind in NEVER_PINNED if hasattr(trt.LayerType, kind)}
-    found = 0
-    for index in range(network.num_layers if names else 0):
-        layer = network.get_layer(index)
-        if layer.name in names and layer.type not in never:
-            layer.precision = trt.float32
-            for output in range(layer.num_outputs):
-                layer.set_output_type(output, trt.float32)
-            found += 1
-    return found
 
 
 def add_profile(builder: trt.Builder, network: trt.INetworkDefinition, config: trt.IBuilderConfig, options: Options) -> Any:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 import tensorrt as trt
 
 from poseedge.deploy import device_runner
-from poseedge.deploy.precision import normalization_nodes
+from poseedge.deploy.float32 import float32_nodes, holds_half
 from poseedge.errors import PoseedgeError
 
 EXPORT = "make one that says it itself: poseedge export --precision {precision}"
-UNTYPED = {"Cast", "Constant", "Identity", "QuantizeLinear", "DequantizeLinear", "Shape"}  # never to be pinned
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, 
         base = device_runner.weak_route(trt, precision)
     if base.typing == "strong" or precision == "fp32":
         return Route(*base)
-    pinned = tuple(sorted(float32_nodes(model) if holds_half(model) else normalization_nodes(model)))
-    enable = (*base.enable, "OBEY_PRECISION_CONSTRAINTS") if pinned else base.enable
+    pinned = tuple(float32_nodes(model))
+    enable = (*base.enable, device_runner.OBEY) if pinned else base.enable
     return Route(base.typing, base.network_flags, enable, base.disable, precision == "int8" and said != "int8", pinned)
 
 
@@ -72,16 +70,3 @@ def own_precision(model: onnx.ModelProto) -> str:
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         return device_runner.MIXED if holds_half(model) else "int8"
     return "fp16" if holds_half(model) else "fp32"
-
-
-def holds_half(model: onnx.ModelProto) -> bool:
-    """Say whether any weight is in half precision."""
-    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
-
-
-def float32_nodes(model: onnx.ModelProto) -> set[str]:
-    """Return the nodes that a half precision graph keeps in float32: weak typing would round these too."""
-    inferred: Any = onnx.shape_inference.infer_shapes(model).graph
-    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
-    kept = (node for node in model.graph.node if types.get(node.output[0]) == onnx.TensorProto.FLOAT)
-    return {node.name for node in kept if node.name and node.op_type not in UNTYPED}

@@ -1,0 +1,113 @@
+"""What FP16 and INT8 cost every trained network of the model card, in millimetres.
+
+    python -m benchmarks.precision_parity runs/card
+
+exports each checkpoint ``runs/card/NETWORK/last.pth`` as ``poseedge export`` does, which compares every precision with the
+PyTorch network on the test subjects of the bundled motion, and writes what it found to ``results/precision_parity.json`` and
+``docs/int8.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from benchmarks.compare_networks import FAMILIES
+from benchmarks.record import RESULTS, embed, grid, record
+from poseedge.deploy.pipeline import Export, export_bundle
+from poseedge.deploy.recipe import load_recipe
+from poseedge.deploy.targets import load_target
+from poseedge.resources import resource
+
+NETWORKS = tuple(name for family in FAMILIES for name in family)
+FORMS = {"fp16": False, "int8": False, "int8 steady": True}  # and whether exported with --steady
+INT8_PAGE = Path(__file__).parents[1] / "docs" / "int8.md"
+
+
+def compare(
+    runs: Annotated[Path, typer.Argument(help="folder of the model card's trainings")],
+    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    every: Annotated[int, typer.Option(min=1, help="on every n-th frame; only all of them show jitter")] = 1,
+    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
+    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = INT8_PAGE,
+) -> None:
+    """Export each network and record the table of all that were exported."""
+    torch.set_num_threads(1)
+    path = results / "precision_parity"
+    before = path.with_suffix(".json")
+    rows = json.loads(before.read_text())["networks"] if before.is_file() else {}
+    for name in NETWORKS:
+        checkpoint = runs / name / "last.pth"
+        if checkpoint.is_file() and (not model or name in model):
+            rows[name] = parity_of(name, checkpoint, every)
+            print(name, json.dumps(rows[name]), flush=True)
+    rows = {name: rows[name] for name in NETWORKS if name in rows}
+    table = markdown(rows)
+    record(path, {"networks": rows}, table)
+    embed(page, "parity", table)
+
+
+def parity_of(name: str, checkpoint: Path, every: int) -> dict[str, Any]:
+    """Return what the exports of ``checkpoint`` found of each form."""
+    found: dict[str, Any] = {}
+    for steady in (False, True):
+        forms = {form.partition(" ")[0]: form for form, its_own in FORMS.items() if its_own == steady}
+        with tempfile.TemporaryDirectory() as folder:
+            job = Export(
+                recipe=load_recipe(name),
+                checkpoint=checkpoint,
+                bundled=False,
+                target_name="default",
+                target=load_target("default"),
+                precisions=tuple(forms),
+                output=Path(folder) / name,
+                data=resource("calib_data", "mocap17-mini"),
+                calibration=resource("calib_data", "mocap17-calib"),
+                every=every,
+                steady=steady,
+            )
+            manifest = export_bundle(job)
+        found |= {form: manifest["parity"][precision]["against_reference"] for precision, form in forms.items()}
+    return {
+        "config": manifest["config"],
+        "frames": manifest["dataset"]["frames"],
+        "mpjpe_mm": manifest["reference"]["mpjpe_mm"],
+        "against_reference": found,
+    }
+
+
+def markdown(rows: dict[str, dict[str, Any]]) -> str:
+    """Return the rows as a readable table."""
+    lines = ["# Precisions of trained networks", ""]
+    lines += ["Millimetres, against the PyTorch network; jitter as a multiple of its own. Bold: misses the recipe's limits.", ""]
+    columns = [f"{form} {what}" for form in FORMS for what in ("change", "mean", "p99", "jitter")]
+    lines += grid(
+        ["network", "frames", "MPJPE", *columns],
+        [
+            [
+                name,
+                str(row["frames"]),
+                f"{row['mpjpe_mm']:.1f}",
+                *(cell for form in FORMS for cell in cells(row["against_reference"][form])),
+            ]
+            for name, row in rows.items()
+        ],
+    )
+    return "\n".join(lines) + "\n"
+
+
+def cells(found: dict[str, Any]) -> list[str]:
+    """Return change of MPJPE, mean distance, p99 and jitter; bold where the recipe's limits do not hold."""
+    distance, jitter = found["distance_mm"], found["jitter_mm"]
+    steadiness = f"{jitter['this'] / jitter['against']:.2f}x" if jitter else "-"
+    values = [f"{found['delta_mpjpe_mm']:+.3f}", f"{distance['mean']:.2f}", f"{distance['p99']:.1f}", steadiness]
+    return values if found["passed"] else [f"**{value}**" for value in values]
+
+
+if __name__ == "__main__":
+    typer.run(compare)

@@ -1,0 +1,33 @@
+"""What a graph needs in FP32 where TensorRT may choose a lower precision by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+
+from poseedge.deploy.precision import normalization_nodes
+
+UNTYPED = {"Cast", "Constant", "Identity", "QuantizeLinear", "DequantizeLinear", "Shape"}  # no layer of theirs has a precision
+
+
+def float32_nodes(model: onnx.ModelProto) -> list[str]:
+    """Return the nodes to hold in FP32 under weak typing, sorted.
+
+    A half precision graph has said it: all that it keeps in float32. Of another it is the spelt-out layer norms, whose
+    squares overflow half precision.
+    """
+    return sorted(kept_in_float32(model) if holds_half(model) else normalization_nodes(model))
+
+
+def holds_half(model: onnx.ModelProto) -> bool:
+    """Say whether any weight is in half precision."""
+    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+
+
+def kept_in_float32(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes whose result is float32."""
+    inferred: Any = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
+    kept = (node for node in model.graph.node if types.get(node.output[0]) == onnx.TensorProto.FLOAT)
+    return {node.name for node in kept if node.name and node.op_type not in UNTYPED}
