@@ -35,6 +35,13 @@ def test_file_appears_with_its_content(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "a.txt").read_text() == "whole"
 
 
+def test_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"a\.txt") as raised, atomic_write(tmp_path / "a.txt"):
+        raise OSError(28, "No space left on device")
+    assert raised.value.filename == str(tmp_path / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_file_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_text("half")

@@ -34,6 +34,7 @@ REFUSALS = {
     "Connection refused": "nothing listens there: is sshd running, is --port right?",
     "timed out": "is it switched on and in this network?",
     "No route to host": "is it switched on and in this network?",
+    "closed by remote host": "the connection was lost; is it still on? Nothing of this run is left there",
 }
 # What a runner's last line says of the machine that it is on, and what to do about it.
 LACKS = {

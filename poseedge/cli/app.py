@@ -65,6 +65,12 @@ def main() -> None:
         if error.hint:
             err.print(f"[bold]hint:[/bold] {escape(error.hint)}", soft_wrap=True)
         sys.exit(2)
+    except OSError as error:  # no room, no permission, not there
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        err.print(f"[bold red]error:[/bold red] {escape(where + (error.strerror or str(error)))}", soft_wrap=True)
+        sys.exit(2)
     except Exception as error:
         if debug:
             raise

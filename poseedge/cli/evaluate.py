@@ -67,6 +67,16 @@ def evaluate(
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"
+    other: Lifter | None = None  # opened before hours may be spent on the first
+    if against == "checkpoint":
+        if bundle is None:
+            hint = "give a path: --against model.pth"
+            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
+        other = load(bundle.checkpoint(), threads=threads, model=bundle.manifest.get("model"), flip=flipped)
+    elif against is not None:
+        other = load(against, precision, threads, model, flipped)
+    if other is not None and (network(other) != network(lifter)):
+        err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
     refining = refine_step(refine)
     found = run(lifter, dataset, flip, every, scoring, refining)
     report: dict[str, Any] = {
@@ -81,14 +91,7 @@ def evaluate(
         "refine": str(refine) if refine else None,
         **score(found, every, p2_batch),
     }
-    if against is not None:
-        if against == "checkpoint" and bundle is None:
-            hint = "give a path: --against model.pth"
-            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
-        if bundle and against == "checkpoint":
-            other = load(bundle.checkpoint(), threads=threads, model=bundle.manifest.get("model"), flip=flipped)
-        else:
-            other = load(against, precision, threads, model, flipped)
+    if other is not None:
         limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
         reference = run(other, dataset, flipped, every, scoring, refining)
         between = parity(found, reference, Limits(**limits) if limits else None, every)
@@ -103,6 +106,11 @@ def evaluate(
         show(report)
     if report.get("parity", {}).get("passed") is False:
         raise typer.Exit(1)
+
+
+def network(lifter: Lifter) -> str:
+    """Say which network a lifter is, as far as its artefact tells."""
+    return f"{lifter.spec.model} on windows of {lifter.spec.frames} frames"
 
 
 def bundle_behind(artefact: Path) -> Bundle | None:

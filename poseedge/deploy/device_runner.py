@@ -295,8 +295,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.write(content)
         os.chmod(name, 0o644)  # noqa: PTH101  # mkstemp gives a name, not a Path
         os.replace(name, str(path))  # noqa: PTH105
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)  # noqa: PTH108
+        if isinstance(error, OSError):  # which does not say where a disk is full
+            raise Refused("{}: {}".format(path, error.strerror)) from error
         raise
 
 

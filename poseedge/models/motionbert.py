@@ -72,8 +72,8 @@ class MotionBERT(Backbone):
             raise PoseedgeError(f"dim_feat={dim_feat} is no multiple of num_heads={num_heads}", "lite has 256 and 8")
         self.frames, self.depth = maxlen, depth
         hidden = dim_feat * mlp_ratio
-        self.temp_embed = nn.Parameter(torch.zeros(1, maxlen, 1, dim_feat))
-        self.pos_embed = nn.Parameter(torch.zeros(1, num_joints, dim_feat))
+        self.temp_embed = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, maxlen, 1, dim_feat), std=0.02))
+        self.pos_embed = nn.Parameter(nn.init.trunc_normal_(torch.empty(1, num_joints, dim_feat), std=0.02))
         self.joints_embed = nn.Linear(self.in_channels, dim_feat)
         self.blocks_st = nn.ModuleList(SpatioTemporalBlock(dim_feat, num_heads, hidden, False) for _ in range(depth))
         self.blocks_ts = nn.ModuleList(SpatioTemporalBlock(dim_feat, num_heads, hidden, True) for _ in range(depth))
@@ -133,6 +133,7 @@ class HotMotionBERT(Hourglass, MotionBERT):
     ) -> None:
         super().__init__(dim_feat, dim_rep, depth, num_heads, mlp_ratio, maxlen, num_joints)
         self.tokenize(layer_index, range(depth), token_num, dim_feat, num_heads)
+        self.cross_attention.apply(initialize)
         move_to_end(self, "temp_embed", "pos_embed", "pre_logits", "head", "ts_attn")
 
     @classmethod

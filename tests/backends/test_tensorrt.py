@@ -172,6 +172,18 @@ def test_a_plan_of_another_device_is_recognised_before_tensorrt_sees_it(install_
         load(engine)
 
 
+def test_a_plan_of_another_board_is_recognised(
+    some_device: Fake, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poseedge.deploy import device_runner
+
+    engine = build(graph).path
+    (tmp_path / "model").write_text("NVIDIA Jetson Orin Nano Developer Kit\0")
+    monkeypatch.setattr(device_runner, "BOARD_FILE", tmp_path / "model")
+    with pytest.raises(ArtefactError, match="built on no Jetson, this is NVIDIA Jetson Orin Nano Developer Kit"):
+        load(engine)
+
+
 def test_a_truncated_plan_is_recognised_before_tensorrt_sees_it(device: Fake, graph: Path) -> None:
     engine = build(graph).path
     engine.write_bytes(engine.read_bytes()[:-100])

@@ -14,10 +14,8 @@ from typing import Any
 
 import pytest
 
-from poseedge.deploy.pipeline import export_bundle
 from poseedge.deploy.targets import load_target
 from tests.cli.user import Command
-from tests.deploy import small_export
 from tests.deploy.engines import write_graph
 from tests.deploy.lifting_bundle import load_runner
 from tests.doubles.binding import Fake
@@ -30,6 +28,9 @@ MAIN = "from poseedge.cli.app import main; main()"
 @pytest.fixture(scope="session")
 def old_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the bundle for a board before TensorRT 8.6: opset 13, layer norms spelt out."""
+    from poseedge.deploy.pipeline import export_bundle
+    from tests.deploy import small_export
+
     folder = tmp_path_factory.mktemp("bundle") / "old"
     target = load_target("jetson-agx-xavier-jp5.1")
     export_bundle(replace(small_export.job(export_inputs, folder), target=target))

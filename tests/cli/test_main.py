@@ -14,6 +14,7 @@ from poseedge.bundle import MANIFEST
 from poseedge.errors import PoseedgeError
 from poseedge.skeleton import JOINT_NAMES
 from tests.cli.user import Command
+from tests.deploy.engines import write_graph
 from tests.deploy.small_export import RECIPE
 
 VERBS = ("models", "export", "eval", "bench", "train", "doctor")
@@ -75,7 +76,30 @@ def test_bug_is_told_as_one_and_without_a_traceback(
     assert "run again with --debug" in outcome.err
 
 
+def test_full_disk_is_no_bug(poseedge: Command, small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "here.json")
+
+    monkeypatch.setattr("poseedge.cli.evaluate.open_dataset", full)
+    outcome = poseedge("eval", small_bundle)
+    assert (outcome.status, outcome.err) == (2, "error: here.json: No space left on device\n")
+
+
 # eval
+
+
+def test_other_artefact_is_opened_before_anything_runs(
+    poseedge: Command, small_bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poseedge.cli.evaluate.run", lambda *_: 1 / 0)
+    outcome = poseedge("eval", small_bundle, "--data", data, "--against", "nothing")
+    assert (outcome.status, outcome.err.splitlines()[0]) == (2, "error: nothing: no such file or bundle")
+
+
+def test_another_network_is_named_as_one(poseedge: Command, small_bundle: Path, data: Path, tmp_path: Path) -> None:
+    other = write_graph(tmp_path / "other.onnx")
+    outcome = poseedge("eval", small_bundle, "--data", data, "--against", other)
+    assert f"{other} is other on windows of 9 frames: not one network" in outcome.err
 
 
 def test_eval_json_has_the_contract_s_keys(poseedge: Command, small_bundle: Path, data: Path) -> None:

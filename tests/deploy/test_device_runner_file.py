@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from poseedge.bench import far_end
 from tests.deploy.lifting_bundle import RUNNER, write_bundle
 
 # All of these are in Python 3.6's library, but numpy; backends are imported by name when they are used.
@@ -21,17 +20,12 @@ ALLOWED = {
 }  # fmt: skip
 
 
-def test_it_is_python_3_6() -> None:
-    source = RUNNER.read_text()
-    if importlib.util.find_spec("vermin") is None:
-        ast.parse(source, feature_version=(3, 6))
-        return
-    vermin = importlib.import_module("vermin")
+@pytest.mark.parametrize("file", [RUNNER, Path(far_end.__file__)], ids=lambda path: path.name)
+def test_it_is_python_3_6(file: Path) -> None:
+    vermin = pytest.importorskip("vermin")
     config = vermin.Config()
     config.add_exclusion("numpy")
-    minimum = vermin.visit(source, config).minimum_versions()[1]
-    assert minimum is not None
-    assert minimum <= (3, 6)
+    assert vermin.visit(file.read_text(), config).minimum_versions()[1] <= (3, 6)
 
 
 def test_it_imports_nothing_but_the_library_of_python_3_6_and_numpy() -> None:

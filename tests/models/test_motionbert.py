@@ -28,6 +28,17 @@ def test_stages_equal_the_published_ones(name: str) -> None:
         close(golden.sampled(outputs[module][0], stored[key]), stored[key])
 
 
+@pytest.mark.parametrize("name", ["motionbert", "hot_motionbert"])
+def test_training_starts_where_the_published_code_starts(name: str) -> None:
+    torch.manual_seed(0)
+    start = create(name).state_dict()
+    matrices = {key for key in start if key.endswith("weight") and "norm" not in key and "ts_attn" not in key}
+    for key in matrices | {"temp_embed", "pos_embed"}:
+        assert start[key].std() == pytest.approx(0.02, rel=0.1), key
+    for key in {"x_token", "pos_embed_token", "cross_attention.proj.bias", "head.bias"} & start.keys():
+        assert not start[key].any(), key
+
+
 @pytest.mark.parametrize("name", PRUNED)
 def test_selection_on_the_published_features(name: str) -> None:
     stored, config = golden.arrays(name), golden.case(name)["config"]

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from poseedge.models import create
+from poseedge.models.motionbert import HotMotionBERT
 from poseedge.models.registry import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.batch import Batch, Share
@@ -19,20 +20,27 @@ from poseedge.training.recorded import RecordedWindows
 from tests.training.small import CLEAN
 
 DANCE = [number for number, sequence in enumerate(CLEAN.sequences) if sequence.name.startswith("S5/Dancing 1")]
-MIXSTE: dict[str, Any] = {"channel": 32, "d_hid": 64, "num_heads": 4}
+MIXSTE: dict[str, Any] = {"channel": 32, "num_heads": 4}
+MHFORMER: dict[str, Any] = {"frames": 9, "channel": 32, "d_hid": 32}
+MOTIONBERT: dict[str, Any] = {"dim_feat": 32, "dim_rep": 64, "num_heads": 4}
+PRUNED: dict[str, Any] = {"depth": 2, "token_num": 2, "layer_index": 1}
 
-# Steps, windows of a step, learning rate, and a size at which they take a few seconds.
-NETWORKS: dict[str, tuple[int, int, float, dict[str, Any]]] = {
-    "graphmlp": (400, 16, 2e-2, {"layers": 1, "channel": 48, "d_hid": 64, "token_dim": 16}),
-    "htnet": (250, 16, 2e-2, {"channel": 48, "layers": 1, "d_hid": 32}),
-    "nehsnet": (400, 16, 2e-2, {"depth": 1, "d_model": 24, "n_heads": 2, "mlp_dim": 48}),
-    "nanohtnet": (200, 16, 2e-2, {"frames": 3, "keep_frames": 1, "channel": 48, "layers": 1, "d_hid": 32, "hid": 4}),
-    "strided_transformer": (160, 64, 2e-2, {"frames": 3, "layers": 1, "channel": 32, "d_hid": 64, "stride_num": [3]}),
-    "tpc_mhformer": (180, 16, 1e-2, {"frames": 9, "channel": 64, "d_hid": 64, "token_num": 3}),
-    "mixste": (400, 16, 2e-2, {**MIXSTE, "frames": 2, "depth": 1}),
-    "tpc_mixste": (400, 16, 2e-2, {**MIXSTE, "frames": 3, "depth": 2, "token_num": 2, "layer_index": 1}),
+# Steps, of which so many warm up, windows of a step, learning rate, and a size at which they take a few seconds.
+NETWORKS: dict[str, tuple[int, int, int, float, dict[str, Any]]] = {
+    "graphmlp": (400, 10, 16, 2e-2, {"layers": 1, "channel": 48, "d_hid": 64, "token_dim": 16}),
+    "htnet": (250, 10, 16, 2e-2, {"channel": 48, "layers": 1, "d_hid": 32}),
+    "nehsnet": (400, 10, 16, 2e-2, {"depth": 1, "d_model": 24, "n_heads": 2, "mlp_dim": 48}),
+    "nanohtnet": (120, 10, 16, 2e-2, {"frames": 3, "keep_frames": 1, "channel": 48, "layers": 1, "d_hid": 32, "hid": 4}),
+    "mhformer": (150, 10, 16, 2e-2, {**MHFORMER, "layers": 1}),
+    "tpc_mhformer": (140, 10, 16, 2e-2, {**MHFORMER, "token_num": 3}),
+    "strided_transformer": (160, 10, 64, 2e-2, {"frames": 3, "layers": 1, "channel": 32, "d_hid": 64, "stride_num": [3]}),
+    "mixste": (400, 10, 16, 2e-2, {**MIXSTE, "d_hid": 64, "frames": 2, "depth": 1}),
+    "tpc_mixste": (400, 10, 16, 2e-2, {**MIXSTE, "d_hid": 64, "frames": 3, **PRUNED}),
+    "hot_mixste": (350, 100, 16, 2e-2, {**MIXSTE, "d_hid": 16, "frames": 3, **PRUNED}),
+    "motionbert": (230, 60, 16, 1e-2, {**MOTIONBERT, "mlp_ratio": 2, "maxlen": 2, "depth": 1}),
+    "hot_motionbert": (280, 30, 8, 5e-3, {**MOTIONBERT, "dim_feat": 48, "dim_rep": 96, "mlp_ratio": 1, "maxlen": 3, **PRUNED}),
 }
-QUICK = ("regularize=false", "average=0.9", "schedule.kind=cosine", "schedule.warmup=10")
+QUICK = ("regularize=false", "average=0.9", "schedule.kind=cosine")
 ADAM = ("optimizer.name=adam", "optimizer.weight_decay=0", "optimizer.amsgrad=false")
 
 
@@ -62,6 +70,21 @@ def error_mm(objective: Objective, batch: Batch) -> dict[str, float]:
     return {"mpjpe_mm": 1000 * distances.mean().item()}
 
 
+def open_recovery(network: HotMotionBERT) -> None:
+    """Start recovery with weights that fit its width.
+
+    MotionBERT's, of deviation 0.02, are made for 256 channels and more. Recovery has no residual branch, so in a narrow
+    network they let next to nothing through at first, and it stays at the mean pose for longer than a test may take.
+    """
+    for module in network.cross_attention.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.reset_parameters()
+
+
+def test_every_network_is_among_them() -> None:
+    assert sorted(NETWORKS) == recipes.names()
+
+
 def test_no_single_pose_fits_the_windows() -> None:
     joints = SixtyFour(1, (0,)).batch.joints_m
     assert (joints - joints.mean(dim=0)).norm(dim=-1).mean() > 0.1
@@ -69,12 +92,14 @@ def test_no_single_pose_fits_the_windows() -> None:
 
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_sixty_four_windows_are_learned_to_under_five_millimetres(name: str, tmp_path: Path) -> None:
-    steps, batch, rate, config = NETWORKS[name]
+    steps, warmup, batch, rate, config = NETWORKS[name]
     torch.manual_seed(0)
     network = create(name, **config)
     assert isinstance(network, LiftingNetwork)
+    if isinstance(network, HotMotionBERT):
+        open_recovery(network)
     source = SixtyFour(network.frames, network.supervised_frames)
-    sizes = (f"steps={steps}", f"evaluate_every={steps}", f"batch={batch}", f"optimizer.lr={rate}")
+    sizes = (f"steps={steps}", f"schedule.warmup={warmup}", f"evaluate_every={steps}", f"batch={batch}", f"optimizer.lr={rate}")
     recipe = recipes.load(name, settings=[*QUICK, *ADAM, "loss.velocity=0", "loss.temporal=0", *sizes])
     fabric = Fabric(accelerator="cpu", devices=1)
     training = Training(fabric, LiftingObjective(network), source, recipe, tmp_path, lambda kept: error_mm(kept, source.batch))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.bundle import MANIFEST, Bundle, open_bundle
+from poseedge.deploy import device_runner
 from poseedge.errors import ArtefactError
 from poseedge.files import atomic_write, sha256_of
 from poseedge.lifter import LifterSpec
@@ -72,11 +73,14 @@ def graph_path(engine: Path, facts: EngineFacts) -> Path:
 
 
 def require_fit(engine: Path, facts: EngineFacts, tensorrt: str, sm: str) -> None:
-    """Raise ``ArtefactError`` if ``engine`` is damaged, or of another TensorRT or compute capability than this machine."""
+    """Raise ``ArtefactError`` if ``engine`` is damaged, or of another TensorRT, compute capability or board than this one."""
     hint = REBUILD.format(graph=graph_path(engine, facts), precision=facts.spec.precision)
     built, device = facts.identity["tensorrt"], facts.identity["sm"]
+    board, here = facts.identity.get("board"), device_runner.board()
     if device != sm:
         raise ArtefactError(f"{engine}: built for {device}, this device is {sm}", hint)
+    if board != here:
+        raise ArtefactError(f"{engine}: built on {board or 'no Jetson'}, this is {here or 'no Jetson'}", hint)
     if built != tensorrt and not (facts.version_compatible and compatible(built, tensorrt)):
         raise ArtefactError(f"{engine}: built by TensorRT {built}, this is TensorRT {tensorrt}", hint)
     if sha256_of(engine) != facts.plan_sha256:

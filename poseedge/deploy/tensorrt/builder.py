@@ -53,7 +53,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     if not parser.parse_from_file(str(graph)):
         raise ArtefactError(
             f"{graph}: TensorRT {trt.__version__} cannot read it: {parser_words(parser, graph, log)}",
-            "export it for this device: poseedge export --target NAME",
+            "export it for this device: poseedge export --target NAME; poseedge targets lists the names",
         )
     config = builder.create_builder_config()
     configure(config, route, options)

@@ -15,6 +15,7 @@ import tensorrt as trt
 
 from poseedge.backends.tensorrt.cuda import Cuda
 from poseedge.backends.tensorrt.facts import FOLDER, EngineFacts, read_facts, write_engine
+from poseedge.deploy import device_runner
 from poseedge.deploy.calibration import digest
 from poseedge.deploy.tensorrt.builder import Options, build_plan
 from poseedge.deploy.tensorrt.calibrator import Feed
@@ -74,6 +75,7 @@ def plan_job(
         "driver": cuda.driver,
         "sm": "sm_{}{}".format(*cuda.capability),
         "gpu": cuda.gpu,
+        "board": device_runner.board(),  # all Orin modules call their GPU alike
         "options": plain(options),
         "route": plain(route),
         "calibration": None if windows is None else digest(windows),
@@ -106,7 +108,11 @@ def ensure_engine(
     """
     with locked(job.output.parent, lambda: say(f"another process builds in {job.output.parent}; waiting for it")):
         known = None if rebuild else usable(job, say)
-        return (known, False) if known is not None else (build(job, cuda, stage, say), True)
+        if known is not None:
+            return known, False
+        if not os.access(job.output.parent, os.W_OK):  # to be known before a build of minutes
+            raise PoseedgeError(f"{job.output.parent}: cannot be written to", "choose another place with --output")
+        return build(job, cuda, stage, say), True
 
 
 def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:

@@ -151,7 +151,7 @@ def test_a_graph_that_cannot_be_read_names_the_node(device: Fake, graph: Path) -
     assert engine_files(graph) == []
 
 
-@pytest.mark.parametrize(("version", "newest"), [("8.2.1.8", 13), ("8.6.2.3", 17), ("10.13.3.9", 20), ("10.16.2.10", 24)])
+@pytest.mark.parametrize(("version", "newest"), [("8.2.1.8", 13), ("8.6.2.3", 17), ("10.13.3.9", 20)])
 def test_a_graph_of_a_later_opset_than_tensorrt_reads_says_so(
     install_tensorrt: Install, graph: Path, version: str, newest: int
 ) -> None:
@@ -162,6 +162,5 @@ def test_a_graph_of_a_later_opset_than_tensorrt_reads_says_so(
     with pytest.raises(ArtefactError, match=f"Opset {newest + 1} is not supported") as raised:
         build(graph)
     assert "poseedge export --target" in raised.value.hint
-    model.opset_import[0].version = newest
-    onnx.save(model, graph)
+    install_tensorrt("10.16.2.10")  # up to 24
     assert build(graph).built

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from poseedge.errors import ArtefactError
+from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.lifter import load
 from tests.deploy.engines import build, engine_files
 from tests.doubles.binding import Fake
@@ -37,6 +37,7 @@ def test_asking_for_a_rebuild_builds_again(some_device: Fake, graph: Path) -> No
         ("driver", "11.4"),
         ("sm", "sm_53"),
         ("gpu", "Nano"),
+        ("board", "NVIDIA Jetson AGX Orin"),
         ("route", {}),
     ],
 )
@@ -87,6 +88,16 @@ def test_kernel_times_are_kept_for_the_next_build(device: Fake, graph: Path) -> 
     build(graph, rebuild=True)
     assert b"lift" in cache.read_bytes()
     assert b"other" not in cache.read_bytes()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_build(
+    some_device: Fake, graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(PoseedgeError, match="engines: cannot be written to") as raised:
+        build(graph)
+    assert "--output" in raised.value.hint
+    assert some_device.built == []
 
 
 def test_a_full_disk_leaves_no_engine(some_device: Fake, graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
