@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from poseedge.backends.onnx import OnnxLifter
+from poseedge.bench.layer_times import saved_ms
 from poseedge.bundle import open_bundle
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.cli.export import CALIBRATION_DATA
@@ -17,13 +18,19 @@ from poseedge.deploy.graph import load_graph
 from poseedge.deploy.placement import place
 from poseedge.deploy.ranges import cached
 from poseedge.deploy.sensitivity import Budget, Cost, Found, Layer, Sensitivity, as_json, choose_runs, draw
+from poseedge.errors import PoseedgeError, nearest
 from poseedge.resources import resource
+
+WORTH = ("flops", "latency")
 
 
 def sensitivity(
     artefact: Annotated[Path, typer.Argument(help="bundle folder or float32 .onnx file")],
     budget: Annotated[float | None, typer.Option(min=0, help="mean distance that INT8 may cost, millimetres")] = None,
     jitter: Annotated[float | None, typer.Option(min=1, help="jitter that INT8 may have, as a multiple of float32's")] = None,
+    by: Annotated[
+        str, typer.Option(help="what the search keeps in INT8: flops, or latency saved here")
+    ] = "flops",
     two_step: Annotated[
         bool, typer.Option("--two-step", help="round the inputs of the worst layers in two steps instead of keeping them float")
     ] = False,
@@ -42,6 +49,10 @@ def sensitivity(
 
     Example: poseedge sensitivity build/nanohtnet --jitter 2 --two-step
     """
+    if by not in WORTH:
+        raise PoseedgeError(f"unknown --by {by!r}", nearest(by, [*WORTH]))
+    if by == "latency" and two_step:
+        raise PoseedgeError("--by latency goes without --two-step", "it says which layers to keep float")
     path = open_bundle(artefact).graph("fp32") if artefact.is_dir() else artefact
     model, spec = load_graph(path), OnnxLifter(path).spec
     folder = data or resource(*CALIBRATION_DATA)
@@ -52,17 +63,22 @@ def sensitivity(
     measured = Sensitivity(model, spec, choose_runs(dataset.of(dataset.train), spec, frames), ranges)
     with stage("quantize each layer alone", len(measured.layers)) as advance:
         ranked = measured.rank(advance)
+    saved = None
+    if by == "latency":
+        with stage("time each layer", 1) as advance:
+            saved = saved_ms(model, measured.quantized([], []), place(model))
+            advance(1)
     limits, found_set = Budget(budget, jitter), None
     if budget is not None or jitter is not None:
         with stage("search", len(measured.layers)) as advance:
-            found_set = measured.search(ranked, limits, two_step, advance)
+            found_set = measured.search(ranked, limits, two_step, advance, saved)
     if plot:
         draw(ranked, f"{path.name}: each layer in INT8 alone", plot)
     remedy = "two_step" if two_step else "keep"
     if json:
-        emit_json(report(path, ranked, measured, found_set, remedy))
+        emit_json(report(path, ranked, measured, found_set, remedy, saved))
         return
-    show(path, ranked, sum(measured.macs.values()), measured.cost([], []))
+    show(path, ranked, sum(measured.macs.values()), measured.cost([], []), saved)
     if found_set:
         cost = found_set.cost
         out.print(f"in the recipe, under \\[int8]: {remedy} = {found_set.relieved}".replace("'", '"'), soft_wrap=True)
@@ -70,19 +86,26 @@ def sensitivity(
             f"that leaves {found_set.int8_share:.1%} of the Linear work in INT8, at {mm(cost.mean_mm)} mm mean distance, "
             f"p99 {mm(cost.p99_mm)} mm, jitter {cost.jitter_ratio:.2f}x"
         )
+        if saved:
+            kept = 1e3 * sum(ms for name, ms in saved.items() if name not in found_set.relieved)
+            out.print(f"its layers, each timed alone, take {kept:.0f} us less than in float")
     next_step(
         f"poseedge sensitivity {artefact} --jitter 2 --two-step" if not found_set else "poseedge export --recipe RECIPE.toml"
     )
 
 
-def show(path: Path, ranked: list[Layer], total: int, everything: Cost) -> None:
-    """Print the ranking."""
+def show(path: Path, ranked: list[Layer], total: int, everything: Cost, saved: dict[str, float] | None) -> None:
+    """Print the ranking, with what INT8 saves if that was measured."""
     rows = [
         [layer.name, f"{layer.macs / total:.2%}", *cells(layer.cost), f"{layer.cost.added_jitter**0.5:.2f}"] for layer in ranked
     ]
     rows.append(["all of them", "", *cells(everything), f"{everything.added_jitter**0.5:.2f}"])
+    if saved:
+        names = [layer.name for layer in ranked]
+        for row, us in zip(rows, [*(1e3 * saved[name] for name in names), 1e3 * sum(saved.values())], strict=True):
+            row.append(f"{us:+.1f}" if us > 0 else f"{us:+.1f}, slower: stays float")
     title = f"{path.name}: each layer in INT8 alone (mm; jitter in mm per frame squared, the float graph's: "
-    columns = ["layer", "work", "MPJPE change", "mean dist", "p99", "jitter", "added"]
+    columns = ["layer", "work", "MPJPE change", "mean dist", "p99", "jitter", "added", *(["saved, us"] if saved else [])]
     table(f"{title}{everything.float_jitter_mm:.2f})", columns, rows)
 
 
@@ -91,10 +114,15 @@ def cells(cost: Cost) -> list[str]:
     return [f"{cost.delta_mpjpe_mm:+.3f}", mm(cost.mean_mm), mm(cost.p99_mm), mm(cost.jitter_mm)]
 
 
-def report(path: Path, ranked: list[Layer], measured: Sensitivity, found: Found | None, remedy: str) -> dict[str, Any]:
+def report(
+    path: Path, ranked: list[Layer], measured: Sensitivity, found: Found | None, remedy: str, saved: dict[str, float] | None
+) -> dict[str, Any]:
     """Return the document for machines."""
     search = None
     if found:
         (cost,) = as_json([Layer("", 0, found.cost)], 1)
         search = {remedy: found.relieved, "int8_share": found.int8_share, **{k: v for k, v in cost.items() if k.endswith("_mm")}}
-    return {"artefact": str(path), "layers": as_json(ranked, sum(measured.macs.values())), "search": search}
+    layers = as_json(ranked, sum(measured.macs.values()))
+    for layer in layers if saved else []:
+        layer["saved_ms"] = saved[layer["name"]]  # type: ignore[index]
+    return {"artefact": str(path), "layers": layers, "search": search}

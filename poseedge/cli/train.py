@@ -31,6 +31,7 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over both: optimizer.lr=1e-4")] = None,
     init: Annotated[Path | None, typer.Option(help="checkpoint to start from")] = None,
     refine: Annotated[bool, typer.Option("--refine", help="second stage: --init's network with its refine module")] = False,
+    qat: Annotated[bool, typer.Option("--qat", help="fit --init's network to INT8, towards its own poses")] = False,
     detected: Annotated[str | None, typer.Option(help="which detected keypoints: detected, cpn_ft_h36m_dbb, ...")] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="instead of epochs")] = None,
@@ -62,13 +63,14 @@ def train(
     given = {"epochs": epochs, "steps": steps, "batch": batch}
     overrides = [*(settings or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
     network_class(model)
-    recipe = recipes.load(model, config, overrides + ([f"precision={precision}"] if precision else []))
+    recipe = recipes.load(model, config, overrides + ([f"precision={precision}"] if precision else []), qat)
+    check_qat(qat, init, refine or compile, recipe.precision)
     fabric = make_fabric(accelerator, devices, nodes, recipe.precision)
     torch.set_num_threads(threads)
     clean, noisy = read_data(data, detected, recipe)
     torch.manual_seed(recipe.seed)
     network, recipe = make_network(recipe, init)
-    objective, recipe = make_objective(network, recipe, init, refine)
+    objective, recipe = make_objective(network, recipe, init, refine, qat)
     test = [dataset.of(dataset.test) for dataset in (clean, noisy) if dataset is not None]
     if recipe.data.keypoints == "detected" or recipe.data.source == "views":
         test.reverse()  # what is trained on decides what is best
@@ -93,6 +95,9 @@ def train(
         show.say(f"no plot: {error.message}")
     if json:
         emit_json({"model": model, "output": str(output), "steps": training.step, "log": training.run_folder.history})
+        return
+    if qat:
+        next_step(f"poseedge export --model {model} --checkpoint {output / 'best.pth'} --data {data}")
         return
     second = f" --refine {output / 'best_refine.pth'}" if refine else ""
     next_step(f"poseedge eval {output / 'best.pth'}{second} --data {data}")
@@ -128,14 +133,28 @@ def make_network(recipe: TrainingRecipe, init: Path | None) -> tuple[LiftingNetw
     return network, recipe.model_copy(update={"network": network.config})
 
 
+def check_qat(qat: bool, init: Path | None, other: bool, precision: str) -> None:
+    """Raise ``PoseedgeError`` for what does not go with ``--qat``."""
+    if qat and init is None:
+        raise PoseedgeError("--qat goes on with a trained network", "give its checkpoint with --init runs/.../best.pth")
+    if qat and other:
+        raise PoseedgeError("--qat goes with neither --refine nor --compile", "leave them out")
+    if qat and precision != "32-true":
+        raise PoseedgeError(f"--qat needs --precision 32-true, not {precision}", "INT8's rounding would drown in that of 16 bits")
+
+
 def make_objective(
-    network: LiftingNetwork, recipe: TrainingRecipe, init: Path | None, refine: bool
+    network: LiftingNetwork, recipe: TrainingRecipe, init: Path | None, refine: bool, qat: bool
 ) -> tuple[Objective, TrainingRecipe]:
     """Return what is trained, and the recipe of this stage."""
+    from poseedge.deploy.recipe import load_recipe
     from poseedge.models import create
     from poseedge.models.refine import RefineNetwork
     from poseedge.training.objective import LiftingObjective, RefiningObjective
+    from poseedge.training.qat import QuantizedObjective
 
+    if qat:
+        return QuantizedObjective(network, load_recipe(network.name).int8), recipe
     if not refine:
         return LiftingObjective(network), recipe
     recipe = recipe.second_stage()

@@ -6,6 +6,7 @@ what it exceeds the float graph's. That makes one pass over the layers enough to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -143,9 +144,13 @@ class Sensitivity:
 
     def cost(self, keep: list[str], two_step: list[str]) -> Cost:
         """Return what INT8 costs but for the layers ``keep``, the inputs of the layers ``two_step`` rounded twice."""
+        return self.cost_of(self.quantized(keep, two_step))
+
+    def quantized(self, keep: list[str], two_step: list[str]) -> onnx.ModelProto:
+        """Return that INT8 form of the graph."""
         placement = place(self.model, keep, two_step)
         ranges = read_ranges(retargeted(self.found, {key: centring for key, (_, centring) in placement.tensors.items()}))
-        return self.cost_of(quantize(self.model, placement, ranges))
+        return quantize(self.model, placement, ranges)
 
     def cost_of(self, quantized: onnx.ModelProto) -> Cost:
         """Return what any INT8 form of the graph costs."""
@@ -162,14 +167,22 @@ class Sensitivity:
         return sorted(ranked, key=lambda layer: -layer.cost.mean_mm)
 
     def search(
-        self, ranked: list[Layer], budget: Budget, two_step: bool, advance: Callable[[int], None] = lambda _: None
+        self,
+        ranked: list[Layer],
+        budget: Budget,
+        two_step: bool,
+        advance: Callable[[int], None] = lambda _: None,
+        worth: Mapping[str, float] | None = None,
     ) -> Found:
-        """Return the smallest set of layers to relieve, by multiply-adds, for the rest to stay within ``budget``.
+        """Return the smallest set of layers to relieve, by ``worth``, for the rest to stay within ``budget``.
 
-        They are kept float, or with ``two_step`` round their input twice. Raises ``PoseedgeError`` if even that does not hold it.
+        ``worth`` is what INT8 brings in each layer: its multiply-adds unless given. A layer where it brings nothing is
+        relieved whatever the budget. They are kept float, or with ``two_step`` round their input twice. Raises
+        ``PoseedgeError`` if even that does not hold it.
         """
-        order = sorted(ranked, key=lambda layer: -burden(layer.cost, budget) / layer.macs)
-        relieved = 0
+        worth = worth or {layer.name: layer.macs for layer in ranked}
+        order = sorted(ranked, key=lambda layer: -price(burden(layer.cost, budget), worth[layer.name]))
+        relieved = sum(worth[layer.name] <= 0 for layer in ranked)
         strictness = 1.0  # how much less than the budget the sum of squares may be, learnt from what was measured
         while True:
             relieved = max(relieved, needed(order, budget, strictness))
@@ -183,6 +196,11 @@ class Sensitivity:
                 raise PoseedgeError("no set of INT8 layers holds this budget", "allow more, or try the other remedy: --two-step")
             strictness *= 0.9
             relieved += 1
+
+
+def price(burden: float, worth: float) -> float:
+    """Return what a layer's INT8 costs for what it brings."""
+    return burden / worth if worth > 0 else math.inf
 
 
 def burden(cost: Cost, budget: Budget) -> float:

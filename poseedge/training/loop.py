@@ -71,6 +71,7 @@ class Training:
         self.kept = copy.deepcopy(objective).eval() if recipe.average else objective
         self.optimizer = make_optimizer(objective, recipe)
         identity = recipe.model_dump(mode="json") | {"windows": source.windows, "processes": self.share.world}
+        identity |= objective.identity
         self.run_folder = RunFolder(folder, identity)
         self.step, self.running, self.seconds, self.cpu_seconds = 0, math.nan, 0.0, 0.0
         self.resume()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -11,26 +13,41 @@ from poseedge.models.registry import LiftingNetwork, Network
 Pairs = list[tuple[Tensor, Tensor]]  # predicted and true poses (B, K, 17, 3), one pair per output of the network
 
 
-class LiftingObjective(nn.Module):
-    """Train a lifting network on all that its training form gives."""
+class Objective(nn.Module, ABC):
+    """What is trained: a lifting network, and what it is trained with."""
 
-    def __init__(self, network: LiftingNetwork) -> None:
-        super().__init__()
-        self.network = network
+    network: LiftingNetwork
 
     @property
     def parts(self) -> dict[str, Network]:
         """The networks that are kept, by the ending of their checkpoint's name."""
         return {"": self.network}
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What decides the result beside recipe and windows."""
+        return {}
+
+    @abstractmethod
+    def forward(self, keypoints: Tensor, joints_m: Tensor, root_m: Tensor, intrinsics: Tensor) -> Pairs:
+        """Return the pairs of a ``Batch``."""
+
+
+class LiftingObjective(Objective):
+    """Train a lifting network on all that its training form gives."""
+
+    def __init__(self, network: LiftingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
     def forward(self, keypoints: Tensor, joints_m: Tensor, root_m: Tensor, intrinsics: Tensor) -> Pairs:
         """Return the pairs of a ``Batch``."""
         rows = torch.arange(len(joints_m), device=joints_m.device)[:, None]
-        windows = nn.functional.pad(keypoints, (0, self.network.in_channels - keypoints.shape[-1]), value=1.0)  # confidence
+        windows = with_confidence(keypoints, self.network)
         return [(poses, joints_m[rows, index]) for poses, index in self.network.supervised(windows)]
 
 
-class RefiningObjective(nn.Module):
+class RefiningObjective(Objective):
     """Train a lifting network together with a refine module, on the refined centre pose (stage two).
 
     The back-projection knows the true depth of the root and the camera, as in the papers.
@@ -43,7 +60,6 @@ class RefiningObjective(nn.Module):
 
     @property
     def parts(self) -> dict[str, Network]:
-        """The networks that are kept, by the ending of their checkpoint's name."""
         return {"": self.network, "_refine": self.refine}
 
     def forward(self, keypoints: Tensor, joints_m: Tensor, root_m: Tensor, intrinsics: Tensor) -> Pairs:
@@ -59,4 +75,6 @@ class RefiningObjective(nn.Module):
         return self.refine(lifted, back_project(center, lifted, root_depth, intrinsics))
 
 
-Objective = LiftingObjective | RefiningObjective
+def with_confidence(keypoints: Tensor, network: LiftingNetwork) -> Tensor:
+    """Return windows as ``network`` takes them: with a confidence of one where it wants any."""
+    return nn.functional.pad(keypoints, (0, network.in_channels - keypoints.shape[-1]), value=1.0)

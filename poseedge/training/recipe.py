@@ -14,7 +14,8 @@ from poseedge.deploy.recipe import read_toml
 from poseedge.errors import PoseedgeError, nearest
 
 _RECIPES = Path(__file__).with_name("recipes")
-_ADDITIONS = ("views",)  # recipes that are laid over a network's own
+_ADDITIONS = ("views",)  # recipes that --config lays over a network's own
+_QAT = "qat"  # the one that --qat lays over it
 TERMS = ("mpjpe", "weighted_mpjpe", "temporal", "velocity", "n_mpjpe", "p_mpjpe")
 
 Positive = Annotated[int, Field(gt=0)]
@@ -122,17 +123,21 @@ class TrainingRecipe(_Table):
 
 def names() -> list[str]:
     """Return the networks that have a recipe, sorted."""
-    return sorted(path.stem for path in _RECIPES.glob("*.toml") if path.stem not in _ADDITIONS)
+    return sorted(path.stem for path in _RECIPES.glob("*.toml") if path.stem not in (*_ADDITIONS, _QAT))
 
 
-def load(model: str, config: str | None = None, settings: Sequence[str] = ()) -> TrainingRecipe:
+def load(model: str, config: str | None = None, settings: Sequence[str] = (), qat: bool = False) -> TrainingRecipe:
     """Return the published recipe of ``model``, changed by a TOML file (or ``views``) and then by ``key=value`` settings.
+
+    With ``qat``, that of quantization-aware training is laid over it first.
 
     Raises ``PoseedgeError`` that names the file or setting, and the key.
     """
     if model not in names():
         raise PoseedgeError(f"there is no training recipe for {model!r}", nearest(model, names()))
     content, where = read_toml(_RECIPES / f"{model}.toml"), f"recipe of {model}"
+    if qat:
+        content = merged(content, read_toml(_RECIPES / f"{_QAT}.toml"))
     if config is not None:
         path = _RECIPES / f"{config}.toml" if config in _ADDITIONS else Path(config)
         if not path.is_file():

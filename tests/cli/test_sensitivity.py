@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
+import pytest
+
+from poseedge.deploy.placement import Placement
 from tests.cli.user import Command, assert_refused
 from tests.data.folders import MINI
 
@@ -24,6 +28,26 @@ def test_json_holds_ranking_and_search(poseedge: Command, small_bundle: Path) ->
     content = json.loads(outcome.out)
     assert {"name", "share", "mean_mm", "p99_mm", "jitter_mm", "delta_mpjpe_mm"} <= content["layers"][0].keys()
     assert content["search"]["two_step"] == []
+
+
+def test_search_by_latency_keeps_slower_layers_float_and_says_so(
+    poseedge: Command, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def times(model: onnx.ModelProto, int8: onnx.ModelProto, placement: Placement) -> dict[str, float]:
+        return {name: -0.002 if name == "spatial.0.mlp.fc1" else 0.003 for name in placement.layers}
+
+    monkeypatch.setattr("poseedge.cli.sensitivity.saved_ms", times)
+    outcome = poseedge("sensitivity", small_bundle, *SMALL, "--budget", 1000, "--by", "latency")
+    assert outcome.status == 0, outcome.err
+    assert 'keep = ["spatial.0.mlp.fc1"]' in outcome.out
+    assert outcome.out.count("slower: stays float") == 1
+    assert "each timed alone, take 48 us less than in float" in outcome.out
+
+
+def test_what_search_by_latency_cannot_do_is_refused(poseedge: Command, small_bundle: Path) -> None:
+    assert_refused(poseedge("sensitivity", small_bundle, "--by", "latensy"), "unknown --by 'latensy'", "did you mean 'latency'?")
+    outcome = poseedge("sensitivity", small_bundle, "--by", "latency", "--two-step")
+    assert_refused(outcome, "--by latency goes without --two-step", "keep float")
 
 
 def test_file_that_is_no_graph_is_refused(poseedge: Command, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
-from tests.cli.user import Command
+from tests.cli.user import Command, assert_refused
 from tests.data.folders import MINI
 
 TINY = """
@@ -80,6 +80,35 @@ def test_refine_stage_goes_on_with_a_trained_network(poseedge: Command, tmp_path
     assert load_checkpoint(tmp_path / "two" / "best_refine.pth").name == "graphmlp_refine"
     assert weights(tmp_path / "two" / "best.pth").keys() == weights(tmp_path / "one" / "best.pth").keys()
     assert read_checkpoint(tmp_path / "two" / "best.pth")["record"]["training"]["optimizer"]["lr"] == 1e-5
+
+
+def test_quantization_aware_training_leaves_an_ordinary_checkpoint(poseedge: Command, tiny: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data", MINI, "--config", tiny, "--set", "evaluate_every=1", *FRAMES]
+    assert poseedge(*arguments, "--output", tmp_path / "one", "--steps", 2).status == 0
+    first = tmp_path / "one" / "best.pth"
+    outcome = poseedge(*arguments, "--output", tmp_path / "two", "--qat", "--init", first)
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.strip().startswith(f"next: poseedge export --model nanohtnet --checkpoint {tmp_path / 'two' / 'best.pth'}")
+    assert (tmp_path / "two" / "log.csv").read_text().count(",int8_mm,") == 1
+    assert weights(tmp_path / "two" / "best.pth").keys() == weights(first).keys()
+    outcome = poseedge(*arguments, "--output", tmp_path / "two", "--qat", "--init", tmp_path / "two" / "best.pth")
+    assert_refused(outcome, "is of another training, with another imitated", "another --output")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), ("--qat goes on with a trained network", "--init")),
+        (("--init", "best.pth", "--compile"), ("--qat goes with neither --refine nor --compile", "leave them out")),
+        (("--init", "best.pth", "--precision", "bf16-mixed"), ("--qat needs --precision 32-true, not bf16-mixed",)),
+    ],
+)
+def test_quantization_aware_training_says_what_it_needs(
+    poseedge: Command, tmp_path: Path, arguments: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    outcome = poseedge("train", "--data", MINI, "--output", tmp_path / "run", "--qat", *arguments)
+    assert_refused(outcome, *said)
+    assert not (tmp_path / "run").exists()
 
 
 def test_refine_stage_needs_a_trained_network(poseedge: Command, tmp_path: Path) -> None:

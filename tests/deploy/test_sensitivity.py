@@ -93,6 +93,20 @@ def test_two_steps_leave_all_layers_in_int8() -> None:
     assert kept < stepped == pytest.approx(inner)
 
 
+def test_layers_that_int8_makes_slower_stay_float_and_the_dearest_for_what_they_save_follow() -> None:
+    layers = {layer.name: layer for layer in ranked()}
+    slow = sorted(layers)[0]
+    saved = {name: 1.0 for name in layers} | {slow: -1.0}
+    assert measured().search(ranked(), Budget(mean_mm=1e6), False, worth=saved).relieved == [slow]
+    worst = ranked()[0].name if ranked()[0].name != slow else ranked()[1].name
+    everything = measured().cost([slow], [])
+    tight = Budget(mean_mm=0.95 * everything.mean_mm)
+    assert measured().search(ranked(), tight, False, worth=saved).relieved[:2] == [slow, worst]
+    precious = measured().search(ranked(), tight, False, worth=saved | {worst: 1e6})
+    assert worst not in precious.relieved
+    assert precious.cost.mean_mm <= tight.mean_mm  # type: ignore[operator]
+
+
 def test_budget_that_holds_already_relieves_nothing() -> None:
     assert measured().search(ranked(), Budget(mean_mm=1e6, jitter_ratio=1e6), False).relieved == []
 

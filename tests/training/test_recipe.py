@@ -96,6 +96,15 @@ def test_views_can_be_laid_over_every_recipe() -> None:
         assert recipe.loss == load(name).loss
 
 
+def test_quantization_aware_training_is_gentle_in_float_and_towards_poses_whatever_the_network() -> None:
+    for name in LIFTING:
+        recipe, own = load(name, qat=True), load(name)
+        assert {term: weight for term, weight in recipe.loss.items() if weight} == {"mpjpe": 1.0}
+        assert recipe.optimizer.lr == 3e-5
+        assert (recipe.regularize, recipe.precision) == (False, "32-true")
+        assert (recipe.batch, recipe.data) == (own.batch, own.data)
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

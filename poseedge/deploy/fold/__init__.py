@@ -11,4 +11,5 @@ from poseedge.deploy.fold import motionbert as motionbert
 from poseedge.deploy.fold import nanohtnet as nanohtnet
 from poseedge.deploy.fold import nehsnet as nehsnet
 from poseedge.deploy.fold import strided_transformer as strided_transformer
+from poseedge.deploy.fold.registry import differentiable_fold as differentiable_fold
 from poseedge.deploy.fold.registry import fold as fold

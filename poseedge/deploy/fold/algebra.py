@@ -10,13 +10,16 @@ from poseedge.models.layers import MLP, Attention, ModulatedGraphConv
 
 
 def double(tensor: Tensor) -> Tensor:
-    """Detach and widen, for weight arithmetic."""
-    return tensor.detach().double()
+    """Widen, for weight arithmetic."""
+    return tensor.double()
 
 
-def constant(tensor: Tensor) -> nn.Parameter:
-    """Narrow to float32, as a named weight of the exported graph."""
-    return nn.Parameter(tensor.detach().float().contiguous(), requires_grad=False)
+def constant(tensor: Tensor) -> Tensor:
+    """Narrow to float32, as a named weight of the exported graph; where gradients are wanted, as what follows from others."""
+    narrow = tensor.float().contiguous()
+    if torch.is_grad_enabled() and narrow.requires_grad:
+        return narrow
+    return nn.Parameter(narrow.detach(), requires_grad=False)
 
 
 class Dense(nn.Module):

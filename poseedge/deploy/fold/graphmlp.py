@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseedge.deploy.fold.algebra import Dense, Whiten, after_norm, batch_axes, constant, dense, dense_after_norm, double
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.models.graphmlp import GRAPHS, Block, GraphConv, GraphMLP, NormedMLP
 from poseedge.models.layers import MLP
 from poseedge.skeleton import NUM_JOINTS
@@ -145,6 +145,6 @@ class FoldedGraphMLP(nn.Module):
         return self.head(self.norm(x)).reshape(-1, 1, NUM_JOINTS, 3)
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: GraphMLP, free_batch: bool = False) -> nn.Module:
     return FoldedGraphMLP(network, free_batch).eval()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from poseedge.deploy.fold.algebra import Dense, Whiten, dense_after_norm, double
 from poseedge.deploy.fold.nanohtnet import FoldedSpatialBlock
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.models.htnet import HTNet
 from poseedge.skeleton import NUM_JOINTS
 
@@ -30,6 +30,6 @@ class FoldedHTNet(nn.Module):
         return self.head(self.norm(x)).reshape(-1, 1, NUM_JOINTS, 3)
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: HTNet, free_batch: bool = False) -> nn.Module:
     return FoldedHTNet(network, free_batch).eval()

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from poseedge.deploy.fold.algebra import Dense, FoldedMLP, Whiten, after_norm, constant, double
 from poseedge.deploy.fold.attention import Affine, cross_attention, folded_block, self_attention, token_rows
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.deploy.fold.tokens import center_slot, pruning_of, tokens_at
 from poseedge.models.mhformer import CHI, SHR, HypothesisGenerator, MHFormer
 
@@ -173,6 +173,6 @@ def batch_norm(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     return scale, double(norm.bias) - double(norm.running_mean) * scale
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: MHFormer, free_batch: bool = False) -> nn.Module:
     return FoldedMHFormer(network, free_batch).eval()

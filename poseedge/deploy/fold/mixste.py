@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from poseedge.deploy.fold.algebra import Dense, Whiten, dense_after_norm, double
 from poseedge.deploy.fold.attention import folded_block
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.deploy.fold.tokens import AddPositions, Recover, center_slot, pruning_of, tokens_at
 from poseedge.models.mixste import HotMixSTE, MixSTE, TpcMixSTE
 
@@ -58,6 +58,6 @@ def closing(network: MixSTE) -> nn.Sequential:
     return nn.Sequential(Whiten(network.Temporal_norm), Recover(network, network.Temporal_norm, tokens, joints), *read)
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: MixSTE, free_batch: bool = False) -> nn.Module:
     return FoldedMixSTE(network, free_batch).eval()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from poseedge.deploy.fold.algebra import Dense, Whiten, after_norm, dense, double
 from poseedge.deploy.fold.attention import FoldedBlock, affine
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.deploy.fold.tokens import Recover, pruning_of, tokens_at
 from poseedge.models.motionbert import HotMotionBERT, MotionBERT, SpatioTemporalBlock
 
@@ -84,6 +84,6 @@ def representation(network: MotionBERT) -> nn.Module:
     return Recover(network, network.norm, tokens, joints, affine(fc))
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: MotionBERT, free_batch: bool = False) -> nn.Module:
     return FoldedMotionBERT(network, free_batch).eval()

@@ -19,7 +19,7 @@ from poseedge.deploy.fold.algebra import (
     dense_after_norm,
     double,
 )
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.errors import PoseedgeError
 from poseedge.models.nanohtnet import (
     FROM_LIMB,
@@ -211,6 +211,6 @@ def merged_heads(network: NanoHTNet) -> tuple[Dense, Dense]:
     return Dense(spatial, None), Dense(temporal, constants.reshape(slots, -1))
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: NanoHTNet, free_batch: bool = False) -> nn.Module:
     return FoldedNanoHTNet(network, free_batch).eval()

@@ -19,7 +19,7 @@ from poseedge.deploy.fold.algebra import (
     dense_after_norm,
     double,
 )
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.models.nehsnet import NUM_BONES, Layer, NEHSNet
 from poseedge.skeleton import NUM_JOINTS
 
@@ -132,6 +132,6 @@ def embedding(linear: nn.Linear, positions: Tensor) -> Dense:
     return Dense(double(linear.weight).T, double(linear.bias) + double(positions[0]))
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: NEHSNet, free_batch: bool = False) -> nn.Module:
     return FoldedNEHSNet(network, free_batch).eval()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseedge.deploy.fold.algebra import Dense, attend, attend_to, batch_axes, constant, double
-from poseedge.deploy.fold.registry import fold
+from poseedge.deploy.fold.registry import differentiable_fold
 from poseedge.errors import PoseedgeError
 from poseedge.models.strided_transformer import (
     HEADS,
@@ -260,6 +260,6 @@ def merged_head(head: nn.Sequential) -> tuple[Tensor, Tensor]:
     return scale[:, None] * weight, shift @ weight + bias
 
 
-@fold.register
+@differentiable_fold.register
 def _(network: StridedTransformer, free_batch: bool = False) -> nn.Module:
     return FoldedStridedTransformer(network, free_batch).eval()

@@ -1,0 +1,113 @@
+"""Training in INT8 rounds what deployment rounds, and brings the INT8 poses nearer to those of the float network."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from poseedge.deploy.graph import evaluator
+from poseedge.deploy.placement import place
+from poseedge.deploy.quantize import quantize
+from poseedge.deploy.ranges import calibrate
+from poseedge.deploy.recipe import Int8
+from poseedge.errors import PoseedgeError
+from poseedge.models.registry import LiftingNetwork
+from poseedge.training import recipe as recipes
+from poseedge.training.loop import Training
+from poseedge.training.objective import Objective
+from poseedge.training.qat import QuantizedObjective
+from tests.deploy.graphs import simplified, windows
+from tests.models import golden
+from tests.training import small
+
+Array = npt.NDArray[np.float32]
+LAYERS = tuple(place(simplified(17)[0]).layers)
+
+
+@cache
+def objective() -> QuantizedObjective:
+    network = golden.network("nanohtnet-small")
+    assert isinstance(network, LiftingNetwork)
+    return QuantizedObjective(network, Int8())
+
+
+def in_training(layers: list[str]) -> Array:
+    """Return the reference windows' poses, these layers rounded as training rounds them."""
+    every, objective().layers = objective().layers, {name: objective().layers[name] for name in layers}
+    with torch.no_grad():
+        poses: Array = objective().quantized()(torch.from_numpy(windows())).numpy()
+    objective().layers = every
+    return poses
+
+
+def deployed(layers: list[str]) -> Array:
+    """Return the poses of the INT8 graph in which only these layers are quantized, calibrated on the windows themselves."""
+    model = simplified(17)[0]
+    placement = place(model, [name for name in LAYERS if name not in layers])
+    return lifted(quantize(model, placement, calibrate(model, placement, windows(), migrate=Int8().migrate)))
+
+
+def lifted(model: onnx.ModelProto) -> Array:
+    evaluate = evaluator(model)
+    return np.concatenate([evaluate(window[None])[0] for window in windows()])
+
+
+def apart_mm(one: Array, other: Array) -> float:
+    return 1000 * float(np.linalg.norm(one - other, axis=-1).mean())
+
+
+def trained(folder: Path, steps: int = 80) -> tuple[QuantizedObjective, list[float]]:
+    """Train a small network on eight windows; return it, and its distance from float before and after."""
+    distances: list[float] = []
+    torch.manual_seed(3)
+    objective = QuantizedObjective(small.network(), Int8())
+
+    def evaluate(kept: Objective) -> dict[str, float]:
+        assert isinstance(kept, QuantizedObjective)
+        distances.append(kept.distance_mm(source.batch.keypoints.numpy(), 8))
+        return {"int8_mm": distances[-1]}
+
+    source = small.FewWindows()
+    recipe = recipes.load(
+        "nanohtnet", settings=["batch=8", f"steps={steps}", "schedule.warmup=5", "evaluate_every=1000"], qat=True
+    )
+    evaluate(objective)
+    Training(Fabric(accelerator="cpu", devices=1), objective, source, recipe, folder, evaluate).run()
+    return objective, distances
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layer_is_rounded_as_its_int8_graph_rounds_it(layer: str) -> None:
+    graph = deployed([layer])
+    moved = apart_mm(lifted(simplified(17)[0]), graph)
+    assert apart_mm(in_training([layer]), graph) < 0.25 * moved  # a value between two steps may fall to either side
+
+
+def test_the_layers_are_those_that_deployment_quantizes() -> None:
+    placement = place(simplified(17)[0])
+    assert objective().layers == {name: placement.tensors[node.input[0]][1] for name, node in placement.layers.items()}
+
+
+def test_training_lowers_the_distance_of_int8_from_the_float_network(tmp_path: Path) -> None:
+    _, (before, after) = trained(tmp_path)
+    assert after < 0.9 * before
+
+
+def test_what_is_imitated_stays_and_what_is_kept_is_the_published_network(tmp_path: Path) -> None:
+    objective, _ = trained(tmp_path, steps=2)
+    assert small.same(dict(objective.teacher.state_dict()), dict(small.network().state_dict()))
+    assert not small.same(small.weights(objective), dict(small.network().state_dict()))
+    assert small.weights(objective).keys() == small.network().state_dict().keys()
+    assert not objective.network.training
+
+
+def test_network_none_of_whose_layers_takes_int8_is_refused() -> None:
+    with pytest.raises(PoseedgeError, match="no layer of nanohtnet takes INT8"):
+        QuantizedObjective(small.network(), Int8(keep=["*"]))
