@@ -21,7 +21,7 @@ from poseedge.deploy.recipe import load_recipe
 from poseedge.deploy.targets import MODERN, SPELT_OUT, load_target
 from poseedge.models import names
 from poseedge.models.registry import LiftingNetwork
-from tests.deploy.fold.exported import drawn, lifting, windows
+from tests.deploy.fold.networks import drawn, lifting, windows
 from tests.deploy.preflight import bad
 
 needs_compiler = pytest.mark.skipif(missing_part()[0] != "", reason=missing_part()[0] or "it is here")
