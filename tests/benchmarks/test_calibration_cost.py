@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from benchmarks import calibration_cost as module
 from benchmarks.calibration_cost import calibration_cost, commands
-from benchmarks.command_cost import cost_of_command
+from benchmarks.command_cost import POSEEDGE, cost_of_command
 from poseedge.errors import PoseedgeError
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
@@ -48,7 +48,7 @@ def test_every_method_and_the_ranking_are_measured(small_bundle: Path, tmp_path:
 def test_commands_run(small_bundle: Path, tmp_path: Path) -> None:
     graph = small_bundle / "nanohtnet_fp32.onnx"
     name, arguments = next(iter(commands(graph, 4, 12, tmp_path / "int8.onnx")))
-    seconds, peak = cost_of_command(name, [*module.POSEEDGE, *arguments], {"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    seconds, peak = cost_of_command(name, [*POSEEDGE, *arguments], {"XDG_CACHE_HOME": str(tmp_path / "cache")})
     assert (tmp_path / "int8.onnx").is_file()
     assert list((tmp_path / "cache").rglob("*.json"))
     assert seconds > 0
