@@ -96,8 +96,8 @@ def person() -> str:
         }
         for parent, chain in chains.items():
             above = parent
-            for name, direction, length in chain:
-                bones, tree = bones + bone(side + name, direction, length), tree + f"{above} {side}{name}\n"
+            for name, direction, reach in chain:
+                bones, tree = bones + bone(side + name, direction, reach), tree + f"{above} {side}{name}\n"
                 above = side + name
     return HEAD + bones + f":hierarchy\nbegin\n{tree}end\n"
 
