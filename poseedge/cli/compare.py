@@ -9,18 +9,19 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
+from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
 from poseedge.data.sources import open_dataset
 from poseedge.deploy.calibration import calibration_windows
 from poseedge.deploy.compare import Comparison, Graph, compare, draw, passes
 from poseedge.errors import ArtefactError
+from poseedge.lifter import ENGINE_SUFFIXES
 from poseedge.resources import resource
 
 
 def compare_graphs(
-    this: Annotated[Path, typer.Argument(help="ONNX file that is taken for exact, such as the fp32 graph of a bundle")],
-    other: Annotated[Path, typer.Argument(help="ONNX file of the same network, exported alike")],
+    this: Annotated[Path, typer.Argument(help=".onnx or .engine file that is taken for exact, such as a bundle's fp32 graph")],
+    other: Annotated[Path, typer.Argument(help=".onnx or .engine file of the same network, exported alike")],
     tolerance: Annotated[
         float | None, typer.Option(min=0, help="relative error; default 1e-4, 0.01 with fp16, 0.1 with int8")
     ] = None,
@@ -33,8 +34,8 @@ def compare_graphs(
 ) -> None:
     """Compare two graphs layer by layer and name the first layer where they part. Exits with 1 if they do.
 
-    Both run in ONNX Runtime as they are written. TensorRT shows no tensors inside an engine: compare the ONNX files that
-    engines came from.
+    ONNX files run in ONNX Runtime as they are written. An engine shows no tensors inside: its graph is built a second
+    time, with them as outputs, which TensorRT can then not fuse away.
 
     Example: poseedge compare build/nanohtnet/nanohtnet_fp32.onnx build/nanohtnet/nanohtnet_int8.onnx
     """
@@ -44,6 +45,8 @@ def compare_graphs(
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
     frames, channels = sides[0].window
     motion = calibration_windows([dataset.of(dataset.test)], frames, windows, channels=channels)
+    for engine in (path for path in (this, other) if path.suffix in ENGINE_SUFFIXES):
+        err.print(f"building {engine.name} a second time, with its tensors as outputs", markup=False, soft_wrap=True)
     with stage("windows", windows * passes(*sides, every_tensor)) as advance:
         found = compare(*sides, motion, every_tensor, tolerance, advance)
     if plot:
@@ -88,6 +91,8 @@ def show(this: Path, other: Path, found: Comparison) -> None:
     out.print(
         f"joints: {mm(distance['mean'])} mm apart on average, p99 {mm(distance['p99'])} mm, at most {mm(distance['max'])} mm"
     )
+    if {this.suffix, other.suffix} & set(ENGINE_SUFFIXES):
+        out.print("an engine's joints are its own; its layers are those of the second build, which could fuse less")
     if found.first:
         out.print(f"they part at [bold]{escape(found.first.name)}[/bold]: relative error above {found.tolerance:g}")
     else:

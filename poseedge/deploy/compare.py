@@ -1,4 +1,4 @@
-"""Two ONNX files of one network, layer by layer: where do they part?
+"""Two graphs of one network, or an engine and a graph, layer by layer: where do they part?
 
 Tensors correspond by name: the names that tracing gives, by module scope, are kept by the precision passes. Some of the
 same name are not the same by intention, since INT8 moves constants about (``quantize.py``): a product before its bias is
@@ -26,7 +26,7 @@ from poseedge.metadata import GraphMetadata
 
 Values = npt.NDArray[Any]
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 1e-1}  # relative error, by the lower precision of the two
+TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 1e-1, "int8-fp16": 1e-1}  # relative error, by the lower precision of the two
 AT_ONCE_BYTES = 256 << 20  # fetched from each graph in one pass: an attention map of MotionBERT takes 32 MB
 PRODUCTS = {"MatMul", "Gemm", "Conv"}
 
@@ -41,14 +41,24 @@ class Graph:
 
     @classmethod
     def read(cls, path: Path) -> Graph:
-        """Read an ONNX file; raises ``ArtefactError`` for anything else."""
-        if path.suffix in ENGINE_SUFFIXES:
-            raise ArtefactError(
-                f"{path}: TensorRT shows no tensors inside an engine", "compare the ONNX files that the engines came from"
-            )
+        """Read an ONNX file or an engine; raises ``ArtefactError`` for anything else."""
+        if path.suffix in ENGINE_SUFFIXES and path.is_file():
+            require("tensorrt", "tensorrt")
+            from poseedge.deploy.tensorrt.opened import open_engine
+
+            return open_engine(path)
         model = load_graph(path)
         metadata = GraphMetadata.from_props({entry.key: entry.value for entry in model.metadata_props})
         return cls(path, model, metadata.precision if metadata else "fp32")
+
+    def tensors(self, names: list[str]) -> Callable[[Array], list[Values]]:
+        """Return a function from one window to the tensors ``names``."""
+        return evaluator(with_outputs(self.model, names), names)
+
+    def poses(self) -> Callable[[Array], Values]:
+        """Return a function from one window to its joints, metres."""
+        evaluate = evaluator(self.model, [pose_output(self.model)])
+        return lambda keypoints: evaluate(keypoints)[0]
 
     @property
     def window(self) -> tuple[int, int]:
@@ -112,7 +122,7 @@ def compare(
     lower = max(this.precision, other.precision, key=list(TOLERANCE).index)
     errors: dict[str, _Error] = {}
     for part in parts:
-        sides = [fetch(graph.model, part) for graph in (this, other)]
+        sides = [fetch(graph, part) for graph in (this, other)]
         for window in windows:
             for name, a, b in zip(part, *(side(window[None]) for side in sides), strict=True):
                 if a.size == b.size:
@@ -126,7 +136,7 @@ def compare(
             f"{this.path.name} and {other.path.name} have no tensor in common", "compare graphs of one network, exported alike"
         )
     chosen = TOLERANCE[lower] if tolerance is None else tolerance
-    return Comparison(layers, chosen, pose_distance_mm(this.model, other.model, windows))
+    return Comparison(layers, chosen, pose_distance_mm(this, other, windows))
 
 
 def passes(this: Graph, other: Graph, every_tensor: bool) -> int:
@@ -184,24 +194,24 @@ def unfinished(model: onnx.ModelProto) -> set[str]:
     return products | {name for name in norms if following[name] and {*following[name]} <= {"QuantizeLinear", "Sub"}}
 
 
-def fetch(model: onnx.ModelProto, names: list[str]) -> Callable[[Array], Iterator[Values]]:
+def fetch(graph: Graph, names: list[str]) -> Callable[[Array], Iterator[Values]]:
     """Return a function from keypoints to the tensors ``names``, one after the other; of norms, without their bias."""
-    weights = initializers(model)
+    weights = initializers(graph.model)
     biases: dict[str, Values] = {
         node.output[0]: numpy_helper.to_array(weights[node.input[2]])
-        for node in model.graph.node
+        for node in graph.model.graph.node
         if node.op_type == "LayerNormalization" and len(node.input) == 3 and node.input[2] in weights
     }
-    evaluate = evaluator(with_outputs(model, names), names)
+    evaluate = graph.tensors(names)
     return lambda keypoints: (
         value.astype(np.float64) - biases.get(name, 0) for name, value in zip(names, evaluate(keypoints), strict=True)
     )
 
 
-def pose_distance_mm(this: onnx.ModelProto, other: onnx.ModelProto, windows: Array) -> dict[str, float]:
+def pose_distance_mm(this: Graph, other: Graph, windows: Array) -> dict[str, float]:
     """Return the distances between the joints that the two give, millimetres."""
-    sides = [evaluator(model, [pose_output(model)]) for model in (this, other)]
-    poses_m = [np.concatenate([side(window[None])[0].reshape(-1, 3) for window in windows]).astype(np.float64) for side in sides]
+    sides = [graph.poses() for graph in (this, other)]
+    poses_m = [np.concatenate([side(window[None]).reshape(-1, 3) for window in windows]).astype(np.float64) for side in sides]
     distance = 1000 * np.linalg.norm(poses_m[0] - poses_m[1], axis=-1)
     return {"mean": float(distance.mean()), "p99": float(np.percentile(distance, 99)), "max": float(distance.max())}
 

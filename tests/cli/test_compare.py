@@ -10,6 +10,10 @@ from onnx import numpy_helper
 
 from tests.bench import samples
 from tests.cli.user import Command, assert_refused
+from tests.deploy.engines import write_graph
+from tests.doubles.binding import Fake
+from tests.doubles.fixtures import Install
+from tests.doubles.install import uninstall
 
 
 @pytest.fixture
@@ -53,7 +57,6 @@ def test_all_shows_every_tensor(poseedge: Command, graphs: list[Path], data: Pat
 @pytest.mark.parametrize(
     ("name", "content", "error", "hint"),
     [
-        ("net.plan", b"x", "TensorRT shows no tensors inside an engine", "compare the ONNX files"),
         ("net.pth", b"x", "no ONNX file", "name .onnx files"),
         ("none.onnx", None, "no ONNX file", "name .onnx files"),
         ("cut.onnx", b"\x08\x08\x12\xff", "cannot be read", "is it truncated?"),
@@ -65,6 +68,53 @@ def test_what_is_no_graph_is_told(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     assert_refused(poseedge("compare", graphs[0], tmp_path / name), error, hint)
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    return write_graph(tmp_path / "small.onnx")
+
+
+def test_engine_is_compared_with_its_graph(device: Fake, poseedge: Command, graph: Path) -> None:
+    engine = poseedge("build", graph, "--json").json["engine"]
+    outcome = poseedge("compare", graph, engine, "--windows", 2, "--json")
+    assert outcome.status == 0, outcome.err
+    assert [layer["name"] for layer in outcome.json["layers"]] == ["chosen", "poses", "selected"]
+    assert outcome.json["distance_mm"]["max"] < 1e-3
+    assert device.built[-1].profile is None
+    assert len(device.built) == 2
+
+
+@pytest.mark.parametrize("version", ["8.2.1.8", "8.5.2.2", "10.3.0"])
+def test_engine_that_parts_from_its_graph_is_told_where(
+    install_tensorrt: Install, poseedge: Command, tmp_path: Path, version: str
+) -> None:
+    install_tensorrt(version)
+    graph = write_graph(tmp_path / "free.onnx", batch="B")
+    engine = poseedge("build", graph, "--precision", "fp16", "--max-batch", 4, "--json").json["engine"]
+    outcome = poseedge("compare", graph, engine, "--tolerance", 1e-6)  # the stand-in rounds whatever is given out
+    assert (outcome.status, "they part at chosen: relative error above 1e-06" in outcome.out) == (1, True)
+    assert "joints: 0." in outcome.out
+
+
+def test_engine_whose_graph_is_not_known_is_told(some_device: Fake, poseedge: Command, graph: Path, tmp_path: Path) -> None:
+    engine = poseedge("build", graph, "--json").json["engine"]
+    (tmp_path / "bare.engine").write_bytes(Path(engine).read_bytes())
+    assert_refused(poseedge("compare", graph, tmp_path / "bare.engine"), "nothing beside it says which graph", "poseedge build")
+    other = write_graph(tmp_path / "other.onnx")
+    graph.unlink()
+    assert_refused(poseedge("compare", other, engine), "small.onnx, has gone or changed", "build it again")
+
+
+def test_engine_that_tensorrt_calibrated_is_told(some_device: Fake, poseedge: Command, graph: Path) -> None:
+    engine = poseedge("build", graph, "--precision", "int8", "--json").json["engine"]
+    assert_refused(poseedge("compare", graph, engine), "calibration, which is not repeated", "int8 graph of poseedge export")
+
+
+def test_engine_without_tensorrt_is_told(poseedge: Command, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uninstall(monkeypatch, "tensorrt")
+    (tmp_path / "net.plan").write_bytes(b"x")
+    assert_refused(poseedge("compare", graph, tmp_path / "net.plan"), "'tensorrt', which is not installed", "poseedge[tensorrt]")
 
 
 def test_graphs_of_other_windows_are_told(poseedge: Command, graphs: list[Path], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorrt as trt
 
-from poseedge.backends.tensorrt.cuda import Cuda
+from poseedge.backends.tensorrt.cuda import Cuda, Host
 from poseedge.backends.tensorrt.log import shared_log
 from poseedge.deploy.device_runner import BindingApi, CudaGraph, CudaGraphError, Refused, TensorApi, numpy_type
 from poseedge.errors import ArtefactError, PoseedgeError
@@ -29,8 +29,13 @@ class Session:
     on the call is one CUDA graph: upload, network, download. Where that cannot be captured, ``not_captured`` says why.
     """
 
-    def __init__(self, path: Path, plan: bytes, cuda: Cuda, host_code: bool = False, cuda_graph: bool = True) -> None:
-        """``host_code`` lets the plan bring code of its own, as a version-compatible one does. Closes ``cuda`` if it fails."""
+    def __init__(
+        self, path: Path, plan: bytes, cuda: Cuda, host_code: bool = False, cuda_graph: bool = True, pose: str | None = None
+    ) -> None:
+        """``host_code`` lets the plan bring code of its own, as a version-compatible one does. Closes ``cuda`` if it fails.
+
+        ``pose`` names the output that holds the joints, where others have their shape.
+        """
         self._path, self._cuda, self._lock, self._log = path, cuda, threading.Lock(), shared_log()
         self._closed = False
         self._runtime: Any = None
@@ -42,7 +47,7 @@ class Session:
         try:
             with cuda:
                 self._load(plan, host_code)
-                self._allocate()
+                self._allocate(pose)
         except BaseException:
             self.close()
             raise
@@ -61,7 +66,7 @@ class Session:
             raise ArtefactError(f"{self._path}: no execution context: {self._log.words()}", "is the device out of memory?")
         self._api = (TensorApi if hasattr(self._engine, "num_io_tensors") else BindingApi)(trt, self._engine, self._context)
 
-    def _allocate(self) -> None:
+    def _allocate(self, pose: str | None) -> None:
         """Give every tensor its memory, enough for the largest batch."""
         source = self._api.inputs[0]
         self.source_shape: Shape = self._api.tensor(source)[1]  # -1 where the batch is free
@@ -76,7 +81,11 @@ class Session:
                 raise ArtefactError(f"{self._path}: {name}: {error}") from error
             if not self._api.bind(name, buffers[name].device):
                 raise ArtefactError(f"{self._path}: TensorRT refuses the memory of {name}: {self._log.words()}")
-        poses = [n for n, b in buffers.items() if n not in self._api.inputs and b.host.shape[-2:] == (NUM_JOINTS, 3)]
+        poses = (
+            [pose]
+            if pose
+            else [n for n, b in buffers.items() if n not in self._api.inputs and b.host.shape[-2:] == (NUM_JOINTS, 3)]
+        )
         types = {buffers[name].host.dtype for name in (source, *poses)}
         if not len(self._api.inputs) == len(poses) == 1 or types != {np.dtype(np.float32)}:
             found = ", ".join(f"{n} {b.host.dtype}{list(b.host.shape)}" for n, b in buffers.items())
@@ -112,6 +121,15 @@ class Session:
                 self._cuda.wait()
                 self._ran = True
                 return self._output.copy()
+
+    def outputs(self) -> dict[str, Host]:
+        """Return all that the last call gave, by name; not what a batch smaller than ``most`` leaves unused."""
+        with self._lock, self._cuda:
+            found = {name: buffer for name, buffer in self._buffers.items() if name not in self._api.inputs}
+            for buffer in found.values():
+                self._cuda.download(buffer.host, buffer.device)
+            self._cuda.wait()
+            return {name: buffer.host.copy() for name, buffer in found.items()}
 
     def attach(self, profiler: trt.IProfiler) -> None:
         """Report every layer's time to ``profiler``, which must live as long; not for a session with CUDA graphs."""
