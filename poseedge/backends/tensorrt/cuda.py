@@ -17,9 +17,14 @@ from poseedge.errors import PoseedgeError
 Host = npt.NDArray[Any]
 HINT = "on a Jetson: export PATH=/usr/local/cuda/bin:$PATH && pip install pycuda; elsewhere: pip install pycuda or cuda-bindings"
 
+FULL = "end other programs on the GPU; a Jetson's desktop shares its memory: sudo systemctl isolate multi-user.target"
+
 
 class CudaFailure(PoseedgeError):
     """A CUDA call failed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, FULL if "out of memory" in message else "")
 
 
 @dataclass(frozen=True)
