@@ -70,6 +70,8 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
     everything = recipe.int8.model_copy(update={"keep": [], "two_step": first})
     recipe = recipe.model_copy(update={"int8": everything})
     for precision, model in graphs_of(network, recipe, opset, samples).items():
+        if precision == "int8-fp16 steady" and name != "nanohtnet":
+            continue  # the casts of one around the products of another, which are built
         compiled, row = build(compiler, model)
         assert compiled.built, (precision, compiled.error, compiled.outside)
         assert row["findings"] == []
@@ -78,6 +80,8 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
             assert passed(check_graph(model, target)) == (precision.split()[0] in target.precisions)
     assert sizes["int8"] < sizes["fp32"]
     assert sizes["fp16"] < sizes["fp32"]
+    if opset == MODERN:
+        assert sizes["int8-fp16"] < min(sizes["int8"], sizes["fp16"])
 
 
 def fourier() -> onnx.ModelProto:
