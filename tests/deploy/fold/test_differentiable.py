@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 
 from poseedge.deploy.fold import differentiable_fold, fold
-from tests.deploy.fold.exported import lifting, windows
+from tests.deploy.fold.networks import lifting, windows
 
 NETWORKS = ("nanohtnet-small", "graphmlp-small", "strided_transformer-27", "mixste-f27", "hot_motionbert-f27")
 
@@ -27,7 +29,7 @@ def test_gradients_are_those_of_the_plain_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_folding_stays_on_the_networks_device(name: str) -> None:
-    network, device = lifting(name).to("meta"), torch.device("meta")  # stands for a GPU: it refuses what is elsewhere
+    network, device = deepcopy(lifting(name)).to("meta"), torch.device("meta")  # stands for a GPU: it refuses what is elsewhere
     with device:
         folded = differentiable_fold(network, free_batch=True).to(device)
     assert folded(windows(network, 2).to(device)).device == device

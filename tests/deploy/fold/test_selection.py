@@ -1,0 +1,92 @@
+"""The frames that a pruned network keeps are the same in its graphs: float32, FP16 and INT8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+import torch
+
+from poseedge.deploy.calibration import with_outputs
+from poseedge.deploy.graph import evaluator
+from poseedge.deploy.placement import place
+from poseedge.deploy.precision import casts_to, selection_nodes, to_fp16
+from poseedge.deploy.quantize import quantize
+from poseedge.deploy.ranges import calibrate
+from poseedge.models import create
+from poseedge.models.tokens import PrunedNetwork
+from tests.deploy.fold.networks import assert_folded_equals_plain, exported, lifting
+from tests.deploy.fold.test_every_network import PRUNED
+from tests.models import golden
+
+SMALL: dict[str, dict[str, Any]] = {
+    "tpc_mhformer": {"frames": 36, "channel": 16, "d_hid": 32},
+    "hot_mixste": {"frames": 9, "channel": 16, "d_hid": 32, "depth": 3},
+    "tpc_mixste": {"frames": 9, "channel": 16, "d_hid": 32, "depth": 3},
+    "hot_motionbert": {"maxlen": 9, "dim_feat": 16, "dim_rep": 24, "depth": 2},
+}
+
+
+def pruned(name: str) -> PrunedNetwork:
+    network = lifting(name)
+    assert isinstance(network, PrunedNetwork)
+    return network
+
+
+def windows(name: str) -> npt.NDArray[np.float32]:
+    """Return the case's input: windows whose frames differ."""
+    return np.asarray(golden.arrays(name)["input"], np.float32)
+
+
+def selection(model: onnx.ModelProto, window: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """Return the frames that a graph keeps of one window, in its order."""
+    (index,) = [node.output[1] for node in model.graph.node if node.op_type == "TopK"]
+    return evaluator(with_outputs(model, [index]), [index])(window[None])[0][0]
+
+
+@pytest.mark.parametrize("layer_index", [0, 1, 2])
+@pytest.mark.parametrize("name", SMALL)
+def test_wherever_it_is_cut_the_folded_network_equals_the_plain_one(name: str, layer_index: int) -> None:
+    torch.manual_seed(layer_index)
+    network = create(name, **SMALL[name], token_num=4, layer_index=layer_index)
+    assert isinstance(network, PrunedNetwork)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    shape = (2, network.frames, 17, network.in_channels)
+    assert_folded_equals_plain(network, torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32)))
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_exported_graph_keeps_the_frames_that_the_network_keeps(name: str) -> None:
+    wanted = pruned(name).select(torch.from_numpy(windows(name))).numpy()
+    found = [selection(exported(name, 17), window) for window in windows(name)]
+    np.testing.assert_array_equal(np.sort(found), wanted)
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_fp16_graph_chooses_in_float32_from_the_pooled_features_on(name: str) -> None:
+    half = to_fp16(exported(name, 17), [])
+    choosing = [node for node in half.graph.node if node.name in selection_nodes(half)]
+    assert not any(casts_to(node, onnx.TensorProto.FLOAT16) for node in choosing)
+    made_there = {output for node in choosing for output in node.output}
+    sources = {node.input[0] for node in choosing if casts_to(node, onnx.TensorProto.FLOAT)} - made_there
+    assert len(sources) == 1
+    choice = pruned(name).pruning
+    assert choice is not None
+    for window in windows(name):
+        (rows,) = evaluator(with_outputs(half, [*sources]), [*sources])(window[None])
+        stream = torch.from_numpy(rows.astype(np.float32)).reshape(1, pruned(name).frames, -1, rows.shape[-1])
+        np.testing.assert_array_equal(np.sort(selection(half, window)), choice(stream.mean(dim=2)).numpy()[0])
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_frames_are_never_chosen_in_int8(name: str) -> None:
+    model = exported(name, 17)
+    placement = place(model)
+    quantized = quantize(model, placement, calibrate(model, placement, windows(name)))
+    kinds = {node.op_type for node in quantized.graph.node if node.name in selection_nodes(quantized)}
+    assert "TopK" in kinds
+    assert not kinds & {"QuantizeLinear", "DequantizeLinear"}
