@@ -26,7 +26,7 @@ from poseedge.deploy.aot.verdict import weight_bytes
 from poseedge.deploy.calibration import Array, load_calibration
 from poseedge.deploy.fold import fold
 from poseedge.deploy.placement import place
-from poseedge.deploy.precision import to_fp16
+from poseedge.deploy.precision import to_fp16, to_int8_fp16
 from poseedge.deploy.preflight.view import View
 from poseedge.deploy.quantize import quantize
 from poseedge.deploy.ranges import calibrate
@@ -47,7 +47,10 @@ def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Arra
     graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep)}
     forms = {"int8": place(model, recipe.int8.keep), "int8 steady": place(model, recipe.int8.keep, recipe.int8.two_step)}
     for form, placement in forms.items():
-        graphs[form] = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
+        quantized = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
+        graphs[form] = quantized
+        if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
+            graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, model, recipe.fp16.keep)
     return graphs
 
 

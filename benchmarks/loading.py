@@ -1,81 +1,176 @@
-"""How long cutting a batch takes, for every network's published recipe, beside a training step of it.
+"""Whether training ever waits for its windows: cutting a batch, a whole training step, and the waiting of a real training.
 
-    python -m benchmarks.loading --data mocap17 graphmlp htnet
-
-Processor time, so that other work on the machine hardly counts.
-Batches are cut in a thread during the step before, so loading costs time only where it takes longer than a step.
+Run as a module from the repository: ``python -m benchmarks.loading mocap17``. Windows are cut in a thread during the step
+before. A step of the published batch takes up to minutes on a processor: steps of two small batches are timed, in real
+trainings, and a step is taken to grow by as much with every further window.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
+from lightning_fabric import Fabric
 
-from poseedge.cli.console import table
+from benchmarks.record import RESULTS, embed, grid, machine_slug, record, versions
+from poseedge.bench.machine import busy, machine_facts
 from poseedge.cli.train import make_network, make_source, read_data
+from poseedge.errors import PoseedgeError
+from poseedge.models.registry import LiftingNetwork
 from poseedge.training import recipe as recipes
-from poseedge.training.batch import Batch, Share, Source
-from poseedge.training.loop import make_optimizer
-from poseedge.training.losses import total
-from poseedge.training.objective import LiftingObjective
+from poseedge.training.batch import Share, Source
+from poseedge.training.loop import Progress, Training
+from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recipe import TrainingRecipe
 
-ROUNDS = 5
+PAGE = Path(__file__).parents[1] / "docs" / "training.md"
+ROUNDS = 7
+SMALLER = 32  # the published batch over this is the smaller of the two that are timed
 
 
-def measure(
-    data: Annotated[Path, typer.Option(help="data set folder")],
-    timed: Annotated[list[str] | None, typer.Argument(help="networks of which a step is timed too")] = None,
-    config: Annotated[str | None, typer.Option(help="laid over the recipes, as in poseedge train")] = None,
+def loading(
+    data: Annotated[Path, typer.Argument(help="data set folder")],
+    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    steps: Annotated[int, typer.Option(min=2, help="timed steps of each training")] = 3,
+    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
+    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
 ) -> None:
-    """Print the table, on one thread."""
+    """Measure networks one by one, on one thread, and record the table of all that were measured on this machine."""
     torch.set_num_threads(1)
-    rows, datasets = [], read_data(data, None, recipes.load("nanohtnet"))
+    machine = machine_facts()
+    path = results / f"loading_{machine_slug(machine)}"
+    before = path.with_suffix(".json")
+    rows = json.loads(before.read_text())["networks"] if before.is_file() else {}
+    datasets = read_data(data, None, recipes.load("nanohtnet"))
     for name in recipes.names():
-        recipe = recipes.load(name, config)
-        network, recipe = make_network(recipe, None)
-        source, share = make_source(network, recipe, *datasets), Share(recipe.seed)
-        cut_ms = median_ms(partial(draw, source, recipe, share), ROUNDS)
-        step_ms = "-"
-        if name in (timed or []):
-            step_ms = f"{step_time_ms(LiftingObjective(network).train(), recipe, source.draw(0, recipe.batch, share)):.0f}"
-        rows.append([name, str(network.frames), str(recipe.batch), f"{cut_ms:.1f}", f"{1000 / cut_ms:.0f}", step_ms])
-    table("Cutting a batch", ["network", "frames", "batch", "cut CPU ms", "batches/s", "step CPU ms"], rows)
+        if not model or name in model:
+            network, recipe = make_network(recipes.load(name), None)
+            source = make_source(network, recipe, *datasets)
+            rows[name] = {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
+            print(f"{name}: {rows[name]}", flush=True)
+    rows = {name: rows[name] for name in recipes.names() if name in rows}
+    table = markdown(machine, rows)
+    record(path, {"machine": machine, "networks": rows}, table)
+    embed(page, "loading", table)
 
 
-def draw(source: Source, recipe: TrainingRecipe, share: Share, step: int) -> None:
-    """Cut the windows of ``step``."""
-    source.draw(step, recipe.batch, share)
+def measured(network: LiftingNetwork, recipe: TrainingRecipe, source: Source, steps: int) -> dict[str, Any]:
+    """Return what one network's row is made of."""
+    small = max(1, recipe.batch // SMALLER)
+    watches = [train(network, recipe, source, size, steps) for size in (small, 2 * small)]
+    step_s = [statistics.median(watch.step_s) for watch in watches]
+    return {
+        "frames": network.frames,
+        "batch": recipe.batch,
+        "windows": source.windows,
+        "cut_s": cut_s(source, recipe),
+        "timed_batches": [small, 2 * small],
+        "timed_step_s": step_s,
+        "step_s": extrapolated(step_s[0], step_s[1], recipe.batch / small),
+        "waited_share": sum(watch.waited_s for watch in watches) / sum(watch.clock_s for watch in watches),
+    }
 
 
-def step_time_ms(objective: LiftingObjective, recipe: TrainingRecipe, batch: Batch) -> float:
-    """Return the median processor time of a training step on ``batch``."""
-    optimizer = make_optimizer(objective, recipe)
+def extrapolated(once: float, twice: float, times: float) -> float:
+    """Return what ``times`` a batch takes that takes ``once``, and of double size ``twice``: a straight line.
 
-    def step(_: int) -> None:
-        optimizer.zero_grad()
-        torch.stack([total(recipe.loss, *pair) for pair in objective(*batch)]).sum().backward()
-        optimizer.step()
+    Raises ``PoseedgeError`` where the double batch took no longer.
+    """
+    if twice <= once:
+        raise PoseedgeError(
+            f"a batch took {once:.3f} s, one of double size {twice:.3f} s", "measure on an idle machine; more --steps"
+        )
+    return once + (times - 1) * (twice - once)
 
-    return median_ms(step, 3)
+
+@dataclass
+class Watch:
+    """Times the steps of a training but for the first: of the processor, on the clock, and waiting for windows."""
+
+    training: Training | None = None
+    step_s: list[float] = field(default_factory=list)
+    clock_s: float = 0.0
+    waited_s: float = 0.0
+    _at: tuple[float, float, float] | None = None  # all three at the end of the step before
+
+    def listen(self, progress: Progress) -> None:
+        """Take the time at the end of a step."""
+        if progress.row is None:
+            self.mark()
+
+    def evaluate(self, _: Objective) -> dict[str, float]:
+        """Take the time before the last step is entered and saved."""
+        self.mark()
+        return {"mpjpe_mm": 0.0}
+
+    def mark(self) -> None:
+        """End a step."""
+        assert self.training is not None
+        now = time.process_time(), time.perf_counter(), self.training.waited
+        if self._at is not None:
+            self.step_s.append(now[0] - self._at[0])
+            self.clock_s += now[1] - self._at[1]
+            self.waited_s += now[2] - self._at[2]
+        self._at = now
 
 
-def median_ms(work: Callable[[int], object], rounds: int) -> float:
-    """Return the median processor time of ``work(round)``, after one that is not counted."""
-    times = []
-    for number in range(rounds + 1):
+def train(network: LiftingNetwork, recipe: TrainingRecipe, source: Source, size: int, steps: int) -> Watch:
+    """Train for ``steps`` after the first with batches of ``size`` windows; return the watch."""
+    short = recipe.model_copy(update={"batch": size, "steps": steps + 1, "evaluate_every": steps + 1})
+    watch, fabric = Watch(), Fabric(accelerator="cpu", devices=1)
+    with tempfile.TemporaryDirectory() as folder:
+        objective = LiftingObjective(network)
+        watch.training = Training(fabric, objective, source, short, Path(folder), watch.evaluate, watch.listen)
+        watch.training.run()
+    return watch
+
+
+def cut_s(source: Source, recipe: TrainingRecipe) -> float:
+    """Return the median processor time of cutting a batch of the recipe, after one that is not counted."""
+    times, cut = [], partial(source.draw, size=recipe.batch, share=Share(recipe.seed))
+    for step in range(ROUNDS + 1):
         started = time.process_time()
-        work(number)
+        cut(step)
         times.append(time.process_time() - started)
-    return 1000 * statistics.median(times[1:])
+    return statistics.median(times[1:])
+
+
+def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
+    """Return the table."""
+    columns = ["network", "frames", "batch", "cut, ms", "step, s", "cut / step", "timed, s for windows", "waited"]
+    cells = [
+        [
+            name,
+            str(row["frames"]),
+            str(row["batch"]),
+            f"{1000 * row['cut_s']:.1f}",
+            f"{row['step_s']:.1f}",
+            f"{100 * row['cut_s'] / row['step_s']:.2f} %",
+            ", ".join(f"{s:.2f} for {size}" for s, size in zip(row["timed_step_s"], row["timed_batches"], strict=True)),
+            f"{100 * row['waited_share']:.2f} %",
+        ]
+        for name, row in rows.items()
+    ]
+    notes = [f"{name}: {row['note']}." for name, row in rows.items() if row["note"]]
+    data = ", ".join(sorted({f"`{row['data']}`" for row in rows.values()}))
+    intro = (
+        f"Published recipes on {data}, one thread. Cut: processor time of a batch, median of {ROUNDS}. Step: processor time of\n"
+        "a whole training step of the published batch, extrapolated along a straight line from the two batches that were timed,\n"
+        "in real trainings (medians). Waited: share of those trainings' time on the clock in which there were no windows to go\n"
+        "on with.\n"
+    )
+    return "\n".join(
+        ["# Loading data\n", intro, *grid(columns, cells), "", *notes, *([""] if notes else []), versions(machine), ""]
+    )
 
 
 if __name__ == "__main__":
-    typer.run(measure)
+    typer.run(loading)

@@ -16,7 +16,7 @@ from poseedge.resources import resource
 MANIFEST = "manifest.json"
 SAMPLES = "samples.npz"
 FORMAT = 1
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
 READ_KEYS = ("checkpoint", "graphs", "limits", "parameters", "parity", "reference")  # of the manifest, beside files and format
 
 
@@ -29,7 +29,7 @@ class Bundle:
 
     @property
     def precisions(self) -> list[str]:
-        """The precisions that it holds, in the order fp32, fp16, int8."""
+        """The precisions that it holds, in the order of ``PRECISIONS``."""
         return [p for p in PRECISIONS if p in self.manifest["graphs"]]
 
     def graph(self, precision: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,12 @@ CHUNK, CHUNK_FRAMES = 128, 3000  # windows lifted per call where the batch is fr
 
 @dataclass(frozen=True)
 class Limits:
-    """How far an artefact may be from the one it came from, millimetres."""
+    """How far an artefact may be from the one it came from, millimetres, and how many times as much it may jitter."""
 
     delta_mpjpe_mm: float
     mean_mm: float
     p99_mm: float
+    jitter_ratio: float | None = None  # holds where jitter can be told: on consecutive frames
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,19 @@ def parity(this: list[Prediction], against: list[Prediction], limits: Limits | N
         "passed": None,
     }
     if limits is not None:
-        result["limits"] = {"delta_mpjpe_mm": limits.delta_mpjpe_mm, "mean_mm": limits.mean_mm, "p99_mm": limits.p99_mm}
+        result["limits"] = {key: value for key, value in asdict(limits).items() if value is not None}
         result["passed"] = bool(
             abs(result["delta_mpjpe_mm"]) <= limits.delta_mpjpe_mm
             and result["distance_mm"]["mean"] <= limits.mean_mm
             and result["distance_mm"]["p99"] <= limits.p99_mm
+            and is_steady(result["jitter_mm"], limits.jitter_ratio)
         )
     return result
+
+
+def is_steady(jitter_mm: dict[str, float] | None, ratio: float | None) -> bool:
+    """Say whether this artefact jitters at most ``ratio`` times as much as the other, as far as either is known."""
+    return jitter_mm is None or ratio is None or jitter_mm["this"] <= ratio * jitter_mm["against"]
 
 
 def jitter(predictions: list[Prediction]) -> float:

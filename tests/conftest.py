@@ -40,6 +40,19 @@ def small_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) 
     return folder
 
 
+@pytest.fixture(scope="session")
+def mixed_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the bundle of the small NanoHTNet for TensorRT where types are law, with both forms of INT8; read only."""
+    from poseedge.deploy.pipeline import export_bundle
+    from poseedge.deploy.targets import load_target
+    from tests.deploy import small_export
+
+    folder, name = tmp_path_factory.mktemp("bundle") / "mixed", "jetson-orin-nano-jp7.2"
+    precisions = ("int8", "int8-fp16")
+    export_bundle(small_export.job(export_inputs, folder, target_name=name, target=load_target(name), precisions=precisions))
+    return folder
+
+
 @pytest.fixture
 def own_bundle(small_bundle: Path, tmp_path: Path) -> Path:
     """Return a copy of the small bundle that the test may damage."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from poseedge.cli.app import app
+from poseedge.deploy.device_runner import parse_arguments
 from poseedge.deploy.targets import load_target
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = typer.main.get_command(app)
 VERBS = {str(command.name) for command in app.registered_commands} | {str(group.name) for group in app.registered_groups}
 
 
@@ -28,6 +33,20 @@ def test_targets_exist(page: str) -> None:
 def test_verbs_exist(page: str) -> None:
     typed = re.findall(r"^    poseedge (\S+)", page, re.MULTILINE) + re.findall(r"`poseedge ([a-z]+)", page)
     assert set(typed) <= VERBS
+
+
+def test_commands_can_be_typed(page: str) -> None:
+    for line in re.findall(r"^    poseedge (.+)$", page.replace("\\\n", ""), re.MULTILINE):
+        command: Any = COMMANDS
+        words = shlex.split(line, comments=True)
+        while hasattr(command, "commands"):  # a group
+            command = command.commands[words.pop(0)]
+        command.make_context(line, words)  # raises for an option that is not there, and for one without its value
+
+
+def test_runs_of_a_bundle_can_be_typed(page: str) -> None:
+    for line in re.findall(r"(?:^    |`)python3 run\.py([^`\n]*)", page, re.MULTILINE):
+        assert parse_arguments(shlex.split(line, comments=True))
 
 
 def test_pages_that_are_named_exist(page: str) -> None:

@@ -276,6 +276,21 @@ def test_each_limit_is_held(predictions: list[Prediction], limits: Limits) -> No
     assert parity(other, predictions, limits)["passed"] is False
 
 
+def test_jitter_is_held_to_a_multiple_of_the_other_s(predictions: list[Prediction]) -> None:
+    rng = np.random.default_rng(0)
+    shaken = [replace(p, poses_m=p.poses_m + rng.normal(0, 1, p.poses_m.shape)) for p in predictions]
+    found = parity(shaken, predictions)
+    ratio = found["jitter_mm"]["this"] / found["jitter_mm"]["against"]
+    assert ratio > 1.01
+    assert parity(shaken, predictions, Limits(1e6, 1e6, 1e6, ratio * 1.01))["passed"] is True
+    strict = parity(shaken, predictions, Limits(1e6, 1e6, 1e6, ratio * 0.99))
+    assert (strict["passed"], strict["limits"]["jitter_ratio"]) == (False, ratio * 0.99)
+
+
+def test_jitter_limit_is_left_out_where_frames_are_skipped(predictions: list[Prediction]) -> None:
+    assert parity(predictions, predictions, Limits(99, 99, 99, 1e-9), every=2)["passed"] is True
+
+
 def test_a_smaller_error_counts_as_a_change_too(predictions: list[Prediction]) -> None:
     exact = [replace(p, poses_m=p.target_m) for p in predictions]
     assert parity(exact, predictions, Limits(0.1, 1e6, 1e6))["passed"] is False

@@ -162,11 +162,11 @@ def int8_remarks(rows: list[Row]) -> list[str]:
     said = []
     for row in rows:
         alike = [r for r in rows if (r.model, r.backend, r.cuda_graph) == (row.model, row.backend, row.cuda_graph)]
-        floats = [r for r in alike if r.precision != "int8"]
+        floats = [r for r in alike if not r.precision.startswith("int8")]
         best = min(floats, key=lambda r: r.latency_ms["p50"], default=None)
-        if row.precision == "int8" and best and best.latency_ms["p50"] <= row.latency_ms["p50"]:
+        if row.precision.startswith("int8") and best and best.latency_ms["p50"] <= row.latency_ms["p50"]:
             times = f"{row.latency_ms['p50']:.3f} ms against {best.latency_ms['p50']:.3f} ms for {best.precision}"
-            said.append(f"int8 does not pay on {row.backend} here: {times} ({row.name})")
+            said.append(f"{row.precision} does not pay on {row.backend} here: {times} ({row.name})")
     return said
 
 

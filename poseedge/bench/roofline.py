@@ -56,7 +56,7 @@ def estimate(view: View, target: Target) -> Estimate:
     if view.quantized and board.int8_tops is None:
         raise PoseedgeError(target.refusal("int8"), "take the FP16 graph")
     rest = view.precision
-    if rest == "int8":
+    if view.quantized:
         rest = "fp16" if target.releases[-1].typing == "weak" or view.half else "fp32"
     counted = {product.node.output[0]: product for product in products(view.model)}
     whole_norms = normalization_nodes(view.model)
@@ -112,7 +112,7 @@ def _is_kernel(view: View, node: onnx.NodeProto, whole_norms: set[str]) -> bool:
 
 
 def _reads_int8(view: View, node: onnx.NodeProto) -> bool:
-    return all(view.maker(name, "DequantizeLinear") for name in node.input[:2])
+    return all(view.dequantizer(name) for name in node.input[:2])
 
 
 def _elements(view: View, name: str) -> int:

@@ -70,6 +70,8 @@ def engine_subjects(bundle: Bundle, precisions: list[str]) -> tuple[list[Subject
                 remarks.append(f"left out: {error.message}")
                 continue
             lacking.pop(facts.spec.precision, None)
+            if facts.spec.precision == "int8-fp16":
+                lacking.pop("int8", None)  # ``poseedge build`` takes the one for the other
             subjects.append(Subject(engine, bundle.manifest["parameters"]))
     except PoseedgeError as error:
         return [], [f"no TensorRT engine: {error.message}"]

@@ -102,6 +102,8 @@ def bench_there(artefact: Path, precisions: list[str] | None, host: Host, argume
     bundle = open_bundle(artefact)
     chosen = list(dict.fromkeys(precisions or bundle.precisions))
     err.print(f"connecting to {host.name}", markup=False, soft_wrap=True)
+    if {"int8", "int8-fp16"} <= {*chosen}:
+        arguments = [*arguments, "--as-named"]  # each is to be timed
     with far_progress() as progress:
         outcomes = run_remotely(bundle, chosen, host, arguments, timeout_s, progress)
     return remote_report(bundle, host.name, outcomes)

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from poseedge.backends.tensorrt.facts import bundle_of
-from poseedge.bundle import open_bundle
+from poseedge.bundle import PRECISIONS, open_bundle
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
 from poseedge.cli.export import CALIBRATION_DATA
 from poseedge.deploy.calibration import load_calibration
+from poseedge.deploy.device_runner import suited
 from poseedge.errors import PoseedgeError, require
 from poseedge.lifter import Array, LifterSpec, load
 from poseedge.resources import resource
@@ -24,7 +25,7 @@ CALIBRATION_COUNT = 512
 def build(
     artefact: Annotated[Path, typer.Argument(help="bundle folder or .onnx file")],
     precision: Annotated[
-        str | None, typer.Option(help="fp32, fp16 or int8; default: fp32 of a bundle, else what the graph is")
+        str | None, typer.Option(help="fp32, fp16, int8 or int8-fp16; default: fp32 of a bundle, else what the graph is")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="engine file; default: in engines/ beside the graph")] = None,
     batch: Annotated[int, typer.Option(min=1, help="windows per call to tune for, where the batch is free")] = 1,
@@ -48,15 +49,19 @@ def build(
 
     Example: poseedge build build/nanohtnet --precision fp16
     """
-    if precision not in (None, "fp32", "fp16", "int8"):
-        raise PoseedgeError(f"there is no precision {precision!r}", "choose fp32, fp16 or int8")
-    require("tensorrt", "tensorrt")
+    if precision not in (None, *PRECISIONS):
+        raise PoseedgeError(f"there is no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
+    tensorrt = require("tensorrt", "tensorrt")
     from poseedge.backends.tensorrt.cuda import open_cuda
     from poseedge.deploy.tensorrt.builder import Options
     from poseedge.deploy.tensorrt.engine import ensure_engine, plan_job
     from poseedge.deploy.tensorrt.trtexec import trtexec_command
 
-    graph = open_bundle(artefact).graph(precision or "fp32") if artefact.is_dir() else artefact
+    graph = artefact
+    if artefact.is_dir():
+        bundle = open_bundle(artefact)
+        precision = suited(tensorrt, precision or "fp32", bundle.precisions)
+        graph = bundle.graph(precision)
     if graph.suffix != ".onnx":
         raise PoseedgeError(f"{graph}: engines are built from a bundle or an .onnx file")
     options = Options(

@@ -14,7 +14,7 @@ from poseedge.data.detections import convert_keypoints, project_motion
 from poseedge.data.excerpt import FRAMES, TAKES, cut_calibration_set
 from poseedge.errors import DataError, PoseedgeError, nearest
 
-MOTION_FILES = (".bvh", ".npy", ".npz")
+MOTION_FILES = (".amc", ".bvh", ".npy", ".npz")
 
 data = typer.Typer(no_args_is_help=True, help="Look at a data set, make one of your own captures, cut a calibration set.")
 
@@ -39,20 +39,20 @@ def check(
 
 @data.command("convert")
 def convert_motion(
-    sources: Annotated[list[Path], typer.Argument(help=".npy or .npz with (T, 17, 3), .bvh, or folders of them")],
+    sources: Annotated[list[Path], typer.Argument(help=".npy or .npz with (T, 17, 3), .bvh, .amc, or folders of them")],
     output: Annotated[Path, typer.Option("--output", "-o", help="folder of the new data set")],
     name: Annotated[str | None, typer.Option(help="of the data set; default: the folder's name")] = None,
     subject: Annotated[str | None, typer.Option(help="who moves; default: the name of each file's folder")] = None,
     test: Annotated[str, typer.Option(help="test subjects, comma-separated; the others are for training")] = "",
     units: Annotated[str, typer.Option(help=f"{', '.join(UNITS)}; auto: by the size of the person")] = "auto",
-    up: Annotated[str | None, typer.Option(help="axis that points up, y or z; default: y in BVH, z in arrays")] = None,
-    fps: Annotated[float, typer.Option(min=1, help="frames per second of arrays")] = RATE,
+    up: Annotated[str | None, typer.Option(help="axis that points up, y or z; default: z in arrays, else y")] = None,
+    fps: Annotated[float | None, typer.Option(min=1, help="frames per second; default: 50 of arrays, 120 of AMC")] = None,
     rate: Annotated[float, typer.Option(min=1, help="frames per second of the data set")] = RATE,
     cameras: Annotated[Path | None, typer.Option(help="cameras file; default: four made-up cameras around")] = None,
-    joints: Annotated[Path | None, typer.Option(help="TOML file with the names of BVH joints")] = None,
+    joints: Annotated[Path | None, typer.Option(help="TOML file with the names of BVH or ASF joints")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Make a data set, with exact 2D keypoints, of recorded motion: 17 joints in Human3.6M order, or BVH.
+    """Make a data set, with exact 2D keypoints, of recorded motion: 17 joints in Human3.6M order, BVH, or ASF and AMC.
 
     The action is a file's name with _ as spaces. Example: poseedge data convert anna/ ben/ --test ben -o lab
     """

@@ -45,7 +45,7 @@ def export(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
 ) -> None:
-    """Turn a checkpoint into FP32, FP16 and INT8 ONNX graphs and prove in millimetres that the pose survived.
+    """Turn a checkpoint into FP32, FP16, INT8 and INT8-in-FP16 ONNX graphs and prove in millimetres that the pose survived.
 
     Example: poseedge export --model nanohtnet --target jetson-orin-nano
     """

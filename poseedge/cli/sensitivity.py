@@ -28,9 +28,7 @@ def sensitivity(
     artefact: Annotated[Path, typer.Argument(help="bundle folder or float32 .onnx file")],
     budget: Annotated[float | None, typer.Option(min=0, help="mean distance that INT8 may cost, millimetres")] = None,
     jitter: Annotated[float | None, typer.Option(min=1, help="jitter that INT8 may have, as a multiple of float32's")] = None,
-    by: Annotated[
-        str, typer.Option(help="what the search keeps in INT8: flops, or latency saved here")
-    ] = "flops",
+    by: Annotated[str, typer.Option(help="what the search keeps in INT8: flops, or latency saved here")] = "flops",
     two_step: Annotated[
         bool, typer.Option("--two-step", help="round the inputs of the worst layers in two steps instead of keeping them float")
     ] = False,

@@ -112,7 +112,7 @@ def world_positions(recording: Recording) -> dict[str, Floats]:
             if channel[1:].lower() == "position":
                 place[:, axis] = value
             else:
-                turn = turn @ _about(axis, np.deg2rad(value))
+                turn = turn @ about(axis, np.deg2rad(value))
         if joint.parent >= 0:
             place = points[joint.parent] + (turns[joint.parent] @ place[:, :, None])[..., 0]
             turn = turns[joint.parent] @ turn
@@ -121,7 +121,7 @@ def world_positions(recording: Recording) -> dict[str, Floats]:
     return {joint.name: point for joint, point in zip(recording.joints, points, strict=True)}
 
 
-def _about(axis: int, angle: Floats) -> Floats:
+def about(axis: int, angle: Floats) -> Floats:
     """Return rotations ``(T, 3, 3)`` about a coordinate axis."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
     turn = np.zeros((len(angle), 3, 3))

@@ -1,4 +1,4 @@
-"""Own captures into the layout that everything here reads: motion from arrays and BVH."""
+"""Own captures into the layout that everything here reads: motion from arrays, BVH and Acclaim files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poseedge.data import asf_amc
 from poseedge.data.bvh import JOINTS, human36m_joints, read_bvh, world_positions
 from poseedge.data.cameras import Camera, denormalize_screen, in_picture, project, world_to_camera
 from poseedge.data.h36m import checked_array, finite
@@ -42,21 +43,26 @@ class Reading:
 
     subject: str | None = None  # default: the name of the file's folder
     units: str = "auto"  # a key of ``UNITS``; auto goes by the size of the person
-    up: str | None = None  # axis that points up: y or z; default y in BVH, z in arrays
-    fps: float = RATE  # of arrays; BVH states its own
+    up: str | None = None  # axis that points up: y or z; default z in arrays, else y
+    fps: float | None = None  # default: 50 of arrays, 120 of AMC; BVH states its own
     rate: float = RATE  # to which motion is brought
-    joints: Path | None = None  # names of BVH joints, a file like ``bvh_joints.toml``
+    joints: Path | None = None  # names of BVH or ASF joints, a file like ``bvh_joints.toml``
 
 
 def read_clip(path: Path, how: Reading) -> Clip:
-    """Read one recording: ``.npy`` or ``.npz`` with ``(T, 17, 3)`` in Human3.6M order, or ``.bvh``.
+    """Read one recording: ``.npy`` or ``.npz`` with ``(T, 17, 3)`` in Human3.6M order, ``.bvh``, or ``.amc``.
 
     The action is the file's name with ``_`` as spaces. Motion of another rate is interpolated linearly.
     """
-    fps, up = how.fps, how.up or "z"
+    fps, up = how.fps or RATE, how.up or "z"
     if path.suffix.lower() == ".bvh":
         recording = read_bvh(path)
         world, fps, up = human36m_joints(world_positions(recording), how.joints or JOINTS, path), recording.fps, how.up or "y"
+    elif path.suffix.lower() == ".amc":
+        skeleton = asf_amc.read_asf(asf_amc.skeleton_of(path))
+        ends = asf_amc.world_positions(skeleton, asf_amc.read_amc(path, skeleton))
+        world = human36m_joints(ends, how.joints or asf_amc.JOINTS, path)
+        fps, up = how.fps or asf_amc.FPS, how.up or "y"
     else:
         arrays = read_arrays(path)
         if len(arrays) != 1:

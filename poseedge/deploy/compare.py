@@ -26,7 +26,7 @@ from poseedge.metadata import GraphMetadata
 
 Values = npt.NDArray[Any]
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 1e-1}  # relative error, by the lower precision of the two
+TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 1e-1, "int8-fp16": 1e-1}  # relative error, by the lower precision of the two
 AT_ONCE_BYTES = 256 << 20  # fetched from each graph in one pass: an attention map of MotionBERT takes 32 MB
 PRODUCTS = {"MatMul", "Gemm", "Conv"}
 

@@ -30,7 +30,8 @@ import numpy as np
 
 FORMAT = 1
 JOINTS = 17
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+MIXED = "int8-fp16"  # INT8 products in a half-precision graph, for TensorRT where the graph's types are law
 NO_INT8 = {(5, 3): "Jetson Nano", (6, 2): "Jetson TX2"}  # compute capabilities without INT8 hardware
 BOARD_FILE = Path("/proc/device-tree/model")
 RELEASE_FILE = Path("/etc/nv_tegra_release")
@@ -50,8 +51,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
             raise Refused("--runs and --workspace-mib start at 1, --warmup at 0")
         if options.json and not options.json.absolute().parent.is_dir():
             raise Refused("{}: no such folder for the report".format(options.json.parent))
-        bundle = open_bundle(Path(__file__).absolute().parent, options.precision)
-        with open_runner(bundle, options) as runner:
+        trt = None if options.backend == "onnxruntime" else optional_module("tensorrt")
+        trt = trt if hasattr(trt, "Builder") else None  # there may be type stubs alone
+        bundle = open_bundle(Path(__file__).absolute().parent, options.precision, None if options.as_named else trt)
+        with open_runner(bundle, options, trt) as runner:
             report = make_report(bundle, runner, measure(runner, bundle, options), options)
         if options.json:
             write_atomically(options.json, json.dumps(report, indent=2, allow_nan=False).encode() + b"\n")
@@ -72,6 +75,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         epilog="example: python3 run.py --precision fp16 --json fp16.json",
     )
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="graph to run (default fp32)")
+    parser.add_argument("--as-named", action="store_true", help="int8 even where int8-fp16 is taken for it")
     parser.add_argument("--backend", choices=("tensorrt", "onnxruntime"), help="default: tensorrt where it is installed")
     parser.add_argument("--runs", type=int, default=200, help="timed runs (default 200)")
     parser.add_argument("--warmup", type=int, default=50, help="runs before the timed ones (default 50)")
@@ -97,11 +101,14 @@ class Bundle(NamedTuple):
     float32_nodes: List[str]  # what stays in FP32 where TensorRT may choose a lower precision by itself
 
 
-def open_bundle(folder: Path, precision: str) -> Bundle:
-    """Read and check the bundle in ``folder``."""
+def open_bundle(folder: Path, precision: str, trt: Any = None) -> Bundle:
+    """Read and check the bundle in ``folder``; what is named ``int8`` may depend on this TensorRT."""
     manifest = read_manifest(folder / "manifest.json")
     for name, wanted in sorted(manifest["files"].items()):
         check_file(folder / name, wanted)
+    if trt is not None and precision != suited(trt, precision, manifest["graphs"]):
+        precision = suited(trt, precision, manifest["graphs"])
+        note("taking the {} graph, whose rest does not run in FP32; --as-named takes the other".format(precision))
     if precision not in manifest["graphs"]:
         held = ", ".join(p for p in PRECISIONS if p in manifest["graphs"])
         raise Refused("the bundle holds no {} graph; it holds: {}".format(precision, held))
@@ -345,10 +352,9 @@ def power_mode() -> Optional[str]:
 
 
 @contextmanager
-def open_runner(bundle: Bundle, options: argparse.Namespace) -> Iterator[Any]:
+def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterator[Any]:
     """Yield the runner of the backend that was asked for, or of the best one that is installed."""
-    trt = optional_module("tensorrt") if options.backend != "onnxruntime" else None
-    if trt is not None and hasattr(trt, "Builder"):  # not where type stubs alone are installed
+    if trt is not None:
         cuda = optional_module("pycuda.driver")
         if cuda is None:
             raise Refused("TensorRT {} is installed but pycuda is not: pip3 install pycuda".format(trt.__version__))
@@ -459,12 +465,20 @@ class Route(NamedTuple):
     disable: Tuple[str, ...]
 
 
-def choose_route(trt: Any, precision: str) -> Route:
-    """Choose by what this TensorRT has: strong typing where it is complete (from 10.12) or the only way (from 11)."""
+def types_are_law(trt: Any) -> bool:
+    """Say whether strong typing is complete in this TensorRT (from 10.12) or the only way (from 11)."""
     # A call that came with 10.13 marks the versions of the Jetsons where strong typing is complete.
-    if hasattr(trt.Builder, "build_serialized_network_to_stream") or not hasattr(trt.BuilderFlag, "FP16"):
-        return strong_route(trt, precision)
-    return weak_route(trt, precision)
+    return hasattr(trt.Builder, "build_serialized_network_to_stream") or not hasattr(trt.BuilderFlag, "FP16")
+
+
+def suited(trt: Any, precision: str, held: Any) -> str:
+    """Return which of the graphs ``held`` to take: with strong typing the rest of a plain INT8 graph would run in FP32."""
+    return MIXED if precision == "int8" and MIXED in held and types_are_law(trt) else precision
+
+
+def choose_route(trt: Any, precision: str) -> Route:
+    """Choose by what this TensorRT has: strong typing wherever it is complete."""
+    return strong_route(trt, precision) if types_are_law(trt) else weak_route(trt, precision)
 
 
 def strong_route(trt: Any, precision: str) -> Route:
@@ -593,8 +607,10 @@ class PlanFile:
 
     def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, device: Any, options: argparse.Namespace) -> None:
         capability = device.compute_capability()
-        if bundle.precision == "int8" and capability in NO_INT8:
+        if bundle.precision in ("int8", MIXED) and capability in NO_INT8:
             raise Refused("int8: {} (sm_{}{}) has no INT8 hardware; use fp16".format(NO_INT8[capability], *capability))
+        if bundle.precision == MIXED and not types_are_law(trt):
+            raise Refused("{}: TensorRT {} takes precision from builder flags; use int8".format(MIXED, trt.__version__))
         self.trt, self.log, self.graph = trt, log, bundle.graph
         self.route, self.pinned = choose_route(trt, bundle.precision), []  # type: Route, List[str]
         if self.route.typing == "weak" and bundle.precision != "fp32" and bundle.float32_nodes:
@@ -852,7 +868,18 @@ def primary_context(cuda: Any) -> Iterator[Any]:
             raise Refused("CUDA failed: {}".format(error)) from error
         raise
     finally:
-        context.detach()  # while it is current; pycuda takes a context that is merely dropped for one of its own making
+        release_primary(context)
+
+
+def release_primary(context: Any) -> None:
+    """Let go of a primary context that was pushed last, in any thread.
+
+    pycuda takes one that is merely dropped for one of its own making, and on detaching leaves it on the driver's stack:
+    ``cuDevicePrimaryCtxRelease`` pops nothing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libcuda.so.1").cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+    context.detach()
 
 
 class CudaGraphError(Exception):

@@ -31,7 +31,7 @@ from poseedge.deploy.float32 import float32_nodes
 from poseedge.deploy.fold import fold
 from poseedge.deploy.graph import evaluator, opset_of, save_graph
 from poseedge.deploy.placement import place
-from poseedge.deploy.precision import to_fp16
+from poseedge.deploy.precision import to_fp16, to_int8_fp16
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS, quantize
 from poseedge.deploy.ranges import cached, passes, read_ranges
 from poseedge.deploy.recipe import Recipe
@@ -105,13 +105,12 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             version=poseedge.__version__,
             flip=flip_of(job, network),
         )
+        quantized = model
+        if any(is_quantized(precision) for precision in job.precisions):
+            quantized = calibrated(model, job, windows, folder, manifest, stage)
         for precision in job.precisions:
-            graph, disabled = model, NOTHING_DISABLED
-            if precision == "fp16":
-                graph = to_fp16(model, job.recipe.fp16.keep)
-            elif precision == "int8":
-                graph = calibrated(model, job, windows, folder, manifest, stage)
-                disabled = ORT_DISABLED_OPTIMIZERS
+            graph = graph_of(precision, model, quantized, job.recipe.fp16.keep)
+            disabled = ORT_DISABLED_OPTIMIZERS if is_quantized(precision) else NOTHING_DISABLED
             file = folder / f"{network.name}_{precision}.onnx"
             save_graph(graph, metadata(precision=precision, ort_disabled_optimizers=disabled), file)
             manifest["graphs"][precision] = {
@@ -150,7 +149,7 @@ def describe(job: Export, network: LiftingNetwork, windows: Array) -> dict[str, 
         "calibration": {"windows": len(windows), "sha256": digest(windows)},
         "versions": versions,
         "samples": SAMPLES,
-        "limits": {p: limit.model_dump() for p, limit in job.recipe.parity.items()},
+        "limits": job.recipe.limits,
         "graphs": {},
         "parity": {},
     }
@@ -195,6 +194,20 @@ def flip_of(job: Export, network: LiftingNetwork) -> Flip:
     return "shared" if network.shares_selection else "passes"
 
 
+def is_quantized(precision: str) -> bool:
+    """Say whether graphs of ``precision`` hold Q/DQ."""
+    return precision.startswith("int8")
+
+
+def graph_of(precision: str, model: onnx.ModelProto, quantized: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
+    """Return the graph of ``precision``, of the float32 graph and the INT8 one; ``keep`` is the recipe's for FP16."""
+    if precision == "fp16":
+        return to_fp16(model, keep)
+    if precision == "int8-fp16":
+        return to_int8_fp16(quantized, model, keep)
+    return quantized if precision == "int8" else model
+
+
 def calibrated(
     model: onnx.ModelProto, job: Export, windows: Array, folder: Path, manifest: dict[str, Any], stage: Stage
 ) -> onnx.ModelProto:
@@ -224,8 +237,8 @@ def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manif
     for precision in job.precisions:
         lifter = OnnxLifter(folder / str(manifest["graphs"][precision]["file"]))
         found = run(lifter, precision)
-        limits = job.recipe.parity.get(precision)  # type: ignore[call-overload]
-        between = parity(found, wanted, Limits(**limits.model_dump()) if limits else None, job.every)
+        limits = manifest["limits"].get(precision)
+        between = parity(found, wanted, Limits(**limits) if limits else None, job.every)
         manifest["parity"][precision] = {**short_score(found, job.every), "against_reference": between}
 
 

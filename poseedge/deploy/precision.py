@@ -1,8 +1,9 @@
-"""FP16: the graph with half-precision weights and casts inside, float32 keypoints and joints outside."""
+"""FP16, alone or around INT8: half-precision weights and casts inside, float32 keypoints and joints outside."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -23,15 +24,47 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     leads from the keypoints to the first norm, which takes the mean away and magnifies what rounding did to the rest.
     Raises ``PoseedgeError`` for a pattern that no weight fits.
     """
+    return in_half(model, nodes_of(model, keep))
+
+
+def to_int8_fp16(quantized: onnx.ModelProto, model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
+    """Return ``quantized``, which ``quantize`` made of ``model``, with half precision around its INT8 products.
+
+    What rounds to INT8 stays in float32, between casts: scales keep all their digits, the second of two steps sees what
+    the first left, and the graph needs no newer opset. A builder fuses the casts into the kernels beside them.
+    ``keep`` is that of ``to_fp16``.
+    """
+    return in_half(quantized, nodes_of(model, keep) | rounding_nodes(quantized, model))
+
+
+def nodes_of(model: onnx.ModelProto, keep: list[str]) -> set[str]:
+    """Return the nodes that read a weight whose name fits one of the patterns ``keep``."""
+    weights = [tensor.name for tensor in model.graph.initializer]
+    check_patterns(keep, [name.removesuffix(".weight") for name in weights], "fp16.keep: no weight matches")
+    named = {name for name in weights if matches(name.removesuffix(".weight"), keep)}
+    return {node.name for node in model.graph.node if named.intersection(node.input)}
+
+
+def rounding_nodes(quantized: onnx.ModelProto, model: onnx.ModelProto) -> set[str]:
+    """Return the nodes that ``quantized`` has beyond ``model`` and that serve QuantizeLinear alone, Q and DQ with them."""
+    readers, known = consumers(quantized), {node.name for node in model.graph.node}
+    names: set[str] = set()
+    for node in reversed(quantized.graph.node):
+        reading = [reader.name for reader in readers[node.output[0]]]
+        serving = node.name not in known and reading and names.issuperset(reading)
+        if serving or node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            names.add(node.name)
+    return names
+
+
+def in_half(model: onnx.ModelProto, kept: set[str]) -> onnx.ModelProto:
+    """Return ``model`` in half precision but for the nodes named in ``kept`` and those that ``to_fp16`` keeps anyway."""
     float16 = require("onnxconverter_common.float16", "export")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    weights = initializers(model)
-    check_patterns(keep, [name.removesuffix(".weight") for name in weights], "fp16.keep: no weight matches")
-    kept = {n.name for n in model.graph.node if any(i in weights and matches(i.removesuffix(".weight"), keep) for i in n.input)}
-    kept |= normalization_nodes(model) | selection_nodes(model) | embedding_nodes(model)
-    own_constants(copy, kept)
-    weights = initializers(copy)
+    blocked = kept | normalization_nodes(model) | selection_nodes(model) | embedding_nodes(model)
+    by_type = set(float16.DEFAULT_OP_BLOCK_LIST)
+    own_constants(copy, lambda node: node.name in blocked or node.op_type in by_type)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one for every weight below the smallest half
         converted: onnx.ModelProto = float16.convert_float_to_float16(
@@ -39,40 +72,31 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
             min_positive_val=HALF_TINY,
             max_finite_val=HALF_MAX,
             keep_io_types=True,
-            node_block_list=sorted(kept),
+            node_block_list=sorted(blocked),
         )
-    return with_exact_constants(without_round_trips(converted), weights)
+    return without_round_trips(converted)
 
 
-def own_constants(model: onnx.ModelProto, kept: set[str]) -> None:
-    """Give the nodes ``kept`` copies of the constants that others read too: the converter would round both or neither."""
-    weights = initializers(model)
-    shared = {name for node in model.graph.node if node.name not in kept for name in node.input if name in weights}
-    for node in model.graph.node:
-        for place, name in enumerate(node.input if node.name in kept else []):
-            if name in shared:
-                constant = model.graph.initializer.add()
-                constant.CopyFrom(weights[name])
-                constant.name = node.input[place] = f"{name}/{node.name}"
+def own_constants(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bool]) -> None:
+    """Give the nodes that stay in float32 constants of their own: the converter would leave a shared one in float32 for all.
 
-
-def with_exact_constants(model: onnx.ModelProto, exact: dict[str, onnx.TensorProto]) -> onnx.ModelProto:
-    """Give what stays in float32 its constants as they were: the converter rounds them and casts them back up.
-
-    ``model`` is edited and returned; ``exact`` are the constants of the float32 graph.
+    ``model`` is edited. Constants lose their value_info, else the converter rounds them and casts them back up.
     """
-    rounded = initializers(model)
-    ups = [node for node in model.graph.node if casts_to(node, onnx.TensorProto.FLOAT) and node.input[0] in rounded]
-    for up in ups:
-        constant = model.graph.initializer.add()
-        constant.CopyFrom(exact[up.input[0]])
-        constant.name = up.output[0]
-        model.graph.node.remove(up)
-    read = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    return model
+    constants = initializers(model)
+    described = [value for value in model.graph.value_info if value.name in constants]
+    for value in described:
+        model.graph.value_info.remove(value)
+    rest = {name for node in model.graph.node if not stays(node) for name in node.input}
+    copied: dict[str, str] = {}
+    for node in filter(stays, model.graph.node):
+        for place, name in enumerate(node.input):
+            if name not in rest or name not in constants or constants[name].data_type != onnx.TensorProto.FLOAT:
+                continue
+            if name not in copied:
+                copied[name] = f"{name}_float32"
+                model.graph.initializer.add().CopyFrom(constants[name])
+                model.graph.initializer[-1].name = copied[name]
+            node.input[place] = copied[name]
 
 
 def selection_nodes(model: onnx.ModelProto) -> set[str]:

@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "int8-fp16"]  # the last: INT8 products in a half-precision graph
 
 
 class _Table(BaseModel):
@@ -43,11 +43,12 @@ class Int8(_Table):
 
 
 class Parity(_Table):
-    """How far a precision may be from the PyTorch network, millimetres."""
+    """How far a precision may be from the PyTorch network, millimetres, and how many times as much its joints may jitter."""
 
     delta_mpjpe_mm: float = Field(gt=0)
     mean_mm: float = Field(gt=0)
     p99_mm: float = Field(gt=0)
+    jitter_ratio: float | None = Field(default=None, gt=0)
 
 
 class Recipe(_Table):
@@ -59,6 +60,14 @@ class Recipe(_Table):
     fp16: Fp16 = Fp16()
     int8: Int8 = Int8()
     parity: dict[Precision, Parity]
+
+    @property
+    def limits(self) -> dict[str, dict[str, float]]:
+        """What ``parity`` asks for, by precision; INT8 in a half-precision graph has INT8's limits unless it has its own."""
+        tables: dict[str, Parity] = {name: table for name, table in self.parity.items()}
+        if "int8" in tables:
+            tables.setdefault("int8-fp16", tables["int8"])
+        return {name: table.model_dump(exclude_none=True) for name, table in tables.items()}
 
 
 def load_recipe(name: str) -> Recipe:

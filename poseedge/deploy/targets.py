@@ -12,6 +12,10 @@ from poseedge.deploy.recipe import Precision, read_toml
 from poseedge.errors import PoseedgeError, nearest
 
 FACTS = Path(__file__).with_name("facts")
+MIXED = (
+    "INT8 and FP16 in one graph is for TensorRT that takes precision from the graph (10.12 and later); elsewhere take int8, "
+    "whose rest builder flags put into FP16"
+)
 SPELT_OUT, MODERN = 13, 17  # the opsets that export writes for TensorRT: without and with LayerNormalization as an operator
 
 Version = tuple[int, ...]
@@ -105,7 +109,9 @@ class Target(_Facts):
 
     def refusal(self, precision: str) -> str:
         """Return why ``precision`` does not exist here."""
-        reason = self.board.without_int8 if self.board and precision == "int8" else ""
+        reason = self.board.without_int8 if self.board and precision.startswith("int8") else ""
+        if precision == "int8-fp16" and "int8" in self.precisions:
+            reason = MIXED
         return f"{self.name} takes {', '.join(self.precisions)}, not {precision}: {reason or self.why}"
 
 
@@ -150,12 +156,19 @@ def board_target(name: str, board: Board, line: JetPack) -> Target:
         name=name,
         description=f"{board.name.split(' (')[0]}: JetPack {line.jetpack}, TensorRT {line.tensorrt}",
         opset=MODERN if modern else SPELT_OUT,
-        precisions=["fp32", "fp16", "int8"] if "int8" in board.formats else ["fp32", "fp16"],
+        precisions=precisions_of(board, release),
         why="; ".join(filter(None, [f"{reason} ({release.source})", board.without_int8])),
         releases=[release, release],
         board=board,
         jetpack=line,
     )
+
+
+def precisions_of(board: Board, release: Release) -> list[Precision]:
+    """Return the precisions that ``board`` has with ``release``; only where types are law does a graph mix INT8 and FP16."""
+    if "int8" not in board.formats:
+        return ["fp32", "fp16"]
+    return ["fp32", "fp16", "int8"] if release.typing == "weak" else ["fp32", "fp16", "int8", "int8-fp16"]
 
 
 @cache

@@ -74,6 +74,7 @@ class Training:
         identity |= objective.identity
         self.run_folder = RunFolder(folder, identity)
         self.step, self.running, self.seconds, self.cpu_seconds = 0, math.nan, 0.0, 0.0
+        self.waited = 0.0  # seconds of this process's run in which there were no windows to go on with
         self.resume()
         model = cast(nn.Module, torch.compile(objective)) if compiled else objective
         self.model, self.stepper = fabric.setup(model, self.optimizer)
@@ -91,7 +92,9 @@ class Training:
             upcoming = ahead.submit(self.draw, self.step)
             while self.step < self.steps:
                 spent = time.process_time()
+                asked = time.monotonic()
                 batch, upcoming = upcoming.result(), ahead.submit(self.draw, self.step + 1)
+                self.waited += time.monotonic() - asked
                 self.advance(batch)
                 self.cpu_seconds += time.process_time() - spent
                 row = None

@@ -167,6 +167,18 @@ def test_only_what_a_precision_needs_travels(small_bundle: Path) -> None:
     assert list(manifest["graphs"]) == ["fp16"]
 
 
+def test_both_forms_of_int8_are_timed_where_one_would_be_taken_for_the_other(
+    bench: Bench, mixed_bundle: Path, tmp_path: Path
+) -> None:
+    strong = TENSORRT.format(capability=(8, 7)).replace("10.3.0", "11.4.1.4")
+    (tmp_path / "site" / "tensorrt.py").write_text(strong)
+    outcome = bench(mixed_bundle, "--json")
+    assert outcome.status == 0, outcome.err
+    rows = outcome.json["rows"]
+    assert [row["precision"] for row in rows if not row["cuda_graph"]] == ["int8", "int8-fp16"]
+    assert rows[0]["distance_mm"] != rows[-1]["distance_mm"]
+
+
 def test_poses_outside_the_limits_are_status_1(bench: Bench, own_bundle: Path) -> None:
     manifest = json.loads((own_bundle / MANIFEST).read_text())
     manifest["limits"]["fp16"] = {"delta_mpjpe_mm": 1e-6, "mean_mm": 1e-6, "p99_mm": 1e-6}

@@ -44,6 +44,11 @@ def bundle(device: Fake, request: pytest.FixtureRequest, tmp_path: Path) -> Path
     return Path(shutil.copytree(made, tmp_path / "bundle"))
 
 
+@pytest.fixture(params=["10.3.0", "10.13.3.9", "11.4.1.4"])
+def some_later_device(request: pytest.FixtureRequest, install_tensorrt: Install) -> Fake:
+    return install_tensorrt(request.param)
+
+
 @pytest.fixture
 def graph(tmp_path: Path) -> Path:
     return write_graph(tmp_path / "small.onnx")
@@ -58,6 +63,21 @@ def test_an_engine_is_built_and_proved(device: Fake, poseedge: Command, bundle: 
     assert found.status == 0, found.err
     assert (found.json["backend"], found.json["precision"]) == ("tensorrt", precision)
     assert found.json["parity"]["passed"] is True
+
+
+def test_int8_of_a_bundle_is_the_graph_whose_rest_is_fp16_where_types_are_law(
+    some_later_device: Fake, poseedge: Command, mixed_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(mixed_bundle, tmp_path / "mixed"))
+    taken = "int8-fp16" if some_later_device.release >= (10, 12) else "int8"
+    built = poseedge("build", bundle, "--precision", "int8", "--json")
+    assert (built.status, built.json["precision"]) == (0, taken), built.err
+    assert Path(built.json["engine"]).name.startswith(f"nanohtnet_{taken}.")
+    named = poseedge("build", bundle, "--precision", "int8-fp16", "--json")
+    assert named.status == (0 if taken == "int8-fp16" else 2)
+    assert ("takes precision from builder flags" in named.err) == (taken == "int8")
+    itself = poseedge("build", bundle / "nanohtnet_int8.onnx", "--json")
+    assert itself.json["precision"] == "int8"
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])

@@ -1,4 +1,4 @@
-"""A bundle written by hand: a small lifting network in three precisions, sample windows, manifest and runner."""
+"""A bundle written by hand: a small lifting network in three precisions or four, sample windows, manifest and runner."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ LIMITS = {
     "fp16": {"mean_mm": 2.0, "p99_mm": 6.0},
     "int8": {"mean_mm": 20.0, "p99_mm": 60.0},
 }
+MIXED = "int8-fp16"  # where types are law
 Array = npt.NDArray[Any]
 
 
-def write_bundle(folder: Path, batch: int | str = 1) -> Path:
+def write_bundle(folder: Path, batch: int | str = 1, precisions: tuple[str, ...] = tuple(LIMITS)) -> Path:
     """Write the bundle into ``folder``; ``batch`` may be a name, for a free batch. Returns the copied runner."""
     folder.mkdir()
-    for precision in LIMITS:
+    for precision in precisions:
         onnx.save(lifting_graph(precision, batch), folder / f"{precision}.onnx")
     keypoints = np.random.default_rng(7).uniform(-1, 1, (4, FRAMES, JOINTS, 2)).astype(np.float32)
     session = ort.InferenceSession(folder / "fp32.onnx", providers=["CPUExecutionProvider"])
@@ -51,9 +52,9 @@ def seal(folder: Path, change: Callable[[dict[str, Any]], None] = lambda manifes
         "config": {"frames": FRAMES},
         "frames": FRAMES,
         "output_frames": OUTPUT_FRAMES,
-        "graphs": {precision: {"file": f"{precision}.onnx", "opset": OPSET} for precision in LIMITS},
+        "graphs": {path.stem: {"file": path.name, "opset": OPSET} for path in sorted(folder.glob("*.onnx"))},
         "samples": "samples.npz",
-        "limits": dict(LIMITS),
+        "limits": {**LIMITS, MIXED: LIMITS["int8"]},
         "files": {path.name: sha256_of(path) for path in folder.iterdir() if path.suffix in {".onnx", ".npz", ".py"}},
     }
     change(manifest)
@@ -74,7 +75,8 @@ def lifting_graph(precision: str, batch: int | str) -> onnx.ModelProto:
     """Return the network: the three centre frames, each joint through one matrix; it also names the frames, as INT64."""
     rng = np.random.default_rng(3)
     matrix, offset = rng.normal(size=(2, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32)
-    body, weights = {"fp32": plain_body, "fp16": half_body, "int8": quantized_body}[precision](matrix, offset)
+    bodies = {"fp32": plain_body, "fp16": half_body, "int8": quantized_body, MIXED: mixed_body}
+    body, weights = bodies[precision](matrix, offset)
     weights["frames"] = np.array(OUTPUT_FRAMES, np.int64)
     nodes = [*body, helper.make_node("Identity", ["frames"], ["selected"], name="selected_frames")]
     graph = helper.make_graph(
@@ -120,3 +122,11 @@ def quantized_body(matrix: Array, offset: Array) -> Body:
     enter = helper.make_node("QuantizeLinear", ["keypoints", "scale", "zero"], ["quantized"], name="quantize")
     leave = helper.make_node("DequantizeLinear", ["quantized", "scale", "zero"], ["dequantized"], name="dequantize")
     return [enter, leave, *nodes], weights
+
+
+def mixed_body(matrix: Array, offset: Array) -> Body:
+    """The same with its input through INT8, and the rest in FP16."""
+    (quantize, dequantize, *_), scales = quantized_body(matrix, offset)
+    (enter, *nodes), weights = half_body(matrix, offset)
+    enter.input[0] = "dequantized"
+    return [quantize, dequantize, enter, *nodes], {**weights, "scale": scales["scale"], "zero": scales["zero"]}

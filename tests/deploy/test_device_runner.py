@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.deploy.lifting_bundle import LIMITS, load_runner, seal, write_bundle
+from tests.deploy.lifting_bundle import LIMITS, MIXED, load_runner, seal, write_bundle
 from tests.doubles.binding import Fake
 from tests.doubles.gpu import LAUNCH_MS, Gpu
-from tests.doubles.install import VERSIONS, install, uninstall
+from tests.doubles.install import VERSIONS, install, uninstall, without_graphs
 
 # Decision table of shared/facts/tensorrt_python_api.md; TF32 is the one flag that is on from the start.
 WEAK = {"fp32": (), "fp16": ("FP16", "TF32"), "int8": ("FP16", "INT8", "TF32")}
@@ -92,6 +92,48 @@ def test_each_tensorrt_takes_the_route_of_the_decision_table(device: Device, ver
     assert plan.flags == ROUTES[version][precision]
     assert plan.workspace == 64 << 20
     assert plan.aux_streams == (0 if fake.release >= (8, 6) else None)
+
+
+@pytest.fixture
+def mixed(device: Device, tmp_path: Path) -> Device:
+    """A bundle that has INT8 with its rest in FP32 and with its rest in FP16."""
+    device.folder = tmp_path / "mixed"
+    device.run_py = write_bundle(device.folder, precisions=(*LIMITS, MIXED))
+    return device
+
+
+def test_int8_is_the_graph_whose_rest_is_fp16_where_types_are_law(mixed: Device, version: str) -> None:
+    fake = mixed.has(version)
+    found = mixed.run("--precision", "int8")
+    assert found.status == 0, found.err
+    taken = MIXED if ROUTES[version] is STRONG else "int8"
+    assert {row["precision"] for row in found.report["rows"]} == {taken}
+    assert found.report["graph"]["file"] == f"{taken}.onnx"
+    assert ("taking the int8-fp16 graph" in found.err) == (taken == MIXED)
+    assert fake.built[0].strongly_typed == (taken == MIXED)
+    assert fake.built[0].flags == ROUTES[version]["int8"]
+
+
+def test_int8_can_be_taken_as_named(mixed: Device, version: str) -> None:
+    mixed.has(version)
+    found = mixed.run("--precision", "int8", "--as-named")
+    assert (found.status, found.report["graph"]["file"]) == (0, "int8.onnx")
+
+
+def test_mixed_graph_is_refused_where_flags_choose_the_precision(mixed: Device, version: str) -> None:
+    mixed.has(version)
+    found = mixed.run("--precision", MIXED)
+    if ROUTES[version] is STRONG:
+        assert (found.status, found.report["rows"][0]["precision"]) == (0, MIXED)
+    else:
+        assert_refused(found, f"int8-fp16: TensorRT {version} takes precision from builder flags; use int8")
+
+
+def test_mixed_graph_runs_on_onnx_runtime_when_asked_for_and_int8_stays_itself(mixed: Device) -> None:
+    mixed.has("11.4.1.4")
+    for precision in (MIXED, "int8"):
+        found = mixed.run("--precision", precision, "--backend", "onnxruntime")
+        assert (found.status, found.report["graph"]["file"]) == (0, f"{precision}.onnx")
 
 
 def test_a_free_batch_is_built_for_one_window(device: Device, version: str, tmp_path: Path) -> None:
@@ -285,7 +327,7 @@ def test_a_device_out_of_memory_says_so(device: Device, version: str, memory: in
 
 def test_a_driver_without_graphs_is_timed_without_them(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     device.has("8.6.2.3")
-    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace())
+    without_graphs(monkeypatch)
     found = device.run()
     assert (found.status, len(found.report["rows"])) == (0, 1)
     assert "no CUDA graph" in found.err

@@ -44,6 +44,15 @@ def test_what_a_recipe_leaves_out_has_a_default(tmp_path: Path) -> None:
     assert (recipe.fold, recipe.weights, recipe.int8) == (True, None, Int8(keep=[], windows=512))
 
 
+def test_int8_in_half_precision_has_the_limits_of_int8_unless_it_has_its_own(tmp_path: Path) -> None:
+    limits = load_recipe(written(tmp_path, RECIPE)).limits
+    assert limits["int8-fp16"] == limits["int8"]
+    own = RECIPE + "[parity.int8-fp16]\ndelta_mpjpe_mm = 1\nmean_mm = 2\np99_mm = 3\njitter_ratio = 4\n"
+    limits = load_recipe(written(tmp_path, own)).limits
+    assert limits["int8-fp16"] == {"delta_mpjpe_mm": 1, "mean_mm": 2, "p99_mm": 3, "jitter_ratio": 4}
+    assert "jitter_ratio" not in limits["int8"]
+
+
 def test_syntax_error_is_told_with_file_and_line(tmp_path: Path) -> None:
     path = written(tmp_path, 'model = "nanohtnet"\nfold = maybe\n')
     with pytest.raises(PoseedgeError, match=r"recipe\.toml: .*line 2"):

@@ -46,6 +46,29 @@ def test_boards_without_int8_say_why(name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "mixed"),
+    [
+        ("jetson-thor", True),
+        ("jetson-thor-jp7.1", True),
+        ("jetson-orin-nano-jp7.2", True),
+        ("jetson-agx-orin-jp7.2.2", True),
+        ("jetson-orin-nano", False),
+        ("jetson-xavier-nx", False),
+        ("default", False),
+        ("cpu", False),
+    ],
+)
+def test_int8_and_fp16_in_one_graph_is_for_strong_typing(name: str, mixed: bool) -> None:
+    target = load_target(name)
+    assert ("int8-fp16" in target.precisions) is mixed
+    assert "10.12 and later" in target.refusal("int8-fp16")
+
+
+def test_board_without_int8_has_none_in_half_precision_either() -> None:
+    assert "Maxwell" in load_target("jetson-nano").refusal("int8-fp16")
+
+
+@pytest.mark.parametrize(
     ("name", "tensorrt", "opset"),
     [
         ("jetson-nano", "8.2.1", 13),

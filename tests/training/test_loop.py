@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,19 @@ def test_two_epochs_and_two_more_equal_four_bit_for_bit(tmp_path: Path, settings
     assert same(weights(resumed.run()), trained(tmp_path / "whole", recipe("epochs=4", *settings)))
     logs = [[{k: v for k, v in row.items() if "seconds" not in k} for row in rows(tmp_path / n)] for n in ("parts", "whole")]
     assert logs[0] == logs[1]
+
+
+def test_time_without_windows_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = FewWindows.draw
+
+    def slow(source: FewWindows, step: int, size: int, share: Share) -> Batch:
+        time.sleep(0.2)
+        return draw(source, step, size, share)
+
+    monkeypatch.setattr(FewWindows, "draw", slow)
+    counted = training(tmp_path, recipe("steps=1"))
+    counted.run()
+    assert counted.waited >= 0.2  # nothing ran while the first batch was cut
 
 
 def test_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:

@@ -12,14 +12,20 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from poseedge.deploy.device_runner import release_primary
 from poseedge.errors import PoseedgeError
 
 Host = npt.NDArray[Any]
 HINT = "on a Jetson: export PATH=/usr/local/cuda/bin:$PATH && pip install pycuda; elsewhere: pip install pycuda or cuda-bindings"
 
+FULL = "end other programs on the GPU; a Jetson's desktop shares its memory: sudo systemctl isolate multi-user.target"
+
 
 class CudaFailure(PoseedgeError):
     """A CUDA call failed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, FULL if "out of memory" in message else "")
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class Pycuda:
         finally:
             self._memory.clear()
             self._stream = None
-            self._context.detach()  # while it is current; pycuda takes one that is merely dropped for one of its own making
+            release_primary(self._context)
 
 
 class CudaPython:

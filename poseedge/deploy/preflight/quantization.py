@@ -31,6 +31,15 @@ def int8_board(view: View, target: Target) -> Iterator[Issue]:
         yield Issue("", target.refusal("int8"), "take the FP16 graph, which is the fastest here")
 
 
+@rule(
+    "mixed-typing", "error", "TensorRT 10.12 release notes and migration guide to 11.x: strong typing in place of builder flags"
+)
+def mixed_typing(view: View, target: Target) -> Iterator[Issue]:
+    """A graph that mixes INT8 and FP16 goes to TensorRT whose every release takes precision from the graph."""
+    if view.precision == "int8-fp16" and "int8" in target.precisions and target.releases[0].typing == "weak":
+        yield Issue("", target.refusal("int8-fp16"), "take the int8 graph")
+
+
 @rule("qdq-uint8", "error", "onnx-tensorrt: UINT8 zero points are refused by 8.5 and 8.6, and read as INT8 by 10.x")
 def qdq_uint8(view: View, target: Target) -> Iterator[Issue]:
     """Quantized values are signed."""
@@ -140,9 +149,9 @@ def qdq_axis(view: View, target: Target) -> Iterator[Issue]:
 
 
 def _weight_readers(view: View, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    """Yield the layers that read a Q or DQ node's output as their weight, through the DQ that follows a Q."""
+    """Yield the layers that read a Q or DQ node's output as their weight, through the DQ after a Q and the Cast after a DQ."""
     for reader in view.readers[node.output[0]]:
-        if node.op_type == Q and reader.op_type == DQ:
+        if reader.op_type == (DQ if node.op_type == Q else "Cast"):
             yield from _weight_readers(view, reader)
     yield from (layer for layer, place in view.kept_by_products(node.output[0]) if place == 1)
 
@@ -209,7 +218,7 @@ def qdq_vector(view: View, target: Target) -> Iterator[Issue]:
 def qdq_half_quantized(view: View, target: Target) -> Iterator[Issue]:
     """Both operands of a product are quantized, or neither is."""
     for node, operands in view.products():
-        through = [_dequantized(view, name) for name in operands]
+        through = [view.dequantizer(name) is not None for name in operands]
         if any(through) and not all(through):
             missing = operands[through.index(False)]
             yield Issue(
@@ -230,7 +239,7 @@ def qdq_attention_length(view: View, target: Target) -> Iterator[Issue]:
 def qdq_concat_scales(view: View, target: Target) -> Iterator[Issue]:
     """What is concatenated after DQ has one scale."""
     for node in view.of("Concat"):
-        sources = [view.maker(name, DQ) for name in node.input]
+        sources = [view.dequantizer(name) for name in node.input]
         scales = {float(s.flat[0]) for d in sources if d and (s := numbers(view.value(d.input[1]))) is not None}
         if all(sources) and len(scales) > 1:
             yield Issue(
@@ -242,20 +251,12 @@ def qdq_concat_scales(view: View, target: Target) -> Iterator[Issue]:
 def qdq_float_operator(view: View, target: Target) -> Iterator[Issue]:
     """Norms, softmax and GELU read float tensors."""
     for node in view.of(*FLOAT_ONLY):
-        if view.maker(node.input[0], DQ):
+        if view.dequantizer(node.input[0]):
             yield Issue(node, f"{node.op_type} reads a quantized tensor and computes in float", "let it read the float tensor")
-
-
-def _dequantized(view: View, name: str) -> bool:
-    """Say whether a tensor comes from DequantizeLinear, through nothing but changes of layout."""
-    node = view.makers.get(name)
-    while node is not None and node.op_type in ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Cast"):
-        node = view.makers.get(node.input[0])
-    return node is not None and node.op_type == DQ
 
 
 def _quantized_products(view: View) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
     """Yield the products whose operands both come through DequantizeLinear."""
     for node, operands in view.products():
-        if all(_dequantized(view, name) for name in operands):
+        if all(view.dequantizer(name) for name in operands):
             yield node, operands

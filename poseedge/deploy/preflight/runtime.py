@@ -28,7 +28,7 @@ def loads(view: View, target: Target) -> Iterator[Issue]:
 def fused_bias(view: View, target: Target) -> Iterator[Issue]:
     """An INT8 graph asks ONNX Runtime to leave MatMul + Add alone."""
     disabled = view.metadata.ort_disabled_optimizers if view.metadata else ()
-    layers = [node for node in view.of("MatMul") if view.maker(node.input[1], "DequantizeLinear")]
+    layers = [node for node in view.of("MatMul") if view.dequantizer(node.input[1])]
     if layers and not set(ORT_DISABLED_OPTIMIZERS) <= set(disabled):
         fix = f"open the session with disabled_optimizers={list(ORT_DISABLED_OPTIMIZERS)}; our exports say so themselves"
         yield Issue("", "ONNX Runtime will join MatMul and Add to a Gemm that it cannot quantize", fix)

@@ -113,7 +113,9 @@ def rest_in_float32(view: View, target: Target) -> Iterator[Issue]:
     """With strong typing, what INT8 leaves out runs in float32 unless the graph casts it to half."""
     if view.quantized and not view.half and target.releases[-1].typing != "weak":
         message = "outside Q/DQ this INT8 graph is float32, and with strong typing it runs so"
-        yield Issue("", message, "time it against FP16, which may be faster; a mixed INT8 and FP16 graph is the cure")
+        yield Issue(
+            "", message, "poseedge export makes int8-fp16 for such targets; time it against FP16, which may still be faster"
+        )
 
 
 @rule("precision-in-name", "warning", "the graph's own metadata", runtime="any")

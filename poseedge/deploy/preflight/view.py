@@ -90,7 +90,8 @@ class View:
     @cached_property
     def precision(self) -> str:
         """The precision that the graph's types amount to."""
-        return "int8" if self.quantized else "fp16" if self.half else "fp32"
+        named = {(False, False): "fp32", (False, True): "fp16", (True, False): "int8", (True, True): "int8-fp16"}
+        return named[self.quantized, self.half]
 
     def value(self, name: str) -> npt.NDArray[Any] | None:
         """Return a stored tensor's value, or None."""
@@ -104,6 +105,13 @@ class View:
         """Return the node that makes ``name`` if it is of ``kind``."""
         node = self.makers.get(name)
         return node if node is not None and node.op_type == kind else None
+
+    def dequantizer(self, name: str) -> onnx.NodeProto | None:
+        """Return the DequantizeLinear that ``name`` comes from, through nothing but changes of layout and type; or None."""
+        node = self.makers.get(name)
+        while node is not None and node.op_type in ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Cast"):
+            node = self.makers.get(node.input[0])
+        return node if node is not None and node.op_type == "DequantizeLinear" else None
 
     def products(self) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
         """Yield every matrix product and convolution with the names of its two operands."""

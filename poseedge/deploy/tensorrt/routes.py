@@ -32,12 +32,14 @@ def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, 
     Strong typing is taken where it is complete and the graph holds the precision that is wanted; before, and for a graph
     that leaves the precision to TensorRT, builder flags. From TensorRT 11 on the graph must say it.
     """
-    if precision == "int8" and capability in device_runner.NO_INT8:
+    if precision in ("int8", device_runner.MIXED) and capability in device_runner.NO_INT8:
         board = device_runner.NO_INT8[capability]
         raise PoseedgeError(f"int8: {board} (sm_{capability[0]}{capability[1]}) has no INT8 hardware", "use --precision fp16")
     said = own_precision(model)
     if said not in ("fp32", precision):
         raise PoseedgeError(f"the graph is {said} by its own types, not {precision}", f"use --precision {said}, or another graph")
+    if precision == device_runner.MIXED:
+        return mixed_route(said)
     base = device_runner.choose_route(trt, precision)
     if base.typing == "strong" and said != precision:
         if not hasattr(trt.BuilderFlag, "FP16"):
@@ -53,8 +55,18 @@ def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, 
     return Route(base.typing, base.network_flags, enable, base.disable, precision == "int8" and said != "int8", pinned)
 
 
+def mixed_route(said: str) -> Route:
+    """Return the route for INT8 in a half-precision graph; ``said`` is what the graph is by its own types."""
+    mixed = device_runner.MIXED
+    if not device_runner.types_are_law(trt):
+        raise PoseedgeError(f"{mixed}: TensorRT {trt.__version__} takes precision from builder flags", "use the int8 graph")
+    if said != mixed:
+        raise PoseedgeError(f"the graph is {said} by its own types, not {mixed}", EXPORT.format(precision=mixed))
+    return Route(*device_runner.strong_route(trt, mixed))
+
+
 def own_precision(model: onnx.ModelProto) -> str:
-    """Return what the graph says of itself: int8 with Q/DQ, fp16 with half precision weights, else fp32."""
+    """Return what the graph says of itself: int8 with Q/DQ, fp16 with half precision weights, both, or fp32."""
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-        return "int8"
+        return device_runner.MIXED if holds_half(model) else "int8"
     return "fp16" if holds_half(model) else "fp32"

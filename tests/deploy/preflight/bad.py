@@ -96,6 +96,16 @@ def quantized(
     return graph(nodes, {**weights, **(more or {})}, (rows, 32), opset=opset)
 
 
+def mixed() -> onnx.ModelProto:
+    """Return the quantized layer with its product in half precision."""
+    model = quantized(layer=node("MatMul", ["dh", "wh"], ["m"], name="layer"), extra=[node("Cast", ["m"], ["y"], to=F32)])
+    casts = [node("Cast", [name], [f"{name[0]}h"], name=f"{name}_half", to=F16) for name in ("d", "wd")]
+    for place, cast in enumerate(casts):
+        model.graph.node.insert(4 + place, cast)
+    del model.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(model)
+
+
 def topk(kept: int = 8, size: int = 32, opset: int = 17, **attributes: Any) -> onnx.ModelProto:
     """Return the largest ``kept`` of ``size``."""
     nodes = [node("TopK", ["x", "k"], ["y", "places"], name="topk", **attributes)]
@@ -372,6 +382,7 @@ BAD: dict[str, Bad] = {
         lambda: named(unary("Relu"), "int8"), "metadata says int8, the types amount to fp32", severity="warning"
     ),
     "int8-board": Bad(lambda: quantized(opset=13), "Maxwell (sm_53) has no INT8", "jetson-nano"),
+    "mixed-typing": Bad(lambda: mixed(), "10.12 and later"),
     "qdq-uint8": Bad(lambda: quantized(zero=np.array(128, np.uint8)), "uses uint8"),
     "qdq-asymmetric": Bad(lambda: quantized(zero=np.array(-3, np.int8)), "the zero point is not 0"),
     "qdq-int32-bias": Bad(int32_bias, "a bias is quantized to INT32"),

@@ -63,6 +63,28 @@ def test_well_quantized_layer_is_left_alone(target: str) -> None:
     assert errors == []
 
 
+@pytest.mark.parametrize("target", ["jetson-thor-jp7.1", "jetson-orin-nano-jp7.2", "jetson-agx-orin-jp7.2.2"])
+def test_layer_in_int8_and_fp16_is_left_alone_where_types_are_law(target: str) -> None:
+    assert check_graph(bad.mixed(), load_target(target)) == []
+
+
+@pytest.mark.parametrize("rule", ["qdq-axis", "qdq-narrow"])
+def test_rules_on_quantized_layers_look_through_the_casts_of_a_mixed_graph(rule: str) -> None:
+    model = bad.mixed()
+    weight, axis = (bad.WEIGHT[:, :3], 1) if rule == "qdq-narrow" else (bad.WEIGHT, 0)
+    channels = np.ones(weight.shape[axis], np.float32)
+    values: dict[str, bad.Array] = {"w": weight, "ws": channels, "wz": channels.astype(np.int8)}
+    for tensor in model.graph.initializer:
+        if tensor.name in values:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values[tensor.name], tensor.name))
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            attribute.i = axis if attribute.name == "axis" else attribute.i
+    del model.graph.value_info[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert rule in found(model, "jetson-thor")
+
+
 @pytest.mark.parametrize("target", SPELT_OUT_TARGETS)
 def test_own_graph_of_opset_13_passes_where_norms_are_spelt_out(target: str) -> None:
     assert check_graph(graphs.simplified(13)[0], load_target(target)) == []

@@ -18,6 +18,7 @@ from poseedge.progress import Advance
 from tests.deploy.engines import build, calibration, engine_files, write_graph
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
+from tests.doubles.gpu import Gpu
 
 # Options
 
@@ -78,6 +79,15 @@ def test_calibration_that_fails_stops_the_build_and_says_why(
     with pytest.raises(PoseedgeError, match="calibration failed: the disk is gone"):
         build(graph, "int8")
     assert fake.printed == []  # no exception reached TensorRT, which aborts on it in 8.2
+    assert engine_files(graph) == []
+
+
+@pytest.mark.parametrize("library", ["pycuda", "cuda-python"])
+def test_a_device_without_memory_to_calibrate_in_says_so(install_tensorrt: Install, graph: Path, library: str) -> None:
+    install_tensorrt(gpu=Gpu(memory=500), library=library)
+    with pytest.raises(PoseedgeError, match="out of memory") as raised:
+        build(graph, "int8")
+    assert "end other programs" in raised.value.hint
     assert engine_files(graph) == []
 
 

@@ -12,6 +12,7 @@ from onnx import helper
 from poseedge.errors import PoseedgeError
 from poseedge.lifter import load
 from tests.deploy.engines import build, expected, keypoints, normalized_graph, write_graph
+from tests.deploy.lifting_bundle import MIXED
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
 from tests.doubles.gpu import Gpu
@@ -35,6 +36,30 @@ def test_graph_that_says_its_precision(
     assert plan.strongly_typed is strong(device)
     assert set(plan.flags) - {OBEY} == set(typed if strong(device) else weak)
     assert made.facts.spec.precision == precision
+
+
+def test_graph_that_mixes_int8_and_fp16_is_built_where_types_are_law(device: Fake, tmp_path: Path) -> None:
+    path = write_graph(tmp_path / "small.onnx", MIXED)
+    if not strong(device):
+        with pytest.raises(PoseedgeError, match=rf"int8-fp16: TensorRT {device.version} takes precision from builder flags"):
+            build(path, MIXED)
+        return
+    made = build(path, MIXED)
+    [plan] = device.built
+    assert (plan.strongly_typed, plan.flags, plan.pinned) == (True, (TF32,), ())
+    assert made.facts.spec.precision == MIXED
+
+
+@pytest.mark.parametrize("says", ["fp32", "int8", "fp16"])
+def test_only_a_graph_that_mixes_them_itself_is_built_so(device: Fake, tmp_path: Path, says: str) -> None:
+    with pytest.raises(PoseedgeError, match=r"by its own types|builder flags"):
+        build(write_graph(tmp_path / "small.onnx", says), MIXED)
+
+
+def test_mixed_graph_is_never_built_as_another_precision(device: Fake, tmp_path: Path) -> None:
+    for asked in ("fp32", "fp16", "int8"):
+        with pytest.raises(PoseedgeError, match=f"the graph is int8-fp16 by its own types, not {asked}"):
+            build(write_graph(tmp_path / "small.onnx", MIXED), asked)
 
 
 @pytest.mark.parametrize(("precision", "flags"), [("fp16", (FP16, TF32)), ("int8", (FP16, INT8, TF32))])

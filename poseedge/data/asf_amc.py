@@ -1,0 +1,180 @@
+"""Motion from Acclaim files, as the CMU database has it: a skeleton (ASF) and its movement (AMC), by forward kinematics.
+
+The format: "Acclaim Skeleton File Definition V1.10" (Schafer 1994). A bone leads from its parent's end in a fixed direction
+of the base pose; its degrees of freedom turn it about axes of its own, which ``axis`` places in the base pose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from poseedge.data.bvh import about
+from poseedge.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+JOINTS = Path(__file__).with_name("asf_joints.toml")
+ROOT = "root"
+FPS = 120.0  # of the CMU database; an AMC file does not say
+
+
+@dataclass(frozen=True)
+class Bone:
+    """One bone in the base pose, file units; the root has no length and its place is in its degrees of freedom."""
+
+    parent: str
+    reach: Floats  # (3,) from the parent's end to its own
+    axes: Floats  # (3, 3) where its turning axes lie in the base pose
+    freedom: tuple[str, ...]  # tx, ty, tz, rx, ry, rz in the file's order
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Bones by name, parents first, and whether angles are degrees."""
+
+    bones: dict[str, Bone]
+    degrees: bool
+
+
+def skeleton_of(motion: Path) -> Path:
+    """Return the skeleton file of an AMC file: the only one of its folder, or the one whose name it begins with.
+
+    ``07_01.amc`` is of ``07.asf``, as in the CMU database. Raises ``DataError`` where none fits.
+    """
+    there = sorted(path for path in motion.resolve().parent.iterdir() if path.suffix.lower() == ".asf")
+    named = [path for path in there if motion.stem == path.stem or motion.stem.startswith(f"{path.stem}_")]
+    fitting = named or there
+    if len(fitting) != 1:
+        found = ", ".join(path.name for path in there) or "none"
+        raise DataError(
+            f"{motion}: an AMC file needs its skeleton beside it, found {found}",
+            f"put {motion.stem.split('_')[0]}.asf into the same folder",
+        )
+    return fitting[0]
+
+
+def read_asf(path: Path) -> Skeleton:
+    """Read a skeleton; raises ``DataError`` naming the line at fault."""
+    angle, section, number = "deg", "", 0
+    facts: dict[str, dict[str, list[str]]] = {ROOT: {}}
+    parents: dict[str, str] = {}
+    bone: dict[str, list[str]] = {}
+    try:
+        for number, (word, *rest) in words(path):  # noqa: B007 -- named in the error
+            if word.startswith(":"):
+                section = word
+            elif section == ":units" and word == "angle":
+                angle = rest[0]
+            elif section == ":root":
+                facts[ROOT][word] = rest
+            elif section == ":bonedata" and word == "begin":
+                bone = {}
+            elif section == ":bonedata" and word == "end":
+                facts[bone["name"][0]] = bone
+            elif section == ":bonedata":
+                bone[word] = rest
+            elif section == ":hierarchy" and word not in ("begin", "end"):
+                parents |= dict.fromkeys(rest, word)
+        number = 0
+        if missing := sorted({*parents} - {*facts}):
+            raise ValueError(f":hierarchy names {', '.join(missing)}, which :bonedata does not hold")
+        if any(float(value) for value in facts[ROOT].get("position", [])):
+            raise ValueError("its root has a position of its own, which is not read")
+        degrees = angle.startswith("deg")
+        bones = {ROOT: read_bone("", facts[ROOT], "orientation", "order", degrees)}
+        waiting = dict(parents)
+        while waiting:  # parents first, whatever the file's order
+            ready = [name for name, parent in waiting.items() if parent in bones]
+            if not ready:
+                raise ValueError(f"no way from {ROOT} to {', '.join(sorted(waiting))}")
+            bones |= {name: read_bone(waiting.pop(name), facts[name], "axis", "dof", degrees) for name in ready}
+    except (KeyError, ValueError, IndexError) as error:
+        where = f", line {number}" if number else ""
+        hint = "skeletons of the CMU database are read as they are"
+        raise DataError(f"{path}: not an ASF skeleton{where}: {error}", hint) from error
+    return Skeleton(bones, degrees)
+
+
+def read_bone(parent: str, facts: dict[str, list[str]], turned: str, freedom: str, degrees: bool) -> Bone:
+    """Return a bone of what its part of the file says; the root's ``axis`` is an order alone."""
+    direction = np.array(facts.get("direction", [0, 0, 0]), np.float64)
+    reach = direction * float(facts.get("length", ["0"])[0])
+    angles = np.array(facts.get(turned, ["0", "0", "0"])[:3], np.float64)
+    order = facts["axis"][-1] if "axis" in facts else "XYZ"
+    if reach.shape != (3,) or angles.shape != (3,):
+        raise ValueError(f"bone {facts.get('name', [ROOT])[0]} needs three numbers for direction and {turned}")
+    channels = tuple(f"r{axis}" for axis in order.lower())
+    axes = turn(channels, np.deg2rad(angles)[None] if degrees else angles[None])[0]
+    return Bone(parent, reach, axes, tuple(word.lower() for word in facts.get(freedom, [])))
+
+
+def read_amc(path: Path, skeleton: Skeleton) -> dict[str, Floats]:
+    """Return each bone's values ``(T, degrees of freedom)``; raises ``DataError`` naming the line at fault."""
+    values: dict[str, list[list[float]]] = {name: [] for name, bone in skeleton.bones.items() if bone.freedom}
+    number = frames = 0
+    try:
+        for number, (word, *rest) in words(path):  # noqa: B007 -- named in the error
+            if word.startswith(":"):
+                continue
+            if word.isdecimal() and not rest:
+                frames += 1
+                continue
+            wanted = len(skeleton.bones[word].freedom)
+            if len(rest) != wanted:
+                raise ValueError(f"{len(rest)} values for the {wanted} degrees of freedom of {word}")
+            values[word].append([float(value) for value in rest])
+            if len(values[word]) != frames:
+                raise ValueError(f"{word} is not once in every frame")
+        number += 1
+        if short := [name for name, rows in values.items() if len(rows) != frames or not rows]:
+            raise ValueError(f"{frames} frames, not all with {', '.join(short)}")
+    except (KeyError, ValueError) as error:
+        what = f"the skeleton has no bone {error}" if isinstance(error, KeyError) else error
+        raise DataError(
+            f"{path}: not a movement of this skeleton, line {number}: {what}", "is the ASF file beside it this subject's?"
+        ) from error
+    return {name: np.array(rows) for name, rows in values.items()}
+
+
+def world_positions(skeleton: Skeleton, motion: dict[str, Floats]) -> dict[str, Floats]:
+    """Return the end of every bone, and the root, by name: ``(T, 3)``, file units and axes."""
+    frames = len(motion[ROOT])
+    ends: dict[str, Floats] = {}
+    turns: dict[str, Floats] = {"": np.tile(np.eye(3), (frames, 1, 1))}
+    for name, bone in skeleton.bones.items():
+        values = motion.get(name, np.zeros((frames, 0)))
+        rotating = [i for i, channel in enumerate(bone.freedom) if channel.startswith("r")]
+        angles = np.deg2rad(values[:, rotating]) if skeleton.degrees else values[:, rotating]
+        own = turn([bone.freedom[i] for i in rotating], angles)
+        turns[name] = turns[bone.parent] @ bone.axes @ own @ bone.axes.T
+        place = np.zeros((frames, 3))
+        for i, channel in enumerate(bone.freedom):
+            if channel.startswith("t"):
+                place[:, "xyz".index(channel[1])] = values[:, i]
+        before = ends[bone.parent] if bone.parent else place
+        ends[name] = before + turns[name] @ bone.reach
+    return ends
+
+
+def turn(channels: Iterable[str], angles: Floats) -> Floats:
+    """Return rotations ``(T, 3, 3)`` by ``angles (T, n)``, radians, about fixed axes one after the other."""
+    total = np.tile(np.eye(3), (len(angles), 1, 1))
+    for channel, angle in zip(channels, angles.T, strict=True):
+        total = about("xyz".index(channel[1]), angle) @ total
+    return total
+
+
+def words(path: Path) -> Iterable[tuple[int, list[str]]]:
+    """Yield number and words of each line that says something; ``#`` starts a comment, brackets and commas are blanks."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = line.partition("#")[0].translate(str.maketrans("(),", "   ")).split()
+        if found:
+            yield number, found
