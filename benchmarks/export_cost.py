@@ -1,30 +1,26 @@
 """Seconds and memory of ``poseedge export``, of every network at its default configuration.
 
-Run as a module from the repository: ``python -m benchmarks.export_cost``. Linux only: it reads /proc.
+Run as a module from the repository: ``python -m benchmarks.export_cost``. Linux only.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks.command_cost import POSEEDGE, cost_of_command
 from benchmarks.compare_networks import FAMILIES, deterministic
 from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, record, versions
 from poseedge.bench.machine import busy, machine_facts
-from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import save_checkpoint
 
 NETWORKS = tuple(name for family in FAMILIES for name in family)
 EVERY = 350  # parity on one frame of each test sequence
-SAMPLING_S = 0.02
-_EXPORT = [sys.executable, "-c", "from poseedge.cli.app import main; main()", "export", "--precision", "fp32"]
+_EXPORT = [*POSEEDGE, "export", "--precision", "fp32"]
 
 
 def export_cost(
@@ -54,30 +50,9 @@ def cost_of(name: str, every: int) -> dict[str, Any]:
         checkpoint, bundle = Path(folder, f"{name}.pth"), Path(folder, "bundle")
         save_checkpoint(checkpoint, deterministic(name), {})
         wanted = ["--model", name, "--checkpoint", str(checkpoint), "--output", str(bundle), "--every", str(every)]
-        start, peak = time.perf_counter(), 0
-        with Path(folder, "log").open("w+") as log, subprocess.Popen([*_EXPORT, *wanted], stdout=log, stderr=log) as process:
-            while process.poll() is None:
-                peak = max(peak, resident_bytes(process.pid))
-                time.sleep(SAMPLING_S)
-            log.seek(0)
-            if process.returncode:
-                raise PoseedgeError(f"{name}: export failed with status {process.returncode}: {log.read()[-500:]}")
-        seconds = time.perf_counter() - start
+        seconds, peak = cost_of_command(f"{name}: export", [*_EXPORT, *wanted])
         graph = json.loads((bundle / "manifest.json").read_text())["graphs"]["fp32"]
     return {"seconds": seconds, "peak_bytes": peak, "file_bytes": graph["bytes"], "opset": graph["opset"]}
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process and its descendants; pages that they share count for each."""
-    total = 0
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                total = int(line.split()[1]) * 1024
-        children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
-    except OSError:  # it has ended meanwhile
-        return total
-    return total + sum(resident_bytes(int(child)) for child in children)
 
 
 def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:

@@ -41,6 +41,7 @@ LACKS = {
     "No module named 'numpy'": "install it there: sudo apt install python3-numpy",
     "TensorRT is not installed": "sudo apt install nvidia-jetpack there, name a Python that sees it with --python, "
     "or time ONNX Runtime there with --backend onnxruntime",
+    "tensorrt is installed but cannot be imported": "try it there: python3 -c 'import tensorrt'",
     "neither TensorRT nor ONNX Runtime": "pip3 install onnxruntime there",
     "unrecognized arguments: --engines": "the bundle's run.py is older than this poseedge: export the bundle again",
 }

@@ -19,6 +19,7 @@ from poseedge.deploy.graph import load_graph, opset_of, save_graph, store_consta
 from poseedge.deploy.placement import place
 from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS
 from poseedge.deploy.quantize import quantize as with_int8
+from poseedge.deploy.range_plot import draw_ranges
 from poseedge.deploy.ranges import METHODS, cached, passes, read_ranges
 from poseedge.deploy.sensitivity import Sensitivity, choose_runs
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
@@ -41,6 +42,7 @@ def quantize(
     two_step: Annotated[list[str] | None, typer.Option(help="layers to round in two steps, as a pattern (repeat)")] = None,
     windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
     frames: Annotated[int, typer.Option(min=12, help="frames to show parity on")] = 960,
+    plot: Annotated[Path | None, typer.Option(help="also draw the ranges into this PNG file")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Quantize an ONNX file to INT8 as TensorRT reads it, and say what that costs in millimetres.
@@ -62,6 +64,8 @@ def quantize(
     drawn = load_calibration(data or resource(*CALIBRATION_DATA), spec.frames, windows, spec.channels)
     with stage("calibrate INT8", windows * passes(calibration)) as advance:  # type: ignore[arg-type]
         found = cached(model, placement, drawn, calibration, 0.5, lambda: advance(1))  # type: ignore[arg-type]
+    if plot:
+        draw_ranges(found, placement, graph.name, plot)
     made = with_int8(model, placement, read_ranges(found))
     test = load_dataset(resource(*SAMPLE_DATA))
     with stage("parity", 1) as advance:

@@ -868,7 +868,18 @@ def primary_context(cuda: Any) -> Iterator[Any]:
             raise Refused("CUDA failed: {}".format(error)) from error
         raise
     finally:
-        context.detach()  # while it is current; pycuda takes a context that is merely dropped for one of its own making
+        release_primary(context)
+
+
+def release_primary(context: Any) -> None:
+    """Let go of a primary context that was pushed last, in any thread.
+
+    pycuda takes one that is merely dropped for one of its own making, and on detaching leaves it on the driver's stack:
+    ``cuDevicePrimaryCtxRelease`` pops nothing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libcuda.so.1").cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+    context.detach()
 
 
 class CudaGraphError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import subprocess
@@ -10,7 +9,6 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from tests.doubles.binding import Fake
 from tests.doubles.engine import Plan
 from tests.doubles.fixtures import Install
 from tests.doubles.gpu import Gpu
-from tests.doubles.install import child_environment, uninstall
+from tests.doubles.install import child_environment, uninstall, without_graphs
 
 TOLERANCE_M = 1e-6
 
@@ -68,7 +66,7 @@ def test_calls_of_one_batch_size_become_a_cuda_graph_from_the_second_on(device: 
 
 
 def test_a_driver_that_captures_nothing_is_done_without(device: Fake, graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    without_graphs(monkeypatch)
     lifter = opened(build(graph).path)
     for _ in range(3):
         np.testing.assert_allclose(lifter(keypoints(1)), expected(graph, keypoints(1)), atol=TOLERANCE_M)

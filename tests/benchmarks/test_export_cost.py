@@ -13,8 +13,9 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks import export_cost as module
+from benchmarks.command_cost import resident_bytes
 from benchmarks.compare_networks import deterministic
-from benchmarks.export_cost import cost_of, export_cost, resident_bytes
+from benchmarks.export_cost import cost_of, export_cost
 from poseedge.errors import PoseedgeError
 from poseedge.models.registry import LiftingNetwork
 

@@ -44,6 +44,11 @@ def test_foreign_graph_is_quantized_beside_itself_with_its_ranges(poseedge: Comm
     assert json.loads(made.with_suffix(".ranges.json").read_text())["windows"] == 8
 
 
+def test_ranges_are_drawn_on_request(poseedge: Command, foreign: Path, tmp_path: Path) -> None:
+    assert poseedge("quantize", foreign, *QUICK, "--plot", tmp_path / "ranges.png").status == 0
+    assert (tmp_path / "ranges.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_quantized_graph_is_refused(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "twice.onnx"
     outcome = poseedge("quantize", small_bundle / "nanohtnet_int8.onnx", *QUICK, "--output", out)

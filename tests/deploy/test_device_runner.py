@@ -18,7 +18,7 @@ import pytest
 from tests.deploy.lifting_bundle import LIMITS, MIXED, load_runner, seal, write_bundle
 from tests.doubles.binding import Fake
 from tests.doubles.gpu import LAUNCH_MS, Gpu
-from tests.doubles.install import VERSIONS, install, uninstall
+from tests.doubles.install import VERSIONS, install, uninstall, without_graphs
 
 # Decision table of shared/facts/tensorrt_python_api.md; TF32 is the one flag that is on from the start.
 WEAK = {"fp32": (), "fp16": ("FP16", "TF32"), "int8": ("FP16", "INT8", "TF32")}
@@ -327,7 +327,7 @@ def test_a_device_out_of_memory_says_so(device: Device, version: str, memory: in
 
 def test_a_driver_without_graphs_is_timed_without_them(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     device.has("8.6.2.3")
-    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace())
+    without_graphs(monkeypatch)
     found = device.run()
     assert (found.status, len(found.report["rows"])) == (0, 1)
     assert "no CUDA graph" in found.err

@@ -41,7 +41,8 @@ class Gpu:
 
     def __init__(self, capability: tuple[int, int] = (8, 7), memory: int = 1 << 30, name: str = "Orin") -> None:
         self.capability, self.memory, self.name = capability, memory, name
-        self._contexts: dict[int, list[object]] = {}  # by thread, the current one last
+        self._contexts: dict[int, list[object]] = {}  # the driver's stacks, by thread, the current one last
+        self._pycuda_contexts: dict[int, list[object]] = {}  # pycuda's own
         self._runtime_threads: set[int] = set()
         self.retained = 0
         self.alive: Counter[str] = Counter()
@@ -64,6 +65,11 @@ class Gpu:
     def contexts(self) -> list[object]:
         """This thread's stack of contexts."""
         return self._contexts.setdefault(threading.get_ident(), [])
+
+    @property
+    def pycuda_contexts(self) -> list[object]:
+        """What pycuda takes for this thread's stack of contexts."""
+        return self._pycuda_contexts.setdefault(threading.get_ident(), [])
 
     def use_from_this_thread(self) -> None:
         """Let this thread call the runtime interface, which makes the primary context current by itself."""

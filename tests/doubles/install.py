@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,6 +72,12 @@ def child_environment(folder: Path, version: str, build_s: float = 0) -> dict[st
         f"fake.on_build = lambda: (Path({str(folder / 'building')!r}).touch(), time.sleep({build_s}))\n"
     )
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[2])])}
+
+
+def without_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the driver one from before CUDA graphs, for the rest of a test."""
+    driver = SimpleNamespace(cuCtxPopCurrent_v2=ctypes.CDLL("libcuda.so.1").cuCtxPopCurrent_v2)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
 
 
 def uninstall(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""The few calls of the CUDA driver's C interface that capture and replay a graph, on the fake GPU."""
+"""The few calls of the CUDA driver's C interface that are made without pycuda, on the fake GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.doubles.gpu import Gpu
 
-SUCCESS, INVALID_VALUE, CAPTURE_INVALIDATED = 0, 1, 901
+SUCCESS, INVALID_VALUE, INVALID_CONTEXT, CAPTURE_INVALIDATED = 0, 1, 201, 901
 
 
 class LibcudaBefore114:
@@ -15,6 +15,12 @@ class LibcudaBefore114:
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
+
+    def cuCtxPopCurrent_v2(self, popped: Any) -> int:
+        if not self._gpu.contexts:
+            return INVALID_CONTEXT
+        self._gpu.contexts.pop()
+        return SUCCESS
 
     def cuStreamBeginCapture_v2(self, stream: ctypes.c_void_p, mode: int) -> int:
         queue = self._gpu.queues.get(stream.value or 0)

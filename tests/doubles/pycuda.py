@@ -107,7 +107,8 @@ class _Context:
     """The primary context: current between push and pop, released by detach.
 
     Where the last reference goes before, the real one's destructor calls ``cuCtxDetach``, which is for contexts that
-    were created: it prints a warning and releases nothing (``cuda.hpp`` of 2026.1).
+    were created: it prints a warning and releases nothing. Its ``detach`` leaves the driver's own stack as it is, since
+    ``cuDevicePrimaryCtxRelease`` pops nothing (``cuda.hpp`` of 2020.1 and 2026.1).
     """
 
     def __init__(self, gpu: Gpu) -> None:
@@ -115,19 +116,32 @@ class _Context:
         gpu.retained += 1
 
     def detach(self) -> None:
-        if not self._gpu.contexts or not self._valid:
+        known = self._gpu.pycuda_contexts
+        if not self._valid or not known or known[-1] is not self:
             raise CudaLogicError("context::detach failed: invalid device context - cannot detach from invalid context")
-        self._gpu.contexts.pop()
+        known.pop()
         self._gpu.retained -= 1
         self._valid = False
+        self._make_current(known)
 
     def push(self) -> None:
-        self._gpu.contexts.append(self._gpu)
+        known = self._gpu.pycuda_contexts
+        if known:
+            self._gpu.contexts.pop()
+        known.append(self)
+        self._make_current(known)
 
     def pop(self) -> None:
-        if not self._gpu.contexts:
+        known = self._gpu.pycuda_contexts
+        if not known:
             raise CudaLogicError("context::pop failed: invalid device context - cannot pop non-current context")
         self._gpu.contexts.pop()
+        known.pop()
+        self._make_current(known)
+
+    def _make_current(self, known: list[object]) -> None:
+        if known:
+            self._gpu.contexts.append(self._gpu)
 
     def __del__(self) -> None:
         if self._valid:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from poseedge.deploy.device_runner import release_primary
 from poseedge.errors import PoseedgeError
 
 Host = npt.NDArray[Any]
@@ -145,7 +146,7 @@ class Pycuda:
         finally:
             self._memory.clear()
             self._stream = None
-            self._context.detach()  # while it is current; pycuda takes one that is merely dropped for one of its own making
+            release_primary(self._context)
 
 
 class CudaPython:

@@ -16,12 +16,14 @@ import pytest
 
 from benchmarks.compile_graphs import build, graphs_of
 from poseedge.deploy.aot import Compiler, missing_part
+from poseedge.deploy.graph import run_graph
 from poseedge.deploy.preflight import check_graph, passed
 from poseedge.deploy.recipe import load_recipe
 from poseedge.deploy.targets import MODERN, SPELT_OUT, load_target
 from poseedge.models import names
 from poseedge.models.registry import LiftingNetwork
 from tests.deploy.fold.networks import drawn, lifting, windows
+from tests.deploy.graphs import Array
 from tests.deploy.preflight import bad
 
 needs_compiler = pytest.mark.skipif(missing_part()[0] != "", reason=missing_part()[0] or "it is here")
@@ -54,6 +56,15 @@ def small(name: str) -> LiftingNetwork:
     return lifting(chosen) if isinstance(chosen, str) else drawn(name, **chosen)
 
 
+def lifted(model: onnx.ModelProto, samples: Array) -> Array:
+    return np.concatenate([run_graph(model, window[None]) for window in samples])
+
+
+def distance(one: Array, other: Array) -> float:
+    """Return the mean distance between poses."""
+    return float(np.linalg.norm(one - other, axis=-1).mean())
+
+
 def test_every_lifting_network_is_tried() -> None:
     assert set(SMALL) == {name for name in names() if not name.endswith("_refine")}
 
@@ -69,7 +80,8 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
     first = [pattern for pattern in recipe.int8.two_step if pattern == "*" or ".0." in pattern]  # a small network has one block
     everything = recipe.int8.model_copy(update={"keep": [], "two_step": first})
     recipe = recipe.model_copy(update={"int8": everything})
-    for precision, model in graphs_of(network, recipe, opset, samples).items():
+    graphs = graphs_of(network, recipe, opset, samples)
+    for precision, model in graphs.items():
         if precision == "int8-fp16 steady" and name != "nanohtnet":
             continue  # the casts of one around the products of another, which are built
         compiled, row = build(compiler, model)
@@ -82,6 +94,8 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
     assert sizes["fp16"] < sizes["fp32"]
     if opset == MODERN:
         assert sizes["int8-fp16"] < min(sizes["int8"], sizes["fp16"])
+        exact, rounded, mixed = (lifted(graphs[precision], samples) for precision in ("fp32", "int8", "int8-fp16"))
+        assert distance(mixed, exact) < 1.2 * distance(rounded, exact)
 
 
 def fourier() -> onnx.ModelProto:
