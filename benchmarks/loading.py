@@ -51,15 +51,15 @@ def loading(
     rows = json.loads(before.read_text())["networks"] if before.is_file() else {}
     datasets = read_data(data, None, recipes.load("nanohtnet"))
     for name in recipes.names():
-        if not model or name in model:
-            network, recipe = make_network(recipes.load(name), None)
-            source = make_source(network, recipe, *datasets)
-            rows[name] = {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
-            print(f"{name}: {rows[name]}", flush=True)
-    rows = {name: rows[name] for name in recipes.names() if name in rows}
-    table = markdown(machine, rows)
-    record(path, {"machine": machine, "networks": rows}, table)
-    embed(page, "loading", table)
+        if model and name not in model:
+            continue
+        network, recipe = make_network(recipes.load(name), None)
+        source = make_source(network, recipe, *datasets)
+        rows[name] = {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
+        rows = {name: rows[name] for name in recipes.names() if name in rows}
+        table = markdown(machine, rows)  # after each: the large networks take minutes
+        record(path, {"machine": machine, "networks": rows}, table)
+        embed(page, "loading", table)
 
 
 def measured(network: LiftingNetwork, recipe: TrainingRecipe, source: Source, steps: int) -> dict[str, Any]:

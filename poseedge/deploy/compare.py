@@ -202,9 +202,11 @@ def fetch(graph: Graph, names: list[str]) -> Callable[[Array], Iterator[Values]]
         for node in graph.model.graph.node
         if node.op_type == "LayerNormalization" and len(node.input) == 3 and node.input[2] in weights
     }
+    made = {node.output[0]: node.input[0] for node in graph.model.graph.node if node.op_type == "Cast"}  # a kept norm is cast
     evaluate = graph.tensors(names)
     return lambda keypoints: (
-        value.astype(np.float64) - biases.get(name, 0) for name, value in zip(names, evaluate(keypoints), strict=True)
+        value.astype(np.float64) - biases.get(made.get(name, name), 0)
+        for name, value in zip(names, evaluate(keypoints), strict=True)
     )
 
 

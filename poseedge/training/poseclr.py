@@ -5,7 +5,8 @@ fix: one camera's window is the query, the same instant from the other cameras t
 negatives; InfoNCE; feature width 8, queue 20480, momentum 0.999, temperature 0.5, learning rate 1e-3. **The rest is our
 reconstruction**: the key encoder is the query encoder's running average and the queue a first-in first-out store of
 keys, as in momentum contrast (He et al., CVPR 2020); the loss is the mean over the positives; a code is the head's
-``(17, width)`` output, flattened, of length one. Two further defaults, ``w`` and ``bone_weight``, have no known meaning
+``(17, width)`` output, flattened, of length one; fine-tuning draws the last projections anew (``benchmarks/poseclr.py``
+compares), where the authors' loader would carry them over. Two further defaults, ``w`` and ``bone_weight``, have no known meaning
 and are left out.
 """
 
@@ -26,6 +27,7 @@ from poseedge.models.registry import create
 from poseedge.skeleton import MIRROR
 
 UNKNOWN_INSTANT = -1
+ANEW = ("fcn_tem.", "fcn_spa.")  # the projections next to the head, which the contrast makes blind to the camera
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,10 @@ def pretraining_network(frames: int, feature_dim: int, **config: int) -> NanoHTN
 
 
 def without_head(encoder: NanoHTNet) -> NanoHTNet:
-    """Return the network to fine-tune: the encoder's weights, and a fresh regression layer in the head's place."""
+    """Return the network to fine-tune: the encoder's weights, but for a fresh regression layer and ``ANEW``."""
     config = {key: value for key, value in encoder.config.items() if key not in {"pretrain", "feature_dim"}}
     network = create("nanohtnet", **config)
     assert isinstance(network, NanoHTNet)
-    kept = {key: value for key, value in encoder.state_dict().items() if not key.startswith("fc.")}
+    kept = {key: value for key, value in encoder.state_dict().items() if not key.startswith(("fc.", *ANEW))}
     network.load_state_dict({**network.state_dict(), **kept})
     return network

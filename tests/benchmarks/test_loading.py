@@ -53,10 +53,10 @@ def test_table_is_recorded_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- loading -->\n<!-- end of loading -->\nafter\n")
     wanted = [str(MINI), "--model", "htnet", "--steps", "2", "--results", str(tmp_path), "--page", str(page)]
-    monkeypatch.setattr(module, "SMALLER", 256)
+    monkeypatch.setattr(module, "SMALLER", 16)  # so that the double batch clearly takes longer
     result = CliRunner().invoke(app, wanted)
     assert result.exit_code == 0, result.output
     row = json.loads((tmp_path / "loading_here.json").read_text())["networks"]["htnet"]
-    assert row["timed_batches"] == [2, 4]
+    assert row["timed_batches"] == [32, 64]
     assert 0 < row["cut_s"] < row["step_s"]
     assert "| htnet | 1 | 512 |" in page.read_text()

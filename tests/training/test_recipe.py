@@ -100,7 +100,7 @@ def test_quantization_aware_training_is_gentle_in_float_and_towards_poses_whatev
     for name in LIFTING:
         recipe, own = load(name, qat=True), load(name)
         assert {term: weight for term, weight in recipe.loss.items() if weight} == {"mpjpe": 1.0}
-        assert recipe.optimizer.lr == 3e-5
+        assert (recipe.optimizer.lr, recipe.average) == (1e-5, 0.98)
         assert (recipe.regularize, recipe.precision) == (False, "32-true")
         assert (recipe.batch, recipe.data) == (own.batch, own.data)
 
