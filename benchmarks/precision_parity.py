@@ -45,11 +45,9 @@ def compare(
         checkpoint = runs / name / "last.pth"
         if checkpoint.is_file() and (not model or name in model):
             rows[name] = parity_of(name, checkpoint, every)
-            print(name, json.dumps(rows[name]), flush=True)
-    rows = {name: rows[name] for name in NETWORKS if name in rows}
-    table = markdown(rows)
-    record(path, {"networks": rows}, table)
-    embed(page, "parity", table)
+            rows = {name: rows[name] for name in NETWORKS if name in rows}
+            record(path, {"networks": rows}, markdown(rows))
+            embed(page, "parity", markdown(rows))
 
 
 def parity_of(name: str, checkpoint: Path, every: int) -> dict[str, Any]:
