@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["tests.doubles.fixtures"]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start, also where pytest itself runs in the background and is to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
