@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx
 
 from poseedge.bench.flops import Product, UncountableError, products
-from poseedge.deploy.precision import normalization_nodes
+from poseedge.deploy.norms import spelt_out_norms
 from poseedge.deploy.preflight.view import View
 from poseedge.deploy.targets import Board, Target
 from poseedge.errors import PoseedgeError
@@ -59,12 +59,12 @@ def estimate(view: View, target: Target) -> Estimate:
     if view.quantized:
         rest = "fp16" if target.releases[-1].typing == "weak" or view.half else "fp32"
     counted = {product.node.output[0]: product for product in products(view.model)}
-    whole_norms = normalization_nodes(view.model)
+    norms = spelt_out_norms(view.model)
     times: list[tuple[float, float]] = []
     flops = weights = activations = 0
     for node in view.nodes:
         product = counted.get(node.output[0])
-        if product is None and not _is_kernel(view, node, whole_norms):
+        if product is None and not _is_kernel(view, node, norms):
             continue
         kind = "int8" if product and _reads_int8(view, node) else rest
         constant = sum(_elements(view, name) for name in node.input if name in view.constant) * BYTES[kind]
@@ -103,10 +103,10 @@ def peak(board: Board, precision: str) -> float:
     return tera * 1e12
 
 
-def _is_kernel(view: View, node: onnx.NodeProto, whole_norms: set[str]) -> bool:
+def _is_kernel(view: View, node: onnx.NodeProto, norms: set[str]) -> bool:
     if view.constant.issuperset(node.output):
         return False
-    if node.name in whole_norms:
+    if node.output[0] in norms:
         return node.op_type == "Div"  # one kernel for a norm that is spelt out
     return node.op_type in _REDUCING | _MOVING or node.op_type.startswith("Reduce")
 

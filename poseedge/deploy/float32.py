@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 
-from poseedge.deploy.precision import normalization_nodes
+from poseedge.deploy.norms import spelt_out_norms
 
 UNTYPED = {"Cast", "Constant", "Identity", "QuantizeLinear", "DequantizeLinear", "Shape"}  # no layer of theirs has a precision
 
@@ -17,7 +17,8 @@ def float32_nodes(model: onnx.ModelProto) -> list[str]:
     A half precision graph has said it: all that it keeps in float32. Of another it is the spelt-out layer norms, whose
     squares overflow half precision.
     """
-    return sorted(kept_in_float32(model) if holds_half(model) else normalization_nodes(model))
+    kept = kept_in_float32(model) if holds_half(model) else spelt_out_norms(model)
+    return sorted(node.name for node in model.graph.node if node.name and node.output[0] in kept)
 
 
 def holds_half(model: onnx.ModelProto) -> bool:
@@ -26,8 +27,8 @@ def holds_half(model: onnx.ModelProto) -> bool:
 
 
 def kept_in_float32(model: onnx.ModelProto) -> set[str]:
-    """Return the nodes whose result is float32."""
+    """Return the float32 results of nodes that compute."""
     inferred: Any = onnx.shape_inference.infer_shapes(model).graph
     types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
-    kept = (node for node in model.graph.node if types.get(node.output[0]) == onnx.TensorProto.FLOAT)
-    return {node.name for node in kept if node.name and node.op_type not in UNTYPED}
+    computed = (node.output[0] for node in model.graph.node if node.op_type not in UNTYPED)
+    return {name for name in computed if types.get(name) == onnx.TensorProto.FLOAT}

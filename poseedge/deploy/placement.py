@@ -13,6 +13,7 @@ from typing import Literal
 import onnx
 
 from poseedge.deploy.graph import check_patterns, consumers, initializers, linear_layers, makers, matches
+from poseedge.deploy.norms import norm_outputs
 
 Level = Literal["A", "B", "C"]
 Centring = Literal["norm", "add", "none"]  # a norm's bias does it, an addition does it, nothing can
@@ -72,8 +73,8 @@ def plain_key(tensor: str) -> str:
 def quantizable_layers(model: onnx.ModelProto, keep: list[str], smallest: int = SMALLEST) -> dict[str, onnx.NodeProto]:
     """Return the layers that take INT8, by name.
 
-    Left out: layers that match a pattern in ``keep``, those narrower than ``smallest``, and, by structure, the first layer
-    on every path from the input (raw coordinates need more than 8 bits) and the last before the output (metres do too).
+    Left out: layers that match a pattern in ``keep``, those narrower than ``smallest``, and, by structure, the first layers
+    behind the input (raw coordinates need more than 8 bits) and the last before the output (metres do too).
     """
     layers = linear_layers(model)
     check_patterns(keep, list(layers), "no layer matches")
@@ -92,16 +93,22 @@ def is_plain(node: onnx.NodeProto) -> bool:
 
 
 def first_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return the layers that some path from the graph's input reaches before any other layer."""
-    linear = {node.output[0] for node in layers.values()}
-    raw = {value.name for value in model.graph.input}
+    """Return the layers that no other precedes, and those that a path from the input reaches past no layer and no norm.
+
+    Behind a norm, what a skip path brings from the input is as even as the rest.
+    """
+    linear, norms = {node.output[0] for node in layers.values()}, norm_outputs(model)
+    raw, behind = {value.name for value in model.graph.input}, set[str]()
     found = []
     for node in model.graph.node:
-        if raw.intersection(node.input):
-            if node.output[0] in linear:
-                found.append(node)
-            else:
-                raw.update(node.output)
+        reads_raw, reads_behind = not raw.isdisjoint(node.input), not behind.isdisjoint(node.input)
+        layer = node.output[0] in linear
+        if layer and (reads_raw or not reads_behind):
+            found.append(node)
+        if layer or reads_behind:
+            behind.update(node.output)
+        if reads_raw and not layer and node.output[0] not in norms:
+            raw.update(node.output)
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from poseedge.deploy.graph import check_patterns, consumers, initializers, makers, matches
+from poseedge.deploy.norms import norm_outputs, spelt_out_norms
 from poseedge.errors import require
 
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -62,7 +63,9 @@ def in_half(model: onnx.ModelProto, kept: set[str]) -> onnx.ModelProto:
     float16 = require("onnxconverter_common.float16", "export")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    blocked = kept | normalization_nodes(model) | selection_nodes(model) | embedding_nodes(model)
+    norms = spelt_out_norms(model)
+    reductions = {node.name for node in model.graph.node if node.output[0] in norms}
+    blocked = kept | reductions | selection_nodes(model) | embedding_nodes(model)
     by_type = set(float16.DEFAULT_OP_BLOCK_LIST)
     own_constants(copy, lambda node: node.name in blocked or node.op_type in by_type)
     with warnings.catch_warnings():
@@ -112,7 +115,8 @@ def selection_nodes(model: onnx.ModelProto) -> set[str]:
 
 def embedding_nodes(model: onnx.ModelProto) -> set[str]:
     """Return the nodes from the keypoints to the first norm on every path, that norm included."""
-    norms = normalization_nodes(model) | {node.name for node in model.graph.node if node.op_type == "LayerNormalization"}
+    given = norm_outputs(model)
+    norms = {node.name for node in model.graph.node if node.output[0] in given}
     made_by, readers = makers(model), consumers(model)
     behind: set[str] = set()
     for node in model.graph.node:
@@ -152,33 +156,3 @@ def without_round_trips(model: onnx.ModelProto) -> onnx.ModelProto:
 def casts_to(node: onnx.NodeProto, kind: int) -> bool:
     """Say whether ``node`` casts to this type."""
     return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
-
-
-def normalization_nodes(model: onnx.ModelProto) -> set[str]:
-    """Return the nodes of spelt-out layer normalisations, from mean and difference to the division by the deviation.
-
-    The deviation is a root of the mean square plus epsilon, or the difference's length plus epsilon.
-    """
-    made_by = makers(model)
-
-    def sources(node: onnx.NodeProto, *kinds: str) -> list[onnx.NodeProto]:
-        found = [made_by[name] for name in node.input if name in made_by]
-        return [source for source in found if source.op_type in kinds]
-
-    nodes: list[onnx.NodeProto] = []
-    for division in model.graph.node:
-        if division.op_type != "Div":
-            continue
-        if root := sources(division, "Sqrt"):
-            variance = sources(root[0], "Add")  # plus epsilon
-            means = [mean for node in variance for mean in sources(node, "ReduceMean")]
-            squares = [square for mean in means for square in sources(mean, "Pow")]
-            deviation = [*root, *variance, *means, *squares]
-        elif lengths := [length for sum_ in sources(division, "Add") for length in sources(sum_, "ReduceL2")]:
-            deviation = [*sources(division, "Add"), *lengths]
-        else:
-            continue
-        difference = sources(division, "Sub")
-        nodes += [division, *deviation, *difference]
-        nodes += [mean for node in difference for mean in sources(node, "ReduceMean")]
-    return {node.name for node in nodes}

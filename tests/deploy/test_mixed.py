@@ -15,8 +15,9 @@ from onnx import TensorProto
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.bundle import MANIFEST
 from poseedge.deploy.graph import evaluator, initializers, linear_layers, makers, opset_of
+from poseedge.deploy.norms import spelt_out_norms
 from poseedge.deploy.placement import place, quantizable_layers
-from poseedge.deploy.precision import normalization_nodes, to_fp16, to_int8_fp16
+from poseedge.deploy.precision import to_fp16, to_int8_fp16
 from poseedge.deploy.preflight import check_file, passed
 from poseedge.deploy.quantize import quantize
 from poseedge.deploy.ranges import calibrate
@@ -110,9 +111,9 @@ def test_what_is_rounded_to_int8_is_float32_and_so_is_what_rounding_left(two_ste
 def test_spelt_out_norms_stay_in_float32() -> None:
     model = mixed(13)
     kinds = types(model)
-    norms = [node for node in model.graph.node if node.name in normalization_nodes(model)]
+    norms = spelt_out_norms(model)
     assert len(norms) > 30
-    assert {kinds[node.output[0]] for node in norms} == {FLOAT}
+    assert {kinds[name] for name in norms} == {FLOAT}
 
 
 def test_kept_layer_computes_in_float32_and_its_weight_is_still_int8() -> None:

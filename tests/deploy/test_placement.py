@@ -69,6 +69,25 @@ def test_products_of_attention_that_are_narrower_than_sixteen_stay_float(tokens:
     assert len(place(block(tokens, heads=heads), level="B").others) == products
 
 
+@pytest.mark.parametrize(("behind_a_norm", "layers"), [(True, ["second"]), (False, [])])
+def test_layer_that_a_skip_path_reaches_from_the_input_is_a_first_unless_a_norm_stands_between(
+    behind_a_norm: bool, layers: list[str]
+) -> None:
+    width = 32
+    nodes = [
+        node("LayerNormalization", ["x", "gain", "bias"], ["n"]),
+        node("MatMul", ["n", "first.weight"], ["a"]),
+        node("Add", ["x", "a"], ["b"]),
+        node("LayerNormalization", ["b", "gain", "bias"], ["m"]),
+        node("MatMul", ["m" if behind_a_norm else "b", "second.weight"], ["c"]),
+        node("Add", ["m", "c"], ["d"]),
+        node("MatMul", ["d", "last.weight"], ["y"]),
+    ]
+    weights = {f"{name}.weight": RNG.normal(size=(width, width)).astype(np.float32) for name in ("first", "second", "last")}
+    norms = {"gain": np.ones(width, np.float32), "bias": RNG.normal(size=width).astype(np.float32)}
+    assert list(place(graph(nodes, [1, 17, width], {**weights, **norms})).layers) == layers
+
+
 @pytest.mark.parametrize("level", ["A", "B", "C"])
 def test_every_level_gives_a_valid_graph_close_to_the_float_one(level: Level) -> None:
     model = block()

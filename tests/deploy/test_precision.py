@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from poseedge.deploy.graph import evaluator, matches, run_graph
-from poseedge.deploy.precision import embedding_nodes, normalization_nodes, to_fp16
+from poseedge.deploy.norms import spelt_out_norms
+from poseedge.deploy.precision import embedding_nodes, to_fp16
 from poseedge.errors import PoseedgeError
 from tests.deploy.graphs import Array, arrays, graph, simplified, traced, windows
 
@@ -103,12 +104,12 @@ def spelt_out_norm() -> onnx.ModelProto:
 
 def test_spelt_out_norm_is_recognised_from_mean_to_division() -> None:
     norm = {"mean", "difference", "square", "variance", "shifted", "deviation", "white"}
-    assert normalization_nodes(spelt_out_norm()) == norm
+    assert spelt_out_norms(spelt_out_norm()) == norm
 
 
 def test_other_divisions_are_no_norm() -> None:
     nodes = [helper.make_node("Sqrt", ["x"], ["r"], name="r"), helper.make_node("Div", ["x", "two"], ["y"], name="y")]
-    assert normalization_nodes(graph(nodes, [1, 16], {"two": np.array(2, np.float32)})) == set()
+    assert spelt_out_norms(graph(nodes, [1, 16], {"two": np.array(2, np.float32)})) == set()
 
 
 def test_spelt_out_norm_survives_squares_beyond_half_precision() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from poseedge.deploy.precision import normalization_nodes
+from poseedge.deploy.norms import spelt_out_norms
 from poseedge.deploy.preflight.rules import Issue, rule
 from poseedge.deploy.preflight.view import View, type_name
 from poseedge.deploy.targets import Target, Version
@@ -92,10 +92,10 @@ def half_overflow(view: View, target: Target) -> Iterator[Issue]:
 @rule("half-norm", "warning", "TensorRT's own warning on layer normalization in FP16; squares overflow beyond 255")
 def half_norm(view: View, target: Target) -> Iterator[Issue]:
     """The reductions of a norm that is spelt out are in float32."""
-    norms = normalization_nodes(view.model)
+    norms = spelt_out_norms(view.model)
     for node in view.nodes:
         reduces = node.op_type in ("ReduceMean", "ReduceL2", "Pow")
-        if reduces and node.name in norms and view.types.get(node.input[0]) == TensorProto.FLOAT16:
+        if reduces and node.output[0] in norms and view.types.get(node.input[0]) == TensorProto.FLOAT16:
             fix = "keep it in float32, as poseedge export does, or export at opset 17 for TensorRT 8.6 and later"
             yield Issue(node, f"{node.op_type} of a spelt-out norm is in float16 and overflows for values beyond 255", fix)
 
