@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import onnx
 
 from poseedge.bench.flops import Product, UncountableError, products
-from poseedge.deploy.norms import spelt_out_norms
 from poseedge.deploy.preflight.view import View
+from poseedge.deploy.structure import spelt_out_norms
 from poseedge.deploy.targets import Board, Target
 from poseedge.errors import PoseedgeError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 
-from poseedge.deploy.norms import spelt_out_norms
+from poseedge.deploy.structure import spelt_out_norms
 
 UNTYPED = {"Cast", "Constant", "Identity", "QuantizeLinear", "DequantizeLinear", "Shape"}  # no layer of theirs has a precision
 

@@ -13,7 +13,7 @@ from typing import Literal
 import onnx
 
 from poseedge.deploy.graph import check_patterns, consumers, initializers, linear_layers, makers, matches
-from poseedge.deploy.norms import norm_outputs
+from poseedge.deploy.structure import choosing, raw_results
 
 Level = Literal["A", "B", "C"]
 Centring = Literal["norm", "add", "none"]  # a norm's bias does it, an addition does it, nothing can
@@ -45,7 +45,8 @@ def place(
 ) -> Placement:
     """Return where INT8 goes; ``keep`` and ``two_step`` are patterns over the names of layers.
 
-    ``two_step`` layers round their input twice: the second time what the first took away, more finely.
+    ``two_step`` layers round their input twice: the second time what the first took away, more finely. So do, by
+    structure, those that a choice of frames hangs on: rounded once, they choose others.
     """
     layers = quantizable_layers(model, keep or [], smallest)
     check_patterns(two_step or [], list(layers), "no INT8 layer matches")
@@ -60,9 +61,8 @@ def place(
     for node in model.graph.node:
         for number in others.get(node.output[0], ()):
             tensors[plain_key(node.input[number])] = (node.input[number], "none")
-    return Placement(
-        layers, frozenset(node.output[0] for name, node in layers.items() if matches(name, two_step or [])), others, tensors
-    )
+    twice = {node.output[0] for name, node in layers.items() if matches(name, two_step or [])}
+    return Placement(layers, frozenset(twice | (choosing(model) & outputs)), others, tensors)
 
 
 def plain_key(tensor: str) -> str:
@@ -93,22 +93,15 @@ def is_plain(node: onnx.NodeProto) -> bool:
 
 
 def first_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return the layers that no other precedes, and those that a path from the input reaches past no layer and no norm.
-
-    Behind a norm, what a skip path brings from the input is as even as the rest.
-    """
-    linear, norms = {node.output[0] for node in layers.values()}, norm_outputs(model)
-    raw, behind = {value.name for value in model.graph.input}, set[str]()
+    """Return the layers that no other precedes, and those that read raw coordinates though another had a part in them."""
+    raw, behind = raw_results(model), {node.output[0] for node in layers.values()}
     found = []
     for node in model.graph.node:
-        reads_raw, reads_behind = not raw.isdisjoint(node.input), not behind.isdisjoint(node.input)
-        layer = node.output[0] in linear
-        if layer and (reads_raw or not reads_behind):
+        second = not behind.isdisjoint(node.input)
+        if node.output[0] in behind and (node.output[0] in raw or not second):
             found.append(node)
-        if layer or reads_behind:
+        elif second:
             behind.update(node.output)
-        if reads_raw and not layer and node.output[0] not in norms:
-            raw.update(node.output)
     return found
 
 

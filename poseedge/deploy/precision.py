@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from poseedge.deploy.graph import check_patterns, consumers, initializers, makers, matches
-from poseedge.deploy.norms import norm_outputs, spelt_out_norms
+from poseedge.deploy.graph import check_patterns, consumers, initializers, matches
+from poseedge.deploy.structure import choosing, norm_results, only_choosing, raw_results, scaled_norms, spelt_out_norms
 from poseedge.errors import require
 
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -19,10 +19,15 @@ HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
 def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     """Return ``model`` in half precision, valid for strong typing.
 
-    ``keep`` names, as patterns, the weights whose nodes stay in float32. Three kinds stay so by structure: the reductions
-    of a norm that is spelt out (below opset 17, or one that is no LayerNormalization), since squares overflow half
-    precision beyond 255; the frame selection of pruned networks, since a rounded distance is another choice; and what
-    leads from the keypoints to the first norm, which takes the mean away and magnifies what rounding did to the rest.
+    ``keep`` names, as patterns, the weights whose nodes stay in float32. By structure stay so:
+
+    - what leads from the keypoints to the first norm, which takes the mean away and magnifies what rounding did to the
+      rest, and wherever else coordinates are still raw, on skip paths too;
+    - the reductions of a norm that is spelt out (below opset 17, or one that is no LayerNormalization), since squares
+      overflow half precision beyond 255;
+    - a norm with a scale of its own: rounded, it is wrong for every value alike, and nothing averages that out;
+    - all that the choice of frames of a pruned network hangs on, but for matrix products: it would choose others.
+
     Raises ``PoseedgeError`` for a pattern that no weight fits.
     """
     return in_half(model, nodes_of(model, keep))
@@ -63,9 +68,8 @@ def in_half(model: onnx.ModelProto, kept: set[str]) -> onnx.ModelProto:
     float16 = require("onnxconverter_common.float16", "export")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    norms = spelt_out_norms(model)
-    reductions = {node.name for node in model.graph.node if node.output[0] in norms}
-    blocked = kept | reductions | selection_nodes(model) | embedding_nodes(model)
+    exact = exact_results(model)
+    blocked = kept | {node.name for node in model.graph.node if exact.intersection(node.output)}
     by_type = set(float16.DEFAULT_OP_BLOCK_LIST)
     own_constants(copy, lambda node: node.name in blocked or node.op_type in by_type)
     with warnings.catch_warnings():
@@ -102,32 +106,30 @@ def own_constants(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bool
             node.input[place] = copied[name]
 
 
-def selection_nodes(model: onnx.ModelProto) -> set[str]:
-    """Return the nodes that serve nothing but a TopK: what chooses frames, from the pooled features on."""
-    readers, given = consumers(model), {value.name for value in model.graph.output}
-    names: set[str] = set()
-    for node in reversed(model.graph.node):
-        reading = [reader.name for name in node.output for reader in readers[name]]
-        if node.op_type == "TopK" or (reading and names.issuperset(reading) and given.isdisjoint(node.output)):
-            names.add(node.name)
-    return names
+def exact_results(model: onnx.ModelProto) -> set[str]:
+    """Return what stays in float32 by structure: see ``to_fp16``."""
+    norms = spelt_out_norms(model) | scaled_norms(model)
+    return norms | raw_results(model) | embedded(model) | choice_results(model)
 
 
-def embedding_nodes(model: onnx.ModelProto) -> set[str]:
-    """Return the nodes from the keypoints to the first norm on every path, that norm included."""
-    given = norm_outputs(model)
-    norms = {node.name for node in model.graph.node if node.output[0] in given}
-    made_by, readers = makers(model), consumers(model)
+def choice_results(model: onnx.ModelProto) -> set[str]:
+    """Return what a choice of frames hangs on, but for those products that serve something else too."""
+    products = {node.output[0] for node in model.graph.node if node.op_type in {"MatMul", "Gemm"}}
+    return (choosing(model) - products) | only_choosing(model)
+
+
+def embedded(model: onnx.ModelProto) -> set[str]:
+    """Return what is computed from the keypoints up to the first norm on every path, that norm included."""
+    norms, readers = norm_results(model), consumers(model)
     behind: set[str] = set()
     for node in model.graph.node:
-        sources = {made_by[name].name for name in node.input if name in made_by}
-        if sources & behind or (sources & norms and node.name not in norms):
-            behind.add(node.name)
+        if behind.intersection(node.input) or (norms.intersection(node.input) and node.output[0] not in norms):
+            behind.update(node.output)
     first: set[str] = set()
     for node in reversed(model.graph.node):
-        leads_to_norm = any(reader.name in first for name in node.output for reader in readers[name])
-        if node.name not in behind and (node.name in norms or leads_to_norm):
-            first.add(node.name)
+        leads_to_norm = any(first.intersection(reader.output) for name in node.output for reader in readers[name])
+        if behind.isdisjoint(node.output) and (node.output[0] in norms or leads_to_norm):
+            first.update(node.output)
     return first
 
 

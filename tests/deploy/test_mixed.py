@@ -15,12 +15,12 @@ from onnx import TensorProto
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.bundle import MANIFEST
 from poseedge.deploy.graph import evaluator, initializers, linear_layers, makers, opset_of
-from poseedge.deploy.norms import spelt_out_norms
 from poseedge.deploy.placement import place, quantizable_layers
 from poseedge.deploy.precision import to_fp16, to_int8_fp16
 from poseedge.deploy.preflight import check_file, passed
 from poseedge.deploy.quantize import quantize
 from poseedge.deploy.ranges import calibrate
+from poseedge.deploy.structure import spelt_out_norms
 from poseedge.deploy.targets import load_target
 from poseedge.errors import PoseedgeError
 from tests.deploy.graphs import Array, arrays, simplified, windows

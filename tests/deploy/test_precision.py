@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from poseedge.deploy.graph import evaluator, matches, run_graph
-from poseedge.deploy.norms import spelt_out_norms
-from poseedge.deploy.precision import embedding_nodes, to_fp16
+from poseedge.deploy.precision import embedded, to_fp16
+from poseedge.deploy.structure import raw_results, scaled_norms, spelt_out_norms
 from poseedge.errors import PoseedgeError
 from tests.deploy.graphs import Array, arrays, graph, simplified, traced, windows
 
@@ -81,7 +81,11 @@ def test_float_graph_is_left_as_it_was() -> None:
 
 def test_subnormal_weights_are_not_pushed_up() -> None:
     tiny = np.full((17, 3), 1e-6, np.float32)
-    model = graph([helper.make_node("Add", ["x", "w"], ["y"], name="add")], [1, 17, 3], {"w": tiny})
+    nodes = [
+        helper.make_node("MatMul", ["x", "eye"], ["a"], name="layer"),
+        helper.make_node("Add", ["a", "w"], ["y"], name="add"),
+    ]
+    model = graph(nodes, [1, 17, 3], {"eye": np.eye(3, dtype=np.float32), "w": tiny})
     np.testing.assert_array_equal(arrays(to_fp16(model, []))["w"], tiny.astype(np.float16))
 
 
@@ -135,17 +139,50 @@ def test_pattern_that_fits_no_weight_is_an_error() -> None:
 @pytest.mark.parametrize("opset", [13, 17])
 def test_what_leads_to_the_first_norm_stays_float32(opset: int) -> None:
     by_weight = {name: node for node in simplified(opset)[0].graph.node if node.op_type == "MatMul" for name in node.input}
-    first = embedding_nodes(simplified(opset)[0])
-    embeddings = {by_weight[name].name for name in ("dct", "temporal_embed.weight", "spatial_embed.weight")}
-    assert embeddings < first
-    assert by_weight["temporal.0.mlp.fc1.weight"].name not in first
-    outputs = [node.output[0] for node in half(opset).graph.node if node.name in embeddings]
+    first = embedded(simplified(opset)[0])
+    embeddings = [by_weight[name] for name in ("dct", "temporal_embed.weight", "spatial_embed.weight")]
+    assert {node.output[0] for node in embeddings} < first
+    assert by_weight["temporal.0.mlp.fc1.weight"].output[0] not in first
+    names = {node.name for node in embeddings}
+    outputs = [node.output[0] for node in half(opset).graph.node if node.name in names]
     assert {value.dtype for value in computed(half(opset), outputs).values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_norm_with_a_scale_of_its_own_stays_float32(opset: int) -> None:
+    exact = simplified(opset)[0]
+    scaled = {node.name for node in exact.graph.node if scaled_norms(exact).intersection(node.output)}
+    assert scaled
+    results = [node.output[0] for node in half(opset).graph.node if node.name in scaled]
+    assert {value.dtype for value in computed(half(opset), results).values()} == {np.dtype(np.float32)}
+
+
+def test_norm_whose_scale_was_folded_away_is_not_scaled() -> None:
+    weights = {"ones": np.ones(16, np.float32), "bias": np.full(16, 0.1, np.float32)}
+    model = graph([helper.make_node("LayerNormalization", ["x", "ones", "bias"], ["y"], name="norm")], [1, 16], weights)
+    assert scaled_norms(model) == set()
+
+
+def test_spelt_out_norm_is_scaled_by_what_it_is_multiplied_with() -> None:
+    assert scaled_norms(spelt_out_norm()) == {"y"}
+
+
+def test_coordinates_are_raw_up_to_the_first_layer_and_the_first_norm() -> None:
+    steps = [
+        ("LayerNormalization", ["x", "scale"], "n"),
+        ("MatMul", ["n", "w"], "a"),
+        ("Add", ["x", "a"], "skip"),
+        ("MatMul", ["skip", "w"], "b"),
+        ("Add", ["b", "a"], "y"),
+    ]
+    nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in steps]
+    model = graph(nodes, [1, 16], {"scale": np.ones(16, np.float32), "w": np.eye(16, dtype=np.float32)})
+    assert raw_results(model) == {"n", "skip", "b"}
 
 
 def test_graph_without_a_norm_has_no_embedding() -> None:
     model = graph([helper.make_node("Mul", ["x", "two"], ["y"], name="y")], [1, 16], {"two": np.array(2, np.float32)})
-    assert embedding_nodes(model) == set()
+    assert embedded(model) == set()
 
 
 def test_constant_that_float32_and_half_precision_share_serves_both() -> None:

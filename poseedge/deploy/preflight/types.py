@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from poseedge.deploy.norms import spelt_out_norms
 from poseedge.deploy.preflight.rules import Issue, rule
 from poseedge.deploy.preflight.view import View, type_name
+from poseedge.deploy.structure import spelt_out_norms
 from poseedge.deploy.targets import Target, Version
 
 INT32_MAX = 2**31 - 1

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from poseedge.deploy.calibration import with_outputs
-from poseedge.deploy.graph import evaluator
+from poseedge.deploy.graph import consumers, evaluator
 from poseedge.deploy.placement import place
-from poseedge.deploy.precision import casts_to, selection_nodes, to_fp16
+from poseedge.deploy.precision import casts_to, to_fp16
 from poseedge.deploy.quantize import quantize
 from poseedge.deploy.ranges import calibrate
+from poseedge.deploy.structure import choosing, only_choosing
 from poseedge.models import create
 from poseedge.models.tokens import PrunedNetwork
 from tests.deploy.fold.networks import assert_folded_equals_plain, exported, lifting
@@ -67,19 +68,28 @@ def test_exported_graph_keeps_the_frames_that_the_network_keeps(name: str) -> No
 
 
 @pytest.mark.parametrize("name", PRUNED)
-def test_fp16_graph_chooses_in_float32_from_the_pooled_features_on(name: str) -> None:
+def test_fp16_graph_computes_all_that_its_choice_hangs_on_in_float32_but_for_products(name: str) -> None:
     half = to_fp16(exported(name, 17), [])
-    choosing = [node for node in half.graph.node if node.name in selection_nodes(half)]
-    assert not any(casts_to(node, onnx.TensorProto.FLOAT16) for node in choosing)
-    made_there = {output for node in choosing for output in node.output}
-    sources = {node.input[0] for node in choosing if casts_to(node, onnx.TensorProto.FLOAT)} - made_there
-    assert len(sources) == 1
-    choice = pruned(name).pruning
-    assert choice is not None
+    readers, chosen = consumers(half), choosing(half)
+    rounded = [node for node in half.graph.node if casts_to(node, onnx.TensorProto.FLOAT16) and node.output[0] in chosen]
+    assert {reader.op_type for node in rounded for reader in readers[node.output[0]] if reader.output[0] in chosen} == {"MatMul"}
+    assert not only_choosing(half) & {node.output[0] for node in rounded}
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_fp16_graph_keeps_the_frames_that_the_float32_graph_keeps(name: str) -> None:
+    exact = exported(name, 17)
     for window in windows(name):
-        (rows,) = evaluator(with_outputs(half, [*sources]), [*sources])(window[None])
-        stream = torch.from_numpy(rows.astype(np.float32)).reshape(1, pruned(name).frames, -1, rows.shape[-1])
-        np.testing.assert_array_equal(np.sort(selection(half, window)), choice(stream.mean(dim=2)).numpy()[0])
+        np.testing.assert_array_equal(np.sort(selection(to_fp16(exact, []), window)), np.sort(selection(exact, window)))
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_layers_that_the_choice_hangs_on_round_twice(name: str) -> None:
+    model = exported(name, 17)
+    placement, chosen = place(model), choosing(model)
+    outputs = {node.output[0] for node in placement.layers.values()}
+    assert placement.two_step == outputs & chosen
+    assert outputs - chosen, "only what the choice hangs on"
 
 
 @pytest.mark.parametrize("name", PRUNED)
@@ -87,6 +97,7 @@ def test_frames_are_never_chosen_in_int8(name: str) -> None:
     model = exported(name, 17)
     placement = place(model)
     quantized = quantize(model, placement, calibrate(model, placement, windows(name)))
-    kinds = {node.op_type for node in quantized.graph.node if node.name in selection_nodes(quantized)}
+    serving = only_choosing(quantized)
+    kinds = {node.op_type for node in quantized.graph.node if serving.intersection(node.output)}
     assert "TopK" in kinds
     assert not kinds & {"QuantizeLinear", "DequantizeLinear"}

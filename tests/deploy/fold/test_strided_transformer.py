@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from poseedge.deploy.fold.strided_transformer import StridePlan
-from poseedge.deploy.precision import embedding_nodes, to_fp16
+from poseedge.deploy.precision import embedded, to_fp16
 from tests.deploy.fold.networks import assert_folded_equals_plain, drawn, exported, windows
 
 
@@ -18,7 +18,8 @@ def test_norms_stay_in_single_precision_when_the_rest_is_half() -> None:
     model = onnx.shape_inference.infer_shapes(to_fp16(exact, keep=[]))
     types = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
     lengths = [node for node in model.graph.node if node.op_type == "ReduceL2"]
-    products = [node for node in model.graph.node if node.op_type == "MatMul" and node.name not in embedding_nodes(exact)]
+    first = {node.name for node in exact.graph.node if embedded(exact).intersection(node.output)}
+    products = [node for node in model.graph.node if node.op_type == "MatMul" and node.name not in first]
     assert {types[name] for node in lengths for name in (*node.input, *node.output)} == {onnx.TensorProto.FLOAT}
     assert {types[node.output[0]] for node in products} == {onnx.TensorProto.FLOAT16}
 
