@@ -19,6 +19,7 @@ import torch
 import typer
 
 from benchmarks.naive import export_naive, naive_call
+from benchmarks.networks import FAMILIES, deterministic
 from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, versions, write_json, write_text
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.bench.flops import graph_cost
@@ -30,19 +31,8 @@ from poseedge.deploy.targets import load_target
 from poseedge.deploy.trace import simplify, trace
 from poseedge.errors import PoseedgeError
 from poseedge.lifter import Array
-from poseedge.models import create
 from poseedge.models.registry import LiftingNetwork
 
-FAMILIES = (
-    ("nanohtnet",),
-    ("htnet",),
-    ("graphmlp",),
-    ("nehsnet",),
-    ("strided_transformer",),
-    ("mhformer", "tpc_mhformer"),
-    ("mixste", "hot_mixste", "tpc_mixste"),
-    ("motionbert", "hot_motionbert"),
-)
 FORMS = ("naive", "folded")
 Lifts = dict[str, Callable[[], Array]]
 TOLERANCE_M = 1e-4
@@ -71,18 +61,6 @@ def compare(
     write_text(path.with_suffix(".md"), markdown(reports))
     embed(page, "networks", markdown(reports))
     print(markdown(reports), end="")
-
-
-def deterministic(name: str, **config: Any) -> LiftingNetwork:
-    """Return the network with initial weights that are the same every time, all moved a little, so that none is 0 or 1."""
-    torch.manual_seed(0)
-    network = create(name, **config)
-    assert isinstance(network, LiftingNetwork)
-    with torch.no_grad():
-        for value in network.state_dict().values():
-            if value.is_floating_point():
-                value.add_(0.02 * torch.randn_like(value))
-    return network
 
 
 def measure(networks: dict[str, LiftingNetwork], machine: dict[str, Any], threads: int, budget_s: float) -> dict[str, Any]:

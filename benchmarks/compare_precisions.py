@@ -6,7 +6,6 @@ are random and ranges come from few windows: neither changes what a call costs.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Annotated, Any
 import onnx
 import typer
 
-from benchmarks.compare_networks import BUDGET_S, FAMILIES, affordable, deterministic, p50
+from benchmarks.compare_networks import BUDGET_S, affordable, p50
 from benchmarks.compile_graphs import WINDOWS, graphs_of
-from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, record, versions
+from benchmarks.networks import NETWORKS, deterministic, record_networks
+from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
 from poseedge.backends.onnx import OnnxLifter
 from poseedge.bench.latency import Candidate, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
@@ -33,7 +33,6 @@ from poseedge.metadata import GraphMetadata
 from poseedge.models.registry import LiftingNetwork
 from poseedge.resources import resource
 
-NETWORKS = tuple(name for family in FAMILIES for name in family)
 FORMS = ("fp32", "fp16", "int8", "int8 steady")
 
 
@@ -45,17 +44,15 @@ def compare(
 ) -> None:
     """Time the precisions of each network and record the table of all that were measured on this machine."""
     machine = machine_facts()  # once: afterwards this program itself is the load
-    path = results / f"precisions_{machine_slug(machine)}"
-    before = path.with_suffix(".json")
-    rows = json.loads(before.read_text())["networks"] if before.is_file() else {}
-    for name in NETWORKS:
-        if not model or name in model:
-            rows[name] = {**measure(deterministic(name), budget), "note": busy(machine)}
-            print(name, *(f"{form} {p50(rows[name], form):.2f} ms" for form in rows[name]["latency_ms"]), flush=True)
-    rows = {name: rows[name] for name in NETWORKS if name in rows}
-    table = markdown(machine, rows)
-    record(path, {"machine": machine, "networks": rows}, table)
-    embed(page, "precisions", table)
+    record_networks(
+        results / f"precisions_{machine_slug(machine)}",
+        page,
+        "precisions",
+        model or NETWORKS,
+        lambda name: {**measure(deterministic(name), budget), "note": busy(machine)},
+        partial(markdown, machine),
+        machine=machine,
+    )
 
 
 def measure(network: LiftingNetwork, budget_s: float) -> dict[str, Any]:

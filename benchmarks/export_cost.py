@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from benchmarks.command_cost import POSEEDGE, cost_of_command
-from benchmarks.compare_networks import FAMILIES, deterministic
-from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, record, versions
+from benchmarks.networks import NETWORKS, deterministic, record_networks
+from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.models.checkpoints import save_checkpoint
 
-NETWORKS = tuple(name for family in FAMILIES for name in family)
 EVERY = 350  # parity on one frame of each test sequence
 _EXPORT = [*POSEEDGE, "export", "--precision", "fp32"]
 
@@ -31,17 +31,15 @@ def export_cost(
 ) -> None:
     """Export networks one by one and record the table of all that were exported on this machine."""
     machine = machine_facts()
-    path = results / f"export_{machine_slug(machine)}"
-    before = path.with_suffix(".json")
-    rows = json.loads(before.read_text())["networks"] if before.is_file() else {}
-    for name in NETWORKS:
-        if not model or name in model:
-            rows[name] = {**cost_of(name, every), "every": every, "note": busy(machine)}
-            print(f"{name}: {rows[name]['seconds']:.1f} s, {rows[name]['peak_bytes'] / 1e9:.2f} GB")
-    rows = {name: rows[name] for name in NETWORKS if name in rows}
-    table = markdown(machine, rows)
-    record(path, {"machine": machine, "networks": rows}, table)
-    embed(page, "export", table)
+    record_networks(
+        results / f"export_{machine_slug(machine)}",
+        page,
+        "export",
+        model or NETWORKS,
+        lambda name: {**cost_of(name, every), "every": every, "note": busy(machine)},
+        partial(markdown, machine),
+        machine=machine,
+    )
 
 
 def cost_of(name: str, every: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ trainings, and a step is taken to grow by as much with every further window.
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -20,7 +19,8 @@ import torch
 import typer
 from lightning_fabric import Fabric
 
-from benchmarks.record import RESULTS, embed, grid, machine_slug, record, versions
+from benchmarks.networks import NETWORKS, Row, record_networks
+from benchmarks.record import RESULTS, grid, machine_slug, versions
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.cli.train import make_network, make_source, read_data
 from poseedge.errors import PoseedgeError
@@ -46,20 +46,15 @@ def loading(
     """Measure networks one by one, on one thread, and record the table of all that were measured on this machine."""
     torch.set_num_threads(1)
     machine = machine_facts()
-    path = results / f"loading_{machine_slug(machine)}"
-    before = path.with_suffix(".json")
-    rows = json.loads(before.read_text())["networks"] if before.is_file() else {}
     datasets = read_data(data, None, recipes.load("nanohtnet"))
-    for name in recipes.names():
-        if model and name not in model:
-            continue
+
+    def row(name: str) -> Row:
         network, recipe = make_network(recipes.load(name), None)
         source = make_source(network, recipe, *datasets)
-        rows[name] = {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
-        rows = {name: rows[name] for name in recipes.names() if name in rows}
-        table = markdown(machine, rows)  # after each: the large networks take minutes
-        record(path, {"machine": machine, "networks": rows}, table)
-        embed(page, "loading", table)
+        return {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
+
+    path = results / f"loading_{machine_slug(machine)}"
+    record_networks(path, page, "loading", model or NETWORKS, row, partial(markdown, machine), machine=machine)
 
 
 def measured(network: LiftingNetwork, recipe: TrainingRecipe, source: Source, steps: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ PyTorch network on the test subjects of the bundled motion, and writes what it f
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,14 +16,13 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.compare_networks import FAMILIES
-from benchmarks.record import RESULTS, embed, grid, record
+from benchmarks.networks import NETWORKS, record_networks
+from benchmarks.record import RESULTS, grid
 from poseedge.deploy.pipeline import Export, export_bundle
 from poseedge.deploy.recipe import load_recipe
 from poseedge.deploy.targets import load_target
 from poseedge.resources import resource
 
-NETWORKS = tuple(name for family in FAMILIES for name in family)
 FORMS = {"fp16": False, "int8": False, "int8 steady": True}  # and whether exported with --steady: here, two steps everywhere
 INT8_PAGE = Path(__file__).parents[1] / "docs" / "int8.md"
 
@@ -38,16 +36,15 @@ def compare(
 ) -> None:
     """Export each network and record the table of all that were exported."""
     torch.set_num_threads(1)
-    path = results / "precision_parity"
-    before = path.with_suffix(".json")
-    rows = json.loads(before.read_text())["networks"] if before.is_file() else {}
-    for name in NETWORKS:
-        checkpoint = runs / name / "last.pth"
-        if checkpoint.is_file() and (not model or name in model):
-            rows[name] = parity_of(name, checkpoint, every)
-            rows = {name: rows[name] for name in NETWORKS if name in rows}
-            record(path, {"networks": rows}, markdown(rows))
-            embed(page, "parity", markdown(rows))
+    checkpoints = {name: runs / name / "last.pth" for name in model or NETWORKS}
+    record_networks(
+        results / "precision_parity",
+        page,
+        "parity",
+        [name for name, checkpoint in checkpoints.items() if checkpoint.is_file()],
+        lambda name: parity_of(name, checkpoints[name], every),
+        markdown,
+    )
 
 
 def parity_of(name: str, checkpoint: Path, every: int) -> dict[str, Any]:

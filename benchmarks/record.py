@@ -10,8 +10,6 @@ from typing import Any
 from poseedge.files import atomic_write
 
 RESULTS = Path(__file__).parent / "results"
-
-
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 

@@ -12,8 +12,9 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks import compare_networks
-from benchmarks.compare_networks import FAMILIES, affordable, compare, deterministic, measure
+from benchmarks.compare_networks import affordable, compare, measure
 from benchmarks.naive import export_naive
+from benchmarks.networks import FAMILIES, deterministic
 from poseedge.bench.machine import machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.models import names

@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks import compare_precisions as module
-from benchmarks.compare_networks import deterministic
 from benchmarks.compare_precisions import compare, int8_share
+from benchmarks.networks import deterministic
 from poseedge.deploy.fold import fold
 from poseedge.deploy.trace import simplify, trace
 from poseedge.models.registry import LiftingNetwork

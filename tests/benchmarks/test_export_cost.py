@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from benchmarks import export_cost as module
 from benchmarks.command_cost import resident_bytes
-from benchmarks.compare_networks import deterministic
 from benchmarks.export_cost import cost_of, export_cost
+from benchmarks.networks import deterministic
 from poseedge.errors import PoseedgeError
 from poseedge.models.registry import LiftingNetwork
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from benchmarks.compare_networks import deterministic
+from benchmarks.networks import deterministic
 from benchmarks.precision_parity import compare
 from poseedge.models.checkpoints import save_checkpoint
 

@@ -1,0 +1,61 @@
+"""The networks that benchmarks measure, with weights that are always the same, and records that have a row for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.record import embed, record
+from poseedge.models import create
+from poseedge.models.registry import LiftingNetwork
+
+FAMILIES = (  # a network and its pruned variants
+    ("nanohtnet",),
+    ("htnet",),
+    ("graphmlp",),
+    ("nehsnet",),
+    ("strided_transformer",),
+    ("mhformer", "tpc_mhformer"),
+    ("mixste", "hot_mixste", "tpc_mixste"),
+    ("motionbert", "hot_motionbert"),
+)
+NETWORKS = tuple(name for family in FAMILIES for name in family)
+Row = dict[str, Any]  # of one network
+
+
+def deterministic(name: str, **config: Any) -> LiftingNetwork:
+    """Return the network with initial weights that are the same every time, all moved a little, so that none is 0 or 1."""
+    torch.manual_seed(0)
+    network = create(name, **config)
+    assert isinstance(network, LiftingNetwork)
+    with torch.no_grad():
+        for value in network.state_dict().values():
+            if value.is_floating_point():
+                value.add_(0.02 * torch.randn_like(value))
+    return network
+
+
+def record_networks(
+    path: Path,
+    page: Path,
+    section: str,
+    wanted: Iterable[str],
+    measure: Callable[[str], Row],
+    table: Callable[[dict[str, Row]], str],
+    **facts: Any,
+) -> None:
+    """Measure the ``wanted`` networks into the record at ``path`` beside ``facts``, and the ``section`` of ``page``.
+
+    Rows of other networks stay. Written after each network, since some take minutes.
+    """
+    before = path.with_suffix(".json")
+    rows: dict[str, Row] = json.loads(before.read_text())["networks"] if before.is_file() else {}
+    for name in wanted:
+        rows[name] = measure(name)
+        rows = {name: rows[name] for name in NETWORKS if name in rows}
+        record(path, {**facts, "networks": rows}, table(rows))
+        embed(page, section, table(rows))
