@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from poseedge.bundle import MANIFEST
+from poseedge.cli.export import show
 from poseedge.errors import PoseedgeError
 from poseedge.skeleton import JOINT_NAMES
 from tests.cli.user import Command
@@ -208,6 +209,18 @@ def test_export_that_misses_a_limit_exits_with_one_and_keeps_the_bundle(
     assert outcome.status == 1
     assert "MISSED" in outcome.out
     assert (tmp_path / "b" / MANIFEST).is_file()
+
+
+@pytest.mark.parametrize(("times", "steady", "named"), [(2.1, False, True), (1.9, False, False), (2.1, True, False)])
+def test_export_names_the_way_out_of_jitter(
+    small_bundle: Path, capsys: pytest.CaptureFixture[str], times: float, steady: bool, named: bool
+) -> None:
+    manifest = json.loads((small_bundle / MANIFEST).read_text())
+    manifest["parity"]["int8"]["against_reference"]["jitter_mm"] = {"this": times, "against": 1.0}
+    manifest["parity"]["fp16"]["against_reference"]["jitter_mm"] = {"this": 9.0, "against": 1.0}
+    show(manifest, small_bundle, True, steady)
+    found = " ".join(capsys.readouterr().out.split())
+    assert (f"int8 {times:.1f} times; --steady" in found) == named
 
 
 # models
