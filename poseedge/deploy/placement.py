@@ -13,7 +13,7 @@ from typing import Literal
 import onnx
 
 from poseedge.deploy.graph import check_patterns, consumers, initializers, linear_layers, makers, matches
-from poseedge.deploy.structure import choosing, raw_results
+from poseedge.deploy.structure import choosing, layer_results, raw_results
 
 Level = Literal["A", "B", "C"]
 Centring = Literal["norm", "add", "none"]  # a norm's bias does it, an addition does it, nothing can
@@ -94,11 +94,12 @@ def is_plain(node: onnx.NodeProto) -> bool:
 
 def first_layers(model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Return the layers that no other precedes, and those that read raw coordinates though another had a part in them."""
-    raw, behind = raw_results(model), {node.output[0] for node in layers.values()}
+    linear = {node.output[0] for node in layers.values()}
+    raw, behind = raw_results(model), layer_results(model)
     found = []
     for node in model.graph.node:
         second = not behind.isdisjoint(node.input)
-        if node.output[0] in behind and (node.output[0] in raw or not second):
+        if node.output[0] in linear and (node.output[0] in raw or not second):
             found.append(node)
         elif second:
             behind.update(node.output)

@@ -16,7 +16,7 @@ def raw_results(model: onnx.ModelProto) -> set[str]:
 
     Layers and norms that read such coordinates are among them; what they give is raw no more.
     """
-    ends = norm_results(model) | {node.output[0] for node in linear_layers(model).values()}
+    ends = norm_results(model) | layer_results(model)
     raw, found = {value.name for value in model.graph.input}, set[str]()
     for node in model.graph.node:
         if not raw.isdisjoint(node.input):
@@ -24,6 +24,12 @@ def raw_results(model: onnx.ModelProto) -> set[str]:
             if node.output[0] not in ends:
                 raw.update(node.output)
     return found
+
+
+def layer_results(model: onnx.ModelProto) -> set[str]:
+    """Return what layers give: Linear ones, and convolutions, by which other exporters write them."""
+    linear = {node.output[0] for node in linear_layers(model).values()}
+    return linear | {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
 
 
 def choosing(model: onnx.ModelProto) -> set[str]:

@@ -88,6 +88,17 @@ def test_layer_that_a_skip_path_reaches_from_the_input_is_a_first_unless_a_norm_
     assert list(place(graph(nodes, [1, 17, width], {**weights, **norms})).layers) == layers
 
 
+def test_layer_behind_a_convolution_is_no_first() -> None:
+    nodes = [
+        node("Conv", ["x", "embed.weight"], ["a"]),
+        node("MatMul", ["a", "second.weight"], ["b"]),
+        node("MatMul", ["b", "last.weight"], ["y"]),
+    ]
+    shapes = {"embed": (17, 17, 1), "second": (32, 32), "last": (32, 32)}
+    weights = {f"{name}.weight": RNG.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    assert list(place(graph(nodes, [1, 17, 32], weights)).layers) == ["second"]
+
+
 @pytest.mark.parametrize("level", ["A", "B", "C"])
 def test_every_level_gives_a_valid_graph_close_to_the_float_one(level: Level) -> None:
     model = block()
