@@ -8,8 +8,8 @@ quickstart: $(VENV)/.ready  ## export NanoHTNet with the bundled weights, prove 
 	$(BIN)/poseedge export --model nanohtnet --output build/nanohtnet
 	$(BIN)/poseedge bench build/nanohtnet
 
+# A file's tests stay in one process, which share what they made; more threads than processors would wait for each other.
 test: $(VENV)/.ready lint  ## lint, types and tests
-	# A file's tests stay in one process, which share what they made; more threads than processors would wait for each other.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/.ready
