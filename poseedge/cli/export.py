@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -53,13 +53,15 @@ def export(
     require("torch", "export")
     from poseedge.deploy.pipeline import Export, export_bundle
     from poseedge.deploy.ranges import METHODS
-    from poseedge.deploy.recipe import load_recipe
+    from poseedge.deploy.recipe import Precision, load_recipe
     from poseedge.deploy.targets import load_target
 
     chosen, where = load_recipe(str(recipe) if recipe else model), load_target(target)
     if chosen.model != model:
         raise PoseedgeError(f"{recipe}: is a recipe for {chosen.model}, not {model}")
     for wanted in precision or []:
+        if wanted not in get_args(Precision):
+            raise PoseedgeError(f"unknown --precision {wanted!r}", nearest(wanted, [*where.precisions]))
         if wanted not in where.precisions:
             raise PoseedgeError(where.refusal(wanted), "choose another --precision or --target")
     if calibration is not None:

@@ -31,6 +31,11 @@ def test_unknown_target_suggests_the_nearest(poseedge: Command) -> None:
     assert_refused(outcome, "unknown target 'jetson-nanno'", "did you mean 'jetson-nano'?")
 
 
+def test_unknown_precision_is_refused_with_those_of_the_target(poseedge: Command) -> None:
+    outcome = poseedge("export", "--model", "nanohtnet", "--precision", "int9")
+    assert_refused(outcome, "unknown --precision 'int9'", "did you mean 'int8'? Known: fp32, fp16, int8")
+
+
 def test_unknown_calibration_is_refused_with_the_known_ones(poseedge: Command) -> None:
     assert_refused(poseedge("export", "--model", "nanohtnet", "--calibration", "minmx"), "unknown --calibration", "minmax")
 
