@@ -14,10 +14,10 @@ import typer
 
 from benchmarks.command_cost import POSEEDGE, cost_of_command
 from benchmarks.record import RESULTS, embed, grid, machine_slug, record, versions
-from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.machine import busy, machine_facts
-from poseedge.deploy.ranges import METHODS
 from poseedge.errors import ArtefactError
+from poseedge.int8.ranges import METHODS
 
 PAGE = Path(__file__).parents[1] / "docs" / "int8.md"
 SHORTEST = 12  # frames of parity: `poseedge quantize` is to calibrate, not to prove

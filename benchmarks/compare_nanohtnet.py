@@ -17,14 +17,15 @@ import typer
 from benchmarks.floor import floor_call, write_floor
 from benchmarks.naive import export_naive, naive_call, published_form
 from benchmarks.record import RESULTS, grid, machine_slug, record, versions
+from poseedge.arrays import Float32Array
+from poseedge.backends.registry import load
 from poseedge.backends.torch import TorchLifter
 from poseedge.bench.latency import CacheEvictor, Candidate, Schedule, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.bench.memory import random_keypoints
-from poseedge.bundle import Bundle, open_bundle
+from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.errors import PoseedgeError
 from poseedge.files import sha256_of
-from poseedge.lifter import Array, load
 from poseedge.models import load_checkpoint
 from poseedge.models.nanohtnet import NanoHTNet
 
@@ -94,7 +95,7 @@ def prepare(bundle: Bundle, checkpoint: Path, folder: Path) -> tuple[dict[str, C
     keypoints = random_keypoints(eager.spec, 1)
     export_naive(network, folder / "naive.onnx")
     write_floor(bundle.graph("fp32"), folder / "floor.onnx")
-    lifts: dict[str, Callable[[], Array]] = {EAGER: partial(eager, keypoints)}
+    lifts: dict[str, Callable[[], Float32Array]] = {EAGER: partial(eager, keypoints)}
     lifts[PUBLISHED] = partial(TorchLifter(published_form(network), checkpoint, THREADS), keypoints)
     lifts[NAIVE] = naive_call(network, folder / "naive.onnx", keypoints, THREADS)
     lifts |= {name_of(p): partial(load(bundle.graph(p), threads=THREADS), keypoints) for p in bundle.precisions}

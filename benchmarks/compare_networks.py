@@ -21,20 +21,20 @@ import typer
 from benchmarks.naive import export_naive, naive_call
 from benchmarks.networks import FAMILIES, deterministic
 from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, versions, write_json, write_text
-from poseedge.backends.onnx import OnnxLifter
-from poseedge.bench.flops import graph_cost
+from poseedge.arrays import Float32Array
+from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.latency import Candidate, Schedule, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.bench.memory import random_keypoints
-from poseedge.deploy.fold import fold
-from poseedge.deploy.targets import load_target
-from poseedge.deploy.trace import simplify, trace
 from poseedge.errors import PoseedgeError
-from poseedge.lifter import Array
-from poseedge.models.registry import LiftingNetwork
+from poseedge.fold import fold
+from poseedge.graph.flops import graph_cost
+from poseedge.graph.trace import simplify, trace
+from poseedge.models.network import LiftingNetwork
+from poseedge.targets.boards import load_target
 
 FORMS = ("naive", "folded")
-Lifts = dict[str, Callable[[], Array]]
+Lifts = dict[str, Callable[[], Float32Array]]
 TOLERANCE_M = 1e-4
 THREADS = 2
 ROUNDS, LEAST_ROUNDS = 100, 5

@@ -18,20 +18,20 @@ from benchmarks.compare_networks import BUDGET_S, affordable, p50
 from benchmarks.compile_graphs import WINDOWS, graphs_of
 from benchmarks.networks import NETWORKS, deterministic, record_networks
 from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
-from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.latency import Candidate, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.bench.memory import random_keypoints
-from poseedge.deploy.calibration import load_calibration
-from poseedge.deploy.graph import save_graph
-from poseedge.deploy.placement import place
-from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS
-from poseedge.deploy.recipe import load_recipe
-from poseedge.deploy.sensitivity import multiply_adds
-from poseedge.deploy.targets import MODERN
-from poseedge.metadata import GraphMetadata
-from poseedge.models.registry import LiftingNetwork
+from poseedge.export.recipe import load_recipe
+from poseedge.graph.graph import save_graph
+from poseedge.graph.metadata import GraphMetadata
+from poseedge.int8.placement import place
+from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
+from poseedge.int8.sensitivity import multiply_adds
+from poseedge.int8.windows import load_calibration
+from poseedge.models.network import LiftingNetwork
 from poseedge.resources import resource
+from poseedge.targets.boards import MODERN
 
 FORMS = ("fp32", "fp16", "int8", "int8 steady")
 

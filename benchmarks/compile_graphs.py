@@ -19,29 +19,31 @@ from typing import Any
 import onnx
 import torch
 
+from poseedge.arrays import Float32Array
 from poseedge.bench.machine import machine_facts
-from poseedge.deploy.aot import Compiled, Compiler, verdict
-from poseedge.deploy.aot.stand_ins import DISTRIBUTION
-from poseedge.deploy.aot.verdict import weight_bytes
-from poseedge.deploy.calibration import Array, load_calibration
-from poseedge.deploy.fold import fold
-from poseedge.deploy.placement import place
-from poseedge.deploy.precision import to_fp16, to_int8_fp16
-from poseedge.deploy.preflight.view import View
-from poseedge.deploy.quantize import quantize
-from poseedge.deploy.ranges import calibrate
-from poseedge.deploy.recipe import Recipe, load_recipe
-from poseedge.deploy.targets import MODERN, SPELT_OUT
-from poseedge.deploy.trace import simplify, trace
+from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.files import atomic_write
-from poseedge.models.registry import LiftingNetwork, create, names
+from poseedge.fold import fold
+from poseedge.graph.fp16 import to_fp16, to_int8_fp16
+from poseedge.graph.trace import simplify, trace
+from poseedge.int8.placement import place
+from poseedge.int8.quantize import quantize
+from poseedge.int8.ranges import calibrate
+from poseedge.int8.windows import load_calibration
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import create, names
 from poseedge.resources import resource
+from poseedge.targets.aot import Compiled, Compiler, verdict
+from poseedge.targets.aot.stand_ins import DISTRIBUTION
+from poseedge.targets.aot.verdict import weight_bytes
+from poseedge.targets.boards import MODERN, SPELT_OUT
+from poseedge.targets.preflight.view import View
 
 WINDOWS = 2
 RESULTS = Path(__file__).with_name("results") / "compile_sm86"
 
 
-def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Array) -> dict[str, onnx.ModelProto]:
+def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array) -> dict[str, onnx.ModelProto]:
     """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``)."""
     model, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
     graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep)}

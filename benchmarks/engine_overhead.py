@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
 import typer
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.record import RESULTS, grid, machine_slug, record, versions
+from poseedge.arrays import AnyArray
 from poseedge.bench.latency import Candidate, Schedule, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.bench.memory import random_keypoints
@@ -60,10 +60,10 @@ def measure(version: str, folder: Path, rounds: int) -> list[dict[str, Any]]:
     onnx.save(window_graph(), graph)
     with pytest.MonkeyPatch.context() as patch:
         install(patch, version)
-        from poseedge.backends.tensorrt.cuda import open_cuda
-        from poseedge.backends.tensorrt.lifter import TensorRTLifter
-        from poseedge.deploy.tensorrt.builder import Options
-        from poseedge.deploy.tensorrt.engine import ensure_engine, plan_job
+        from poseedge.backends.tensorrt import TensorRTLifter
+        from poseedge.engines.builder import Options
+        from poseedge.engines.cache import ensure_engine, plan_job
+        from poseedge.engines.cuda import open_cuda
 
         with closing(open_cuda()) as cuda:
             job = plan_job(graph, Options("fp32"), cuda)
@@ -83,7 +83,7 @@ def measure(version: str, folder: Path, rounds: int) -> list[dict[str, Any]]:
 
 def window_graph() -> onnx.ModelProto:
     """Return a network with NanoHTNet's input and output, and hardly anything between."""
-    weights: dict[str, npt.NDArray[Any]] = {
+    weights: dict[str, AnyArray] = {
         "frames": np.arange(FRAMES_OUT, dtype=np.int64),
         "matrix": np.ones((2, 3), np.float32),
     }

@@ -19,13 +19,16 @@ import numpy as np
 import typer
 
 from benchmarks.record import RESULTS, grid, machine_slug, record, versions
+from poseedge.arrays import Float32Array
+from poseedge.backends.registry import load
 from poseedge.backends.torch import TorchLifter
 from poseedge.bench.latency import pinned
 from poseedge.bench.machine import busy, machine_facts
-from poseedge.data.h36m import PoseDataset
 from poseedge.data.sources import open_dataset
-from poseedge.evaluation import CHUNK, predict, score
-from poseedge.lifter import Array, Lifter, LifterSpec, load
+from poseedge.data.types import PoseDataset
+from poseedge.evaluation.predict import CHUNK, predict
+from poseedge.evaluation.score import score
+from poseedge.lifter import Lifter, LifterSpec
 from poseedge.skeleton import NUM_JOINTS
 
 INTERVAL_S = 0.1  # between two looks at memory
@@ -41,7 +44,7 @@ class Nothing:
     backend: str = "none"
     provider: str = "none"
 
-    def __call__(self, keypoints: Array) -> Array:
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
         return np.zeros((len(keypoints), len(self.spec.output_frames), NUM_JOINTS, 3), np.float32)
 
 

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from poseedge.bench.flops import Product, products
+from poseedge.arrays import Float32Array
 from poseedge.bench.latency import Candidate
+from poseedge.graph.flops import Product, products
 
 
 def write_floor(graph: Path, path: Path) -> None:
@@ -56,7 +56,7 @@ def floor_call(path: Path, threads: int) -> Candidate:
     return partial(run_bound, session, binding, buffers)
 
 
-def run_bound(session: ort.InferenceSession, binding: ort.IOBinding, buffers: list[npt.NDArray[np.float32]]) -> None:
+def run_bound(session: ort.InferenceSession, binding: ort.IOBinding, buffers: list[Float32Array]) -> None:
     """Run once; the binding points into ``buffers``, which live as long as the call can be made."""
     session.run_with_iobinding(binding)
 

@@ -20,16 +20,17 @@ import numpy as np
 import onnx
 import typer
 
-from poseedge.backends.onnx import OnnxLifter
+from poseedge.arrays import Float32Array
+from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.data.h36m import load_dataset
-from poseedge.deploy.calibration import Array, load_calibration
-from poseedge.deploy.graph import load_graph
-from poseedge.deploy.placement import Level, place
-from poseedge.deploy.quantize import quantize
-from poseedge.deploy.ranges import METHODS, Method, calibrate, measure
-from poseedge.deploy.recipe import Int8, load_recipe
-from poseedge.deploy.sensitivity import Cost, Sensitivity, choose_runs
+from poseedge.export.recipe import Int8, load_recipe
 from poseedge.files import atomic_write
+from poseedge.graph.graph import load_graph
+from poseedge.int8.placement import Level, place
+from poseedge.int8.quantize import quantize
+from poseedge.int8.ranges import METHODS, Method, calibrate, measure
+from poseedge.int8.sensitivity import Cost, Sensitivity, choose_runs
+from poseedge.int8.windows import load_calibration
 from poseedge.resources import resource
 
 RESULTS = Path(__file__).parent / "results"
@@ -62,7 +63,7 @@ def ablate(
             temporary.write_text(text)
 
 
-def forms(model: onnx.ModelProto, int8: Int8, windows: Array) -> Iterator[tuple[str, Callable[[], onnx.ModelProto]]]:
+def forms(model: onnx.ModelProto, int8: Int8, windows: Float32Array) -> Iterator[tuple[str, Callable[[], onnx.ModelProto]]]:
     """Yield the name of each form, and a function that makes its graph."""
 
     def ours(
@@ -93,7 +94,7 @@ def forms(model: onnx.ModelProto, int8: Int8, windows: Array) -> Iterator[tuple[
     yield "two steps everywhere", lambda: ours(two_step=["*"])
 
 
-def static(model: onnx.ModelProto, windows: Array) -> onnx.ModelProto:
+def static(model: onnx.ModelProto, windows: Float32Array) -> onnx.ModelProto:
     """Return what ONNX Runtime's ``quantize_static`` makes with its defaults."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
 

@@ -24,7 +24,7 @@ from benchmarks.record import RESULTS, grid, machine_slug, versions
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.cli.train import make_network, make_source, read_data
 from poseedge.errors import PoseedgeError
-from poseedge.models.registry import LiftingNetwork
+from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.batch import Share, Source
 from poseedge.training.loop import Progress, Training

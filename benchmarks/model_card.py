@@ -20,17 +20,19 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from poseedge.backends.registry import load
 from poseedge.bench.machine import machine_facts
 from poseedge.cli.train import make_network, make_source
-from poseedge.data.h36m import PoseDataset, load_dataset
-from poseedge.evaluation import predict, score
+from poseedge.data.h36m import load_dataset
+from poseedge.data.types import PoseDataset
+from poseedge.evaluation.predict import predict
+from poseedge.evaluation.score import score
 from poseedge.files import atomic_write
-from poseedge.lifter import load
 from poseedge.training import recipe as recipes
 from poseedge.training.devices import make_fabric
+from poseedge.training.folder import Row
 from poseedge.training.loop import Training
 from poseedge.training.objective import LiftingObjective
-from poseedge.training.run import Row
 
 CONFIG = "benchmarks/model_card.toml"
 RESULT = Path(__file__).parent / "results" / "model_card.json"

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.record import embed, record
 from poseedge.models import create
-from poseedge.models.registry import LiftingNetwork
+from poseedge.models.network import LiftingNetwork
 
 FAMILIES = (  # a network and its pruned variants
     ("nanohtnet",),

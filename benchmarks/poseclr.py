@@ -22,10 +22,11 @@ from benchmarks.poseclr_features import features_table
 from benchmarks.record import RESULTS, embed, grid, record, versions
 from poseedge.bench.machine import machine_facts
 from poseedge.cli.console import stage
-from poseedge.data.h36m import PoseDataset, load_dataset
+from poseedge.data.h36m import load_dataset
+from poseedge.data.types import PoseDataset
 from poseedge.models import create
 from poseedge.models.checkpoints import read_checkpoint
-from poseedge.models.registry import LiftingNetwork
+from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.batch import Batch, Share, mirror_batch
 from poseedge.training.loop import Training

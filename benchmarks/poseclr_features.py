@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poseedge.data.h36m import PoseDataset
+from poseedge.data.types import PoseDataset
 from poseedge.models.nanohtnet import NanoHTNet
 from poseedge.training.batch import Batch
 from poseedge.training.poseclr import InstantSampler

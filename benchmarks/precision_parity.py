@@ -18,10 +18,10 @@ import typer
 
 from benchmarks.networks import NETWORKS, record_networks
 from benchmarks.record import RESULTS, grid
-from poseedge.deploy.pipeline import Export, export_bundle
-from poseedge.deploy.recipe import load_recipe
-from poseedge.deploy.targets import load_target
+from poseedge.export.pipeline import Export, export_bundle
+from poseedge.export.recipe import load_recipe
 from poseedge.resources import resource
+from poseedge.targets.boards import load_target
 
 FORMS = {"fp16": False, "int8": False, "int8 steady": True}  # and whether exported with --steady: here, two steps everywhere
 INT8_PAGE = Path(__file__).parents[1] / "docs" / "int8.md"

@@ -1,14 +1,23 @@
-"""Writing files so that nothing half-written is ever seen, and hashing them."""
+"""Writing files so that nothing half-written is ever seen, hashing them, and reading TOML."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from poseedge.errors import PoseedgeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 
 @contextmanager
@@ -77,3 +86,11 @@ def locked(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
         yield
     finally:
         os.close(handle)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a syntax error becomes a ``PoseedgeError`` with its line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PoseedgeError(f"{path}: {error}") from error

@@ -6,17 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from poseedge.errors import ArtefactError, DataError, PoseedgeError, nearest, require
+from poseedge.arrays import AnyArray, Float32Array
+from poseedge.errors import DataError, PoseedgeError
 from poseedge.skeleton import NUM_JOINTS
 
-Array = npt.NDArray[np.float32]
-ONNX_BACKENDS = ("onnxruntime", "tensorrt-rtx")
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
+Precision = Literal["fp32", "fp16", "int8", "int8-fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 # The flip test of a lifter: run it twice and average; or its poses are averaged already; or two passes would each choose
 # their own frames, where the published test lets the mirrored one keep those of the first.
 Flip = Literal["passes", "inside", "shared"]
@@ -56,11 +56,11 @@ class Lifter(Protocol):
     backend: str
     provider: str
 
-    def __call__(self, keypoints: Array) -> Array:
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
         """Lift ``(B, T, 17, C)`` normalized screen coordinates to ``(B, T_out, 17, 3)`` metres, root-relative, camera axes."""
 
 
-def check_keypoints(keypoints: npt.NDArray[Any], spec: LifterSpec) -> Array:
+def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
     """Return ``keypoints`` as contiguous float32, or raise ``DataError`` that says what is wrong with them."""
     wanted = (spec.frames, NUM_JOINTS, spec.channels)
     if keypoints.ndim != 4 or keypoints.shape[1:] != wanted:
@@ -91,47 +91,3 @@ def spec_from_shapes(model: str, source: Sequence[Any], target: Sequence[Any]) -
     frames, given = source[1], target[1]
     first = max((frames - 1) // 2 - given // 2, 0)
     return LifterSpec(model, frames, tuple(range(first, first + given)), "fp32", None if free else source[0], source[3])
-
-
-def load(
-    path: str | Path,
-    precision: str | None = None,
-    threads: int = 1,
-    model: str | None = None,
-    flip: bool = False,
-    backend: str = ONNX_BACKENDS[0],
-) -> Lifter:
-    """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, a TensorRT engine, or a bundle folder.
-
-    ``precision`` chooses within a bundle (default fp32), ``model`` between networks that a checkpoint fits alike.
-    ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. ``backend`` runs
-    ONNX files: ``onnxruntime`` on the CPU, or ``tensorrt-rtx``. Raises ``ArtefactError`` for what cannot be recognised.
-    """
-    path = Path(path)
-    if path.is_dir():
-        from poseedge.bundle import open_bundle
-
-        return load(open_bundle(path).graph(precision or "fp32"), threads=threads, backend=backend)
-    if not path.exists():
-        raise ArtefactError(f"{path}: no such file or bundle", "make one with: poseedge export --model nanohtnet")
-    if path.suffix == ".onnx" and backend not in ONNX_BACKENDS:
-        raise PoseedgeError(f"no backend {backend!r} for ONNX files", nearest(backend, list(ONNX_BACKENDS)))
-    if path.suffix == ".onnx" and backend == "tensorrt-rtx":
-        from poseedge.backends.tensorrt_rtx import TensorRTRTXLifter
-
-        return TensorRTRTXLifter(path, threads)
-    if path.suffix == ".onnx":
-        from poseedge.backends.onnx import OnnxLifter
-
-        return OnnxLifter(path, threads=threads)
-    if path.suffix in ENGINE_SUFFIXES:
-        require("tensorrt", "tensorrt")
-        from poseedge.backends.tensorrt.lifter import TensorRTLifter
-
-        return TensorRTLifter(path)
-    if path.suffix in {".pth", ".pt", ".bin"}:
-        require("torch", "export")
-        from poseedge.backends.torch import TorchLifter
-
-        return TorchLifter.from_checkpoint(path, threads, model, flip)
-    raise ArtefactError(f"{path}: not a bundle folder, .onnx file, .engine or .pth checkpoint")

@@ -8,22 +8,18 @@ NaN or infinity raise ``DataError``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import Float64Array, FloatArray
 from poseedge.errors import DataError
-
-Floats = npt.NDArray[np.float64]
-Array = npt.NDArray[np.floating[Any]]
 
 # 0, 1, ..., 149 mm; the grid of the lifting papers, finer than that of the MPI-INF-3DHP script.
 AUC_THRESHOLDS_M = np.arange(150) / 1000
 PCK_THRESHOLD_M = 0.150
 
 
-def mpjpe(pred: Array, target: Array) -> float:
+def mpjpe(pred: FloatArray, target: FloatArray) -> float:
     """Mean per-joint position error, metres (Ionescu et al. 2014, protocol 1).
 
     >>> target = np.zeros((1, 2, 3))
@@ -33,12 +29,12 @@ def mpjpe(pred: Array, target: Array) -> float:
     return float(joint_distances(pred, target).mean())
 
 
-def p_mpjpe(pred: Array, target: Array) -> float:
+def p_mpjpe(pred: FloatArray, target: FloatArray) -> float:
     """MPJPE after the best rotation, scale and shift of each pose, metres (protocol 2). See ``procrustes_aligned``."""
     return float(p_mpjpe_per_pose(pred, target).mean())
 
 
-def n_mpjpe(pred: Array, target: Array) -> float:
+def n_mpjpe(pred: FloatArray, target: FloatArray) -> float:
     """MPJPE after the best scale of each pose, metres (Rhodin et al. 2018, protocol 3); poses are not centred.
 
     An all-zero prediction has no best scale; it stays zero.
@@ -49,19 +45,19 @@ def n_mpjpe(pred: Array, target: Array) -> float:
     return mpjpe(scale[:, None, None] * pred, target)
 
 
-def mpjve(pred: Array, target: Array) -> float:
+def mpjve(pred: FloatArray, target: FloatArray) -> float:
     """Mean per-joint velocity error over the N consecutive frames of one sequence, metres per frame (Pavllo et al. 2019)."""
     pred, target = _pair(pred, target)
     _at_least(2, pred, "a velocity")
     return mpjpe(np.diff(pred, axis=0), np.diff(target, axis=0))
 
 
-def pck(pred: Array, target: Array, threshold_m: float = PCK_THRESHOLD_M) -> float:
+def pck(pred: FloatArray, target: FloatArray, threshold_m: float = PCK_THRESHOLD_M) -> float:
     """Percentage of joints nearer than ``threshold_m`` (strictly) to their true place (Mehta et al. 2017)."""
     return pck_of(joint_distances(pred, target), threshold_m)
 
 
-def auc(pred: Array, target: Array) -> float:
+def auc(pred: FloatArray, target: FloatArray) -> float:
     """Mean of ``pck`` over the thresholds 0, 1, ..., 149 mm, percent.
 
     The official MPI-INF-3DHP script uses a coarser grid, so its numbers are near these but not the same.
@@ -69,18 +65,18 @@ def auc(pred: Array, target: Array) -> float:
     return auc_of(joint_distances(pred, target))
 
 
-def pck_of(distances_m: Array, threshold_m: float = PCK_THRESHOLD_M) -> float:
+def pck_of(distances_m: FloatArray, threshold_m: float = PCK_THRESHOLD_M) -> float:
     """Return ``pck`` of distances that are known already."""
     return float(100 * (distances_m < threshold_m).mean())
 
 
-def auc_of(distances_m: Array) -> float:
+def auc_of(distances_m: FloatArray) -> float:
     """Return ``auc`` of distances that are known already."""
     ordered = np.sort(distances_m, axis=None)
     return float(100 * np.searchsorted(ordered, AUC_THRESHOLDS_M, side="left").mean() / ordered.size)
 
 
-def jitter(poses: Array) -> float:
+def jitter(poses: FloatArray) -> float:
     """Mean length of the second difference over the N consecutive frames of one sequence, metres per frame squared.
 
     Steady motion has none, whatever its speed:
@@ -93,18 +89,18 @@ def jitter(poses: Array) -> float:
     return float(np.linalg.norm(np.diff(poses, n=2, axis=0), axis=-1).mean())
 
 
-def joint_distances(pred: Array, target: Array) -> Floats:
+def joint_distances(pred: FloatArray, target: FloatArray) -> Float64Array:
     """Return the distance of every joint from its true place, ``(N, J)`` metres."""
     pred, target = _pair(pred, target)
     return np.asarray(np.linalg.norm(pred - target, axis=-1))
 
 
-def p_mpjpe_per_pose(pred: Array, target: Array) -> Floats:
+def p_mpjpe_per_pose(pred: FloatArray, target: FloatArray) -> Float64Array:
     """Return P-MPJPE of each pose, ``(N,)`` metres."""
     return np.asarray(joint_distances(procrustes_aligned(pred, target), target).mean(axis=-1))
 
 
-def procrustes_aligned(pred: Array, target: Array) -> Floats:
+def procrustes_aligned(pred: FloatArray, target: FloatArray) -> Float64Array:
     """Return ``pred`` turned, scaled and shifted per pose to lie nearest to ``target``, ``(N, J, 3)`` metres.
 
     A reflection is never used. A prediction whose joints all coincide goes to the centre of its target; a target whose
@@ -125,7 +121,7 @@ def procrustes_aligned(pred: Array, target: Array) -> Floats:
     return np.asarray(scale * (from_centre @ (u @ vt)) + centre)
 
 
-def action_means(values: Array, actions: Sequence[str]) -> dict[str, float]:
+def action_means(values: FloatArray, actions: Sequence[str]) -> dict[str, float]:
     """Return the mean of ``values (N,)`` over the poses of each action; ``actions[i]`` is the action of ``values[i]``.
 
     >>> action_means(np.array([1.0, 3.0, 5.0]), ["Walking", "Walking", "Eating"])
@@ -138,7 +134,7 @@ def action_means(values: Array, actions: Sequence[str]) -> dict[str, float]:
     return {str(name): float(mean) for name, mean in zip(names, means, strict=True)}
 
 
-def action_average(values: Array, actions: Sequence[str]) -> float:
+def action_average(values: FloatArray, actions: Sequence[str]) -> float:
     """Return the unweighted mean over actions of ``action_means``: the number that Human3.6M tables end with.
 
     >>> action_average(np.array([1.0, 3.0, 5.0]), ["Walking", "Walking", "Eating"])
@@ -147,14 +143,14 @@ def action_average(values: Array, actions: Sequence[str]) -> float:
     return float(np.mean(list(action_means(values, actions).values())))
 
 
-def _pair(pred: Array, target: Array) -> tuple[Floats, Floats]:
+def _pair(pred: FloatArray, target: FloatArray) -> tuple[Float64Array, Float64Array]:
     pred, target = _poses(pred, "pred"), _poses(target, "target")
     if pred.shape != target.shape:
         raise DataError(f"pred {pred.shape} and target {target.shape} differ in shape", "compare the same frames and joints")
     return pred, target
 
 
-def _poses(poses: Array, name: str) -> Floats:
+def _poses(poses: FloatArray, name: str) -> Float64Array:
     array = np.asarray(poses, np.float64)
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise DataError(f"{name}: expected poses (N, J, 3), found {array.shape}", "reshape (B, T, J, 3) to (B*T, J, 3)")
@@ -163,12 +159,12 @@ def _poses(poses: Array, name: str) -> Floats:
     return array
 
 
-def _at_least(frames: int, poses: Floats, purpose: str) -> None:
+def _at_least(frames: int, poses: Float64Array, purpose: str) -> None:
     if len(poses) < frames:
         raise DataError(f"{purpose} needs {frames} frames of one sequence, found {len(poses)}")
 
 
-def _centred(poses: Floats) -> Floats:
+def _centred(poses: Float64Array) -> Float64Array:
     # From the first joint before from the mean: joints that coincide then differ by exactly zero.
     offsets = poses - poses[:, :1]
     return np.asarray(offsets - offsets.mean(axis=1, keepdims=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from poseedge.arrays import Float64Array
 
 JOINT_NAMES = (
     "pelvis",
@@ -46,7 +47,7 @@ def mirror_permutation() -> list[int]:
 MIRROR = mirror_permutation()
 
 
-def bone_adjacency() -> npt.NDArray[np.float64]:
+def bone_adjacency() -> Float64Array:
     """Return the symmetric 0/1 ``(17, 17)`` bone matrix without self loops."""
     adjacency = np.zeros((NUM_JOINTS, NUM_JOINTS))
     for joint, parent in BONES:

@@ -30,7 +30,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 def export_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with ``small.pth``, ``small.toml`` and the data set ``data``; read only."""
     pytest.importorskip("torch")
-    from tests.deploy import small_export
+    from tests.support import small_export
 
     return small_export.write_inputs(tmp_path_factory.mktemp("inputs"))
 
@@ -38,8 +38,8 @@ def export_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the bundle of the small NanoHTNet in three precisions; read only."""
-    from poseedge.deploy.pipeline import export_bundle
-    from tests.deploy import small_export
+    from poseedge.export.pipeline import export_bundle
+    from tests.support import small_export
 
     folder = tmp_path_factory.mktemp("bundle") / "small"
     export_bundle(small_export.job(export_inputs, folder))
@@ -48,10 +48,10 @@ def small_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def mixed_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the bundle of the small NanoHTNet for TensorRT where types are law, with both forms of INT8; read only."""
-    from poseedge.deploy.pipeline import export_bundle
-    from poseedge.deploy.targets import load_target
-    from tests.deploy import small_export
+    """Return the bundle of the small NanoHTNet for TensorRT with strong typing, with both forms of INT8; read only."""
+    from poseedge.export.pipeline import export_bundle
+    from poseedge.targets.boards import load_target
+    from tests.support import small_export
 
     folder, name = tmp_path_factory.mktemp("bundle") / "mixed", "jetson-orin-nano-jp7.2"
     precisions = ("int8", "int8-fp16")

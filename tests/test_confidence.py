@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from poseedge.data.h36m import PoseDataset, load_dataset
-from poseedge.deploy.calibration import calibration_windows
-from poseedge.evaluation import predict
+from poseedge.arrays import AnyArray, Float32Array
+from poseedge.data.h36m import load_dataset
+from poseedge.data.types import PoseDataset
+from poseedge.evaluation.predict import predict
+from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import LifterSpec
-from tests.data import folders
+from tests.support import folders
 
 
 class Scored:
@@ -22,9 +22,9 @@ class Scored:
     path, backend, provider = Path("scored"), "double", "cpu"
 
     def __init__(self) -> None:
-        self.given: list[npt.NDArray[Any]] = []
+        self.given: list[AnyArray] = []
 
-    def __call__(self, keypoints: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
         self.given.append(keypoints)
         return np.zeros((len(keypoints), 1, 17, 3), np.float32)
 

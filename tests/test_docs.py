@@ -11,8 +11,8 @@ import pytest
 import typer
 
 from poseedge.cli.app import app
-from poseedge.deploy.device_runner import parse_arguments
-from poseedge.deploy.targets import load_target
+from poseedge.device.runner import parse_arguments
+from poseedge.targets.boards import load_target
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
@@ -14,18 +13,20 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 import poseedge
-from poseedge.backends.onnx import OnnxLifter
+from poseedge.arrays import Float32Array
+from poseedge.backends.onnxruntime import OnnxLifter
+from poseedge.backends.registry import load
 from poseedge.errors import ArtefactError, CheckpointError, DataError, PoseedgeError
-from poseedge.lifter import Lifter, LifterSpec, load
+from poseedge.lifter import Lifter, LifterSpec
 from poseedge.models.checkpoints import save_checkpoint
-from tests.models import golden
+from tests.support import golden
 
 SPEC = LifterSpec("net", 9, (3, 4, 5), "fp32", None)
 
 
 @pytest.fixture(scope="module")
-def windows() -> npt.NDArray[np.float32]:
-    stored: npt.NDArray[np.float32] = golden.arrays("nanohtnet-small")["input"]
+def windows() -> Float32Array:
+    stored: Float32Array = golden.arrays("nanohtnet-small")["input"]
     return stored
 
 
@@ -118,39 +119,39 @@ def test_refinement_network_lifts_nothing(tmp_path: Path) -> None:
 # How a lifter is called
 
 
-def test_torch_gives_the_reference_poses(export_inputs: Path, windows: npt.NDArray[np.float32]) -> None:
+def test_torch_gives_the_reference_poses(export_inputs: Path, windows: Float32Array) -> None:
     poses = load(export_inputs / "small.pth")(windows)
     np.testing.assert_allclose(poses, golden.arrays("nanohtnet-small")["output"], rtol=1e-4, atol=1e-5)
 
 
-def test_exported_graph_gives_the_reference_poses(small_bundle: Path, windows: npt.NDArray[np.float32]) -> None:
+def test_exported_graph_gives_the_reference_poses(small_bundle: Path, windows: Float32Array) -> None:
     np.testing.assert_allclose(load(small_bundle)(windows), golden.arrays("nanohtnet-small")["output"], atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_any_number_of_windows_is_lifted_each_on_its_own(lifter: Lifter, windows: npt.NDArray[np.float32], count: int) -> None:
+def test_any_number_of_windows_is_lifted_each_on_its_own(lifter: Lifter, windows: Float32Array, count: int) -> None:
     single = np.concatenate([lifter(window[None]) for window in windows[:count]])
     np.testing.assert_allclose(lifter(windows[:count]), single, atol=1e-5)
 
 
-def test_no_windows_give_no_poses(lifter: Lifter, windows: npt.NDArray[np.float32]) -> None:
+def test_no_windows_give_no_poses(lifter: Lifter, windows: Float32Array) -> None:
     assert lifter(windows[:0]).shape == (0, 3, 17, 3)
 
 
-def test_result_is_not_changed_by_the_next_call(lifter: Lifter, windows: npt.NDArray[np.float32]) -> None:
+def test_result_is_not_changed_by_the_next_call(lifter: Lifter, windows: Float32Array) -> None:
     first = lifter(windows[:1])
     kept = first.copy()
     lifter(windows[1:2])
     np.testing.assert_array_equal(first, kept)
 
 
-def test_input_is_not_changed(lifter: Lifter, windows: npt.NDArray[np.float32]) -> None:
+def test_input_is_not_changed(lifter: Lifter, windows: Float32Array) -> None:
     given = windows.copy()
     lifter(given)
     np.testing.assert_array_equal(given, windows)
 
 
-def test_float64_and_strided_keypoints_are_taken(lifter: Lifter, windows: npt.NDArray[np.float32]) -> None:
+def test_float64_and_strided_keypoints_are_taken(lifter: Lifter, windows: Float32Array) -> None:
     wide = np.repeat(windows, 2, axis=1).astype(np.float64)[:, ::2]
     np.testing.assert_allclose(lifter(wide), lifter(windows), atol=1e-6)  # type: ignore[arg-type]
 
@@ -179,9 +180,7 @@ def test_threads_are_those_asked_for(small_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_keypoints_that_are_not_finite_are_told_with_their_place(
-    lifter: Lifter, windows: npt.NDArray[np.float32], value: float
-) -> None:
+def test_keypoints_that_are_not_finite_are_told_with_their_place(lifter: Lifter, windows: Float32Array, value: float) -> None:
     broken = windows.copy()
     broken[1, 20, 3, 0] = value
     with pytest.raises(DataError, match=r"keypoints hold NaN or infinity \(window 1, frame 20\)"):
@@ -250,6 +249,6 @@ def test_look_ahead_counts_the_frames_after_the_last_output() -> None:
     assert SPEC.look_ahead == 3
 
 
-def test_torch_lifter_computes_without_gradients(export_inputs: Path, windows: npt.NDArray[np.float32]) -> None:
+def test_torch_lifter_computes_without_gradients(export_inputs: Path, windows: Float32Array) -> None:
     load(export_inputs / "small.pth")(windows[:1])
     assert torch.is_grad_enabled()

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import doctest
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseedge import metrics
+from poseedge.arrays import FloatArray
 from poseedge.data.cameras import rotate
 from poseedge.errors import DataError
-from tests.models import golden
+from tests.support import golden
 
-Array = npt.NDArray[np.floating[Any]]
 FACTS, STORED = golden.case("metrics"), golden.arrays("metrics")
 TOLERANCE = {"rtol": FACTS["rtol"], "atol": FACTS["atol"]}
 CASES = ("far", "close", "mirror")
-SCALARS: dict[str, Callable[[Array, Array], float]] = {
+SCALARS: dict[str, Callable[[FloatArray, FloatArray], float]] = {
     "mpjpe": metrics.mpjpe,
     "p_mpjpe": metrics.p_mpjpe,
     "n_mpjpe": metrics.n_mpjpe,
@@ -31,22 +29,22 @@ SCALARS: dict[str, Callable[[Array, Array], float]] = {
 seeds = st.integers(0, 2**32 - 1)
 
 
-def golden_poses(case: str) -> tuple[Array, Array]:
+def golden_poses(case: str) -> tuple[FloatArray, FloatArray]:
     return STORED[f"pred_{case}"].reshape(-1, 17, 3), STORED["target"].reshape(-1, 17, 3)
 
 
-def random_poses(seed: int, frames: int = 6) -> tuple[Array, Array]:
+def random_poses(seed: int, frames: int = 6) -> tuple[FloatArray, FloatArray]:
     rng = np.random.default_rng(seed)
     target = rng.normal(0, 0.4, (frames, 17, 3))
     return target + rng.normal(0, 0.1, target.shape), target
 
 
-def random_rotations(seed: int, count: int) -> Array:
+def random_rotations(seed: int, count: int) -> FloatArray:
     quaternions = np.random.default_rng([seed, 1]).normal(size=(count, 1, 4))
     return quaternions / np.linalg.norm(quaternions, axis=-1, keepdims=True)
 
 
-def aligned_by_horn(pred: Array, target: Array) -> Array:
+def aligned_by_horn(pred: FloatArray, target: FloatArray) -> FloatArray:
     """One pose aligned by Horn's quaternion method (1987), which knows rotations only and needs no SVD."""
     p, t = pred - pred.mean(axis=0), target - target.mean(axis=0)
     s = p.T @ t

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.naive import graphmlp, mhformer, mixste, motionbert, nanohtnet, strided_transformer
+from poseedge.arrays import Float32Array
 from poseedge.errors import PoseedgeError
-from poseedge.lifter import Array
-from poseedge.models.registry import LiftingNetwork
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.pruning import CenterPruning
 from poseedge.models.strided_transformer import StridedTransformer
-from poseedge.models.tokens import CenterPruning
 from poseedge.skeleton import NUM_JOINTS
 
 OPSET = 17
@@ -68,7 +68,7 @@ def _(network: CenterPruning, x: Tensor) -> tuple[Tensor, ...]:
     return network.regress(network.back(tokens, network.level)), index
 
 
-def poses_of(network: LiftingNetwork, outputs: Sequence[Array]) -> Array:
+def poses_of(network: LiftingNetwork, outputs: Sequence[Float32Array]) -> Float32Array:
     """Return the poses ``(1, K, 17, 3)`` that deployment wants among the published outputs of one window."""
     poses = outputs[0]
     if isinstance(network, CenterPruning):
@@ -102,7 +102,7 @@ def export_naive(network: LiftingNetwork, path: Path) -> None:
     onnx.save(simplified, path)
 
 
-def naive_call(network: LiftingNetwork, path: Path, keypoints: Array, threads: int) -> Callable[[], Array]:
+def naive_call(network: LiftingNetwork, path: Path, keypoints: Float32Array, threads: int) -> Callable[[], Float32Array]:
     """Return a callable for ``session.run`` with ONNX Runtime's defaults, apart from the number of threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

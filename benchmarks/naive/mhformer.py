@@ -8,7 +8,7 @@ from benchmarks.naive.layers import PublishedAttention, PublishedCrossAttention
 from benchmarks.naive.tokens import PublishedDensityPeaks, PublishedPruning
 from poseedge.models.layers import Attention, CrossAttention
 from poseedge.models.mhformer import TpcMHFormer
-from poseedge.models.tokens import DensityPeaks
+from poseedge.models.pruning import DensityPeaks
 
 
 class PublishedTpcMHFormer(PublishedPruning, TpcMHFormer):

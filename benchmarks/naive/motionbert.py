@@ -8,7 +8,7 @@ from benchmarks.naive.layers import PublishedAttention, PublishedCrossAttention
 from benchmarks.naive.tokens import PublishedDensityPeaks, PublishedPruning, PublishedRecovery
 from poseedge.models.layers import CrossAttention, SpatialAttention, TemporalAttention
 from poseedge.models.motionbert import HotMotionBERT
-from poseedge.models.tokens import DensityPeaks
+from poseedge.models.pruning import DensityPeaks
 
 
 class PublishedSpatialAttention(PublishedAttention):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from poseedge.models.tokens import DensityPeaks, Hourglass, PrunedNetwork
+from poseedge.models.pruning import DensityPeaks, Hourglass, PrunedNetwork
 
 
 class PublishedDensityPeaks(DensityPeaks):

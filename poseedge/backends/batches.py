@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from poseedge.lifter import Array, LifterSpec
+from poseedge.arrays import Float32Array
+from poseedge.lifter import LifterSpec
 from poseedge.skeleton import NUM_JOINTS
 
 
-def lift_in_batches(run: Callable[[Array], Array], keypoints: Array, spec: LifterSpec, most: int) -> Array:
+def lift_in_batches(
+    run: Callable[[Float32Array], Float32Array], keypoints: Float32Array, spec: LifterSpec, most: int
+) -> Float32Array:
     """Call ``run`` with at most ``most`` windows at a time; where the batch is fixed, the last call is filled up."""
     if not len(keypoints):
         return np.empty((0, len(spec.output_frames), NUM_JOINTS, 3), np.float32)

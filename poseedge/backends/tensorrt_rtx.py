@@ -14,7 +14,7 @@ from typing import Any
 
 import onnxruntime as ort
 
-from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.errors import ArtefactError, PoseedgeError, require
 
 PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx"

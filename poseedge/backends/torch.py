@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from poseedge.arrays import Float32Array
 from poseedge.errors import CheckpointError
-from poseedge.lifter import Array, LifterSpec, check_keypoints
+from poseedge.lifter import LifterSpec, check_keypoints
 from poseedge.models import load_checkpoint
 from poseedge.models.flip import FlipAveraged, Lifting, paired
-from poseedge.models.registry import LiftingNetwork
+from poseedge.models.network import LiftingNetwork
 
 
 class TorchLifter:
@@ -45,7 +46,7 @@ class TorchLifter:
         return cls(network, path, threads, flip)
 
     @torch.inference_mode()
-    def __call__(self, keypoints: Array) -> Array:
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
         torch.set_num_threads(self.threads)
         windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
         return self.lift(windows).cpu().numpy()

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import Float64Array
 from poseedge.errors import PoseedgeError
 
 Candidate = Callable[[], object]
 Clock = Callable[[], int]  # nanoseconds
-Seconds = npt.NDArray[np.float64]
 
 EVICTED_BYTES = 64 << 20
 
@@ -36,7 +35,7 @@ def time_alternating(
     before_call: Candidate | None = None,
     after_round: Candidate | None = None,
     clock: Clock = time.perf_counter_ns,
-) -> dict[str, Seconds]:
+) -> dict[str, Float64Array]:
     """Return ``rounds * calls`` latencies, seconds, of each candidate.
 
     ``before_call`` runs, untimed, before each timed call (``CacheEvictor``), ``after_round`` between rounds.
@@ -73,7 +72,7 @@ def affordable_rounds(
     return int(np.clip(budget_s / max(round_s, 1e-9), least, most))
 
 
-def summary_ms(latency_s: Seconds) -> dict[str, float]:
+def summary_ms(latency_s: Float64Array) -> dict[str, float]:
     """Return percentiles, mean and standard deviation in milliseconds, and the number of calls; nothing is clipped."""
     p50, p90, p99 = np.percentile(latency_s * 1e3, [50, 90, 99])
     return {

@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from poseedge.backends.onnx import OnnxLifter
-from poseedge.backends.tensorrt.facts import graph_path, read_facts
-from poseedge.bench.flops import Cost, graph_cost
+from poseedge.arrays import Float64Array
+from poseedge.backends.onnxruntime import OnnxLifter
+from poseedge.backends.registry import ONNX_BACKENDS, load
+from poseedge.bench.entries import Subject
 from poseedge.bench.latency import (
     EVICTED_BYTES,
     CacheEvictor,
     Candidate,
     Schedule,
-    Seconds,
     affordable_rounds,
     pinned,
     summary_ms,
@@ -25,8 +25,9 @@ from poseedge.bench.latency import (
 from poseedge.bench.machine import machine_facts
 from poseedge.bench.memory import peak_rss, random_keypoints
 from poseedge.bench.report import Report, Row
-from poseedge.bench.subjects import Subject
-from poseedge.lifter import ONNX_BACKENDS, Lifter, load
+from poseedge.engines.facts import graph_path, read_facts
+from poseedge.graph.flops import Cost, graph_cost
+from poseedge.lifter import Lifter
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
@@ -69,7 +70,7 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress)
 
 def alternate(
     what: str, calls: dict[str, Candidate], rounds: int, before_call: Candidate | None, progress: Progress
-) -> dict[str, Seconds]:
+) -> dict[str, Float64Array]:
     """Time ``calls`` and report progress between rounds."""
     done = iter(range(1, rounds + 1))
     progress(what, 0, rounds)
@@ -83,7 +84,7 @@ def cost_of(lifter: Lifter) -> Cost:
     if lifter.backend == "tensorrt":
         return engine_cost(lifter.path)
     from poseedge.backends.torch import TorchLifter
-    from poseedge.bench.flops_torch import network_cost
+    from poseedge.backends.torch_flops import network_cost
 
     if isinstance(lifter, TorchLifter):
         return network_cost(lifter.network, lifter.path)
@@ -99,7 +100,9 @@ def engine_cost(engine: Path) -> Cost:
     return replace(graph_cost(graph), file_bytes=size, nodes=None)
 
 
-def row(subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: Seconds, evicted: Seconds | None) -> Row:
+def row(
+    subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: Float64Array, evicted: Float64Array | None
+) -> Row:
     """Put together all that is known of one subject; measures its memory."""
     return Row(
         artefact=str(subject.path),

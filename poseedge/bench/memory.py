@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from poseedge.arrays import Float32Array
+from poseedge.backends.registry import ONNX_BACKENDS, load
 from poseedge.errors import PoseedgeError
-from poseedge.lifter import ONNX_BACKENDS, Array, LifterSpec, load
+from poseedge.lifter import LifterSpec
 from poseedge.skeleton import NUM_JOINTS
 
 _CALLS = 3
@@ -27,7 +29,7 @@ def peak_rss(path: Path, threads: int = 1, batch: int = 1, backend: str = ONNX_B
     return int(done.stdout)
 
 
-def random_keypoints(spec: LifterSpec, batch: int) -> Array:
+def random_keypoints(spec: LifterSpec, batch: int) -> Float32Array:
     """Return ``(batch, T, 17, C)`` keypoints over the middle of the screen, the same ones every time."""
     shape = (batch, spec.frames, NUM_JOINTS, spec.channels)
     return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from poseedge import models
-from poseedge.bench.flops_torch import meta_flops
-from poseedge.deploy.recipe import read_toml
-from poseedge.models.registry import LiftingNetwork, create, names
+from poseedge.backends.torch_flops import meta_flops
+from poseedge.files import read_toml
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import create, names
 from poseedge.resources import resource
 
 PUBLISHED = Path(models.__file__).with_name("published")

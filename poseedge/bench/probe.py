@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from poseedge.backends.tensorrt.cuda import open_cuda
 from poseedge.bench.machine import jetson
+from poseedge.engines.cuda import open_cuda
 from poseedge.errors import PoseedgeError, require
 
 
@@ -78,7 +78,7 @@ def probe_tensorrt() -> Backend:
     except PoseedgeError as error:
         return Backend("tensorrt", False, error.message, tensorrt_fix())
     try:
-        from poseedge.backends.tensorrt.log import shared_log
+        from poseedge.engines.log import shared_log
 
         with closing(open_cuda()) as cuda, cuda:
             detail = f"{tensorrt.__version__}, {cuda.gpu} through {cuda.library}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from poseedge.bench.flops import graph_cost
 from poseedge.bench.latency import Schedule
-from poseedge.bench.remote import Outcome
 from poseedge.bench.report import Report, Row
-from poseedge.bundle import Bundle
+from poseedge.bundle.reading import Bundle
+from poseedge.device.ssh import Outcome
 from poseedge.errors import PoseedgeError
+from poseedge.graph.flops import graph_cost
 
 RUNS_PER_ROUND = Schedule(rounds=1).calls
 

@@ -13,16 +13,16 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from poseedge.backends.registry import ONNX_BACKENDS
 from poseedge.bench import measure as measuring
-from poseedge.bench.remote import Host, run_remotely
+from poseedge.bench.entries import subjects_of
 from poseedge.bench.remote_report import RUNS_PER_ROUND, remote_report
 from poseedge.bench.report import Report, remarks, tables
-from poseedge.bench.subjects import subjects_of
-from poseedge.bundle import open_bundle
+from poseedge.bundle.reading import open_bundle
 from poseedge.cli.console import err, next_step, out
+from poseedge.device.ssh import Host, run_remotely
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import atomic_write
-from poseedge.lifter import ONNX_BACKENDS
 
 RUNNER_BACKENDS = ["tensorrt", "onnxruntime"]  # of a bundle's run.py
 ELSEWHERE = "On another machine (one bundle; its own run.py does the work there, one window at a time)"

@@ -9,14 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.backends.tensorrt.facts import bundle_of
-from poseedge.bundle import PRECISIONS, open_bundle
+from poseedge.arrays import Float32Array
+from poseedge.backends.registry import load
+from poseedge.bundle.reading import open_bundle
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
 from poseedge.cli.export import CALIBRATION_DATA
-from poseedge.deploy.calibration import load_calibration
-from poseedge.deploy.device_runner import suited
+from poseedge.device.runner import suited
+from poseedge.engines.facts import bundle_of
 from poseedge.errors import PoseedgeError, require
-from poseedge.lifter import Array, LifterSpec, load
+from poseedge.int8.windows import load_calibration
+from poseedge.lifter import PRECISIONS, LifterSpec
 from poseedge.resources import resource
 
 CALIBRATION_COUNT = 512
@@ -52,10 +54,10 @@ def build(
     if precision not in (None, *PRECISIONS):
         raise PoseedgeError(f"there is no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
     tensorrt = require("tensorrt", "tensorrt")
-    from poseedge.backends.tensorrt.cuda import open_cuda
-    from poseedge.deploy.tensorrt.builder import Options
-    from poseedge.deploy.tensorrt.engine import ensure_engine, plan_job
-    from poseedge.deploy.tensorrt.trtexec import trtexec_command
+    from poseedge.engines.builder import Options
+    from poseedge.engines.cache import ensure_engine, plan_job
+    from poseedge.engines.cuda import open_cuda
+    from poseedge.engines.trtexec import trtexec_command
 
     graph = artefact
     if artefact.is_dir():
@@ -74,7 +76,7 @@ def build(
         refit,
     )
 
-    def calibration(spec: LifterSpec) -> Array:
+    def calibration(spec: LifterSpec) -> Float32Array:
         return load_calibration(calib or resource(*CALIBRATION_DATA), spec.frames, CALIBRATION_COUNT, spec.channels)
 
     with closing(open_cuda()) as cuda:

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from poseedge.bench.roofline import ASSUMPTIONS, Estimate, estimate
-from poseedge.bundle import Bundle, open_bundle
+from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.cli.console import emit_json, next_step, out, stage, table
-from poseedge.deploy.aot import DEFAULT_ARCHITECTURE, Compiled, Compiler, nearest_architecture, verdict
-from poseedge.deploy.preflight import Finding, check_file, passed
-from poseedge.deploy.preflight.view import View
-from poseedge.deploy.targets import Target, load_target, parse_version
 from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.targets.aot import DEFAULT_ARCHITECTURE, Compiled, Compiler, nearest_architecture, verdict
+from poseedge.targets.boards import Target, load_target, parse_version
+from poseedge.targets.preflight import Finding, check_file, passed
+from poseedge.targets.preflight.view import View
+from poseedge.targets.roofline import ASSUMPTIONS, Estimate, estimate
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -134,7 +134,7 @@ def show(content: dict[str, Any]) -> None:
         mark = f"[{COLOURS[severity]}]{severity}[/]\n{rule}"
         printed.append([mark, graphs, f"{where}{escape(message)}{more}", f"{escape(fix)}\n[dim]{escape(source)}[/]"])
     if printed:
-        heads = ["rule", "graphs", "finding", "way out, and the source of the rule"]
+        heads = ["rule", "graphs", "finding", "fix, and the source of the rule"]
         table(f"{content['artefact']} on {content['target']}", heads, printed, text=tuple(heads[2:]))
     if any(graph["compiled"] for graph in content["graphs"]):
         show_builds(content["graphs"])

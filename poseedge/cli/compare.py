@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from poseedge.backends.sides import open_side
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
 from poseedge.data.sources import open_dataset
-from poseedge.deploy.calibration import calibration_windows
-from poseedge.deploy.compare import Comparison, Graph, compare, draw, passes
 from poseedge.errors import ArtefactError
+from poseedge.graph.compare import Comparison, compare, draw, passes
+from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import ENGINE_SUFFIXES
 from poseedge.resources import resource
 
@@ -39,7 +40,7 @@ def compare_graphs(
 
     Example: poseedge compare build/nanohtnet/nanohtnet_fp32.onnx build/nanohtnet/nanohtnet_int8.onnx
     """
-    sides = Graph.read(this), Graph.read(other)
+    sides = open_side(this), open_side(other)
     if sides[0].window != sides[1].window:
         raise ArtefactError(f"{this} takes windows {sides[0].window}, {other} takes {sides[1].window} (frames, channels)")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)

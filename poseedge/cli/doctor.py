@@ -14,7 +14,7 @@ from poseedge.bench.machine import machine_facts
 from poseedge.bench.probe import Backend, probe_backends
 from poseedge.bench.report import new_table
 from poseedge.cli.console import emit_json
-from poseedge.deploy.aot import missing_part
+from poseedge.targets.aot import missing_part
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False) -> None:

@@ -7,16 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.backends.tensorrt.facts import bundle_of
-from poseedge.bundle import Bundle, open_bundle
+from poseedge.backends.registry import ONNX_BACKENDS, load
+from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
 from poseedge.cli.export import SAMPLE_DATA
-from poseedge.data.h36m import PoseDataset
 from poseedge.data.sources import open_dataset
+from poseedge.data.types import PoseDataset
+from poseedge.engines.facts import bundle_of
 from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
-from poseedge.evaluation import Limits, Prediction, Refine, parity, predict, score
-from poseedge.lifter import ENGINE_SUFFIXES, ONNX_BACKENDS, Lifter, load
-from poseedge.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
+from poseedge.evaluation.parity import Limits, parity
+from poseedge.evaluation.predict import Prediction, Refine, predict
+from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
+from poseedge.evaluation.score import score
+from poseedge.lifter import ENGINE_SUFFIXES, Lifter
 from poseedge.resources import resource
 
 SEPARATE_SELECTIONS = (
@@ -97,7 +100,7 @@ def evaluate(
         between = parity(found, reference, Limits(**limits) if limits else None, every)
         report["parity"] = {"against": against, **between}
     if plot is not None:
-        from poseedge.figures import draw
+        from poseedge.evaluation.figures import draw
 
         report["plots"] = [str(path) for path in draw(report, found, plot)]
     if json:
@@ -125,7 +128,7 @@ def refine_step(path: Path | None) -> Refine | None:
     if path is None:
         return None
     require("torch", "export")
-    from poseedge.backends.refine import load_refine
+    from poseedge.evaluation.refine import load_refine
 
     return load_refine(path)
 

@@ -13,7 +13,7 @@ from poseedge.resources import resource
 
 SAMPLE_DATA = ("calib_data", "mocap17-mini")
 CALIBRATION_DATA = ("calib_data", "mocap17-calib")
-SHAKY = 2.0  # times the jitter of the PyTorch network, beyond which the way out is named
+SHAKY = 2.0  # times the jitter of the PyTorch network, beyond which the fix is named
 
 
 def export(
@@ -51,10 +51,11 @@ def export(
     Example: poseedge export --model nanohtnet --target jetson-orin-nano
     """
     require("torch", "export")
-    from poseedge.deploy.pipeline import Export, export_bundle
-    from poseedge.deploy.ranges import METHODS
-    from poseedge.deploy.recipe import Precision, load_recipe
-    from poseedge.deploy.targets import load_target
+    from poseedge.export.pipeline import Export, export_bundle
+    from poseedge.export.recipe import load_recipe
+    from poseedge.int8.ranges import METHODS
+    from poseedge.lifter import Precision
+    from poseedge.targets.boards import load_target
 
     chosen, where = load_recipe(str(recipe) if recipe else model), load_target(target)
     if chosen.model != model:
@@ -98,7 +99,7 @@ def export(
 
 
 def show(manifest: dict[str, Any], output: Path, passed: bool, steady: bool) -> None:
-    """Print the parity table; and if an INT8 graph jitters that was not made steady, the way out."""
+    """Print the parity table; and if an INT8 graph jitters that was not made steady, the fix."""
     data = manifest["dataset"]
     jitters: dict[str, float] = {}
     rows = [["PyTorch", "-", "-", "-", mm(manifest["reference"]["mpjpe_mm"]), "-", "-", "-", "-", "reference"]]

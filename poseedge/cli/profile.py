@@ -13,7 +13,7 @@ from poseedge.errors import ArtefactError, require
 from poseedge.lifter import ENGINE_SUFFIXES
 
 if TYPE_CHECKING:
-    from poseedge.bench.layers import LayerTime
+    from poseedge.engines.layer_times import LayerTime
 
 NODES_SHOWN = 3
 
@@ -31,7 +31,7 @@ def profile(
     if engine.suffix not in ENGINE_SUFFIXES or not engine.is_file():
         raise ArtefactError(f"{engine}: no TensorRT engine", "make one with: poseedge build")
     require("tensorrt", "tensorrt")
-    from poseedge.bench.layers import profile_engine
+    from poseedge.engines.layer_times import profile_engine
 
     layers = profile_engine(engine, runs, stage=stage)
     if json:

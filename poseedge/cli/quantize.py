@@ -10,21 +10,21 @@ from typing import Annotated
 import typer
 
 import poseedge
-from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.cli.console import emit_json, mm, next_step, out, stage
 from poseedge.cli.export import CALIBRATION_DATA, SAMPLE_DATA
 from poseedge.data.h36m import load_dataset
-from poseedge.deploy.calibration import load_calibration
-from poseedge.deploy.graph import load_graph, opset_of, save_graph, store_constants
-from poseedge.deploy.placement import place
-from poseedge.deploy.quantize import ORT_DISABLED_OPTIMIZERS
-from poseedge.deploy.quantize import quantize as with_int8
-from poseedge.deploy.range_plot import draw_ranges
-from poseedge.deploy.ranges import METHODS, cached, passes, read_ranges
-from poseedge.deploy.sensitivity import Sensitivity, choose_runs
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write, sha256_of
-from poseedge.metadata import GraphMetadata
+from poseedge.graph.graph import load_graph, opset_of, save_graph, store_constants
+from poseedge.graph.metadata import GraphMetadata
+from poseedge.int8.placement import place
+from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
+from poseedge.int8.quantize import quantize as with_int8
+from poseedge.int8.range_plot import draw_ranges
+from poseedge.int8.ranges import METHODS, cached, passes, read_ranges
+from poseedge.int8.sensitivity import Sensitivity, choose_runs
+from poseedge.int8.windows import load_calibration
 from poseedge.resources import resource
 
 OLDEST = 13  # the first opset where DequantizeLinear takes a scale for each channel

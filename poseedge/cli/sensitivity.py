@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.backends.onnx import OnnxLifter
-from poseedge.bench.layer_times import saved_ms
-from poseedge.bundle import open_bundle
+from poseedge.backends.onnxruntime import OnnxLifter
+from poseedge.bench.layer_savings import saved_ms
+from poseedge.bundle.reading import open_bundle
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.cli.export import CALIBRATION_DATA
 from poseedge.data.h36m import load_dataset
-from poseedge.deploy.calibration import load_calibration
-from poseedge.deploy.graph import load_graph
-from poseedge.deploy.placement import place
-from poseedge.deploy.ranges import cached
-from poseedge.deploy.sensitivity import Budget, Cost, Found, Layer, Sensitivity, as_json, choose_runs, draw
 from poseedge.errors import PoseedgeError, nearest
+from poseedge.graph.graph import load_graph
+from poseedge.int8.placement import place
+from poseedge.int8.ranges import cached
+from poseedge.int8.sensitivity import Budget, Cost, Found, Layer, Sensitivity, as_json, choose_runs, draw
+from poseedge.int8.windows import load_calibration
 from poseedge.resources import resource
 
 WORTH = ("flops", "latency")

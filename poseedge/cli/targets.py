@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from poseedge.cli.console import emit_json, next_step, table
-from poseedge.deploy.targets import Target, facts
-from poseedge.deploy.targets import targets as all_targets
+from poseedge.targets.boards import Target, facts
+from poseedge.targets.boards import targets as all_targets
 
 
 def targets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False) -> None:

@@ -10,11 +10,12 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from poseedge.cli.console import emit_json, err, next_step
-from poseedge.data.h36m import PoseDataset, available_keypoints, load_dataset
+from poseedge.data.h36m import available_keypoints, load_dataset
+from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError, PoseedgeError, require
 
 if TYPE_CHECKING:
-    from poseedge.models.registry import LiftingNetwork
+    from poseedge.models.network import LiftingNetwork
     from poseedge.training.batch import Source
     from poseedge.training.loop import Progress as Point
     from poseedge.training.objective import Objective
@@ -122,7 +123,7 @@ def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tup
 def make_network(recipe: TrainingRecipe, init: Path | None) -> tuple[LiftingNetwork, TrainingRecipe]:
     """Return the network to train, from ``init`` if given, and the recipe with its whole configuration."""
     from poseedge.models import create, load_checkpoint
-    from poseedge.models.registry import LiftingNetwork
+    from poseedge.models.network import LiftingNetwork
 
     network = create(recipe.model, **recipe.network) if init is None else load_checkpoint(init, recipe.model)
     if not isinstance(network, LiftingNetwork):
@@ -147,7 +148,7 @@ def make_objective(
     network: LiftingNetwork, recipe: TrainingRecipe, init: Path | None, refine: bool, qat: bool
 ) -> tuple[Objective, TrainingRecipe]:
     """Return what is trained, and the recipe of this stage."""
-    from poseedge.deploy.recipe import load_recipe
+    from poseedge.export.recipe import load_recipe
     from poseedge.models import create
     from poseedge.models.refine import RefineNetwork
     from poseedge.training.objective import LiftingObjective, RefiningObjective

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import Float64Array
 from poseedge.data.bvh import about
 from poseedge.errors import DataError
 
-Floats = npt.NDArray[np.float64]
 JOINTS = Path(__file__).with_name("asf_joints.toml")
 ROOT = "root"
 FPS = 120.0  # of the CMU database; an AMC file does not say
@@ -27,8 +26,8 @@ class Bone:
     """One bone in the base pose, file units; the root has no length and its place is in its degrees of freedom."""
 
     parent: str
-    reach: Floats  # (3,) from the parent's end to its own
-    axes: Floats  # (3, 3) where its turning axes lie in the base pose
+    reach: Float64Array  # (3,) from the parent's end to its own
+    axes: Float64Array  # (3, 3) where its turning axes lie in the base pose
     freedom: tuple[str, ...]  # tx, ty, tz, rx, ry, rz in the file's order
 
 
@@ -112,7 +111,7 @@ def read_bone(parent: str, facts: dict[str, list[str]], turned: str, freedom: st
     return Bone(parent, reach, axes, tuple(word.lower() for word in facts.get(freedom, [])))
 
 
-def read_amc(path: Path, skeleton: Skeleton) -> dict[str, Floats]:
+def read_amc(path: Path, skeleton: Skeleton) -> dict[str, Float64Array]:
     """Return each bone's values ``(T, degrees of freedom)``; raises ``DataError`` naming the line at fault."""
     values: dict[str, list[list[float]]] = {name: [] for name, bone in skeleton.bones.items() if bone.freedom}
     number = frames = 0
@@ -140,11 +139,11 @@ def read_amc(path: Path, skeleton: Skeleton) -> dict[str, Floats]:
     return {name: np.array(rows) for name, rows in values.items()}
 
 
-def world_positions(skeleton: Skeleton, motion: dict[str, Floats]) -> dict[str, Floats]:
+def world_positions(skeleton: Skeleton, motion: dict[str, Float64Array]) -> dict[str, Float64Array]:
     """Return the end of every bone, and the root, by name: ``(T, 3)``, file units and axes."""
     frames = len(motion[ROOT])
-    ends: dict[str, Floats] = {}
-    turns: dict[str, Floats] = {"": np.tile(np.eye(3), (frames, 1, 1))}
+    ends: dict[str, Float64Array] = {}
+    turns: dict[str, Float64Array] = {"": np.tile(np.eye(3), (frames, 1, 1))}
     for name, bone in skeleton.bones.items():
         values = motion.get(name, np.zeros((frames, 0)))
         rotating = [i for i, channel in enumerate(bone.freedom) if channel.startswith("r")]
@@ -160,7 +159,7 @@ def world_positions(skeleton: Skeleton, motion: dict[str, Floats]) -> dict[str, 
     return ends
 
 
-def turn(channels: Iterable[str], angles: Floats) -> Floats:
+def turn(channels: Iterable[str], angles: Float64Array) -> Float64Array:
     """Return rotations ``(T, 3, 3)`` by ``angles (T, n)``, radians, about fixed axes one after the other."""
     total = np.tile(np.eye(3), (len(angles), 1, 1))
     for channel, angle in zip(channels, angles.T, strict=True):

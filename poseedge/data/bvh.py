@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import Float64Array
 from poseedge.errors import DataError
 from poseedge.skeleton import JOINT_NAMES
 
@@ -19,7 +19,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Floats = npt.NDArray[np.float64]
 JOINTS = Path(__file__).with_name("bvh_joints.toml")
 END = ".end"  # of the last joint of a chain: its end site
 
@@ -30,7 +29,7 @@ class Joint:
 
     name: str
     parent: int
-    offset: Floats
+    offset: Float64Array
     channels: tuple[str, ...] = ()
 
 
@@ -39,7 +38,7 @@ class Recording:
     """What a BVH file holds: joints, parents first, and their channels' values ``(T, channels)``."""
 
     joints: list[Joint]
-    values: Floats
+    values: Float64Array
     fps: float
 
 
@@ -94,14 +93,14 @@ def _motion_header(lines: list[str], start: int) -> tuple[int, float, int]:
     raise ValueError("no 'Frames:' and 'Frame Time:' after MOTION")
 
 
-def world_positions(recording: Recording) -> dict[str, Floats]:
+def world_positions(recording: Recording) -> dict[str, Float64Array]:
     """Return the place of every joint and end site by name, ``(T, 3)``, file units and axes.
 
     Position channels give a joint's place in its parent's axes, instead of the offset; rotations apply in the order of
     the channels.
     """
-    points: list[Floats] = []
-    turns: list[Floats] = []
+    points: list[Float64Array] = []
+    turns: list[Float64Array] = []
     frames, column = len(recording.values), 0
     for joint in recording.joints:
         place = np.tile(joint.offset, (frames, 1))
@@ -121,7 +120,7 @@ def world_positions(recording: Recording) -> dict[str, Floats]:
     return {joint.name: point for joint, point in zip(recording.joints, points, strict=True)}
 
 
-def about(axis: int, angle: Floats) -> Floats:
+def about(axis: int, angle: Float64Array) -> Float64Array:
     """Return rotations ``(T, 3, 3)`` about a coordinate axis."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
     turn = np.zeros((len(angle), 3, 3))
@@ -132,7 +131,7 @@ def about(axis: int, angle: Floats) -> Floats:
     return turn
 
 
-def human36m_joints(positions: dict[str, Floats], names: Path, where: Path) -> Floats:
+def human36m_joints(positions: dict[str, Float64Array], names: Path, where: Path) -> Float64Array:
     """Return the 17 joints ``(T, 17, 3)`` of named positions; ``names`` is a TOML file like ``bvh_joints.toml``."""
     known = {plain(name): value for name, value in positions.items()}
     table = _read_names(names)

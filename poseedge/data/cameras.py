@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.floating[Any]]
+from poseedge.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,9 @@ class Camera:
     id: str
     width: int
     height: int
-    intrinsics: Array
-    orientation: Array
-    translation: Array
+    intrinsics: FloatArray
+    orientation: FloatArray
+    translation: FloatArray
 
     @classmethod
     def from_pixels(cls, entry: dict[str, Any]) -> Camera:
@@ -43,40 +42,40 @@ class Camera:
         )
 
 
-def normalize_screen(pixels: Array, width: int, height: int) -> Array:
+def normalize_screen(pixels: FloatArray, width: int, height: int) -> FloatArray:
     """Map pixels ``(..., 2)`` so that x spans [-1, 1]; y by the same factor, which keeps the aspect ratio."""
     screen = pixels / width * 2
     return screen - np.array([1, height / width], dtype=screen.dtype)
 
 
-def denormalize_screen(screen: Array, width: int, height: int) -> Array:
+def denormalize_screen(screen: FloatArray, width: int, height: int) -> FloatArray:
     """Invert ``normalize_screen``."""
     return (screen + np.array([1, height / width], dtype=screen.dtype)) * width / 2
 
 
-def rotate(quaternion: Array, vectors: Array) -> Array:
+def rotate(quaternion: FloatArray, vectors: FloatArray) -> FloatArray:
     """Rotate ``vectors (..., 3)`` by unit quaternions ``(..., 4)`` in (w, x, y, z) order."""
     w, r = quaternion[..., :1], quaternion[..., 1:]
     turned = np.cross(r, vectors)
     return np.asarray(vectors + 2 * (w * turned + np.cross(r, turned)))
 
 
-def conjugate(quaternion: Array) -> Array:
+def conjugate(quaternion: FloatArray) -> FloatArray:
     """Return the inverse rotation of a unit quaternion."""
     return quaternion * np.array([1, -1, -1, -1], dtype=quaternion.dtype)
 
 
-def world_to_camera(points: Array, camera: Camera) -> Array:
+def world_to_camera(points: FloatArray, camera: Camera) -> FloatArray:
     """World metres ``(..., 3)`` to camera axes (x right, y down, z forward)."""
     return rotate(conjugate(camera.orientation), points - camera.translation)
 
 
-def camera_to_world(points: Array, camera: Camera) -> Array:
+def camera_to_world(points: FloatArray, camera: Camera) -> FloatArray:
     """Invert ``world_to_camera``."""
     return rotate(camera.orientation, points) + camera.translation
 
 
-def project(points: Array, intrinsics: Array, distort: bool = True) -> Array:
+def project(points: FloatArray, intrinsics: FloatArray, distort: bool = True) -> FloatArray:
     """Project camera-space metres ``(..., 3)`` to normalized screen coordinates ``(..., 2)``.
 
     ``intrinsics`` ``(9,)``. X/Z and Y/Z are clamped to [-1, 1] before distortion, and the tangential terms pair
@@ -93,6 +92,6 @@ def project(points: Array, intrinsics: Array, distort: bool = True) -> Array:
     return np.asarray(plane * focal + center)
 
 
-def in_picture(pixels: Array, camera: Camera) -> npt.NDArray[np.bool_]:
+def in_picture(pixels: FloatArray, camera: Camera) -> BoolArray:
     """Tell which frames of ``pixels (T, J, 2)`` have all joints in the picture, ``(T,)``."""
     return np.asarray(((pixels >= 0) & (pixels < [camera.width, camera.height])).all(axis=(1, 2)))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from poseedge.data.cameras import denormalize_screen, in_picture, project
-from poseedge.data.h36m import PoseDataset, available_keypoints, dataset_name, layout_member, load_dataset, rig_path
+from poseedge.data.h36m import available_keypoints, dataset_name, layout_member, load_dataset, rig_path
 from poseedge.data.mpi_inf_3dhp import FILES, HOW_TO_GET, TEST, TEST_SUBJECTS, is_3dhp, load_3dhp
 from poseedge.data.rig import read_rig
+from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError
 from poseedge.progress import Stage, silent
 

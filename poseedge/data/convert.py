@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import AnyArray, Float32Array, Float64Array
 from poseedge.data import asf_amc
 from poseedge.data.bvh import JOINTS, human36m_joints, read_bvh, world_positions
 from poseedge.data.cameras import Camera, denormalize_screen, in_picture, project, world_to_camera
@@ -20,8 +20,6 @@ from poseedge.data.ring import ring
 from poseedge.data.writer import write_dataset
 from poseedge.errors import DataError
 from poseedge.skeleton import NUM_JOINTS
-
-Floats = npt.NDArray[np.float64]
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "cmu": 0.0254 / 0.45}  # metres in one; cmu: what the CMU database counts in
 SIZES_M = 0.7, 2.6  # of a person, largest distance between two joints, in the middle frame of all
@@ -34,7 +32,7 @@ class Clip:
 
     subject: str
     action: str
-    world: Floats  # (T, 17, 3) metres, z up
+    world: Float64Array  # (T, 17, 3) metres, z up
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def read_clip(path: Path, how: Reading) -> Clip:
     return Clip(how.subject or path.resolve().parent.name, path.stem.replace("_", " "), resampled(world, fps, how.rate))
 
 
-def scale(world: Floats, units: str, where: Path) -> float:
+def scale(world: Float64Array, units: str, where: Path) -> float:
     """Return metres per unit."""
     if units != "auto":
         return UNITS[units]
@@ -88,7 +86,7 @@ def scale(world: Floats, units: str, where: Path) -> float:
     return fitting[0]
 
 
-def resampled(world: Floats, fps: float, rate: float) -> Floats:
+def resampled(world: Float64Array, fps: float, rate: float) -> Float64Array:
     """Return motion of ``fps`` at ``rate`` frames per second, linearly interpolated."""
     if fps == rate:
         return world
@@ -137,7 +135,7 @@ def convert(
     return {**facts, "folder": str(folder), "clips": len(clips), "frames": frames, "in_picture": share}
 
 
-def centred(world: Floats) -> Floats:
+def centred(world: Float64Array) -> Float64Array:
     """Return motion with its mean pelvis over the origin of the ground."""
     return world - np.append(world[:, 0, :2].mean(axis=0), 0.0)
 
@@ -152,7 +150,7 @@ def camera_entries(path: Path | None, motion: dict[str, dict[str, Any]]) -> dict
     return {s: rig.entries[s] for s in motion}
 
 
-def seen(world: npt.NDArray[Any], camera: Camera, where: str) -> npt.NDArray[np.float32]:
+def seen(world: AnyArray, camera: Camera, where: str) -> Float32Array:
     """Return the pixels ``(T, 17, 2)`` of a motion."""
     points = world_to_camera(world, camera)
     if (points[..., 2] <= 0).any():

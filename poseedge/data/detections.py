@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import Float32Array
 from poseedge.data.cameras import Camera
 from poseedge.data.convert import seen
 from poseedge.data.h36m import checked_array, dataset_name, finite, layout_member, rig_path, world_joints
@@ -28,10 +28,10 @@ class Motion:
     """The motion and cameras of a data set folder, and the file of keypoints that is to be written beside them."""
 
     target: Path
-    positions: dict[str, dict[str, npt.NDArray[np.float32]]]  # subject -> action -> (T, 17, 3) world metres
+    positions: dict[str, dict[str, Float32Array]]  # subject -> action -> (T, 17, 3) world metres
     cameras: dict[str, tuple[Camera, ...]]
 
-    def clips(self) -> Iterator[tuple[str, str, npt.NDArray[np.float32], tuple[Camera, ...]]]:
+    def clips(self) -> Iterator[tuple[str, str, Float32Array, tuple[Camera, ...]]]:
         """Yield subject, action, motion and cameras of each clip."""
         for subject, actions in self.positions.items():
             for action, world in actions.items():
@@ -93,7 +93,7 @@ def convert_keypoints(source: Path, folder: Path, kind: str, layout: str | None)
     return {"file": str(motion.target), "clips": sum(map(len, tracks.values())), "from": layout}
 
 
-def _track(view: Any, layout: str, frames: int, where: str) -> npt.NDArray[np.float32]:
+def _track(view: Any, layout: str, frames: int, where: str) -> Float32Array:
     pixels = checked_array(view, (NUM_JOINTS,), None, where)[:frames, :, :2]
     if len(pixels) < frames:
         raise DataError(f"{where}: {len(pixels)} frames of 2D for {frames} of motion")

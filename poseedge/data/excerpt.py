@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import AnyArray
 from poseedge.data.h36m import available_keypoints, dataset_name, layout_member, load_dataset, rig_path
 from poseedge.data.mpi_inf_3dhp import is_3dhp
 from poseedge.data.rig import read_rig
@@ -114,6 +114,6 @@ def cut(length: int, frames: int, random: np.random.Generator | None) -> slice:
     return slice(start, min(start + frames, length))
 
 
-def stored(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def stored(array: AnyArray) -> AnyArray:
     """Return a part as files hold it: Fortran-ordered, which compresses better."""
     return np.asfortranarray(array)

@@ -6,86 +6,21 @@ and, for data sets other than Human3.6M, ``cameras_<name>.json``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import FloatArray
 from poseedge.data.cameras import Camera, normalize_screen, world_to_camera
 from poseedge.data.npz import read_npz
 from poseedge.data.rig import read_rig
+from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.errors import DataError
 from poseedge.skeleton import KEPT_OF_32, NUM_JOINTS
 
-Array = npt.NDArray[np.floating[Any]]
-
 _H36M_CAMERAS = Path(__file__).with_name("cameras_h36m.json")
 _LAYOUT_HINT = "the layout is VideoPose3D's: docs/data.md shows it, member by member"
-
-
-@dataclass(frozen=True)
-class PoseSequence:
-    """One subject's action as one camera sees it."""
-
-    subject: str
-    action: str
-    camera: Camera
-    keypoints: Array  # (T, 17, 2) float32, normalized screen coordinates
-    joints_m: Array  # (T, 17, 3) float32, camera axes, metres, absolute
-    valid: npt.NDArray[np.bool_] | None = None  # (T,) frames whose ground truth counts; None: all do
-
-    @property
-    def counted(self) -> npt.NDArray[np.bool_]:
-        """Which frames are scored, ``(T,)``; the others serve as context."""
-        return np.ones(len(self), np.bool_) if self.valid is None else self.valid
-
-    @property
-    def name(self) -> str:
-        """Subject, action and camera in one string."""
-        return f"{self.subject}/{self.action}/{self.camera.id}"
-
-    @property
-    def category(self) -> str:
-        """The action without its take number, which is what action-wise averages group by."""
-        return self.action.split(" ")[0]
-
-    @cached_property
-    def relative_m(self) -> Array:
-        """Root-relative joints ``(T, 17, 3)``: the target of every lifter here."""
-        return self.joints_m - self.joints_m[:, :1]
-
-    def __len__(self) -> int:
-        return len(self.keypoints)
-
-
-@dataclass(frozen=True)
-class PoseDataset:
-    """All sequences of a data set with one kind of 2D keypoints."""
-
-    name: str
-    keypoints: str
-    fps: float
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-    sequences: tuple[PoseSequence, ...]
-
-    def of(self, subjects: Iterable[str]) -> PoseDataset:
-        """Return the sequences of ``subjects`` only. Raises ``DataError`` if the data set has none of one of them."""
-        wanted, known = set(subjects), {s.subject for s in self.sequences}
-        if wanted - known:
-            raise DataError(
-                f"{self.name}: no subject {', '.join(sorted(wanted - known))}", f"it holds {', '.join(sorted(known))}"
-            )
-        return replace(self, sequences=tuple(s for s in self.sequences if s.subject in wanted))
-
-    @property
-    def frames(self) -> int:
-        """Frames over all sequences, each camera counted."""
-        return sum(len(s) for s in self.sequences)
 
 
 def available_keypoints(folder: Path) -> list[str]:
@@ -151,13 +86,13 @@ def rig_path(folder: Path, name: str) -> Path:
     return _H36M_CAMERAS if name == "h36m" and not path.is_file() else path
 
 
-def world_joints(value: Any, where: str) -> Array:
+def world_joints(value: Any, where: str) -> FloatArray:
     """Return the 17 joints ``(T, 17, 3)`` of a motion of 17 or of Human3.6M's 32."""
     world = checked_array(value, (NUM_JOINTS, 32), 3, where)
     return finite(world[:, list(KEPT_OF_32)] if world.shape[1] == 32 else world, where)
 
 
-def _views(tracks: Any, cameras: tuple[Camera, ...], frames: int, where: str) -> list[Array]:
+def _views(tracks: Any, cameras: tuple[Camera, ...], frames: int, where: str) -> list[FloatArray]:
     """Return one ``(T, 17, 2)`` in normalized screen coordinates per camera, cut to the ``frames`` of the motion."""
     found = len(tracks) if isinstance(tracks, (list, tuple, np.ndarray)) else 0
     if found != len(cameras):
@@ -187,7 +122,7 @@ def layout_member(path: Path, key: str) -> dict[str, Any]:
     return member
 
 
-def checked_array(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> Array:
+def checked_array(value: Any, joints: tuple[int, ...], channels: int | None, where: str) -> FloatArray:
     """Return ``value`` as float32 ``(T, J, C)`` in C order, J one of ``joints``, or say what is wrong with it."""
     shape: tuple[int, ...] = getattr(value, "shape", ())
     good = len(shape) == 3 and shape[1] in joints and (shape[2] == channels if channels else shape[2] >= 2)
@@ -198,7 +133,7 @@ def checked_array(value: Any, joints: tuple[int, ...], channels: int | None, whe
     return np.ascontiguousarray(value, dtype=np.float32)
 
 
-def finite(array: Array, where: str) -> Array:
+def finite(array: FloatArray, where: str) -> FloatArray:
     """Return ``array (T, J, C)``, or say in which frame it is not finite."""
     if not np.isfinite(array).all():
         frame = int(np.argwhere(~np.isfinite(array))[0, 0])

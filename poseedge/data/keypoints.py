@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import FloatArray
 from poseedge.errors import DataError
-
-Array = npt.NDArray[np.floating[Any]]
 
 NUM_COCO = 17
 _NOSE, _EYES, _FACE = 0, [1, 2], [1, 2, 3, 4]  # the face without the nose
@@ -20,7 +16,7 @@ _PELVIS, _SPINE, _THORAX, _NECK, _HEAD = 0, 7, 8, 9, 10
 _SHARED = {1: 12, 2: 14, 3: 16, 4: 11, 5: 13, 6: 15, 11: 5, 12: 7, 13: 9, 14: 6, 15: 8, 16: 10}
 
 
-def coco_to_h36m(keypoints: Array) -> Array:
+def coco_to_h36m(keypoints: FloatArray) -> FloatArray:
     """Convert COCO keypoints ``(..., 17, 2)`` in pixels, y down, to Human3.6M joints, float32 ``(..., 17, 2)``.
 
     The trunk and the head, which COCO lacks, are estimated as the demos of the lifting papers do, so that published
@@ -45,7 +41,7 @@ def coco_to_h36m(keypoints: Array) -> Array:
     return h36m
 
 
-def with_confidence(keypoints: Array, channels: int) -> Array:
+def with_confidence(keypoints: FloatArray, channels: int) -> FloatArray:
     """Give keypoints ``(..., 17, 2)`` the ``channels`` that a lifter takes: with 3, a confidence of 1.0 for each.
 
     Data sets have none, and 1.0 is what a detector says of a keypoint that is certain.
@@ -60,7 +56,7 @@ def with_confidence(keypoints: Array, channels: int) -> Array:
     return np.concatenate([keypoints, np.ones_like(keypoints[..., :1])], axis=-1)
 
 
-def coco_scores_to_h36m(scores: Array) -> Array:
+def coco_scores_to_h36m(scores: FloatArray) -> FloatArray:
     """Convert COCO confidences ``(..., 17)`` to those of the joints of ``coco_to_h36m``, float32 ``(..., 17)``."""
     if scores.shape[-1:] != (NUM_COCO,):
         raise DataError(f"expected COCO scores (..., 17), found {scores.shape}", "pass keypoints to coco_to_h36m")

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from poseedge.data.cameras import Camera, normalize_screen
-from poseedge.data.h36m import PoseDataset, PoseSequence, checked_array, finite
+from poseedge.data.h36m import checked_array, finite
 from poseedge.data.npz import read_npz
+from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.errors import DataError
 from poseedge.skeleton import NUM_JOINTS
-
-Array = npt.NDArray[np.floating[Any]]
 
 POSES, KEYPOINTS = "data_3d_3dhp.npz", "data_2d_3dhp.npz"
 TEST, TRAIN = "data_test_3dhp.npz", "data_train_3dhp.npz"

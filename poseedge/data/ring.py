@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from poseedge.arrays import AnyArray
 
 SIZE, FOCAL = 1000, 1145.0  # pixels, like the cameras of Human3.6M
 NEAREST_M, MARGIN, HEIGHT_M = 5.0, 1.1, 0.6  # distance at least; room left in the picture; above the middle of the motion
 
 
-def ring(world: npt.NDArray[Any], count: int = 4) -> list[dict[str, Any]]:
+def ring(world: AnyArray, count: int = 4) -> list[dict[str, Any]]:
     """Return ``count`` cameras, as a cameras file lists them, that have all of ``world (T, 17, 3)`` in the picture."""
     low, high = world.min(axis=(0, 1)), world.max(axis=(0, 1))
     middle = (low + high) / 2
@@ -39,7 +40,7 @@ def ring(world: npt.NDArray[Any], count: int = 4) -> list[dict[str, Any]]:
     return cameras
 
 
-def looking(forward: npt.NDArray[Any]) -> list[float]:
+def looking(forward: AnyArray) -> list[float]:
     """Return the unit quaternion (w, x, y, z), camera to world, of an upright camera that looks along ``forward``."""
     z = forward / np.linalg.norm(forward)
     x = np.cross(z, [0.0, 0.0, 1.0])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poseedge.data.h36m import PoseDataset, load_dataset
+from poseedge.data.h36m import load_dataset
 from poseedge.data.mpi_inf_3dhp import is_3dhp, load_3dhp
+from poseedge.data.types import PoseDataset
 
 
 def open_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:

@@ -11,7 +11,8 @@ import torch
 
 from poseedge.errors import CheckpointError
 from poseedge.files import atomic_write
-from poseedge.models.registry import Network, Shapes, create, names, network_class
+from poseedge.models.network import Network, Shapes
+from poseedge.models.registry import create, names, network_class
 
 # Under which keys published files wrap their state dict.
 _WRAPPERS = ("state_dict", "model_pos", "model_state_dict", "model")

@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from poseedge.models.registry import LiftingNetwork
-from poseedge.models.tokens import DensityPeaks
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.pruning import DensityPeaks
 from poseedge.skeleton import MIRROR
 
 
@@ -25,7 +25,7 @@ class FlipAveraged(nn.Module):
     def forward(self, keypoints: Tensor) -> Tensor:
         poses = self.lift(torch.cat([keypoints, self.mirrored(keypoints)]))
         plain, flipped = poses.chunk(2)
-        # Not "/ 2": that constant also stands in the choice of frames, which an FP16 graph keeps in float32.
+        # Not "/ 2": that constant also stands in the frame selection, which an FP16 graph keeps in float32.
         return (plain + self.mirrored(flipped)) * 0.5
 
     def mirrored(self, points: Tensor) -> Tensor:

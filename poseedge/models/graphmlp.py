@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseedge.arrays import Float64Array, IndexArray
 from poseedge.errors import CheckpointError, PoseedgeError
 from poseedge.models.layers import MLP, DropPath
+from poseedge.models.network import LiftingNetwork, Shapes
 from poseedge.models.refine import RefineNetwork
-from poseedge.models.registry import LiftingNetwork, Shapes, register
+from poseedge.models.registry import register
 from poseedge.skeleton import LEFT, NUM_JOINTS, RIGHT, bone_adjacency
 
 GRAPHS = 4
@@ -29,14 +30,14 @@ CENTRE = 7  # the spine, from which the graph's inward and outward directions ar
 OTHER_REFINE_HIDDEN = 1024
 
 
-def distance_to_centre() -> npt.NDArray[np.int64]:
+def distance_to_centre() -> IndexArray:
     """Return the number of bones ``(17,)`` between each joint and the spine."""
     reach = bone_adjacency() + np.eye(NUM_JOINTS)
     steps = [np.linalg.matrix_power(reach, power)[CENTRE] > 0 for power in range(NUM_JOINTS)]
     return np.argmax(steps, axis=0)
 
 
-def directed_adjacency() -> npt.NDArray[np.float64]:
+def directed_adjacency() -> Float64Array:
     """Return ``(4, 17, 17)``, source joint by target joint: self, towards the spine, away from it, left-right pairs.
 
     Together the four are bones, pairs and self loops, normalised so that every target's column sums to one.

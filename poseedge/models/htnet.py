@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError
 from poseedge.models.nanohtnet import SpatialBlock, Stream, spatial_adjacency
+from poseedge.models.network import LiftingNetwork, Shapes
 from poseedge.models.refine import RefineNetwork
-from poseedge.models.registry import LiftingNetwork, Shapes, register
+from poseedge.models.registry import register
 from poseedge.skeleton import NUM_JOINTS
 
 DROPOUT = 0.1

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError
 from poseedge.models.layers import MLP, Attention, CrossAttention, DropPath, TransformerBlock, move_to_end
-from poseedge.models.registry import Shapes, register
-from poseedge.models.tokens import Backbone, CenterPruning
+from poseedge.models.network import Shapes
+from poseedge.models.pruning import Backbone, CenterPruning
+from poseedge.models.registry import register
 
 HEADS = 8
 MHG_HEADS = 9

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError
 from poseedge.models.layers import DropPath, SpatialAttention, TemporalAttention, TransformerBlock, move_to_end
-from poseedge.models.registry import Shapes, register
-from poseedge.models.tokens import Backbone, CenterPruning, Hourglass
+from poseedge.models.network import Shapes
+from poseedge.models.pruning import Backbone, CenterPruning, Hourglass
+from poseedge.models.registry import register
 
 
 @register("mixste")

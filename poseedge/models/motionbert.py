@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError
 from poseedge.models.layers import MLP, SpatialAttention, TemporalAttention, move_to_end
-from poseedge.models.registry import Shapes, register
-from poseedge.models.tokens import Backbone, Hourglass
+from poseedge.models.network import Shapes
+from poseedge.models.pruning import Backbone, Hourglass
+from poseedge.models.registry import register
 
 
 class SpatioTemporalBlock(nn.Module):

@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseedge.arrays import Float64Array
 from poseedge.errors import PoseedgeError
 from poseedge.models.layers import MLP, Attention, DropPath, ModulatedGraphConv
-from poseedge.models.registry import LiftingNetwork, Shapes, register
+from poseedge.models.network import LiftingNetwork, Shapes
+from poseedge.models.registry import register
 from poseedge.skeleton import NUM_JOINTS, bone_adjacency
 
 HEADS = 8
@@ -30,19 +31,19 @@ FROM_LIMB = [17 + [j in limb for limb in OUTER].index(True) if any(j in limb for
 FROM_TIP = [17 + [j == limb[-1] for limb in OUTER].index(True) if any(j == limb[-1] for limb in OUTER) else j for j in range(17)]
 
 
-def dct_matrix(frames: int, keep: int) -> npt.NDArray[np.float64]:
+def dct_matrix(frames: int, keep: int) -> Float64Array:
     """Return the ``(keep, frames)`` unnormalised DCT-II: ``X[k] = 2 sum_n x[n] cos(pi k (2n+1) / (2F))``."""
     k, n = np.arange(keep)[:, None], np.arange(frames)[None, :]
     return np.asarray(2 * np.cos(np.pi * k * (2 * n + 1) / (2 * frames)))
 
 
-def spatial_adjacency() -> npt.NDArray[np.float64]:
+def spatial_adjacency() -> Float64Array:
     """Return bones divided by the degree of their row's joint, with a diagonal of ones: rows sum to 2."""
     bones = bone_adjacency()
     return bones / bones.sum(axis=1, keepdims=True) + np.eye(NUM_JOINTS)
 
 
-def temporal_adjacency(tokens: int) -> npt.NDArray[np.float64]:
+def temporal_adjacency(tokens: int) -> Float64Array:
     """Return ones on the main and the two neighbouring diagonals, not normalised."""
     distance = np.abs(np.subtract.outer(np.arange(tokens), np.arange(tokens)))
     return (distance <= 1).astype(np.float64)
@@ -51,7 +52,7 @@ def temporal_adjacency(tokens: int) -> npt.NDArray[np.float64]:
 class LGC(nn.Module):
     """Joint level: two modulated graph convolutions on a normalised residual branch."""
 
-    def __init__(self, width: int, adjacency: npt.NDArray[np.float64], drop_path: float) -> None:
+    def __init__(self, width: int, adjacency: Float64Array, drop_path: float) -> None:
         super().__init__()
         self.norm_gcn1 = nn.LayerNorm(width)
         self.gcn1 = ModulatedGraphConv(width, GRAPH_HIDDEN, adjacency)
@@ -113,7 +114,7 @@ class GBI(nn.Module):
 class TemporalBlock(nn.Module):
     """Channel halves: joint level, then body level."""
 
-    def __init__(self, channel: int, hidden: int, adjacency: npt.NDArray[np.float64], drop_path: float) -> None:
+    def __init__(self, channel: int, hidden: int, adjacency: Float64Array, drop_path: float) -> None:
         super().__init__()
         width = channel // 2
         self.lgc = LGC(width, adjacency, drop_path)
@@ -133,7 +134,7 @@ class TemporalBlock(nn.Module):
 class SpatialBlock(nn.Module):
     """Channel thirds: joint, limb and body level, each fed by the one before. HTNet is made of the same blocks."""
 
-    def __init__(self, channel: int, hidden: int, adjacency: npt.NDArray[np.float64], dropout: float, drop_path: float) -> None:
+    def __init__(self, channel: int, hidden: int, adjacency: Float64Array, dropout: float, drop_path: float) -> None:
         super().__init__()
         width = channel // 3
         self.lgc = LGC(width, adjacency, drop_path)

@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poseedge.arrays import Float64Array
 from poseedge.errors import PoseedgeError
 from poseedge.models.layers import MLP, Attention
-from poseedge.models.registry import LiftingNetwork, Shapes, register
+from poseedge.models.network import LiftingNetwork, Shapes
+from poseedge.models.registry import register
 from poseedge.skeleton import BONES, LEFT, NUM_JOINTS, RIGHT, bone_adjacency
 
 NUM_BONES = len(BONES)
@@ -35,17 +36,15 @@ HYPEREDGES = (
 )
 NUM_HYPER = len(HYPEREDGES)
 
-Array = npt.NDArray[np.float64]
 
-
-def normalized(adjacency: Array) -> Array:
+def normalized(adjacency: Float64Array) -> Float64Array:
     """Return ``D^-1/2 (A + I) D^-1/2``."""
     linked = adjacency + np.eye(len(adjacency))
     scale = linked.sum(axis=1) ** -0.5
     return np.asarray(scale[:, None] * linked * scale)
 
 
-def bone_ends() -> Array:
+def bone_ends() -> Float64Array:
     """Return 0/1 ``(16, 17)``: which joints a bone, child with parent, has at its ends."""
     ends = np.zeros((NUM_BONES, NUM_JOINTS))
     for bone, (child, parent) in enumerate(BONES):
@@ -53,7 +52,7 @@ def bone_ends() -> Array:
     return ends
 
 
-def bone_features() -> Array:
+def bone_features() -> Float64Array:
     """Return ``(32, 17)``: rows ``2e`` and ``2e + 1`` take joints to the vector and the middle of bone ``e``."""
     vector = np.zeros((NUM_BONES, NUM_JOINTS))
     for bone, (child, parent) in enumerate(BONES):
@@ -61,7 +60,7 @@ def bone_features() -> Array:
     return np.stack([vector, bone_ends() / 2], axis=1).reshape(2 * NUM_BONES, NUM_JOINTS)
 
 
-def incidence() -> Array:
+def incidence() -> Float64Array:
     """Return 0/1 ``(17, 10)``: which joints each hyperedge holds."""
     return np.array([[float(joint in group) for group in HYPEREDGES] for joint in range(NUM_JOINTS)])
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from poseedge.models.registry import Network, Shapes
+from poseedge.models.network import Network, Shapes
 
 # A pose has three coordinates, of which x and y are blended.
 COORDINATES, BLENDED = 3, 2

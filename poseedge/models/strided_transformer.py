@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseedge.errors import PoseedgeError
+from poseedge.models.network import LiftingNetwork, Shapes, in_order
 from poseedge.models.refine import RefineNetwork
-from poseedge.models.registry import LiftingNetwork, Shapes, in_order, register
+from poseedge.models.registry import register
 from poseedge.skeleton import NUM_JOINTS
 
 HEADS = 8

@@ -20,9 +20,9 @@ from poseedge.models.checkpoints import load_strictly
 from poseedge.models.layers import DropPath
 from poseedge.training import losses
 from poseedge.training.batch import Batch, Share, Source
+from poseedge.training.folder import Row, RunFolder
 from poseedge.training.objective import Objective
 from poseedge.training.recipe import TrainingRecipe
-from poseedge.training.run import Row, RunFolder
 
 Evaluate = Callable[[Objective], dict[str, float]]
 SAVE_SECONDS = 120.0  # how much work an interruption may cost

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from poseedge.models.network import LiftingNetwork, Network
 from poseedge.models.refine import RefineNetwork, back_project
-from poseedge.models.registry import LiftingNetwork, Network
 
 Pairs = list[tuple[Tensor, Tensor]]  # predicted and true poses (B, K, 17, 3), one pair per output of the network
 

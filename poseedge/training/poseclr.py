@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poseedge.data.h36m import PoseDataset
+from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError
 from poseedge.models.nanohtnet import NanoHTNet
 from poseedge.models.registry import create

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from poseedge.data.h36m import PoseDataset
+from poseedge.data.types import PoseDataset
 from poseedge.errors import PoseedgeError
 from poseedge.files import atomic_write
 from poseedge.models.checkpoints import read_checkpoint, save_checkpoint

@@ -1,7 +1,7 @@
 """Quantization-aware training: a network learns to give, rounded as its INT8 graph rounds, what it gave in float.
 
 Each step folds the network anew, so that gradients reach the published weights through the deployed form, and rounds
-inputs and weights of those Linear layers that ``deploy.placement`` chooses. Rounding passes gradients on as if it were not
+inputs and weights of those Linear layers that ``int8.placement`` chooses. Rounding passes gradients on as if it were not
 there (straight through; Bengio et al. 2013) but for what it clips; through the step they reach the range of the
 activation (LSQ; Esser et al. 2020). A batch calibrates itself as deployment does its windows, by their minimum and
 maximum. So nothing but the ordinary weights is learnt: the result is exported, calibrated and quantized like any other.
@@ -12,23 +12,20 @@ from __future__ import annotations
 import copy
 import hashlib
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from poseedge.deploy.calibration import ChannelStatistics
-from poseedge.deploy.fold import differentiable_fold, fold
-from poseedge.deploy.fold.algebra import Dense
-from poseedge.deploy.placement import Centring, place
-from poseedge.deploy.ranges import QMAX, center
-from poseedge.deploy.recipe import Int8
-from poseedge.deploy.trace import simplify, trace
+from poseedge.arrays import Float32Array
 from poseedge.errors import PoseedgeError
-from poseedge.models.registry import LiftingNetwork
+from poseedge.export.recipe import Int8
+from poseedge.fold import differentiable_fold, fold
+from poseedge.fold.algebra import Dense
+from poseedge.graph.trace import simplify, trace
+from poseedge.int8.placement import Centring, place
+from poseedge.int8.ranges import QMAX, center
+from poseedge.int8.windows import ChannelStatistics
+from poseedge.models.network import LiftingNetwork
 from poseedge.training.objective import Objective, Pairs, with_confidence
-
-Windows = npt.NDArray[np.float32]
 
 OPSET = 17  # of the graph that names the layers; any other names the same
 
@@ -74,7 +71,7 @@ class QuantizedObjective(Objective):
         return folded
 
     @torch.inference_mode()
-    def distance_mm(self, windows: Windows, batch: int) -> float:
+    def distance_mm(self, windows: Float32Array, batch: int) -> float:
         """Return how far apart the joints but the root are in INT8 and in the float of old, on ``windows (N, T, 17, C)``."""
         module, total = self.quantized(), 0.0
         for part in torch.from_numpy(windows).to(next(self.network.parameters()).device).split(batch):
@@ -84,7 +81,7 @@ class QuantizedObjective(Objective):
 
 
 class QuantizedDense(Dense):
-    """A Linear layer as its INT8 graph computes it, calibrated on the input at hand; see ``deploy.quantize``."""
+    """A Linear layer as its INT8 graph computes it, calibrated on the input at hand; see ``int8.quantize``."""
 
     def __init__(self, name: str, dense: Dense, centring: Centring, migrate: float) -> None:
         nn.Module.__init__(self)  # weight and bias exist

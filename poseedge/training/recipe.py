@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from poseedge.deploy.recipe import read_toml
 from poseedge.errors import PoseedgeError, nearest
+from poseedge.files import read_toml
 
 _RECIPES = Path(__file__).with_name("recipes")
 _ADDITIONS = ("views",)  # recipes that --config lays over a network's own

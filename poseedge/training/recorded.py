@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poseedge.data.h36m import PoseDataset
+from poseedge.data.types import PoseDataset
 from poseedge.data.windows import strided
 from poseedge.errors import DataError
 from poseedge.training.batch import MIRRORED_CAMERA, Batch, Share

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poseedge.backends.refine import refine_step
 from poseedge.backends.torch import TorchLifter
-from poseedge.data.h36m import PoseDataset
-from poseedge.deploy.calibration import calibration_windows
-from poseedge.evaluation import predict, score
+from poseedge.data.types import PoseDataset
+from poseedge.evaluation.predict import predict
+from poseedge.evaluation.refine import refine_step
+from poseedge.evaluation.score import score
+from poseedge.int8.windows import calibration_windows
 from poseedge.training.objective import Objective, RefiningObjective
 from poseedge.training.qat import QuantizedObjective
 

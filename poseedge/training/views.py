@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from poseedge.data.cameras import camera_to_world, conjugate, rotate
-from poseedge.data.h36m import PoseDataset, PoseSequence
+from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.errors import DataError
 from poseedge.skeleton import NUM_JOINTS, PARENTS
 from poseedge.training.batch import Batch, Share, mirror_batch

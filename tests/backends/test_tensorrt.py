@@ -15,14 +15,15 @@ import numpy as np
 import onnx
 import pytest
 
+from poseedge.backends.registry import load
 from poseedge.errors import ArtefactError, PoseedgeError
-from poseedge.lifter import LifterSpec, load
-from tests.deploy.engines import build, expected, keypoints, write_graph
+from poseedge.lifter import LifterSpec
 from tests.doubles.binding import Fake
 from tests.doubles.engine import Plan
 from tests.doubles.fixtures import Install
 from tests.doubles.gpu import Gpu
 from tests.doubles.install import child_environment, uninstall, without_graphs
+from tests.support.engines import build, expected, keypoints, write_graph
 
 TOLERANCE_M = 1e-6
 
@@ -173,11 +174,11 @@ def test_a_plan_of_another_device_is_recognised_before_tensorrt_sees_it(install_
 def test_a_plan_of_another_board_is_recognised(
     some_device: Fake, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from poseedge.deploy import device_runner
+    from poseedge.device import runner
 
     engine = build(graph).path
     (tmp_path / "model").write_text("NVIDIA Jetson Orin Nano Developer Kit\0")
-    monkeypatch.setattr(device_runner, "BOARD_FILE", tmp_path / "model")
+    monkeypatch.setattr(runner, "BOARD_FILE", tmp_path / "model")
     with pytest.raises(ArtefactError, match="built on no Jetson, this is NVIDIA Jetson Orin Nano Developer Kit"):
         load(engine)
 

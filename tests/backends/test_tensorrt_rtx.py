@@ -13,13 +13,13 @@ import onnxruntime as ort
 import pytest
 
 from poseedge.backends import tensorrt_rtx
-from poseedge.backends.onnx import OnnxLifter
+from poseedge.backends.onnxruntime import OnnxLifter
+from poseedge.backends.registry import load
 from poseedge.backends.tensorrt_rtx import PACKAGE, TensorRTRTXLifter, check_assignment, first_device
 from poseedge.bench.memory import random_keypoints
 from poseedge.bench.probe import probe_tensorrt_rtx
 from poseedge.errors import ArtefactError, PoseedgeError
-from poseedge.lifter import load
-from tests.bench import samples
+from tests.support import samples
 
 
 @pytest.fixture(autouse=True)

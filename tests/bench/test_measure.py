@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from poseedge.bench.entries import Subject, subjects_of
 from poseedge.bench.measure import Settings, measure
-from poseedge.bench.subjects import Subject, subjects_of
 from poseedge.errors import ArtefactError
-from tests.bench import samples
+from tests.support import samples
 
 QUICK = Settings(rounds=1)
 WITHOUT_TORCH = """
@@ -20,7 +20,7 @@ sys.modules["torch"] = None
 from pathlib import Path
 from poseedge.bench import latency, flops, machine, memory, report, probe
 from poseedge.bench.measure import Settings, measure
-from poseedge.bench.subjects import subjects_of
+from poseedge.bench.entries import subjects_of
 import poseedge.cli.bench, poseedge.cli.doctor
 subjects, notes = subjects_of(Path(sys.argv[1]))
 print(len(measure(subjects, Settings(rounds=1), lambda *_: None).rows))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from poseedge.backends.registry import load
 from poseedge.bench.memory import own_peak_rss, peak_rss, random_keypoints
 from poseedge.errors import PoseedgeError
-from poseedge.lifter import load
-from tests.bench import samples
+from tests.support import samples
 
 
 def test_peak_of_a_small_graph_does_not_hold_what_the_parent_holds(tmp_path: Path) -> None:

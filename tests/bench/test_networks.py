@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from poseedge.bench.flops_torch import count
+from poseedge.backends.torch_flops import count
 from poseedge.bench.networks import facts_of
 from poseedge.models import create, names
-from poseedge.models.registry import LiftingNetwork, network_class
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import network_class
 
 # The selection's distances between frames, on top of TPC-MHFormer's figures.
 SELECTION = {frames: 2 * frames**2 * 1536 / 1e9 for frames in (351, 243)}

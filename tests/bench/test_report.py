@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from poseedge.bench.report import Report, Row, remarks, tables
-from tests.bench import samples
+from tests.support import samples
 
 CONTRACT = {"artefact", "model", "precision", "backend", "provider", "batch", "threads", "frames_out", "latency_ms"}
 CONTRACT |= {"flops", "params", "file_bytes", "peak_rss_bytes", "mpjpe_mm"}

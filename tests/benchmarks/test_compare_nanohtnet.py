@@ -11,12 +11,11 @@ from typer.testing import CliRunner
 
 from benchmarks.compare_nanohtnet import EAGER, FLOOR, NAIVE, PUBLISHED, compare
 from benchmarks.naive import export_naive
-from poseedge.bundle import write_bundle
+from poseedge.bundle.writing import write_bundle
 from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.models.nanohtnet import NanoHTNet
-from tests.bench import samples
-from tests.models import golden
+from tests.support import golden, samples
 
 app = typer.Typer()
 app.command()(compare)

@@ -18,7 +18,8 @@ from benchmarks.networks import FAMILIES, deterministic
 from poseedge.bench.machine import machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.models import names
-from poseedge.models.registry import LiftingNetwork, network_class
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import network_class
 
 MOTIONBERT = {"dim_feat": 16, "dim_rep": 16, "depth": 2, "maxlen": 9}
 SMALL: dict[str, dict[str, Any]] = {

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from benchmarks import compare_precisions as module
 from benchmarks.compare_precisions import compare, int8_share
 from benchmarks.networks import deterministic
-from poseedge.deploy.fold import fold
-from poseedge.deploy.trace import simplify, trace
-from poseedge.models.registry import LiftingNetwork
+from poseedge.fold import fold
+from poseedge.graph.trace import simplify, trace
+from poseedge.models.network import LiftingNetwork
 
 app = typer.Typer()
 app.command()(compare)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from benchmarks.compile_graphs import record
-from poseedge.deploy.aot import Compiled, Compiler
+from poseedge.targets.aot import Compiled, Compiler
 
 COMPILER = cast(Compiler, SimpleNamespace(architecture="sm86", version="0.5.0"))
 

@@ -11,9 +11,10 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks.evaluation_speed import Memory, Nothing, evaluation_speed, resident_bytes, watched
+from poseedge.backends.registry import load
 from poseedge.data.h36m import load_dataset
-from poseedge.evaluation import predict, score
-from poseedge.lifter import load
+from poseedge.evaluation.predict import predict
+from poseedge.evaluation.score import score
 
 app = typer.Typer()
 app.command()(evaluation_speed)

@@ -17,7 +17,7 @@ from benchmarks.command_cost import resident_bytes
 from benchmarks.export_cost import cost_of, export_cost
 from benchmarks.networks import deterministic
 from poseedge.errors import PoseedgeError
-from poseedge.models.registry import LiftingNetwork
+from poseedge.models.network import LiftingNetwork
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 

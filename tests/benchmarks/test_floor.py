@@ -11,8 +11,8 @@ import onnxruntime as ort
 from onnx import helper
 
 from benchmarks.floor import floor_call, write_floor
-from poseedge.bench.flops import graph_cost, products
-from tests.bench import samples
+from poseedge.graph.flops import graph_cost, products
+from tests.support import samples
 
 
 def graph(path: Path) -> Path:

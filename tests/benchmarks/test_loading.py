@@ -14,8 +14,8 @@ from benchmarks import loading as module
 from benchmarks.loading import extrapolated, loading, train
 from poseedge.errors import PoseedgeError
 from poseedge.training.batch import Batch, Share
-from tests.data.folders import MINI
-from tests.training.small import FewWindows, network, recipe
+from tests.support.folders import MINI
+from tests.support.training import FewWindows, network, recipe
 
 PAUSE_S = 0.3
 app = typer.Typer()

@@ -9,9 +9,10 @@ import pytest
 
 from benchmarks.model_card import CONFIG, NETWORKS, RESULT, every_second_clip, page, settings, training_command
 from poseedge.models import create, names
-from poseedge.models.registry import LiftingNetwork, network_class
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import network_class
 from poseedge.training import recipe as recipes
-from tests.training.small import CLEAN
+from tests.support.training import CLEAN
 
 
 def test_every_lifting_network_is_in_the_card() -> None:

@@ -13,7 +13,7 @@ from poseedge.data.h36m import load_dataset
 from poseedge.training.batch import Share
 from poseedge.training.recorded import RecordedWindows
 from poseedge.training.views import turn_about_vertical
-from tests.data.folders import MINI
+from tests.support.folders import MINI
 
 DATA = load_dataset(MINI, "gt")
 

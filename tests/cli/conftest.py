@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from poseedge.cli.app import main
-from tests.cli.user import Command, Outcome
+from tests.support.user import Command, Outcome
 
 
 @pytest.fixture

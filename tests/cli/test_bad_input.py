@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from poseedge.bundle import MANIFEST
+from poseedge.bundle.manifest import MANIFEST
 from poseedge.files import sha256_of
 from poseedge.models.checkpoints import save_checkpoint
-from tests.cli.user import Command, assert_refused
-from tests.data import folders
-from tests.deploy.small_export import RECIPE
-from tests.models import golden
+from tests.support import folders, golden
+from tests.support.small_export import RECIPE
+from tests.support.user import Command, assert_refused
 
 
 def test_unknown_model_suggests_the_nearest(poseedge: Command) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from poseedge.cli.bench import bench
 from poseedge.errors import ArtefactError
-from tests.bench import samples
+from tests.support import samples
 
 app = typer.Typer()
 app.command()(bench)

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from poseedge.bench import far_end
-from poseedge.bench.remote import Host, needed, unreachable
-from poseedge.bundle import MANIFEST, open_bundle
+from poseedge.bundle.manifest import MANIFEST
+from poseedge.bundle.reading import open_bundle
+from poseedge.device import far_end
+from poseedge.device.ssh import Host, needed, unreachable
 from poseedge.files import sha256_of
-from tests.cli.ssh_server import PASSWORD, Server, serve
-from tests.cli.user import Command, Outcome, assert_refused
-from tests.deploy.test_device_runner_file import ALLOWED
+from tests.device.test_runner_file import ALLOWED
+from tests.support.ssh_server import PASSWORD, Server, serve
+from tests.support.user import Command, Outcome, assert_refused
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90  # on a machine that is busy with other things

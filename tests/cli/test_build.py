@@ -14,22 +14,22 @@ from typing import Any
 
 import pytest
 
-from poseedge.deploy.targets import load_target
-from tests.cli.user import Command
-from tests.deploy.engines import write_graph
-from tests.deploy.lifting_bundle import load_runner
+from poseedge.targets.boards import load_target
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
 from tests.doubles.install import child_environment, uninstall
+from tests.support.engines import write_graph
+from tests.support.lifting_bundle import load_runner
+from tests.support.user import Command
 
 MAIN = "from poseedge.cli.app import main; main()"
 
 
 @pytest.fixture(scope="session")
 def old_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the bundle for a board before TensorRT 8.6: opset 13, layer norms spelt out."""
-    from poseedge.deploy.pipeline import export_bundle
-    from tests.deploy import small_export
+    """Return the bundle for a board before TensorRT 8.6: opset 13, layer norms decomposed."""
+    from poseedge.export.pipeline import export_bundle
+    from tests.support import small_export
 
     folder = tmp_path_factory.mktemp("bundle") / "old"
     target = load_target("jetson-agx-xavier-jp5.1")
@@ -142,7 +142,7 @@ def test_bench_times_the_engines_of_a_bundle(
 def test_bench_leaves_out_engines_that_are_foreign_and_says_so(
     install_tensorrt: Install, poseedge: Command, own_bundle: Path
 ) -> None:
-    from poseedge.bench.subjects import subjects_of
+    from poseedge.bench.entries import subjects_of
 
     install_tensorrt("10.3.0")
     poseedge("build", own_bundle, "--precision", "fp16")

@@ -8,12 +8,12 @@ from pathlib import Path
 import onnx
 import pytest
 
-from poseedge.bundle import open_bundle
+from poseedge.bundle.reading import open_bundle
 from poseedge.cli.check import next_command
-from poseedge.deploy.aot import compiler, missing_part
-from poseedge.deploy.targets import load_target
-from tests.cli.user import Command, assert_refused
-from tests.deploy.preflight import bad
+from poseedge.targets.aot import compiler, missing_part
+from poseedge.targets.boards import load_target
+from tests.support import bad_graphs
+from tests.support.user import Command, assert_refused
 
 FINDING = {"rule", "severity", "node", "message", "fix", "source", "graph"}
 
@@ -21,7 +21,7 @@ FINDING = {"rule", "severity", "node", "message", "fix", "source", "graph"}
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     path = tmp_path / "broken.onnx"
-    onnx.save(bad.unary("DFT"), path)
+    onnx.save(bad_graphs.unary("DFT"), path)
     return path
 
 
@@ -41,7 +41,7 @@ def test_bundle_of_opset_17_is_refused_for_the_nano(poseedge: Command, small_bun
     assert {("nanohtnet_fp32.onnx", "opset"), ("nanohtnet_int8.onnx", "int8-board")} <= rules
 
 
-def test_table_tells_rule_place_and_way_out_and_ends_with_the_next_command(poseedge: Command, broken: Path) -> None:
+def test_table_tells_rule_place_and_fix_for_and_ends_with_the_next_command(poseedge: Command, broken: Path) -> None:
     outcome = poseedge("check", broken, "--target", "jetson-orin-nano")
     assert outcome.status == 1
     for part in ("operator", "bad: TensorRT 10.3 does not read DFT", "multiply by the constant DCT", "docs/operators.md"):
@@ -109,7 +109,7 @@ def test_one_precision_of_a_bundle_can_be_checked(poseedge: Command, small_bundl
 
 def test_weights_in_another_file_are_found(poseedge: Command, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    onnx.save(bad.quantized(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(bad_graphs.quantized(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     outcome = poseedge("check", path, "--json")
     assert "external-data" in {finding["rule"] for finding in outcome.json["findings"]}
     assert outcome.status == 0

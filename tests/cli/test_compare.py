@@ -8,12 +8,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from tests.bench import samples
-from tests.cli.user import Command, assert_refused
-from tests.deploy.engines import write_graph
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
 from tests.doubles.install import uninstall
+from tests.support import samples
+from tests.support.engines import write_graph
+from tests.support.user import Command, assert_refused
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.cli.test_train import TINY
-from tests.cli.user import Command, assert_refused
-from tests.data.bvh_files import CMU, write_bvh
-from tests.data.folders import MINI, excerpt
+from tests.support.bvh_files import CMU, write_bvh
+from tests.support.folders import MINI, excerpt
+from tests.support.user import Command, assert_refused
 
 
 @pytest.fixture

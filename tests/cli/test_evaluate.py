@@ -9,18 +9,17 @@ import numpy as np
 import onnx
 import pytest
 
+from poseedge.backends.registry import load
 from poseedge.data.h36m import load_dataset
-from poseedge.deploy.pipeline import export_bundle, flip_of
-from poseedge.deploy.recipe import load_recipe
-from poseedge.evaluation import parity, predict
-from poseedge.lifter import load
+from poseedge.evaluation.parity import parity
+from poseedge.evaluation.predict import predict
+from poseedge.export.pipeline import export_bundle, flip_of
+from poseedge.export.recipe import load_recipe
 from poseedge.models.checkpoints import save_checkpoint
-from poseedge.models.registry import LiftingNetwork
-from tests.cli.user import Command, assert_refused
-from tests.data import folders
+from poseedge.models.network import LiftingNetwork
 from tests.data.test_mpi_inf_3dhp import by_sequence
-from tests.deploy import small_export
-from tests.models import golden
+from tests.support import folders, golden, small_export
+from tests.support.user import Command, assert_refused
 
 TPC = 'model = "tpc_mixste"\n[parity.fp32]\ndelta_mpjpe_mm = 0.01\nmean_mm = 0.1\np99_mm = 0.1\n'
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 import pytest
 
-from tests.cli.user import Command
-from tests.data.folders import Folder, excerpt
+from poseedge.arrays import Float64Array
+from tests.support.folders import Folder, excerpt
+from tests.support.user import Command
 
 
-def rotation(w: float, x: float, y: float, z: float) -> npt.NDArray[np.float64]:
+def rotation(w: float, x: float, y: float, z: float) -> Float64Array:
     """Return the matrix of a unit quaternion, camera to world."""
     return np.array(
         [

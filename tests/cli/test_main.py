@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from poseedge.bundle import MANIFEST
+from poseedge.bundle.manifest import MANIFEST
 from poseedge.cli.export import show
 from poseedge.errors import PoseedgeError
 from poseedge.skeleton import JOINT_NAMES
-from tests.cli.user import Command
-from tests.deploy.engines import write_graph
-from tests.deploy.small_export import RECIPE
+from tests.support.engines import write_graph
+from tests.support.small_export import RECIPE
+from tests.support.user import Command
 
 VERBS = ("models", "export", "eval", "bench", "train", "doctor")
 
@@ -212,7 +212,7 @@ def test_export_that_misses_a_limit_exits_with_one_and_keeps_the_bundle(
 
 
 @pytest.mark.parametrize(("times", "steady", "named"), [(2.1, False, True), (1.9, False, False), (2.1, True, False)])
-def test_export_names_the_way_out_of_jitter(
+def test_export_names_the_fix_of_jitter(
     small_bundle: Path, capsys: pytest.CaptureFixture[str], times: float, steady: bool, named: bool
 ) -> None:
     manifest = json.loads((small_bundle / MANIFEST).read_text())

@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from poseedge.lifter import load
-from tests.cli.user import Command, assert_refused
-from tests.data.folders import MINI
+from poseedge.backends.registry import load
+from tests.support.folders import MINI
+from tests.support.user import Command, assert_refused
 
 QUICK = ("--data", MINI, "--windows", 8, "--frames", 24)
 

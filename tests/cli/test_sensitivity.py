@@ -8,9 +8,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from poseedge.deploy.placement import Placement
-from tests.cli.user import Command, assert_refused
-from tests.data.folders import MINI
+from poseedge.int8.placement import Placement
+from tests.support.folders import MINI
+from tests.support.user import Command, assert_refused
 
 SMALL = ("--data", MINI, "--frames", 12, "--windows", 8)
 

@@ -15,8 +15,8 @@ import torch
 
 from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
-from tests.cli.user import Command, assert_refused
-from tests.data.folders import MINI
+from tests.support.folders import MINI
+from tests.support.user import Command, assert_refused
 
 TINY = """
 steps = 4

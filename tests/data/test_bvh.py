@@ -12,7 +12,7 @@ import pytest
 from poseedge.data.bvh import JOINTS, human36m_joints, plain, read_bvh, world_positions
 from poseedge.errors import DataError
 from poseedge.skeleton import JOINT_NAMES
-from tests.data.bvh_files import CMU, MIXAMO, Skeleton, by_matrices, write_bvh
+from tests.support.bvh_files import CMU, MIXAMO, Skeleton, by_matrices, write_bvh
 
 
 @pytest.mark.parametrize("skeleton", [CMU, MIXAMO], ids=["cmu", "mixamo"])

@@ -21,7 +21,7 @@ from poseedge.data.cameras import (
     rotate,
     world_to_camera,
 )
-from tests.models import golden
+from tests.support import golden
 
 FACTS, STORED = golden.case("camera"), golden.arrays("camera")
 TOLERANCE = {"rtol": FACTS["rtol"], "atol": FACTS["atol"]}

@@ -13,8 +13,8 @@ from poseedge.data.convert import Reading, convert, read_clip, resampled
 from poseedge.data.h36m import load_dataset
 from poseedge.data.npz import read_npz
 from poseedge.errors import DataError
-from tests.data.bvh_files import CMU, write_bvh
-from tests.data.folders import MINI
+from tests.support.bvh_files import CMU, write_bvh
+from tests.support.folders import MINI
 
 MOTION = read_npz(MINI / "data_3d_mocap17-mini.npz")["positions_3d"]
 WALK = np.ascontiguousarray(MOTION["S1"]["Walking 1"][:12])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from poseedge.arrays import Float32Array
 from poseedge.data.cameras import denormalize_screen
 from poseedge.data.convert import Reading, convert, read_clip
 from poseedge.data.detections import convert_keypoints, project_motion
@@ -15,9 +15,9 @@ from poseedge.data.h36m import load_dataset
 from poseedge.data.keypoints import coco_to_h36m
 from poseedge.data.npz import read_npz
 from poseedge.errors import DataError
-from tests.data.folders import Folder, as_object, excerpt
 from tests.data.test_convert import WALK, array
-from tests.models import golden
+from tests.support import golden
+from tests.support.folders import Folder, as_object, excerpt
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def lab(tmp_path: Path) -> Path:
     return tmp_path / "lab"
 
 
-def detections(frames: int = 12) -> list[npt.NDArray[np.float32]]:
+def detections(frames: int = 12) -> list[Float32Array]:
     """Return COCO keypoints with scores for four cameras."""
     return list(np.random.default_rng(0).uniform(100, 900, (4, frames, 17, 3)).astype(np.float32))
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from poseedge.data.excerpt import cut_calibration_set, turns
-from poseedge.data.h36m import PoseDataset, load_dataset
+from poseedge.data.h36m import load_dataset
 from poseedge.data.npz import read_npz
+from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError
 from poseedge.resources import resource
-from tests.data.folders import MINI, Folder, excerpt
 from tests.data.test_mpi_inf_3dhp import by_sequence
+from tests.support.folders import MINI, Folder, excerpt
 
 MOTION = read_npz(MINI / "data_3d_mocap17-mini.npz")["positions_3d"]
 

@@ -13,8 +13,8 @@ from poseedge.data.h36m import available_keypoints, load_dataset
 from poseedge.data.npz import read_npz
 from poseedge.errors import DataError
 from poseedge.skeleton import KEPT_OF_32
-from tests.data.folders import MINI, Folder, as_object, excerpt
-from tests.models import golden
+from tests.support import golden
+from tests.support.folders import MINI, Folder, as_object, excerpt
 
 
 def test_the_bundled_set_has_the_stated_content() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from poseedge.data.keypoints import coco_scores_to_h36m, coco_to_h36m, with_confidence
 from poseedge.errors import DataError
-from tests.models import golden
+from tests.support import golden
 
 FACTS, STORED = golden.case("keypoints"), golden.arrays("keypoints")
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from poseedge import metrics
-from poseedge.data.h36m import PoseDataset
 from poseedge.data.mpi_inf_3dhp import load_3dhp
 from poseedge.data.sources import open_dataset
+from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError
-from poseedge.evaluation import predict, score
-from tests.data.folders import MINI, as_object, excerpt
-from tests.test_evaluation import SEQ2FRAME, SEQ2SEQ, Echo
+from poseedge.evaluation.predict import predict
+from poseedge.evaluation.score import score
+from tests.evaluation.test_evaluation import SEQ2FRAME, SEQ2SEQ, Echo
+from tests.support.folders import MINI, as_object, excerpt
 
 FRAMES = {"TS1": 12, "TS5": 9, "S1": 10}
 ARM, LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from poseedge.data.npz import read_npz
 from poseedge.errors import DataError
-from tests.data.folders import as_object
+from tests.support.folders import as_object
 
 CONTENT = {
     "S1": {

@@ -12,7 +12,7 @@ import pytest
 
 from poseedge.data.rig import read_rig
 from poseedge.errors import DataError
-from tests.data.folders import MINI
+from tests.support.folders import MINI
 
 RIG = MINI / "cameras_mocap17-mini.json"
 

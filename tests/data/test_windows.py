@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poseedge.data import windows
-from tests.models import golden
+from tests.support import golden
 
 CASES = golden.case("windows")["cases"]
 STORED = golden.arrays("camera")

@@ -29,7 +29,7 @@ VERSIONS = (
     "11.4.1.4",
 )  # of JetPack 4.6 to 7.2.2
 
-BOUND = ("poseedge.backends.tensorrt.", "poseedge.deploy.tensorrt.", "poseedge.bench.layers")  # what imports tensorrt on top
+BOUND = ("poseedge.backends.tensorrt", "poseedge.engines.")  # what imports tensorrt on top
 
 
 def install(monkeypatch: pytest.MonkeyPatch, version: str, gpu: Gpu | None = None, library: str = "pycuda") -> Fake:

@@ -19,7 +19,7 @@ from torch import Tensor
 from poseedge.errors import CheckpointError, PoseedgeError
 from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint, recognise, save_checkpoint
-from tests.models import golden
+from tests.support import golden
 
 NAME = "nanohtnet-small"
 State = dict[str, Tensor]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models import golden
+from tests.support import golden
 
 
 @pytest.mark.parametrize("name", golden.CASES)

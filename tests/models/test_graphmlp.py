@@ -13,8 +13,8 @@ from poseedge.errors import CheckpointError, PoseedgeError
 from poseedge.models import create
 from poseedge.models.graphmlp import GraphMLP, GraphMLPRefine, directed_adjacency
 from poseedge.models.layers import DropPath
-from tests.models import golden
-from tests.models.capture import intermediates, parameter_count
+from tests.support import golden
+from tests.support.capture import intermediates, parameter_count
 
 INSIDE = {
     "after_embedding": "embedding",

@@ -10,8 +10,8 @@ from poseedge.errors import PoseedgeError
 from poseedge.models import create
 from poseedge.models.htnet import HTNet, HTNetRefine
 from poseedge.models.layers import DropPath
-from tests.models import golden
-from tests.models.capture import intermediates, parameter_count
+from tests.support import golden
+from tests.support.capture import intermediates, parameter_count
 
 INSIDE = {
     "embed": "patch_embed",

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
+from poseedge.arrays import AnyArray
 from poseedge.data.windows import mirror_joints, mirror_keypoints
 from poseedge.errors import PoseedgeError
 from poseedge.models import create, load_checkpoint
 from poseedge.models.mhformer import MHFormer, TpcMHFormer
 from poseedge.models.registry import network_class
-from tests.models import golden
+from tests.support import golden
 
 STAGES = {
     "after_shr0_mid": "Transformer_hypothesis.SHR_blocks.0",
@@ -139,12 +138,12 @@ def test_an_impossible_configuration_is_refused(config: dict[str, int]) -> None:
         create("mhformer", **config)
 
 
-def flip_mean(poses: npt.NDArray[Any], mirrored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def flip_mean(poses: AnyArray, mirrored: AnyArray) -> AnyArray:
     """Average with the un-mirrored second pass; the root is zero by definition."""
     mean = (poses + mirror_joints(mirrored)) / 2
     mean[:, :, 0] = 0
     return mean
 
 
-def close(actual: npt.NDArray[Any], desired: npt.NDArray[Any]) -> None:
+def close(actual: AnyArray, desired: AnyArray) -> None:
     np.testing.assert_allclose(actual, desired, rtol=1e-4, atol=1e-5)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
+from poseedge.arrays import AnyArray
 from poseedge.data.windows import mirror_joints, mirror_keypoints
 from poseedge.errors import CheckpointError
 from poseedge.models import create, load_checkpoint
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.models.layers import DropPath
 from poseedge.models.mixste import TpcMixSTE
+from poseedge.models.pruning import DensityPeaks, PrunedNetwork
 from poseedge.models.registry import network_class
-from poseedge.models.tokens import DensityPeaks, PrunedNetwork
-from tests.models import golden
+from tests.support import golden
 
 STAGES = {
     "after_embed": "Spatial_patch_to_embedding",
@@ -150,5 +149,5 @@ def test_every_parameter_learns(name: str) -> None:
     assert [key for key, parameter in network.named_parameters() if parameter.grad is None] == []
 
 
-def close(actual: npt.NDArray[Any], desired: npt.NDArray[Any]) -> None:
+def close(actual: AnyArray, desired: AnyArray) -> None:
     np.testing.assert_allclose(actual, desired, rtol=1e-4, atol=1e-5)

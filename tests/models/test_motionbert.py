@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
+from poseedge.arrays import AnyArray
 from poseedge.models import create
 from poseedge.models.motionbert import HotMotionBERT, MotionBERT
+from poseedge.models.pruning import DensityPeaks
 from poseedge.models.registry import network_class
-from poseedge.models.tokens import DensityPeaks
-from tests.models import golden
+from tests.support import golden
 
 STAGES = {"after_embed": "joints_embed", "after_st0": "blocks_st.0", "after_ts0": "blocks_ts.0", "after_norm": "norm"}
 CASES = [name for name in golden.CASES if golden.case(name)["model"].endswith("motionbert")]
@@ -107,5 +105,5 @@ def parameters(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def close(actual: npt.NDArray[Any], desired: npt.NDArray[Any]) -> None:
+def close(actual: AnyArray, desired: AnyArray) -> None:
     np.testing.assert_allclose(actual, desired, rtol=1e-4, atol=1e-5)

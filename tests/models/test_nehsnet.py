@@ -15,8 +15,8 @@ from poseedge.errors import PoseedgeError
 from poseedge.models import create
 from poseedge.models.nehsnet import HYPEREDGES, Graphs, Layer, NEHSNet
 from poseedge.skeleton import BONES
-from tests.models import golden
-from tests.models.capture import parameter_count
+from tests.support import golden
+from tests.support.capture import parameter_count
 
 FACTS = json.loads((golden.FOLDER / "nehsnet_graph.json").read_text())
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from poseedge.models import create, names
-from poseedge.models.registry import Shapes, network_class
-from tests.models import golden
+from poseedge.models.network import Shapes
+from poseedge.models.registry import network_class
+from tests.support import golden
 
 
 @pytest.mark.parametrize("name", golden.CASES)

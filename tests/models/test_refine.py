@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from poseedge.models.refine import back_project
-from tests.models import golden
+from tests.support import golden
 
 
 def test_back_projection_equals_the_strided_transformers() -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
 
+from poseedge.arrays import AnyArray
 from poseedge.errors import PoseedgeError
 from poseedge.models import create
 from poseedge.models.strided_transformer import StridedTransformer, StridedTransformerRefine, likely_strides
 from poseedge.skeleton import MIRROR
-from tests.models import golden
-from tests.models.capture import intermediates, parameter_count
+from tests.support import golden
+from tests.support.capture import intermediates, parameter_count
 
 CASES = ["strided_transformer", "strided_transformer-27", "strided_transformer-81x4"]
 INSIDE = {
@@ -32,7 +30,7 @@ def lifter(name: str) -> StridedTransformer:
     return network
 
 
-def close(ours: Tensor | npt.NDArray[Any], stored: npt.NDArray[Any], label: str = "") -> None:
+def close(ours: Tensor | AnyArray, stored: AnyArray, label: str = "") -> None:
     np.testing.assert_allclose(ours, stored, rtol=1e-4, atol=1e-5, err_msg=label)
 
 

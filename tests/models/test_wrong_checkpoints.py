@@ -12,8 +12,9 @@ import torch
 
 from poseedge.errors import CheckpointError
 from poseedge.models import create, load_checkpoint, names
-from poseedge.models.registry import LiftingNetwork, network_class
-from tests.models import golden
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import network_class
+from tests.support import golden
 
 CASES = {
     **{name: f"{name}-small" for name in ("nanohtnet", "htnet", "graphmlp")},

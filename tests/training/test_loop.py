@@ -18,7 +18,7 @@ from poseedge.models.layers import DropPath
 from poseedge.training.batch import Batch, Share
 from poseedge.training.loop import Progress, average, without_regularization
 from poseedge.training.objective import Objective
-from tests.training.small import FewWindows, network, recipe, same, trained, training, weights
+from tests.support.training import FewWindows, network, recipe, same, trained, training, weights
 
 AVERAGED = "average=0.9"
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from poseedge import metrics
 from poseedge.errors import PoseedgeError
 from poseedge.training import losses, recipe
-from tests.models import golden
+from tests.support import golden
 
 NAMES = ["loss-mixste", "loss-motionbert"]
 

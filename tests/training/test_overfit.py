@@ -11,13 +11,13 @@ from lightning_fabric import Fabric
 
 from poseedge.models import create
 from poseedge.models.motionbert import HotMotionBERT
-from poseedge.models.registry import LiftingNetwork
+from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.batch import Batch, Share
 from poseedge.training.loop import Training
 from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recorded import RecordedWindows
-from tests.training.small import CLEAN
+from tests.support.training import CLEAN
 
 DANCE = [number for number, sequence in enumerate(CLEAN.sequences) if sequence.name.startswith("S5/Dancing 1")]
 MIXSTE: dict[str, Any] = {"channel": 32, "num_heads": 4}

@@ -18,7 +18,7 @@ from poseedge.models import load_checkpoint
 from poseedge.models.nanohtnet import NanoHTNet
 from poseedge.training.poseclr import Contrast, InstantSampler, PoseCLR, code, pretraining_network, without_head
 from poseedge.training.pretraining import Pretraining, pretrain
-from tests.data.folders import MINI
+from tests.support.folders import MINI
 
 DATA = load_dataset(MINI, "gt")
 FRAMES = 9

@@ -6,28 +6,26 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import pytest
 import torch
 from lightning_fabric import Fabric
 
-from poseedge.deploy.graph import evaluator
-from poseedge.deploy.placement import place
-from poseedge.deploy.quantize import quantize
-from poseedge.deploy.ranges import calibrate
-from poseedge.deploy.recipe import Int8
+from poseedge.arrays import Float32Array
 from poseedge.errors import PoseedgeError
-from poseedge.models.registry import LiftingNetwork
+from poseedge.export.recipe import Int8
+from poseedge.graph.graph import evaluator
+from poseedge.int8.placement import place
+from poseedge.int8.quantize import quantize
+from poseedge.int8.ranges import calibrate
+from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.loop import Training
 from poseedge.training.objective import Objective
 from poseedge.training.qat import QuantizedObjective
-from tests.deploy.graphs import simplified, windows
-from tests.models import golden
-from tests.training import small
+from tests.support import golden, training
+from tests.support.graphs import simplified, windows
 
-Array = npt.NDArray[np.float32]
 LAYERS = tuple(place(simplified(17)[0]).layers)
 
 
@@ -38,28 +36,28 @@ def objective() -> QuantizedObjective:
     return QuantizedObjective(network, Int8())
 
 
-def in_training(layers: list[str]) -> Array:
+def in_training(layers: list[str]) -> Float32Array:
     """Return the reference windows' poses, these layers rounded as training rounds them."""
     every, objective().layers = objective().layers, {name: objective().layers[name] for name in layers}
     with torch.no_grad():
-        poses: Array = objective().quantized()(torch.from_numpy(windows())).numpy()
+        poses: Float32Array = objective().quantized()(torch.from_numpy(windows())).numpy()
     objective().layers = every
     return poses
 
 
-def deployed(layers: list[str]) -> Array:
+def deployed(layers: list[str]) -> Float32Array:
     """Return the poses of the INT8 graph in which only these layers are quantized, calibrated on the windows themselves."""
     model = simplified(17)[0]
     placement = place(model, [name for name in LAYERS if name not in layers])
     return lifted(quantize(model, placement, calibrate(model, placement, windows(), migrate=Int8().migrate)))
 
 
-def lifted(model: onnx.ModelProto) -> Array:
+def lifted(model: onnx.ModelProto) -> Float32Array:
     evaluate = evaluator(model)
     return np.concatenate([evaluate(window[None])[0] for window in windows()])
 
 
-def apart_mm(one: Array, other: Array) -> float:
+def apart_mm(one: Float32Array, other: Float32Array) -> float:
     return 1000 * float(np.linalg.norm(one - other, axis=-1).mean())
 
 
@@ -67,14 +65,14 @@ def trained(folder: Path, steps: int = 60) -> tuple[QuantizedObjective, list[flo
     """Train a small network on eight windows; return it, and its distance from float before and after."""
     distances: list[float] = []
     torch.manual_seed(3)
-    objective = QuantizedObjective(small.network(), Int8())
+    objective = QuantizedObjective(training.network(), Int8())
 
     def evaluate(kept: Objective) -> dict[str, float]:
         assert isinstance(kept, QuantizedObjective)
         distances.append(kept.distance_mm(source.batch.keypoints.numpy(), 8))
         return {"int8_mm": distances[-1]}
 
-    source = small.FewWindows()
+    source = training.FewWindows()
     recipe = recipes.load(
         "nanohtnet", settings=["batch=8", f"steps={steps}", "schedule.warmup=5", "evaluate_every=1000"], qat=True
     )
@@ -102,12 +100,12 @@ def test_training_lowers_the_distance_of_int8_from_the_float_network(tmp_path: P
 
 def test_what_is_imitated_stays_and_what_is_kept_is_the_published_network(tmp_path: Path) -> None:
     objective, _ = trained(tmp_path, steps=2)
-    assert small.same(dict(objective.teacher.state_dict()), dict(small.network().state_dict()))
-    assert not small.same(small.weights(objective), dict(small.network().state_dict()))
-    assert small.weights(objective).keys() == small.network().state_dict().keys()
+    assert training.same(dict(objective.teacher.state_dict()), dict(training.network().state_dict()))
+    assert not training.same(training.weights(objective), dict(training.network().state_dict()))
+    assert training.weights(objective).keys() == training.network().state_dict().keys()
     assert not objective.network.training
 
 
 def test_network_none_of_whose_layers_takes_int8_is_refused() -> None:
     with pytest.raises(PoseedgeError, match="no layer of nanohtnet takes INT8"):
-        QuantizedObjective(small.network(), Int8(keep=["*"]))
+        QuantizedObjective(training.network(), Int8(keep=["*"]))

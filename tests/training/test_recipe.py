@@ -8,8 +8,9 @@ import pytest
 
 from poseedge.errors import PoseedgeError
 from poseedge.models import create, names
+from poseedge.models.network import LiftingNetwork
 from poseedge.models.refine import RefineNetwork
-from poseedge.models.registry import LiftingNetwork, network_class
+from poseedge.models.registry import network_class
 from poseedge.training import recipe as recipes
 from poseedge.training.recipe import load
 

@@ -13,7 +13,7 @@ from poseedge.data.windows import centered, mirror_joints, mirror_keypoints, str
 from poseedge.errors import DataError
 from poseedge.training.batch import Share, mirror_batch
 from poseedge.training.recorded import Cut, Mirror, RecordedWindows
-from tests.training.small import CLEAN
+from tests.support.training import CLEAN
 
 FRAMES, SHARE = 9, Share(seed=3)
 TWO = replace(CLEAN, sequences=CLEAN.sequences[:2])

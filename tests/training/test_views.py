@@ -11,13 +11,14 @@ from torch import Tensor
 
 from poseedge import metrics
 from poseedge.data.cameras import project
-from poseedge.data.h36m import PoseDataset, load_dataset
+from poseedge.data.h36m import load_dataset
+from poseedge.data.types import PoseDataset
 from poseedge.data.windows import centered, mirror_joints
 from poseedge.errors import DataError
 from poseedge.skeleton import BONES, LEFT, RIGHT
 from poseedge.training.batch import Batch, mirror
 from poseedge.training.views import Augmentation, ViewSampler, project_batch
-from tests.data.folders import MINI
+from tests.support.folders import MINI
 
 CLEAN, DETECTED = load_dataset(MINI, "gt"), load_dataset(MINI, "detected")
 FRAMES, SIZE = 9, 256

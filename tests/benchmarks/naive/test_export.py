@@ -15,11 +15,12 @@ import torch
 
 from benchmarks.naive import export_naive, naive_call, poses_of, published_form
 from benchmarks.naive.export import FORMS
-from poseedge.bench.flops import products
+from poseedge.graph.flops import products
 from poseedge.models import names
-from poseedge.models.registry import LiftingNetwork, network_class
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import network_class
 from poseedge.models.strided_transformer import StridedTransformer
-from tests.models import golden
+from tests.support import golden
 
 SMALL = [
     *("nanohtnet-small", "htnet-small", "graphmlp-small", "strided_transformer-27", "mhformer-27", "tpc_mhformer-27"),

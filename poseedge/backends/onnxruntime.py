@@ -1,0 +1,123 @@
+"""ONNX Runtime as a lifter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from poseedge.arrays import Float32Array
+from poseedge.backends.batches import lift_in_batches
+from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.graph.metadata import GraphMetadata
+from poseedge.lifter import LifterSpec, check_keypoints, spec_from_shapes
+from poseedge.skeleton import NUM_JOINTS
+
+
+class OnnxLifter:
+    """A session on one ONNX file, with its buffers bound once; not for use from several threads at a time."""
+
+    backend = "onnxruntime"
+
+    def __init__(self, path: Path, threads: int = 1, provider: str = "CPUExecutionProvider", optimize: bool = True) -> None:
+        """Open ``path`` with ``threads`` intra-op threads; ``optimize=False`` runs the graph exactly as written.
+
+        Raises ``ArtefactError`` if it is no lifting graph, and if ONNX Runtime falls back from ``provider``.
+        """
+        if provider not in ort.get_available_providers():
+            have = ", ".join(ort.get_available_providers())
+            raise PoseedgeError(f"this ONNX Runtime has no {provider}", f"it has: {have}")
+        self._hold(open_session(path, threads, provider, optimize), path, provider)
+
+    def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
+        self.session, self.path, self.provider = session, path, provider
+        self.spec = read_spec(self.session, path)
+        self._input = self.session.get_inputs()[0].name
+        self._output = self.session.get_outputs()[0].name
+        self._binding: Any = None
+        self._bound = -1
+
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
+        keypoints = check_keypoints(keypoints, self.spec)
+        if len(keypoints) == self._bound:
+            return self._run(keypoints)
+        return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1))
+
+    def _run(self, keypoints: Float32Array) -> Float32Array:
+        if self._bound != len(keypoints):
+            self._bind(len(keypoints))
+        self._source[...] = keypoints
+        self.session.run_with_iobinding(self._binding)
+        return self._target.copy()
+
+    def _bind(self, batch: int) -> None:
+        self._source = np.empty((batch, self.spec.frames, NUM_JOINTS, self.spec.channels), np.float32)
+        self._target = np.empty((batch, len(self.spec.output_frames), NUM_JOINTS, 3), np.float32)
+        self._binding = self.session.io_binding()
+        for bind, name, array in (
+            (self._binding.bind_input, self._input, self._source),
+            (self._binding.bind_output, self._output, self._target),
+        ):
+            bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        self._bound = batch
+
+
+def open_session(path: Path, threads: int, provider: str, optimize: bool) -> ort.InferenceSession:
+    """Open a session; a graph with Q/DQ in the way that is fast on a CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not optimize:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(str(path), options, providers=[provider])
+        metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+        if optimize and metadata and metadata.ort_disabled_optimizers and provider == "CPUExecutionProvider":
+            session = open_quantized(path, options, metadata)
+    except Exception as error:  # ONNX Runtime raises a dozen types of its own
+        reason = str(error).split("\n")[0].replace(str(path), path.name)
+        raise ArtefactError(
+            f"{path}: ONNX Runtime cannot load it ({reason})", "is it truncated? export or copy it again"
+        ) from error
+    if session.get_providers()[0] != provider:
+        raise PoseedgeError(f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}")
+    return session
+
+
+def open_quantized(path: Path, options: ort.SessionOptions, metadata: GraphMetadata) -> ort.InferenceSession:
+    """Open a graph with Q/DQ on the CPU: INT8 as integer operators, INT8 in half precision without what would slow it down."""
+    disabled = list(metadata.ort_disabled_optimizers)
+    source = integer_graph(path) if metadata.precision == "int8" else str(path)
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled)
+
+
+def integer_graph(path: Path) -> bytes:
+    """Return the INT8 graph at ``path`` with its products as integer operators."""
+    import onnx  # here alone: the other precisions do without the memory that it takes
+
+    from poseedge.int8.integer_products import with_integer_products
+
+    return with_integer_products(onnx.load(path)).SerializeToString()
+
+
+def read_spec(session: ort.InferenceSession, path: Path) -> LifterSpec:
+    """Say what the graph takes and gives: from its metadata, or from its shapes if it is not one of ours."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    found = spec_from_shapes(path.stem, inputs[0].shape, outputs[0].shape) if len(inputs) == 1 else None
+    if found is None or {inputs[0].type, outputs[0].type} != {"tensor(float)"}:
+        shapes = " -> ".join(", ".join(f"{end.type} {end.shape}" for end in ends) for ends in (inputs, outputs))
+        raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {shapes}")
+    metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+    if metadata is None:
+        return found
+    return replace(
+        found,
+        model=metadata.model,
+        output_frames=metadata.output_frames,
+        precision=metadata.precision,
+        flip=metadata.flip,
+    )

@@ -1,0 +1,88 @@
+"""From the artefacts that a person names to the single things that are timed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from poseedge.bundle.reading import Bundle, open_bundle
+from poseedge.engines.cuda import open_cuda
+from poseedge.engines.facts import FOLDER, read_facts, require_fit
+from poseedge.errors import PoseedgeError, require
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One file that ``poseedge.load`` opens, and what its bundle's manifest knows of it."""
+
+    path: Path
+    params: int | None = None  # of the network that it came from
+    mpjpe_mm: float | None = None
+    delta_mpjpe_mm: float | None = None  # against the checkpoint
+    model: str | None = None  # as which network to load a checkpoint that fits two
+
+
+def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[list[Subject], list[str]]:
+    """Return what to time for ``artefact``, and remarks on what is left out.
+
+    A bundle gives the checkpoint that it was made from, in PyTorch, as the reference, then ``precisions``, by default all,
+    and where TensorRT is installed the engines that were built from it for this device.
+    """
+    if not artefact.is_dir():
+        return [Subject(artefact)], []
+    bundle = open_bundle(artefact)
+    wanted = precisions or bundle.precisions
+    engines, remarks = engine_subjects(bundle, wanted)
+    graphs = [*(graph_subject(bundle, precision) for precision in wanted), *engines]
+    try:
+        return [reference_subject(bundle), *graphs], remarks
+    except PoseedgeError as error:
+        return graphs, [*remarks, f"no speed-up against PyTorch: {error.message}" + (f" ({error.hint})" if error.hint else "")]
+
+
+def graph_subject(bundle: Bundle, precision: str) -> Subject:
+    """Return the bundle's graph of ``precision``."""
+    parity = bundle.manifest["parity"][precision]
+    delta = parity["against_reference"]["delta_mpjpe_mm"]
+    return Subject(bundle.graph(precision), bundle.manifest["parameters"], parity["mpjpe_mm"], delta)
+
+
+def engine_subjects(bundle: Bundle, precisions: list[str]) -> tuple[list[Subject], list[str]]:
+    """Return the bundle's engines that this device can run, and remarks on those that are missing or foreign."""
+    try:
+        tensorrt = require("tensorrt", "tensorrt")
+    except PoseedgeError:
+        return [], []
+    subjects, remarks = [], []
+    lacking = dict.fromkeys(precisions)
+    try:
+        with closing(open_cuda()) as cuda:
+            sm = "sm_{}{}".format(*cuda.capability)
+        for engine in sorted((bundle.folder / FOLDER).glob("*.engine")):
+            facts = read_facts(engine)
+            if facts is None or facts.spec.precision not in precisions:
+                continue
+            try:
+                require_fit(engine, facts, tensorrt.__version__, sm)
+            except PoseedgeError as error:
+                remarks.append(f"left out: {error.message}")
+                continue
+            lacking.pop(facts.spec.precision, None)
+            if facts.spec.precision == "int8-fp16":
+                lacking.pop("int8", None)  # ``poseedge build`` takes the one for the other
+            subjects.append(Subject(engine, bundle.manifest["parameters"]))
+    except PoseedgeError as error:
+        return [], [f"no TensorRT engine: {error.message}"]
+    if lacking:
+        remarks.append(f"no TensorRT engine for {', '.join(lacking)}: poseedge build {bundle.folder} --precision ...")
+    return subjects, remarks
+
+
+def reference_subject(bundle: Bundle) -> Subject:
+    """Return the checkpoint that the bundle was made from; raises if PyTorch or the very same file is not here."""
+    if find_spec("torch") is None:
+        raise PoseedgeError("PyTorch is not installed", "pip install 'poseedge[export]'")
+    manifest = bundle.manifest
+    return Subject(bundle.checkpoint(), manifest["parameters"], manifest["reference"]["mpjpe_mm"], 0.0, manifest.get("model"))

@@ -1,0 +1,106 @@
+"""The JSON file beside an engine: what it was built from and for. It is read before TensorRT sees the plan.
+
+TensorRT may crash on a foreign plan, and a plan says nothing of the network that it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from poseedge.bundle.manifest import MANIFEST
+from poseedge.bundle.reading import Bundle, open_bundle
+from poseedge.device import runner
+from poseedge.errors import ArtefactError
+from poseedge.files import atomic_write, sha256_of
+from poseedge.lifter import LifterSpec
+
+FORMAT = 1
+FOLDER = "engines"  # beside the graphs
+REBUILD = "build it again, here: poseedge build {graph} --precision {precision}"
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What is known of one engine."""
+
+    identity: dict[str, Any]  # onnx_sha256, tensorrt, sm and all else that decides what the builder makes
+    graph: str  # the ONNX file, seen from the engine's folder
+    spec: LifterSpec
+    plan_sha256: str
+    build_s: float
+
+    @property
+    def version_compatible(self) -> bool:
+        """Whether a later TensorRT of the same major version may load it."""
+        return bool(self.identity["options"]["version_compatible"])
+
+
+def sidecar(engine: Path) -> Path:
+    """Return where the facts of ``engine`` lie."""
+    return engine.with_name(engine.name + ".json")
+
+
+def write_engine(engine: Path, plan: bytes, facts: EngineFacts) -> None:
+    """Write plan and facts, each whole or not at all; facts that do not fit the plan are recognised by its hash."""
+    with atomic_write(engine) as temporary:
+        temporary.write_bytes(plan)
+    with atomic_write(sidecar(engine)) as temporary:
+        temporary.write_text(json.dumps({"format": FORMAT, **asdict(facts)}, indent=2) + "\n")
+
+
+def read_facts(engine: Path) -> EngineFacts | None:
+    """Return what is known of ``engine``, None if nothing; raises ``ArtefactError`` if its JSON file is damaged."""
+    path = sidecar(engine)
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        if content.pop("format") != FORMAT:
+            raise ValueError(f"not format {FORMAT}")
+        spec = content.pop("spec")
+        spec["output_frames"] = tuple(spec["output_frames"])
+        return EngineFacts(spec=LifterSpec(**spec), **content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{path}: does not describe an engine ({error!r})", "delete it and build the engine again") from error
+
+
+def graph_path(engine: Path, facts: EngineFacts) -> Path:
+    """Return the ONNX file that ``engine`` was built from; it may have gone."""
+    return Path(os.path.normpath(engine.parent / facts.graph))
+
+
+def require_fit(engine: Path, facts: EngineFacts, tensorrt: str, sm: str) -> None:
+    """Raise ``ArtefactError`` if ``engine`` is damaged, or of another TensorRT, compute capability or board than this one."""
+    hint = REBUILD.format(graph=graph_path(engine, facts), precision=facts.spec.precision)
+    built, device = facts.identity["tensorrt"], facts.identity["sm"]
+    board, here = facts.identity.get("board"), runner.board()
+    if device != sm:
+        raise ArtefactError(f"{engine}: built for {device}, this device is {sm}", hint)
+    if board != here:
+        raise ArtefactError(f"{engine}: built on {board or 'no Jetson'}, this is {here or 'no Jetson'}", hint)
+    if built != tensorrt and not (facts.version_compatible and compatible(built, tensorrt)):
+        raise ArtefactError(f"{engine}: built by TensorRT {built}, this is TensorRT {tensorrt}", hint)
+    if sha256_of(engine) != facts.plan_sha256:
+        raise ArtefactError(f"{engine}: damaged: its hash is not the one that {sidecar(engine).name} holds", hint)
+
+
+def compatible(built: str, here: str) -> bool:
+    """Say whether a version-compatible plan of TensorRT ``built`` may be loaded ``here``: same major version, no older."""
+    then, now = ([int(part) for part in version.split(".")[:3]] for version in (built, here))
+    return then[0] == now[0] and now >= then
+
+
+def bundle_of(engine: Path) -> Bundle | None:
+    """Return the bundle that ``engine`` was built from, None if it was from none, or that has gone or changed."""
+    facts = read_facts(engine)
+    if facts is None:
+        return None
+    graph = graph_path(engine, facts)
+    if not (graph.parent / MANIFEST).is_file():
+        return None
+    bundle = open_bundle(graph.parent)
+    return bundle if bundle.manifest["files"].get(graph.name) == facts.identity["onnx_sha256"] else None

@@ -1,0 +1,90 @@
+"""The tensors inside an engine: its graph built once more, in the same way, with them as outputs."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+import tensorrt as trt
+
+from poseedge.arrays import AnyArray, Float32Array
+from poseedge.backends.registry import load
+from poseedge.engines.builder import Options, build_plan
+from poseedge.engines.cuda import open_cuda
+from poseedge.engines.facts import EngineFacts, graph_path, read_facts, require_fit
+from poseedge.engines.routes import choose_route
+from poseedge.engines.session import Session
+from poseedge.errors import ArtefactError
+from poseedge.files import sha256_of
+from poseedge.graph.compare import Side, pose_output
+from poseedge.graph.graph import load_graph
+from poseedge.progress import silent
+
+
+@dataclass(frozen=True)
+class OpenedEngine(Side):
+    """An engine as one side of a comparison; ``model`` is the graph that it was built from.
+
+    An output cannot be fused away, so what its layers give comes from a second build, and its poses from itself.
+    """
+
+    facts: EngineFacts
+
+    def tensors(self, names: list[str]) -> Callable[[Float32Array], list[AnyArray]]:
+        """Build the graph with ``names`` as outputs, which takes as long as any build."""
+        model, pose = with_typed_outputs(self.model, names), pose_output(self.model)
+        cuda = open_cuda()
+        try:
+            route = choose_route(self.precision, model, cuda.capability)
+            if route.calibrate:
+                hint = "compare one that was built from an int8 graph of poseedge export"
+                raise ArtefactError(f"{self.path}: its INT8 scales come from TensorRT's calibration, which is not repeated", hint)
+            options = replace(Options(**self.facts.identity["options"]), batch=1, max_batch=1)
+            with tempfile.TemporaryDirectory() as folder, cuda:
+                graph = Path(folder) / graph_path(self.path, self.facts).name
+                onnx.save(model, graph)
+                plan = build_plan(graph, route, options, b"", None, silent).plan
+        except BaseException:
+            cuda.close()
+            raise
+        session = Session(self.path, plan, cuda, options.version_compatible, cuda_graph=False, pose=pose)
+
+        def run(keypoints: Float32Array) -> list[AnyArray]:
+            session.run(keypoints)
+            found = session.outputs()
+            return [found[name] for name in names]
+
+        weakref.finalize(run, session.close)
+        return run
+
+    def poses(self) -> Callable[[Float32Array], AnyArray]:
+        """Return the engine itself."""
+        return load(self.path)
+
+
+def open_engine(path: Path) -> OpenedEngine:
+    """Read an engine; raises ``ArtefactError`` where the graph that it was built from is not known or no longer there."""
+    facts = read_facts(path)
+    if facts is None:
+        raise ArtefactError(f"{path}: nothing beside it says which graph it was built from", "build it with: poseedge build")
+    cuda = open_cuda()
+    cuda.close()
+    require_fit(path, facts, trt.__version__, "sm_{}{}".format(*cuda.capability))
+    graph = graph_path(path, facts)
+    if not graph.is_file() or sha256_of(graph) != facts.identity["onnx_sha256"]:
+        raise ArtefactError(f"{path}: the graph that it was built from, {graph}, has gone or changed", "build it again")
+    return OpenedEngine(path, load_graph(graph), facts.spec.precision, facts)
+
+
+def with_typed_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    """Return a copy of ``model`` that also gives the tensors ``names``; TensorRT's parser wants their types."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    given = {value.name for value in copy.graph.output}
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    copy.graph.output.extend(value for value in inferred if value.name in set(names) - given)
+    return copy

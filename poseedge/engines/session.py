@@ -1,0 +1,192 @@
+"""One engine, ready to run: execution context, buffers, and the CUDA graph that replays it."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorrt as trt
+
+from poseedge.arrays import AnyArray, Float32Array
+from poseedge.device.runner import BindingApi, CudaGraph, CudaGraphError, Refused, TensorApi, numpy_type
+from poseedge.engines.cuda import Cuda
+from poseedge.engines.log import shared_log
+from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.skeleton import NUM_JOINTS
+
+Shape = tuple[int, ...]
+
+
+class Session:
+    """Runs windows on one stream, as many per call as the engine takes; calls from several threads take turns.
+
+    The first call with a batch size runs plainly, which finishes what TensorRT puts off to the first run; from the second
+    on the call is one CUDA graph: upload, network, download. Where that cannot be captured, ``not_captured`` says why.
+    """
+
+    def __init__(
+        self, path: Path, plan: bytes, cuda: Cuda, host_code: bool = False, cuda_graph: bool = True, pose: str | None = None
+    ) -> None:
+        """``host_code`` lets the plan bring code of its own, as a version-compatible one does. Closes ``cuda`` if it fails.
+
+        ``pose`` names the output that holds the joints, where others have their shape.
+        """
+        self._path, self._cuda, self._lock, self._log = path, cuda, threading.Lock(), shared_log()
+        self._closed = False
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._context: Any = None
+        self._api: Any = None
+        self._graph: CudaGraph | None = None
+        self._batch, self._ran, self.not_captured = 0, False, "" if cuda_graph else "not asked for"
+        try:
+            with cuda:
+                self._load(plan, host_code)
+                self._allocate(pose)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, plan: bytes, host_code: bool) -> None:
+        del self._log.errors[:]
+        self._runtime = trt.Runtime(self._log)
+        if host_code:
+            self._runtime.engine_host_code_allowed = True
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            what = f"{self._path}: TensorRT {trt.__version__} cannot load it: {self._log.words()}"
+            raise ArtefactError(what, "build it on this device: poseedge build")
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise ArtefactError(f"{self._path}: no execution context: {self._log.words()}", "is the device out of memory?")
+        self._api = (TensorApi if hasattr(self._engine, "num_io_tensors") else BindingApi)(trt, self._engine, self._context)
+
+    def _allocate(self, pose: str | None) -> None:
+        """Give every tensor its memory, enough for the largest batch."""
+        source = self._api.inputs[0]
+        self.source_shape: Shape = self._api.tensor(source)[1]  # -1 where the batch is free
+        if -1 in self.source_shape:
+            self._api.set_shape(source, self._largest(source))
+        buffers = {}
+        for name in self._api.names:
+            try:
+                dtype, shape = self._api.tensor(name)
+                buffers[name] = self._cuda.allocate(shape, numpy_type(trt, dtype))
+            except Refused as error:
+                raise ArtefactError(f"{self._path}: {name}: {error}") from error
+            if not self._api.bind(name, buffers[name].device):
+                raise ArtefactError(f"{self._path}: TensorRT refuses the memory of {name}: {self._log.words()}")
+        poses = (
+            [pose]
+            if pose
+            else [n for n, b in buffers.items() if n not in self._api.inputs and b.host.shape[-2:] == (NUM_JOINTS, 3)]
+        )
+        types = {buffers[name].host.dtype for name in (source, *poses)}
+        if not len(self._api.inputs) == len(poses) == 1 or types != {np.dtype(np.float32)}:
+            found = ", ".join(f"{n} {b.host.dtype}{list(b.host.shape)}" for n, b in buffers.items())
+            raise ArtefactError(f"{self._path}: no lifting engine: expected one float32 input and one pose output, found {found}")
+        self._buffers, self._source, self._pose = buffers, source, poses[0]
+        self.most, self.target_shape = buffers[source].host.shape[0], buffers[self._pose].host.shape
+
+    def _largest(self, name: str) -> Shape:
+        engine = self._engine
+        newer = hasattr(engine, "get_tensor_profile_shape")
+        shapes = engine.get_tensor_profile_shape(name, 0) if newer else engine.get_profile_shape(0, name)
+        return tuple(shapes[2])
+
+    @property
+    def captured(self) -> bool:
+        """Whether calls with the last batch size replay a CUDA graph."""
+        return self._graph is not None
+
+    def run(self, keypoints: Float32Array) -> Float32Array:
+        """Lift ``(B, T, 17, C)`` with B at most ``most``, and exactly that if the batch is fixed."""
+        with self._lock:
+            if self._closed:
+                raise PoseedgeError(f"{self._path}: has been closed", "load it again")
+            with self._cuda:
+                if len(keypoints) != self._batch:
+                    self._set_batch(len(keypoints))
+                elif self._graph is None and self._ran and not self.not_captured:
+                    self._capture()
+                np.copyto(self._input, keypoints)
+                started = self._graph.launch() if self._graph is not None else self._enqueue()
+                if not started:
+                    raise ArtefactError(f"{self._path}: TensorRT could not run it: {self._log.words()}")
+                self._cuda.wait()
+                self._ran = True
+                return self._output.copy()
+
+    def outputs(self) -> dict[str, AnyArray]:
+        """Return all that the last call gave, by name; not what a batch smaller than ``most`` leaves unused."""
+        with self._lock, self._cuda:
+            found = {name: buffer for name, buffer in self._buffers.items() if name not in self._api.inputs}
+            for buffer in found.values():
+                self._cuda.download(buffer.host, buffer.device)
+            self._cuda.wait()
+            return {name: buffer.host.copy() for name, buffer in found.items()}
+
+    def attach(self, profiler: trt.IProfiler) -> None:
+        """Report every layer's time to ``profiler``, which must live as long; not for a session with CUDA graphs."""
+        with self._lock, self._cuda:
+            self._context.profiler = profiler
+
+    def inspect(self) -> list[Any]:
+        """Return TensorRT's description of each layer: a dictionary, or the name alone if it was built to tell no more."""
+        with self._lock, self._cuda:
+            text = self._engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        return list(json.loads(text).get("Layers", []))
+
+    def _set_batch(self, count: int) -> None:
+        self._drop_graph()
+        self._ran, self._batch = False, count
+        if self.source_shape[0] == -1:
+            self._api.set_shape(self._source, (count, *self.source_shape[1:]))
+        source, pose = self._buffers[self._source], self._buffers[self._pose]
+        self._input, self._output = source.host[:count], pose.host[:count]  # a prefix of a whole array is contiguous
+        self._copied = source.device, pose.device
+
+    def _enqueue(self) -> bool:
+        source, pose = self._copied
+        self._cuda.upload(self._input, source)
+        started = bool(self._api.enqueue(self._cuda.stream))
+        self._cuda.download(self._output, pose)
+        return started
+
+    def _capture(self) -> None:
+        def enqueue() -> bool:
+            with suppress(Exception):  # what pycuda raises under capture must not leave the stream capturing
+                return self._enqueue()
+            return False
+
+        try:
+            self._graph = CudaGraph(ctypes.CDLL("libcuda.so.1"), self._cuda.stream, enqueue)
+        except (OSError, AttributeError, CudaGraphError) as error:
+            self.not_captured = str(error)
+
+    def _drop_graph(self) -> None:
+        if self._graph is not None:
+            self._graph.close()
+        self._graph = None
+
+    def close(self) -> None:
+        """Release everything in the order that TensorRT needs; more calls do no harm."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            with self._cuda:
+                with suppress(Exception):  # after a failed run there may be nothing to wait for
+                    self._cuda.wait()
+                self._drop_graph()
+                self._api = self._context = None
+                self._engine = None
+                self._runtime = None
+                self._buffers = {}
+                self._input = self._output = np.empty(0, np.float32)
+            self._cuda.close()

@@ -1,0 +1,105 @@
+"""How a repository scores a test set where it does other than the clean protocol: every frame once, root at zero.
+
+Sources and consequences of each: docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from poseedge.arrays import AnyArray, FloatArray, IndexArray
+from poseedge.data.types import PoseSequence
+from poseedge.data.windows import centered, strided, tail_aligned
+from poseedge.errors import PoseedgeError, nearest
+from poseedge.lifter import LifterSpec
+from poseedge.skeleton import ROOT
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a test does with windows, the root and units."""
+
+    description: str
+    windows: Literal["once", "tail-aligned", "even-overhang"] = "once"  # how a seq2seq network's windows are cut and scored
+    root: Literal["zero", "predicted", "subtracted"] = "zero"  # what becomes of the predicted joint 0
+    image_space: bool = False  # the network gives poses in units of the picture
+
+
+ONCE = Protocol("every frame once, root set to zero")
+PROTOCOLS = {
+    "once": ONCE,
+    "videopose3d": Protocol("every frame once, the error of the predicted root counts", root="predicted"),
+    "mixste": Protocol("last window ends with the sequence, frames scored twice; root counts", "tail-aligned", "predicted"),
+    "hot": Protocol("overhang split between both ends, padded duplicates scored", "even-overhang"),
+    "modulated-gcn": Protocol("the predicted root is subtracted from all joints", root="subtracted"),
+    "motionbert": Protocol("image-space poses, made metric with the true depth of the root", image_space=True),
+}
+
+
+def protocol(name: str) -> Protocol:
+    """Return the protocol ``name``; the error for an unknown one suggests the nearest."""
+    if name not in PROTOCOLS:
+        raise PoseedgeError(f"unknown protocol {name!r}", nearest(name, list(PROTOCOLS)))
+    return PROTOCOLS[name]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which windows of a sequence to lift, ``(W, F)``, and which slot of which of them to take for each scored frame."""
+
+    windows: IndexArray
+    frames: IndexArray  # scored, in order; a protocol may score a frame twice
+    where: IndexArray
+    slots: IndexArray
+
+
+def plan(sequence: PoseSequence, spec: LifterSpec, protocol: Protocol = ONCE, every: int = 1) -> Plan:
+    """Plan the test of one sequence on every ``every``-th of its frames that count.
+
+    A network that gives all frames of its window is run over windows that follow each other, each frame taken from the
+    first that holds it unless ``protocol`` says otherwise; any other is run once per frame, edges padded, and its centre
+    slot taken.
+    """
+    length = len(sequence)
+    frames = np.flatnonzero(sequence.counted)[::every]
+    if len(spec.output_frames) < spec.frames or spec.frames == 1:
+        return Plan(centered(length, spec.frames)[frames], frames, np.arange(len(frames)), np.full(len(frames), spec.center_slot))
+    if protocol.windows == "once":
+        windows = tail_aligned(length, spec.frames)
+        where = np.minimum(frames // spec.frames, len(windows) - 1)
+        return Plan(windows, frames, where, frames - windows[where, 0])
+    if every != 1:
+        raise PoseedgeError("this protocol scores whole windows", "leave --every out, or use the protocol 'once'")
+    even = protocol.windows == "even-overhang"
+    windows = strided(length, spec.frames, spec.frames) if even else tail_aligned(length, spec.frames)
+    where, slots = (index.ravel() for index in np.indices(windows.shape))
+    counted = sequence.counted[windows.ravel()]
+    return Plan(windows, windows.ravel()[counted], where[counted], slots[counted])
+
+
+def settled(poses: FloatArray, sequence: PoseSequence, frames: IndexArray, protocol: Protocol = ONCE) -> FloatArray:
+    """Return lifted poses ``(N, 17, 3)`` in metres with the root as ``protocol`` wants it."""
+    if protocol.image_space:
+        depth = sequence.joints_m[frames, ROOT, 2] / sequence.camera.intrinsics[0]
+        poses = poses * depth[:, None, None]
+    if protocol.root == "subtracted":
+        return np.asarray(poses - poses[:, [ROOT]])
+    if protocol.root == "zero":
+        poses[:, ROOT] = 0
+    return poses
+
+
+def batch_credited(values: FloatArray, actions: AnyArray, batch: int) -> FloatArray:
+    """Return ``values (N,)`` with those of each batch that mixes actions replaced by the batch's mean.
+
+    This is how MHFormer and its relatives accumulate P-MPJPE.
+    """
+    credited = np.array(values)
+    for start in range(0, len(values), batch):
+        part = slice(start, start + batch)
+        if len(set(actions[part])) > 1:
+            credited[part] = values[part].mean()
+    return credited

@@ -1,0 +1,77 @@
+"""Recipes: all that is special about exporting one model, as data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from poseedge.errors import PoseedgeError, nearest
+from poseedge.files import read_toml
+from poseedge.int8.placement import Level
+from poseedge.int8.ranges import Method
+from poseedge.lifter import Precision
+from poseedge.resources import resource
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fp16(_Table):
+    """What the FP16 graph keeps in float32: patterns over weight names."""
+
+    keep: list[str] = []
+
+
+class Int8(_Table):
+    """What the INT8 graph keeps in float, beyond the structural rule, and how it is calibrated: see ``docs/int8.md``."""
+
+    level: Level = "A"
+    keep: list[str] = []
+    two_step: list[str] = ["*"]  # with --steady: layers whose input is rounded in two steps, steadier and slower
+    calibration: Method = "minmax"
+    migrate: float = Field(default=0.5, ge=0, le=1)
+    windows: int = Field(default=512, gt=0)
+
+
+class Parity(_Table):
+    """How far a precision may be from the PyTorch network, millimetres, and how many times as much its joints may jitter."""
+
+    delta_mpjpe_mm: float = Field(gt=0)
+    mean_mm: float = Field(gt=0)
+    p99_mm: float = Field(gt=0)
+    jitter_ratio: float | None = Field(default=None, gt=0)
+
+
+class Recipe(_Table):
+    """One model's way from checkpoint to graphs."""
+
+    model: str
+    weights: str | None = None  # bundled checkpoint
+    fold: bool = True
+    fp16: Fp16 = Fp16()
+    int8: Int8 = Int8()
+    parity: dict[Precision, Parity]
+
+    @property
+    def limits(self) -> dict[str, dict[str, float]]:
+        """What ``parity`` asks for, by precision; INT8 in a half-precision graph has INT8's limits unless it has its own."""
+        tables: dict[str, Parity] = {name: table for name, table in self.parity.items()}
+        if "int8" in tables:
+            tables.setdefault("int8-fp16", tables["int8"])
+        return {name: table.model_dump(exclude_none=True) for name, table in tables.items()}
+
+
+def load_recipe(name: str) -> Recipe:
+    """Return the recipe of model ``name``, or of a ``.toml`` path."""
+    path = Path(name) if name.endswith(".toml") else resource("export", f"{name}.toml")
+    if not path.is_file():
+        known = sorted(p.stem for p in resource("export").glob("*.toml"))
+        raise PoseedgeError(f"there is no export recipe for {name!r}", nearest(name, known))
+    try:
+        return Recipe.model_validate(read_toml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise PoseedgeError(f"{path}: {place}: {first['msg']}", "docs/recipes.md lists what a recipe holds") from error

@@ -1,0 +1,188 @@
+"""What an ONNX graph costs: floating point operations, parameters, nodes, bytes."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime as ort
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.graph.graph import Shape, constant_names, infer_shapes, single_window
+
+_FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
+_NOT_COUNTED = {"ConvTranspose", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "LSTM", "GRU", "RNN"}
+_NOT_COUNTED |= {"If", "Loop", "Scan"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one window costs.
+
+    ``flops`` counts matrix products and convolutions, 2 per multiply-add, whatever the number format; None if the
+    graph holds a product that cannot be counted, and then ``unknown`` says which. ``attention_flops`` is the part of
+    it in products of two activations, which most papers leave out.
+    """
+
+    flops: int | None
+    attention_flops: int | None
+    params: int | None
+    nodes: int | None
+    file_bytes: int
+    unknown: str = ""
+
+    @property
+    def flops_without_attention(self) -> int | None:
+        """Operations as most papers count them."""
+        return None if self.flops is None or self.attention_flops is None else self.flops - self.attention_flops
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product or convolution in a graph, for one window."""
+
+    node: onnx.NodeProto
+    shapes: tuple[Shape, ...]  # of its inputs
+    constant: tuple[bool, ...]  # which inputs do not depend on the keypoints
+    output_shape: Shape
+    multiply_adds: int
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether one operand is constant: a weight product, not one of two activations."""
+        return any(self.constant[:2])
+
+
+class UncountableError(PoseedgeError):
+    """A graph holds a product whose operations cannot be counted."""
+
+
+def graph_cost(path: Path) -> Cost:
+    """Return the cost of the ONNX graph in ``path``."""
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf raises types of its own
+        raise ArtefactError(f"{path}: not a readable ONNX file ({error})", "is it truncated? export or copy it again") from error
+    nodes = sum(node.op_type != "Constant" for node in model.graph.node)
+    params, size = weight_elements(model), stored_bytes(path)
+    try:
+        found = products(model)
+    except UncountableError as error:
+        return Cost(None, None, params, nodes, size, error.message)
+    attention = sum(2 * product.multiply_adds for product in found if not product.has_weight)
+    return Cost(sum(2 * product.multiply_adds for product in found), attention, params, nodes, size)
+
+
+def products(model: onnx.ModelProto) -> list[Product]:
+    """Return every product that is left to run time, with its shapes for a batch of one.
+
+    Raises ``UncountableError`` if there is one whose operations are unknown.
+    """
+    model = single_window(model)
+    try:
+        return shaped_products(model)
+    except UncountableError:
+        # A plain export computes shapes at run time, further than ONNX can follow.
+        return shaped_products(constants_folded(model))
+
+
+def shaped_products(model: onnx.ModelProto) -> list[Product]:
+    """Return the products of a graph whose shapes can be inferred as it stands."""
+    shapes, constant = infer_shapes(model), constant_names(model.graph)
+    found = []
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_COUNTED:
+            raise UncountableError(f"the operations of {node.domain or 'ai.onnx'}.{node.op_type} ({node.name}) are not counted")
+        operands = [name for name in node.input if name]
+        if node.op_type not in _MULTIPLY_ADDS or constant.issuperset(operands):
+            continue
+        missing = [name for name in (*operands, node.output[0]) if name not in shapes]
+        if missing:
+            raise UncountableError(f"the shape of {missing[0]} ({node.op_type} {node.name}) cannot be inferred")
+        inputs = tuple(shapes[name] for name in operands)
+        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        output = shapes[node.output[0]]
+        count = _MULTIPLY_ADDS[node.op_type](attributes, inputs, output)
+        found.append(Product(node, inputs, tuple(name in constant for name in operands), output, count))
+    return found
+
+
+def constants_folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return what ONNX Runtime makes of ``model`` when it computes everything that is constant."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder, "folded.onnx"))
+        try:
+            ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            raise UncountableError(f"ONNX Runtime cannot fold it ({str(error).splitlines()[0]})") from error
+        return onnx.load(options.optimized_model_filepath)
+
+
+def weight_elements(model: onnx.ModelProto) -> int:
+    """Return the number of stored weight elements: float initializers and quantised ones, without scales and zero points.
+
+    In a folded graph this is not the number of parameters of the network that it came from.
+    """
+    linear = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    quantised = {node.input[0] for node in linear}
+    scales = {name for node in linear for name in node.input[1:]}
+    return sum(
+        math.prod(tensor.dims)
+        for tensor in model.graph.initializer
+        if tensor.name not in scales and (tensor.data_type in _FLOATS or tensor.name in quantised)
+    )
+
+
+def stored_bytes(path: Path) -> int:
+    """Return the bytes of the file and of the side files that hold its weights, if any."""
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    beside = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
+    return sum(file.stat().st_size for file in (path, *(path.parent / name for name in beside)))
+
+
+def _matmul(attributes: dict[str, Any], inputs: tuple[Shape, ...], output: Shape) -> int:
+    return math.prod(output) * inputs[0][-1]
+
+
+def _gemm(attributes: dict[str, Any], inputs: tuple[Shape, ...], output: Shape) -> int:
+    return math.prod(output) * inputs[0][0 if attributes.get("transA") else 1]
+
+
+def _conv(attributes: dict[str, Any], inputs: tuple[Shape, ...], output: Shape) -> int:
+    return math.prod(output) * math.prod(inputs[1][1:])
+
+
+def _einsum(attributes: dict[str, Any], inputs: tuple[Shape, ...], output: Shape) -> int:
+    terms = attributes["equation"].decode().replace(" ", "").split("->")[0].split(",")
+    if len(terms) != 2 or "..." in "".join(terms):
+        raise UncountableError(f"the operations of Einsum {','.join(terms)} are not counted")
+    sizes = dict(_labelled(terms, inputs))
+    return math.prod(sizes.values())
+
+
+def _labelled(terms: list[str], inputs: tuple[Shape, ...]) -> Iterator[tuple[str, int]]:
+    for term, shape in zip(terms, inputs, strict=True):
+        yield from zip(term, shape, strict=True)
+
+
+def _attention(attributes: dict[str, Any], inputs: tuple[Shape, ...], output: Shape) -> int:
+    keys = inputs[1][-2]
+    return (math.prod(inputs[0]) + math.prod(output)) * keys  # q kᵀ, then weights v
+
+
+_MULTIPLY_ADDS: dict[str, Callable[[dict[str, Any], tuple[Shape, ...], Shape], int]] = {
+    "MatMul": _matmul,
+    "Gemm": _gemm,
+    "Conv": _conv,
+    "Einsum": _einsum,
+    "Attention": _attention,
+}

@@ -1,0 +1,262 @@
+"""Rules on Q/DQ: the form that TensorRT reads, and the places where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from poseedge.int8.placement import SMALLEST
+from poseedge.int8.quantize import weight_axis
+from poseedge.targets.boards import Target
+from poseedge.targets.preflight.rules import Issue, rule
+from poseedge.targets.preflight.view import FLOATS, View, attribute, numbers, type_name
+
+PARSER = "onnx-tensorrt importers of QuantizeLinear and DequantizeLinear, 8.2 to 10.x"
+HEADER = "NvInfer.h, IQuantizeLayer and IDequantizeLayer"
+MODEL_OPTIMIZER = "NVIDIA Model-Optimizer 0.47, onnx/quantization"
+GUIDE = "TensorRT developer guide, explicit quantization"
+SYMMETRIC = "calibrate with signed, symmetric INT8 (ONNX Runtime: QInt8, ActivationSymmetric, WeightSymmetric)"
+ATTENTION_LENGTH = 512
+FLOAT_ONLY = ("LayerNormalization", "Softmax", "Gelu", "Erf", "InstanceNormalization", "GroupNormalization")
+Q, DQ = "QuantizeLinear", "DequantizeLinear"
+
+
+@rule("int8-board", "error", "TensorRT support matrices by compute capability")
+def int8_board(view: View, target: Target) -> Iterator[Issue]:
+    """INT8 goes to boards that have it."""
+    if view.quantized and "int8" not in target.precisions:
+        yield Issue("", target.refusal("int8"), "take the FP16 graph, which is the fastest here")
+
+
+@rule(
+    "mixed-typing", "error", "TensorRT 10.12 release notes and migration guide to 11.x: strong typing in place of builder flags"
+)
+def mixed_typing(view: View, target: Target) -> Iterator[Issue]:
+    """A graph that mixes INT8 and FP16 goes to TensorRT whose every release takes precision from the graph."""
+    if view.precision == "int8-fp16" and "int8" in target.precisions and target.releases[0].typing == "weak":
+        yield Issue("", target.refusal("int8-fp16"), "take the int8 graph")
+
+
+@rule("qdq-uint8", "error", "onnx-tensorrt: UINT8 zero points are refused by 8.5 and 8.6, and read as INT8 by 10.x")
+def qdq_uint8(view: View, target: Target) -> Iterator[Issue]:
+    """Quantized values are signed."""
+    for node in view.of(Q, DQ):
+        zero = node.input[2] if len(node.input) > 2 else ""
+        kind = view.types.get(zero or (node.output[0] if node.op_type == Q else node.input[0]))
+        if kind == TensorProto.UINT8:
+            yield Issue(node, f"{node.op_type} uses uint8" + ("" if zero else " (its default without a zero point)"), SYMMETRIC)
+
+
+@rule("qdq-asymmetric", "error", PARSER)
+def qdq_asymmetric(view: View, target: Target) -> Iterator[Issue]:
+    """Zero points are zero."""
+    for node in view.of(Q, DQ):
+        zero = view.value(node.input[2]) if len(node.input) > 2 else None
+        if zero is not None and zero.dtype != np.uint8 and zero.any():
+            yield Issue(node, "the zero point is not 0", SYMMETRIC)
+
+
+@rule("qdq-int32-bias", "error", PARSER)
+def qdq_int32_bias(view: View, target: Target) -> Iterator[Issue]:
+    """Biases stay float: DequantizeLinear of INT32 is not read."""
+    for node in view.of(DQ):
+        if view.types.get(node.input[0]) == TensorProto.INT32:
+            fix = "leave biases float (ONNX Runtime: QuantizeBias=False)"
+            yield Issue(node, "a bias is quantized to INT32", fix)
+
+
+@rule("qdq-zero-point", "error", "onnx-tensorrt importers 8.0 to 8.6: INT8 needs the zero-point input")
+def qdq_zero_point(view: View, target: Target) -> Iterator[Issue]:
+    """Before TensorRT 9, Q and DQ state their zero point."""
+    if target.oldest >= (9,):
+        return
+    for node in view.of(Q, DQ):
+        if len(node.input) < 3 or not node.input[2]:
+            yield Issue(node, f"{node.op_type} has no zero-point input", "give it an INT8 zero")
+
+
+@rule("qdq-scale-constant", "error", HEADER)
+def qdq_scale_constant(view: View, target: Target) -> Iterator[Issue]:
+    """Scales are known at build time."""
+    for node in view.of(Q, DQ):
+        if node.input[1] not in view.constant:
+            yield Issue(node, f"the scale of {node.op_type} is computed at run time", "use static quantization")
+
+
+@rule("qdq-scale-positive", "error", HEADER)
+def qdq_scale_positive(view: View, target: Target) -> Iterator[Issue]:
+    """Scales are positive and finite."""
+    for node in view.of(Q, DQ):
+        scale = numbers(view.value(node.input[1]))
+        if scale is not None and not (np.isfinite(scale) & (scale > 0)).all():
+            yield Issue(
+                node,
+                f"a scale of {node.op_type} is not positive",
+                "calibrate on data that moves; a channel of zeros gets scale 1",
+            )
+
+
+@rule("qdq-scale-type", "error", HEADER + ": FP32 scales")
+def qdq_scale_type(view: View, target: Target) -> Iterator[Issue]:
+    """Scales are float32; half ones are for strong typing alone."""
+    for node in view.of(Q, DQ):
+        kind = view.types.get(node.input[1], TensorProto.FLOAT)
+        if kind != TensorProto.FLOAT:
+            strong = target.releases[0].typing != "weak" and kind in FLOATS
+            message = f"the scale of {node.op_type} is {type_name(kind)}"
+            yield Issue(node, message, "make it float32, and cast after DequantizeLinear", "note" if strong else "error")
+
+
+@rule("qdq-half-input", "error", "NvInfer.h 8.2: the input of IQuantizeLayer is FP32")
+def qdq_half_input(view: View, target: Target) -> Iterator[Issue]:
+    """Up to TensorRT 8.2, what is quantized is float32."""
+    if target.oldest >= (8, 4):
+        return
+    for node in view.of(Q):
+        if view.types.get(node.input[0]) == TensorProto.FLOAT16:
+            yield Issue(
+                node, "QuantizeLinear reads float16", "put Q/DQ into the FP32 graph; the builder's FP16 flag does the rest"
+            )
+
+
+@rule("qdq-opset", "error", "ONNX: axis of QuantizeLinear is new in opset 13")
+def qdq_opset(view: View, target: Target) -> Iterator[Issue]:
+    """Per-channel Q/DQ needs opset 13."""
+    for node in view.of(Q, DQ):
+        if view.opset < 13 and len(view.shapes.get(node.input[1], ())) == 1 and view.shapes[node.input[1]] != (1,):
+            yield Issue(node, f"per-channel {node.op_type} at opset {view.opset}", "export at opset 13 or above")
+
+
+@rule("qdq-axis", "error", PARSER)
+def qdq_axis(view: View, target: Target) -> Iterator[Issue]:
+    """A weight has one scale for each output channel, along the axis that counts them."""
+    for node in view.of(Q, DQ):
+        scale, values = view.shapes.get(node.input[1], ()), view.shapes.get(node.input[0])
+        if not values or node.input[0] not in view.constant or scale in ((), (1,)):
+            continue
+        axis = attribute(node, "axis", 1)
+        axis += len(values) if axis < 0 else 0
+        if axis >= len(values) or scale != (values[axis],):
+            yield Issue(node, f"{scale} scales do not fit axis {axis} of a weight {values}", "one scale for each output channel")
+            continue
+        for layer in _weight_readers(view, node):
+            if axis != (wanted := 0 if layer.op_type == "Conv" else weight_axis(layer)):
+                message = f"axis {axis} of the weight of {layer.op_type} does not count output channels"
+                yield Issue(node, message, f"use axis {wanted}")
+
+
+def _weight_readers(view: View, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """Yield the layers that read a Q or DQ node's output as their weight, through the DQ after a Q and the Cast after a DQ."""
+    for reader in view.readers[node.output[0]]:
+        if reader.op_type == (DQ if node.op_type == Q else "Cast"):
+            yield from _weight_readers(view, reader)
+    yield from (layer for layer, place in view.kept_by_products(node.output[0]) if place == 1)
+
+
+@rule("qdq-activation-channels", "error", GUIDE)
+def qdq_activation_channels(view: View, target: Target) -> Iterator[Issue]:
+    """An activation has one scale."""
+    for node in view.of(Q, DQ):
+        if node.input[0] not in view.constant and view.shapes.get(node.input[1], ()) not in ((), (1,)):
+            fix = "use one scale, and move differences between channels into the weights (SmoothQuant) or the norm before"
+            yield Issue(node, "an activation is quantized per channel", fix)
+
+
+@rule("q-without-dq", "error", GUIDE)
+def q_without_dq(view: View, target: Target) -> Iterator[Issue]:
+    """What is quantized is dequantized before anything else reads it, and before it leaves the graph."""
+    for node in view.of(Q):
+        others = [reader.op_type for reader in view.readers[node.output[0]] if reader.op_type != DQ]
+        if others or node.output[0] in view.outputs:
+            message = f"{', '.join(sorted(set(others))) or 'the graph output'} reads quantized values without DequantizeLinear"
+            yield Issue(node, message, "follow every QuantizeLinear by a DequantizeLinear")
+
+
+@rule("dq-without-q", "error", GUIDE)
+def dq_without_q(view: View, target: Target) -> Iterator[Issue]:
+    """What is dequantized is a stored weight, or was quantized just before."""
+    for node in view.of(DQ):
+        if node.input[0] not in view.constant and view.maker(node.input[0], Q) is None:
+            yield Issue(node, "DequantizeLinear reads what no QuantizeLinear made", "put a QuantizeLinear before it")
+
+
+@rule("dq-weights-alone", "warning", "unconfirmed for TensorRT 8.0 and 8.2; NVIDIA's tool writes the pair")
+def dq_weights_alone(view: View, target: Target) -> Iterator[Issue]:
+    """Up to TensorRT 8.2, weights stored as INT8 with a lone DequantizeLinear are unproven."""
+    lone = [node for node in view.of(DQ) if node.input[0] in view.stored]
+    if lone and target.oldest < (8, 4):
+        message = f"{len(lone)} weights are stored as INT8; whether this release reads them is unconfirmed"
+        yield Issue(lone[0], message, "try it on the device; the safe form is a float weight with a Q/DQ pair")
+
+
+@rule("qdq-narrow", "warning", MODEL_OPTIMIZER + ": K < 16 or N < 16")
+def qdq_narrow(view: View, target: Target) -> Iterator[Issue]:
+    """Quantized products are at least 16 deep and wide."""
+    for node, operands in _quantized_products(view):
+        sizes = [view.shapes[name][-2:] for name in operands if len(view.shapes.get(name, ())) > 1]
+        if node.op_type == "Conv" or len(sizes) < 2:
+            continue
+        depth, width = (sizes[1][1], sizes[1][0]) if attribute(node, "transB") else sizes[1]
+        if min(depth, width) < SMALLEST:
+            message = f"INT8 on a product of {depth} deep and {width} wide is slower than float"
+            yield Issue(node, message, f"leave layers narrower than {SMALLEST} float")
+
+
+@rule("qdq-vector", "warning", MODEL_OPTIMIZER + ": no Q/DQ on a matrix-vector product")
+def qdq_vector(view: View, target: Target) -> Iterator[Issue]:
+    """Quantized products have more than one row."""
+    for node, _ in _quantized_products(view):
+        shape = view.shapes.get(node.output[0], ())
+        if node.op_type != "Conv" and len(shape) > 1 and 1 in (int(np.prod(shape[:-1])), shape[-1]):
+            yield Issue(node, "INT8 on a matrix-vector product", "leave it float, or lift several windows at once")
+
+
+@rule("qdq-half-quantized", "warning", GUIDE + ": a layer runs in INT8 if all its data inputs come through DQ")
+def qdq_half_quantized(view: View, target: Target) -> Iterator[Issue]:
+    """Both operands of a product are quantized, or neither is."""
+    for node, operands in view.products():
+        through = [view.dequantizer(name) is not None for name in operands]
+        if any(through) and not all(through):
+            missing = operands[through.index(False)]
+            yield Issue(
+                node, f"{missing} reaches {node.op_type} without Q/DQ, so it runs in float", "quantize both operands, or neither"
+            )
+
+
+@rule("qdq-attention-length", "warning", MODEL_OPTIMIZER + ": no INT8 attention beyond 512 tokens")
+def qdq_attention_length(view: View, target: Target) -> Iterator[Issue]:
+    """Attention over more than 512 tokens stays float."""
+    for node, operands in _quantized_products(view):
+        longest = max((max(view.shapes.get(name, (0,))[-2:]) for name in (*operands, node.output[0])), default=0)
+        if not view.constant.intersection(operands) and longest > ATTENTION_LENGTH:
+            yield Issue(node, f"INT8 attention over {longest} tokens finds no fused kernel", "leave the attention products float")
+
+
+@rule("qdq-concat-scales", "warning", MODEL_OPTIMIZER + ", concat_elimination")
+def qdq_concat_scales(view: View, target: Target) -> Iterator[Issue]:
+    """What is concatenated after DQ has one scale."""
+    for node in view.of("Concat"):
+        sources = [view.dequantizer(name) for name in node.input]
+        scales = {float(s.flat[0]) for d in sources if d and (s := numbers(view.value(d.input[1]))) is not None}
+        if all(sources) and len(scales) > 1:
+            yield Issue(
+                node, "parts with different scales are concatenated, which costs requantizing copies", "give them one scale"
+            )
+
+
+@rule("qdq-float-operator", "warning", "TensorRT computes norms, softmax and GELU in float")
+def qdq_float_operator(view: View, target: Target) -> Iterator[Issue]:
+    """Norms, softmax and GELU read float tensors."""
+    for node in view.of(*FLOAT_ONLY):
+        if view.dequantizer(node.input[0]):
+            yield Issue(node, f"{node.op_type} reads a quantized tensor and computes in float", "let it read the float tensor")
+
+
+def _quantized_products(view: View) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
+    """Yield the products whose operands both come through DequantizeLinear."""
+    for node, operands in view.products():
+        if all(view.dequantizer(name) for name in operands):
+            yield node, operands

@@ -1,0 +1,118 @@
+"""Each TensorRT is told about precision as the decision table says: by what it has, and by what the graph says itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from poseedge.backends.registry import load
+from poseedge.errors import PoseedgeError
+from tests.doubles.binding import Fake
+from tests.doubles.fixtures import Install
+from tests.doubles.gpu import Gpu
+from tests.support.engines import build, expected, keypoints, normalized_graph, write_graph
+from tests.support.lifting_bundle import MIXED
+
+FP16, INT8, TF32, OBEY = "FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS"
+
+
+def strong(fake: Fake) -> bool:
+    """Whether strong typing is complete in this version."""
+    return fake.release >= (10, 12)
+
+
+@pytest.mark.parametrize(
+    ("precision", "weak", "typed"), [("fp32", (), ()), ("fp16", (FP16, TF32), (TF32,)), ("int8", (FP16, INT8, TF32), (TF32,))]
+)
+def test_graph_that_says_its_precision(
+    device: Fake, tmp_path: Path, precision: str, weak: tuple[str, ...], typed: tuple[str, ...]
+) -> None:
+    made = build(write_graph(tmp_path / "small.onnx", precision), precision)
+    [plan] = device.built
+    assert plan.strongly_typed is strong(device)
+    assert set(plan.flags) - {OBEY} == set(typed if strong(device) else weak)
+    assert made.facts.spec.precision == precision
+
+
+def test_graph_that_mixes_int8_and_fp16_is_built_where_types_are_law(device: Fake, tmp_path: Path) -> None:
+    path = write_graph(tmp_path / "small.onnx", MIXED)
+    if not strong(device):
+        with pytest.raises(PoseedgeError, match=rf"int8-fp16: TensorRT {device.version} takes precision from builder flags"):
+            build(path, MIXED)
+        return
+    made = build(path, MIXED)
+    [plan] = device.built
+    assert (plan.strongly_typed, plan.flags, plan.pinned) == (True, (TF32,), ())
+    assert made.facts.spec.precision == MIXED
+
+
+@pytest.mark.parametrize("says", ["fp32", "int8", "fp16"])
+def test_only_a_graph_that_mixes_them_itself_is_built_so(device: Fake, tmp_path: Path, says: str) -> None:
+    with pytest.raises(PoseedgeError, match=r"by its own types|builder flags"):
+        build(write_graph(tmp_path / "small.onnx", says), MIXED)
+
+
+def test_mixed_graph_is_never_built_as_another_precision(device: Fake, tmp_path: Path) -> None:
+    for asked in ("fp32", "fp16", "int8"):
+        with pytest.raises(PoseedgeError, match=f"the graph is int8-fp16 by its own types, not {asked}"):
+            build(write_graph(tmp_path / "small.onnx", MIXED), asked)
+
+
+@pytest.mark.parametrize(("precision", "flags"), [("fp16", (FP16, TF32)), ("int8", (FP16, INT8, TF32))])
+def test_graph_that_leaves_its_precision_to_tensorrt(device: Fake, graph: Path, precision: str, flags: tuple[str, ...]) -> None:
+    if device.release >= (11, 0):
+        with pytest.raises(PoseedgeError, match=f"takes precision from the graph alone, and this graph is fp32, not {precision}"):
+            build(graph, precision)
+        return
+    engine = build(graph, precision).path
+    [plan] = device.built
+    assert (plan.strongly_typed, plan.flags) == (False, flags)
+    windows = keypoints(4)
+    np.testing.assert_allclose(load(engine)(windows), expected(graph, windows), atol=0.02)
+
+
+@pytest.mark.parametrize(("says", "asked"), [("int8", "fp16"), ("fp16", "fp32"), ("fp16", "int8")])
+def test_graph_of_another_precision_is_refused(some_device: Fake, tmp_path: Path, says: str, asked: str) -> None:
+    with pytest.raises(PoseedgeError, match=f"the graph is {says} by its own types, not {asked}"):
+        build(write_graph(tmp_path / "small.onnx", says), asked)
+
+
+@pytest.mark.parametrize(("capability", "board"), [((5, 3), "Jetson Nano"), ((6, 2), "Jetson TX2")])
+def test_int8_is_refused_where_there_is_no_hardware_for_it(
+    install_tensorrt: Install, graph: Path, capability: tuple[int, int], board: str
+) -> None:
+    install_tensorrt("8.2.1.8", Gpu(capability))
+    with pytest.raises(PoseedgeError, match=f"{board} .* has no INT8 hardware"):
+        build(graph, "int8")
+
+
+def test_decomposed_layer_norm_stays_in_fp32_under_weak_typing(device: Fake, tmp_path: Path) -> None:
+    if device.release >= (11, 0):
+        return  # no weak typing
+    build(normalized_graph(tmp_path / "norm.onnx"), "fp16")
+    [plan] = device.built
+    assert set(plan.pinned) == {"mean", "difference", "square", "variance", "steady", "deviation", "normed"}
+    assert OBEY in plan.flags
+
+
+def test_nodes_that_are_not_found_again_are_told(some_device: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from poseedge.device import runner
+
+    monkeypatch.setattr(runner, "NEVER_PINNED", ("REDUCE",))
+    assert build(normalized_graph(tmp_path / "norm.onnx"), "fp16").said == [
+        "only 5 of 7 nodes that should stay in FP32 were found by name"
+    ]
+
+
+def test_what_a_half_graph_keeps_in_float32_stays_so_under_weak_typing(device: Fake, tmp_path: Path) -> None:
+    model = onnx.load(write_graph(tmp_path / "half.onnx", "fp16"))
+    model.graph.node[0].input[0] = "twice"
+    model.graph.node.insert(0, helper.make_node("Add", ["keypoints", "keypoints"], ["twice"], name="kept"))
+    onnx.save(model, tmp_path / "half.onnx")
+    build(tmp_path / "half.onnx", "fp16")
+    [plan] = device.built
+    assert plan.pinned == (() if strong(device) else ("kept",))

@@ -1,0 +1,78 @@
+"""Every network's folded form equals the plain one, and its graph is fit for deployment."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from poseedge.graph.graph import consumers, evaluator
+from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import names, network_class
+from tests.support.networks import assert_folded_equals_plain, exported, lifted, lifting, windows
+from tests.support.own_graphs import assert_targets_take
+
+SINGLE_FRAME = ["graphmlp", "htnet", "nehsnet"]
+SEQUENCE = ["strided_transformer", "mhformer-27", "mixste-f27", "motionbert-f27"]
+PRUNED = ["tpc_mhformer-27", "hot_mixste-f27", "tpc_mixste-f27", "hot_motionbert-f27"]
+CASES = [*SINGLE_FRAME, *SEQUENCE, *PRUNED]  # NanoHTNet has tests of its own: test_fold.py, tests/graph/test_trace.py
+OTHER_SIZES = ["graphmlp-f243", "graphmlp-small", "htnet-small", "strided_transformer-27", "strided_transformer-81x4"]
+OTHER_SIZES += ["mhformer-81", "tpc_mhformer-81"]
+
+HOSTILE = {"ScatterND", "ScatterElements", "GatherND", "DFT", "Einsum", "Tile", "Expand", "Loop", "If", "Shape", "NonZero"}
+HOSTILE |= {"RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike", "Identity", "BatchNormalization", "Conv"}
+LARGEST_RANK = 4
+EXPORT_TOLERANCE_M = 1e-4
+
+
+def test_every_lifting_network_has_a_case() -> None:
+    networks = {name for name in names() if issubclass(network_class(name), LiftingNetwork)}
+    assert {lifting(name).name for name in CASES} == networks - {"nanohtnet"}
+
+
+@pytest.mark.parametrize("name", [*CASES, *OTHER_SIZES])
+def test_folded_network_equals_the_plain_one(name: str) -> None:
+    assert_folded_equals_plain(lifting(name), windows(lifting(name), 3))
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+@pytest.mark.parametrize("name", CASES)
+def test_exported_graph_equals_the_network(name: str, opset: int) -> None:
+    keypoints = windows(lifting(name), 2)
+    evaluate = evaluator(exported(name, opset))
+    found = np.concatenate([evaluate(window[None].numpy())[0] for window in keypoints])
+    np.testing.assert_allclose(found, lifted(lifting(name), keypoints), rtol=0, atol=EXPORT_TOLERANCE_M)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_exported_graph_with_a_free_batch_equals_the_network(name: str) -> None:
+    keypoints = windows(lifting(name), 3)
+    evaluate, wanted = evaluator(exported(name, 17, free_batch=True)), lifted(lifting(name), keypoints)
+    for count in (1, 3):
+        found = evaluate(keypoints[:count].numpy())[0]
+        np.testing.assert_allclose(found, wanted[:count], rtol=0, atol=EXPORT_TOLERANCE_M)
+
+
+@pytest.mark.parametrize(("opset", "free_batch"), [(13, False), (17, False), (17, True)])
+@pytest.mark.parametrize("name", CASES)
+def test_exported_graph_is_fit_for_deployment(name: str, opset: int, free_batch: bool) -> None:
+    model = exported(name, opset, free_batch)
+    needed = {"Shape"} if free_batch and name in PRUNED else set()  # which rows to gather depends on how many windows there are
+    assert not hostile(model) - needed
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    assert max(len(value.type.tensor_type.shape.dim) for value in inferred.value_info) <= LARGEST_RANK
+    assert max(len(tensor.dims) for tensor in inferred.initializer) <= LARGEST_RANK
+    assert not unread(model)
+    assert_targets_take(model)
+
+
+def hostile(model: onnx.ModelProto) -> set[str]:
+    """Return the operators of ``model`` that deployment suffers from."""
+    return HOSTILE & {node.op_type for node in model.graph.node}
+
+
+def unread(model: onnx.ModelProto) -> list[str]:
+    """Return the nodes and weights of ``model`` whose result is not used."""
+    read, given = consumers(model), {value.name for value in model.graph.output}
+    nodes = [node.name for node in model.graph.node if not any(read[name] or name in given for name in node.output)]
+    return nodes + [tensor.name for tensor in model.graph.initializer if not read[tensor.name]]

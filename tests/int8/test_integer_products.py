@@ -1,0 +1,123 @@
+"""INT8 graphs on ONNX Runtime's CPU: faster operators, the same poses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from poseedge.arrays import AnyArray
+from poseedge.backends.onnxruntime import OnnxLifter
+from poseedge.graph.graph import run_graph
+from poseedge.int8.integer_products import with_integer_products
+from tests.support.graphs import graph, windows
+
+
+def quantized(
+    nodes: list[onnx.NodeProto], weight: AnyArray, weight_axis: int = 1, zero: AnyArray | None = None, **constants: AnyArray
+) -> onnx.ModelProto:
+    """Return a graph where ``nodes`` read ``x``, quantized, as ``x_dq`` and an INT8 ``weight`` as ``w_dq``."""
+    channels = weight.shape[weight_axis]
+    pair = ["step", "zero"]
+    written = {
+        "step": np.array(0.02, np.float32),
+        "zero": np.array(0, np.int8) if zero is None else zero,
+        "w": weight,
+        "w_step": np.linspace(0.01, 0.03, channels).astype(np.float32),
+        "w_zero": np.zeros(channels, np.int8),
+    }
+    around = [
+        helper.make_node("QuantizeLinear", ["x", *pair], ["x_q"]),
+        helper.make_node("DequantizeLinear", ["x_q", *pair], ["x_dq"]),
+        helper.make_node("DequantizeLinear", ["w", "w_step", "w_zero"], ["w_dq"], axis=weight_axis),
+    ]
+    return graph([*around, *nodes], [5, 8], {**written, **constants})
+
+
+def weight(*shape: int) -> AnyArray:
+    return np.random.default_rng(0).integers(-127, 128, shape).astype(np.int8)
+
+
+def keypoints() -> AnyArray:
+    return np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32)
+
+
+BIAS = np.linspace(-1, 1, 6).astype(np.float32)
+PRODUCTS = {
+    "product": quantized([helper.make_node("MatMul", ["x_dq", "w_dq"], ["y"])], weight(8, 6)),
+    "product and bias": quantized(
+        [helper.make_node("MatMul", ["x_dq", "w_dq"], ["p"]), helper.make_node("Add", ["b", "p"], ["y"])], weight(8, 6), b=BIAS
+    ),
+    "Gemm": quantized([helper.make_node("Gemm", ["x_dq", "w_dq", "b"], ["y"])], weight(8, 6), b=BIAS),
+    "transposed Gemm": quantized([helper.make_node("Gemm", ["x_dq", "w_dq", "b"], ["y"], transB=1)], weight(6, 8), 0, b=BIAS),
+    "two readers": quantized(
+        [
+            helper.make_node("MatMul", ["x_dq", "w_dq"], ["p"]),
+            helper.make_node("MatMul", ["x_dq", "w_dq"], ["q"]),
+            helper.make_node("Add", ["p", "q"], ["y"]),
+        ],
+        weight(8, 6),
+    ),
+    "product that is read twice": quantized(
+        [
+            helper.make_node("MatMul", ["x_dq", "w_dq"], ["p"]),
+            helper.make_node("Add", ["p", "b"], ["q"]),
+            helper.make_node("Mul", ["p", "q"], ["y"]),
+        ],
+        weight(8, 6),
+        b=BIAS,
+    ),
+    "activation that a float operator reads too": quantized(
+        [helper.make_node("MatMul", ["x_dq", "w_dq"], ["p"]), helper.make_node("Add", ["p", "x_dq"], ["y"])], weight(8, 8)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_product_becomes_one_integer_operator_with_the_same_result(name: str) -> None:
+    model = PRODUCTS[name]
+    rewritten = with_integer_products(model)
+    products = Counter(node.op_type for node in model.graph.node if node.op_type in {"MatMul", "Gemm"}).total()
+    found = Counter(node.op_type for node in rewritten.graph.node)
+    assert (found["MatMulIntegerToFloat"], found["MatMul"], found["Gemm"]) == (products, 0, 0)
+    np.testing.assert_allclose(run_graph(rewritten, keypoints()), run_graph(model, keypoints()), atol=1e-5)
+
+
+def test_bias_is_part_of_the_operator() -> None:
+    operators = {node.op_type for node in with_integer_products(PRODUCTS["product and bias"]).graph.node}
+    assert operators == {"QuantizeLinear", "MatMulIntegerToFloat"}
+
+
+OTHERS = {
+    "zero point that is not zero": quantized(
+        [helper.make_node("MatMul", ["x_dq", "w_dq"], ["y"])], weight(8, 6), zero=np.array(3, np.int8)
+    ),
+    "steps by input channel": quantized([helper.make_node("MatMul", ["x_dq", "w_dq"], ["y"])], weight(8, 6), 0),
+    "matrix bias": quantized(
+        [helper.make_node("Gemm", ["x_dq", "w_dq", "b"], ["y"])], weight(8, 6), b=np.ones((5, 6), np.float32)
+    ),
+    "product of two activations": quantized([helper.make_node("Gemm", ["x_dq", "x_dq"], ["y"], transB=1)], weight(8, 6)),
+    "float": graph([helper.make_node("MatMul", ["x", "w"], ["y"])], [5, 8], {"w": weight(8, 6).astype(np.float32)}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_forms_stay_as_they_are(name: str) -> None:
+    assert with_integer_products(OTHERS[name]) == OTHERS[name]
+
+
+def test_exported_graph_keeps_no_float_copy_of_an_int8_weight(small_bundle: Path) -> None:
+    rewritten = with_integer_products(onnx.load(small_bundle / "nanohtnet_int8.onnx"))
+    assert "DequantizeLinear" not in {node.op_type for node in rewritten.graph.node}
+
+
+def test_lifter_gives_the_poses_of_the_file_as_written(small_bundle: Path) -> None:
+    file = small_bundle / "nanohtnet_int8.onnx"
+    as_written = OnnxLifter(file, optimize=False)
+    difference = np.abs(OnnxLifter(file)(windows()) - as_written(windows()))
+    assert np.median(difference) < 1e-6
+    assert difference.max() < 1e-3  # where float rounding moves a value over the edge of its INT8 step

@@ -1,0 +1,132 @@
+"""NVIDIA's own compiler takes every graph of every network, whole, and keeps INT8 weights small.
+
+It runs where the package is installed, without a GPU, and is skipped elsewhere. Configurations are small; the default ones
+are recorded in ``benchmarks/results/compile_sm86.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from benchmarks.compile_graphs import build, graphs_of
+from poseedge.arrays import AnyArray
+from poseedge.export.recipe import load_recipe
+from poseedge.graph.graph import run_graph
+from poseedge.models import names
+from poseedge.models.network import LiftingNetwork
+from poseedge.targets.aot import Compiler, missing_part
+from poseedge.targets.boards import MODERN, SPELT_OUT, load_target
+from poseedge.targets.preflight import check_graph, passed
+from tests.support import bad_graphs
+from tests.support.networks import drawn, lifting, windows
+
+needs_compiler = pytest.mark.skipif(missing_part()[0] != "", reason=missing_part()[0] or "it is here")
+SMALL: dict[str, dict[str, Any] | str] = {
+    "graphmlp": "graphmlp-small",  # a reference case: all keys of its adjacency are one tensor
+    "hot_mixste": {"frames": 9, "channel": 64, "d_hid": 128, "depth": 2, "token_num": 3, "layer_index": 1},
+    "hot_motionbert": {"dim_feat": 64, "dim_rep": 96, "depth": 2, "mlp_ratio": 2, "maxlen": 9, "token_num": 3, "layer_index": 1},
+    "htnet": {"channel": 48, "layers": 1, "d_hid": 64},
+    "mhformer": {"frames": 9, "layers": 1, "channel": 64, "d_hid": 128},
+    "mixste": {"frames": 9, "channel": 64, "d_hid": 128, "depth": 1},
+    "motionbert": {"dim_feat": 64, "dim_rep": 96, "depth": 1, "mlp_ratio": 2, "maxlen": 9},
+    "nanohtnet": {"frames": 27, "keep_frames": 3, "channel": 48, "layers": 1, "d_hid": 64, "hid": 4},
+    "nehsnet": {},
+    "strided_transformer": {"frames": 9, "layers": 2, "channel": 64, "d_hid": 128, "stride_num": [3, 3]},
+    "tpc_mhformer": {"frames": 9, "channel": 64, "d_hid": 128, "token_num": 3, "layer_index": 1},
+    "tpc_mixste": {"frames": 9, "channel": 64, "d_hid": 128, "depth": 2, "token_num": 3, "layer_index": 1},
+}
+TARGETS = {MODERN: ("default", "jetson-thor"), SPELT_OUT: ("jetson-nano", "jetson-xavier-nx")}
+
+
+@pytest.fixture(scope="module")
+def compiler() -> Iterator[Compiler]:
+    with Compiler() as ready:
+        yield ready
+
+
+def small(name: str) -> LiftingNetwork:
+    """Return a small network of that name, with weights."""
+    chosen = SMALL[name]
+    return lifting(chosen) if isinstance(chosen, str) else drawn(name, **chosen)
+
+
+def lifted(model: onnx.ModelProto, samples: AnyArray) -> AnyArray:
+    return np.concatenate([run_graph(model, window[None]) for window in samples])
+
+
+def distance(one: AnyArray, other: AnyArray) -> float:
+    """Return the mean distance between poses."""
+    return float(np.linalg.norm(one - other, axis=-1).mean())
+
+
+def test_every_lifting_network_is_tried() -> None:
+    assert set(SMALL) == {name for name in names() if not name.endswith("_refine")}
+
+
+@needs_compiler
+@pytest.mark.parametrize("opset", [MODERN, SPELT_OUT])
+@pytest.mark.parametrize("name", SMALL)
+def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: str, opset: int) -> None:
+    network = small(name)
+    samples = np.concatenate([windows(network, 2).numpy(), windows(network, 1).numpy() * 0.5])
+    sizes = {}
+    recipe = load_recipe(name)
+    first = [pattern for pattern in recipe.int8.two_step if pattern == "*" or ".0." in pattern]  # a small network has one block
+    everything = recipe.int8.model_copy(update={"keep": [], "two_step": first})
+    recipe = recipe.model_copy(update={"int8": everything})
+    graphs = graphs_of(network, recipe, opset, samples)
+    for precision, model in graphs.items():
+        if precision == "int8-fp16 steady" and name != "nanohtnet":
+            continue  # the casts of one around the products of another, which are built
+        compiled, row = build(compiler, model)
+        assert compiled.built, (precision, compiled.error, compiled.outside)
+        assert row["findings"] == []
+        sizes[precision] = compiled.weight_bytes
+        for target in map(load_target, TARGETS[opset]):
+            assert passed(check_graph(model, target)) == (precision.split()[0] in target.precisions)
+    assert sizes["int8"] < sizes["fp32"]
+    assert sizes["fp16"] < sizes["fp32"]
+    if opset == MODERN:
+        assert sizes["int8-fp16"] < min(sizes["int8"], sizes["fp16"])
+        exact, rounded, mixed = (lifted(graphs[precision], samples) for precision in ("fp32", "int8", "int8-fp16"))
+        assert distance(mixed, exact) < 1.2 * distance(rounded, exact)
+
+
+def fourier() -> onnx.ModelProto:
+    return bad_graphs.graph([bad_graphs.node("DFT", ["x"], ["y"], name="dft", axis=1)], shape=(1, 32, 1))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [(bad_graphs.BAD["qdq-uint8"].model, "UINT8"), (bad_graphs.BAD["double"].model, ""), (fourier, "DFT")],
+    ids=["uint8", "double", "DFT"],
+)
+def test_nvidia_refuses_what_the_rules_refuse(
+    compiler: Compiler, model: Callable[[], onnx.ModelProto], says: str, tmp_path: Path
+) -> None:
+    assert not passed(check_graph(model(), load_target("default")))
+    onnx.save(model(), tmp_path / "bad.onnx")
+    compiled = compiler.compile(tmp_path / "bad.onnx")
+    assert not compiled.built
+    assert says in compiled.error
+
+
+@needs_compiler
+def test_time_limit_is_kept_and_told(compiler: Compiler, tmp_path: Path) -> None:
+    onnx.save(bad_graphs.quantized(), tmp_path / "good.onnx")
+    assert compiler.compile(tmp_path / "good.onnx", seconds=0.01).error == "no result after 0.01 s"
+    assert compiler.compile(tmp_path / "good.onnx").built
+
+
+@needs_compiler
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    with Compiler() as own:
+        folder = own.folder
+    assert not folder.exists()

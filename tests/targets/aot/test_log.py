@@ -1,0 +1,43 @@
+"""The build log: ONNX Runtime's lines with TensorRT's inside, coloured or not."""
+
+from __future__ import annotations
+
+from poseedge.targets.aot.log import complaints, memory, refusal
+
+LOG = """\
+2026-11-21 12:27:18.1 [I:onnxruntime:, a.cc:1 Run] nothing of interest
+2026-11-21 12:27:18.2 [W:onnxruntime:, b.h:88 log] [2026-11-21 12:27:18 WARNING] a layer norm in FP16
+may overflow
+\x1b[1;31m2026-11-21 12:27:18.3 [E:onnxruntime:, b.h:88 log] [2026-11-21 12:27:18   ERROR] no UINT8\x1b[m
+2026-11-21 12:27:18.3 [E:onnxruntime:, b.h:88 log] [2026-11-21 12:27:18   ERROR] no UINT8
+2026-11-21 12:27:18.4 [E:onnxruntime:, c.cc:1 Compile] the session failed
+a line of nobody
+2026-11-21 12:27:18.5 [W:onnxruntime:, d.cc:1 Warn] a warning of ONNX Runtime alone
+[V] Total Weights Memory: 1000 bytes
+[V] Total Activation Memory: 70 bytes
+[V] Total Weights Memory: 24 bytes
+"""
+
+
+def test_complaints_are_joined_and_told_once() -> None:
+    assert complaints(LOG) == [
+        "TensorRT WARNING: a layer norm in FP16 may overflow",
+        "TensorRT ERROR: no UINT8",
+        "[E:onnxruntime:, c.cc:1 Compile] the session failed a line of nobody",
+    ]
+
+
+def test_memory_is_summed_over_engines() -> None:
+    assert (memory(LOG, "Weights"), memory(LOG, "Activation")) == (1024, 70)
+    assert memory("", "Weights") == 0
+
+
+def test_refusal_tells_the_node_and_the_reason_without_nvidia_s_source_lines() -> None:
+    messages = [
+        "TensorRT WARNING: something else",
+        'TensorRT ERROR: ModelImporter.cpp:140: While parsing node number 9 [DFT -> "y"]:',
+        "TensorRT ERROR: ModelImporter.cpp:143: --- End node ---",
+        "TensorRT ERROR: ModelImporter.cpp:151: ERROR: onnxOpCheckers.cpp:998 In function check: Plugin not found",
+    ]
+    assert refusal(messages) == 'While parsing node number 9 [DFT -> "y"]: In function check: Plugin not found'
+    assert refusal(messages[:1]) == ""
