@@ -1,0 +1,66 @@
+"""``.trc``: marker trajectories for OpenSim, a file per person.
+
+The format is the track row column file of Motion Analysis; checked against what OpenSim's ``TRCFileAdapter`` accepts: eight
+header keys, labels X1 Y1 Z1 to X17 Y17 Z17, and no cell without a number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from poseedge.live.types import Lifted
+from poseedge.live.world import y_up
+from poseedge.live.writers.common import Options, Written, file_per_person
+from poseedge.live.writers.steady import Motion, steady_motion
+from poseedge.skeleton import JOINT_NAMES
+
+# Pose2Sim's names where it has the joint: Hip, RHip, ..., LWrist. Spine, Thorax and NeckNose are Human3.6M's own.
+MARKERS = ["Hip", *(joint.title().replace("Right_", "R").replace("Left_", "L").replace("_", "") for joint in JOINT_NAMES[1:])]
+_KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"]
+
+
+def write(lifted: Lifted, path: Path, options: Options) -> Written:
+    """Write the lifted joints as they are, metres, y up, from the first to the last frame in which the person was seen.
+
+    A frame in between without the person holds the last pose, as in Pose2Sim: OpenSim's tools refuse a gap in all markers.
+    """
+    upright, notes = y_up(lifted), []
+    with file_per_person(path, lifted) as files:
+        for person, temporary, final in files:
+            motion = steady_motion(upright, person)
+            first, last = np.flatnonzero(motion.seen)[[0, -1]]
+            with temporary.open("w", encoding="utf-8") as stream:
+                _write_rows(stream, final.name, motion, int(first), int(last))
+            notes += motion_notes(final, motion, int(first), int(last))
+    return Written(tuple(final for _, _, final in files), tuple(notes))
+
+
+def motion_notes(path: Path, motion: Motion, first: int, last: int) -> list[str]:
+    """Say what a file with a constant frame rate and a pose in every frame hides."""
+    held = int((~motion.seen[first : last + 1]).sum())
+    notes = [f"{path.name}: {held} frames without the person hold the nearest pose before them"] if held else []
+    if motion.resampled:
+        notes.append(f"{path.name}: time stamps vary, resampled to {motion.fps:.6g} frames a second")
+    return notes
+
+
+def _write_rows(stream: TextIO, name: str, motion: Motion, first: int, last: int) -> None:
+    rate, count = f"{motion.fps:.6f}", last + 1 - first
+    values = (rate, rate, count, len(MARKERS), "m", rate, first + 1, count)
+    labels = [f"{axis}{marker}" for marker in range(1, len(MARKERS) + 1) for axis in "XYZ"]
+    rows = [
+        ("PathFileType", "4", "(X/Y/Z)", name),
+        _KEYS,
+        map(str, values),
+        ("Frame#", "Time", "\t\t\t".join(MARKERS), ""),
+        ("", "", *labels),
+        (),
+    ]
+    for row in rows:
+        stream.write("\t".join(row) + "\n")
+    for number in range(first, last + 1):
+        coordinates = "\t".join(f"{value:.6f}" for value in motion.poses_m[number].ravel())
+        stream.write(f"{number + 1}\t{motion.times_s[number]:.6f}\t{coordinates}\n")
