@@ -1,0 +1,149 @@
+"""The joints that detectors give, and what the 17 joints of Human3.6M are made of.
+
+Every layout goes through COCO-17, so that one motion gives the same joints whatever detector layout it comes in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from poseedge.data.keypoints import coco_scores_to_h36m, coco_to_h36m
+from poseedge.errors import DataError, nearest
+from poseedge.live.types import Floats
+from poseedge.skeleton import NUM_JOINTS
+
+Trunk = Literal["fitted", "papers"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An order of joints; ``coco``: where in it those of COCO-17 stand, in COCO's order, None for Human3.6M's own."""
+
+    joints: int
+    coco: tuple[int, ...] | None
+
+
+_FIRST_17 = tuple(range(17))
+LAYOUTS: dict[str, Layout] = {
+    "coco17": Layout(17, _FIRST_17),
+    "openpose18": Layout(18, (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)),
+    "body25": Layout(25, (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11)),
+    "halpe26": Layout(26, _FIRST_17),
+    "halpe136": Layout(136, _FIRST_17),
+    "wholebody133": Layout(133, _FIRST_17),
+    "blazepose33": Layout(33, (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)),
+    "h36m17": Layout(NUM_JOINTS, None),
+}
+
+COCO_NAMES = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow"),
+    *("right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle"),
+    "right_ankle",
+)
+
+TRUNK_JOINTS = {"spine": 7, "thorax": 8, "neck": 9, "head": 10}  # Human3.6M's number of each
+_NOSE, _EYES, _EARS, _FACE, _SHOULDERS, _HIPS = 0, [1, 2], [3, 4], [0, 1, 2, 3, 4], [5, 6], [11, 12]
+
+
+@dataclass(frozen=True)
+class TrunkWeights:
+    """Spine, thorax, neck and head as weighted sums of points that COCO has; the weights of a joint sum to 1."""
+
+    face: Floats  # (4, 5) of nose, middle of the eyes, of the ears, of the shoulders, of the hips
+    no_face: Floats  # (4, 2) of the middles of shoulders and hips: where the face is not seen
+
+    @classmethod
+    def from_metadata(cls, stored: Mapping[str, Any]) -> TrunkWeights:
+        """Return the weights that ``to_metadata`` wrote; raises ``DataError`` for anything else."""
+        try:
+            face = np.array([stored[joint]["face"] for joint in TRUNK_JOINTS], np.float32)
+            no_face = np.array([stored[joint]["no_face"] for joint in TRUNK_JOINTS], np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"expected trunk weights of {', '.join(TRUNK_JOINTS)}, found {stored!r}") from error
+        sums = [*face.sum(axis=-1), *no_face.sum(axis=-1)] if face.ndim == no_face.ndim == 2 else [np.nan]
+        if (face.shape, no_face.shape) != ((4, 5), (4, 2)) or not np.allclose(sums, 1, rtol=0, atol=5e-3):
+            raise DataError(f"expected 5 and 2 trunk weights for each joint that sum to 1, found {stored!r}")
+        return cls(face, no_face)
+
+    def to_metadata(self) -> dict[str, dict[str, list[float]]]:
+        """Return the weights as an artefact's metadata keeps them."""
+        rows = zip(TRUNK_JOINTS, self.face, self.no_face, strict=True)
+        return {joint: {"face": rounded(face), "no_face": rounded(no_face)} for joint, face, no_face in rows}
+
+
+def rounded(weights: Floats) -> list[float]:
+    """Return float32 weights as the short decimal numbers that they were."""
+    return [round(float(weight), 6) for weight in weights]
+
+
+# Least squares over mocap17's training subjects with a synthetic face and 15 mm of noise on every COCO joint: for the
+# bundled networks, whose thorax, neck and head are CMU's.
+FITTED = TrunkWeights.from_metadata(
+    {
+        "spine": {"face": [-0.049, -0.097, -0.026, 0.648, 0.523], "no_face": [0.43, 0.57]},
+        "thorax": {"face": [0.016, -0.069, 0.185, 0.720, 0.148], "no_face": [0.89, 0.11]},
+        "neck": {"face": [0.011, -0.169, 0.633, 0.559, -0.034], "no_face": [1.17, -0.17]},
+        "head": {"face": [-0.398, 0.304, 1.025, 0.205, -0.136], "no_face": [1.44, -0.44]},
+    }
+)
+
+
+def layout_named(name: str) -> Layout:
+    """Return a layout by name; raises ``DataError`` with the nearest name."""
+    if name not in LAYOUTS:
+        raise DataError(f"unknown layout {name!r}", nearest(name, list(LAYOUTS)))
+    return LAYOUTS[name]
+
+
+def to_h36m(
+    keypoints: npt.NDArray[Any],
+    scores: npt.NDArray[Any],
+    layout: str,
+    trunk: Trunk = "fitted",
+    weights: TrunkWeights = FITTED,
+) -> tuple[Floats, Floats]:
+    """Return Human3.6M joints ``(N, 17, 2)`` and scores ``(N, 17)`` of keypoints ``(N, K, 2)`` and scores ``(N, K)``.
+
+    Pixels, y down; NaN: missing, and stays missing, with score 0. ``trunk``: where spine, thorax, neck and head come
+    from. ``fitted``: ``weights``, measured for the bundled networks; ``papers``: ``coco_to_h36m``, for published
+    weights. Both take shoulders and hips alone, by ``weights``, where a joint of the face is missing. Joints that are
+    Human3.6M's already stay as they are.
+    """
+    known = layout_named(layout)
+    if keypoints.shape[1:] != (known.joints, 2) or scores.shape != keypoints.shape[:2]:
+        found = f"found {keypoints.shape} and {scores.shape}"
+        raise DataError(f"expected {layout} keypoints (N, {known.joints}, 2) with scores (N, {known.joints}), {found}")
+    if known.coco is None:
+        joints, confidence = np.array(keypoints, np.float32), np.array(scores, np.float32)
+    else:
+        coco, given = np.asarray(keypoints[:, known.coco], np.float32), np.asarray(scores[:, known.coco], np.float32)
+        given = np.where(np.isnan(coco).any(axis=-1), np.float32(0), given)
+        joints, confidence = coco_to_h36m(coco), coco_scores_to_h36m(given)
+        _trunk(joints, confidence, coco, given, trunk, weights)
+    confidence[np.isnan(joints).any(axis=-1)] = 0
+    return joints, confidence
+
+
+def _trunk(joints: Floats, confidence: Floats, coco: Floats, given: Floats, trunk: Trunk, weights: TrunkWeights) -> None:
+    """Put the trunk and the head into ``joints``, and where no face is seen into ``confidence``, in place."""
+    own = list(TRUNK_JOINTS.values())
+    shoulders, hips = coco[:, _SHOULDERS].mean(axis=1), coco[:, _HIPS].mean(axis=1)
+    if trunk == "fitted":
+        points = np.stack([coco[:, _NOSE], coco[:, _EYES].mean(axis=1), coco[:, _EARS].mean(axis=1), shoulders], axis=1)
+        joints[:, own] = _weighted(points, hips, weights.face[:, :4])
+    rows = np.flatnonzero(np.isnan(coco[:, _FACE]).any(axis=(1, 2)))  # of those whose face is not seen
+    joints[rows[:, None], own] = _weighted(shoulders[rows, None], hips[rows], weights.no_face[:, :1])
+    confidence[rows[:, None], [TRUNK_JOINTS["neck"], TRUNK_JOINTS["head"]]] = given[rows][:, _SHOULDERS].mean(axis=1)[:, None]
+
+
+def _weighted(points: Floats, hips: Floats, weights: Floats) -> Floats:
+    """Return ``(N, 4, 2)``: sums of points ``(N, P, 2)`` seen from the hips, whose weight is what is left to 1.
+
+    Rounded weights would shift a pose with its place in the picture.
+    """
+    return np.asarray(hips[:, None] + weights @ (points - hips[:, None]), np.float32)
