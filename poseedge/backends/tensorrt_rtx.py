@@ -29,13 +29,18 @@ class TensorRTRTXLifter(OnnxLifter):
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Raises ``PoseedgeError`` if package, driver or GPU is missing, or if a node would stay on the CPU."""
-        options = session_options(first_device(), threads)
-        try:  # without enable_fallback=0, ONNX Runtime's Python side prints an error and takes the CPU
-            session = ort.InferenceSession(str(path), options, enable_fallback=0)
-        except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            raise ArtefactError(f"{path}: TensorRT-RTX cannot run it ({reason(error)})", "time it without --backend") from error
-        check_assignment(session, path)
-        self._hold(session, path, PROVIDER)
+        self._hold(open_rtx_session(path, threads), path, PROVIDER)
+
+
+def open_rtx_session(path: Path, threads: int) -> ort.InferenceSession:
+    """Open ``path`` on the first GPU; raises as ``TensorRTRTXLifter`` does."""
+    options = session_options(first_device(), threads)
+    try:  # without enable_fallback=0, ONNX Runtime's Python side prints an error and takes the CPU
+        session = ort.InferenceSession(str(path), options, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime raises a dozen types of its own
+        raise ArtefactError(f"{path}: TensorRT-RTX cannot run it ({reason(error)})", "time it without --backend") from error
+    check_assignment(session, path)
+    return session
 
 
 @cache
