@@ -57,7 +57,7 @@ def evaluate(
     """
     scoring = protocol(like)
     if plot is not None:
-        require("matplotlib", "demo")
+        require("matplotlib", "plot")
         if plot.exists() and not plot.is_dir():
             raise PoseedgeError(f"{plot}: is a file, and pictures need a folder", "choose another folder with --plot")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)

@@ -36,7 +36,7 @@ class Pose:
 
 def draw(report: dict[str, Any], predictions: list[Prediction], folder: Path) -> list[Path]:
     """Write ``by_joint.png``, ``by_action.png`` and ``worst_frames.png`` into ``folder``; return their paths."""
-    pyplot = require("matplotlib.pyplot", "demo")
+    pyplot = require("matplotlib.pyplot", "plot")
     pyplot.switch_backend("Agg")
     what = f"{Path(report['artefact']).name} ({report['precision']}) on {report['dataset']}, {report['keypoints']} keypoints"
     figures = {
@@ -66,7 +66,7 @@ def worst(predictions: list[Prediction], count: int = WORST) -> list[Pose]:
 
 def bars(values: dict[str, float], title: str, mean: float) -> Any:
     """Return a bar chart of millimetres with a line at the mean over frames."""
-    pyplot = require("matplotlib.pyplot", "demo")
+    pyplot = require("matplotlib.pyplot", "plot")
     figure, axes = pyplot.subplots(figsize=(9, 0.8 + 0.28 * len(values)), layout="constrained")
     names = [name.replace("_", " ") for name in values]
     drawn = axes.barh(names, list(values.values()), color="#5b8db8")
@@ -77,7 +77,7 @@ def bars(values: dict[str, float], title: str, mean: float) -> Any:
 
 def actions(report: dict[str, Any], title: str) -> Any:
     """Return MPJPE and P-MPJPE by action side by side."""
-    pyplot = require("matplotlib.pyplot", "demo")
+    pyplot = require("matplotlib.pyplot", "plot")
     names = list(report["by_action"])
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.42 * len(names)), layout="constrained")
     where = np.arange(len(names))
@@ -102,7 +102,7 @@ def finish(axes: Any, title: str, mean: float) -> None:
 
 def skeletons(poses: list[Pose], title: str) -> Any:
     """Return three pictures for each pose: its keypoints, and truth and prediction from the camera and from the side."""
-    pyplot = require("matplotlib.pyplot", "demo")
+    pyplot = require("matplotlib.pyplot", "plot")
     figure, grid = pyplot.subplots(3, len(poses), figsize=(max(2.6 * len(poses), 8), 8), layout="constrained", squeeze=False)
     figure.suptitle(f"{title}\nkeypoints: left blue, right orange; 3D: truth dark, prediction red (metres)", fontsize=9)
     for pose, (screen, front, side) in zip(poses, grid.T, strict=True):

@@ -240,7 +240,7 @@ class _Error:
 
 def draw(comparison: Comparison, title: str, path: Path) -> None:
     """Draw the relative error of each layer as a PNG; needs matplotlib."""
-    figure_module = require("matplotlib.figure", "demo")
+    figure_module = require("matplotlib.figure", "plot")
     layers = comparison.layers
     shown = [comparison.tolerance or 1.0, *(layer.relative_error for layer in layers if layer.relative_error)]
     floor, ceiling = 10 ** np.floor(np.log10(min(shown))), 10 ** np.ceil(np.log10(1.01 * max(shown)))

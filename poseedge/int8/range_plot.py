@@ -23,7 +23,7 @@ def draw_ranges(found: Mapping[str, Any], placement: Placement, title: str, path
     On the left what the values did, on the right how many of the 255 steps are left to a channel once the widest one is
     covered: few steps are coarse rounding. Needs matplotlib.
     """
-    figure_module = require("matplotlib.figure", "demo")
+    figure_module = require("matplotlib.figure", "plot")
     ranges = read_ranges(found)
     names = row_names(placement)
     keys = [key for key in names if key in ranges]

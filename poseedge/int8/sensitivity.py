@@ -251,7 +251,7 @@ def as_json(ranked: list[Layer], total: int) -> list[dict[str, Any]]:
 
 def draw(ranked: list[Layer], title: str, path: Path) -> None:
     """Draw the ranking as a PNG: what each layer alone moves, and the jitter it adds. Needs matplotlib."""
-    figure_module = require("matplotlib.figure", "demo")
+    figure_module = require("matplotlib.figure", "plot")
     figure = figure_module.Figure(figsize=(10, 1.6 + 0.17 * len(ranked)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     names = [layer.name for layer in ranked]
