@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +40,76 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class Owned:
+    """What of a folder this program wrote: files that go when it is replaced, and what moves into the new one."""
+
+    replaced: frozenset[str]
+    kept: frozenset[str]
+
+
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``; it replaces ``path`` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+def atomic_folder(path: Path, owned: Callable[[Path], Owned]) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; it takes the place of ``path`` when the block ends without an error.
+
+    What is there already is replaced only if ``owned`` knows all of it, before the block and again after it. ``owned`` is asked
+    only if something is there, and raises its own ``PoseedgeError`` if ``path`` is not such a folder at all.
+    """
+    kept_of(path, owned)
+    target = path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            path.replace(old / path.name)
-            temporary.replace(path)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(path)
+        take_place(temporary, target, kept_of(path, owned))  # hours may have passed, and other files come
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def kept_of(path: Path, owned: Callable[[Path], Owned]) -> Owned:
+    """Return what ``path`` holds; raises ``PoseedgeError`` if anything in it is not known, or the process works in it."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        known = Owned(frozenset(), frozenset())
+    else:
+        known = owned(path)
+        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in known.replaced | known.kept)
+        folders = sorted(name for name in known.replaced if is_folder(path / name))
+        if foreign or folders:
+            raise PoseedgeError(
+                f"{path}: holds {(foreign + folders)[0]!r}, which poseedge did not write, so it will not be replaced",
+                "choose another folder with --output, or move that elsewhere first",
+            )
+    if path.exists() and path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise PoseedgeError(f"{path}: is the folder that you work in, so it cannot be replaced", "name another with --output")
+    return known
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether ``path`` is a folder itself, not a link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def take_place(new: Path, path: Path, known: Owned) -> None:
+    """Put the folder ``new`` at ``path``; of what is there, move what is kept and remove by name, and nothing else, the rest."""
+    if not path.exists():
+        new.replace(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old.")) / path.name
+    path.replace(old)
+    try:
+        new.replace(path)
+    except BaseException:
+        old.replace(path)
+        old.parent.rmdir()
+        raise
+    for name in known.kept:
+        if os.path.lexists(old / name):
+            (old / name).replace(path / name)
+    for name in known.replaced:
+        (old / name).unlink(missing_ok=True)
+    old.rmdir()
+    old.parent.rmdir()
 
 
 def sha256_of(path: Path) -> str:

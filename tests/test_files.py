@@ -6,11 +6,13 @@ import hashlib
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from poseedge.files import atomic_folder, atomic_write, locked, sha256_of
+from poseedge.errors import PoseedgeError
+from poseedge.files import Owned, atomic_folder, atomic_write, locked, sha256_of
 
 
 class Broken(Exception):
@@ -23,8 +25,31 @@ def break_off_writing(path: Path) -> None:
         raise Broken
 
 
+def owns(*names: str, kept: str = "engines") -> Callable[[Path], Owned]:
+    """Return what says that these files, and a folder that is kept, are the program's own."""
+    return lambda _: Owned(frozenset(names), frozenset({kept}))
+
+
+def listing(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))]
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """Return a folder with ``old.txt`` and an engine."""
+    (tmp_path / "b" / "engines").mkdir(parents=True)
+    (tmp_path / "b" / "old.txt").write_text("old")
+    (tmp_path / "b" / "engines" / "a.engine").write_text("minutes of work")
+    return tmp_path / "b"
+
+
+def replace(path: Path, *names: str) -> None:
+    with atomic_folder(path, owns(*names)) as temporary:
+        (temporary / "new.txt").write_text("new")
+
+
 def break_off_filling(path: Path) -> None:
-    with atomic_folder(path) as temporary:
+    with atomic_folder(path, owns("old.txt")) as temporary:
         (temporary / "new.txt").write_text("new")
         raise Broken
 
@@ -67,30 +92,86 @@ def test_file_may_be_read_by_everyone(tmp_path: Path) -> None:
 
 
 def test_folder_appears_with_its_content(tmp_path: Path) -> None:
-    with atomic_folder(tmp_path / "new" / "b") as temporary:
-        (temporary / "a.txt").write_text("whole")
-    assert [path.name for path in (tmp_path / "new" / "b").iterdir()] == ["a.txt"]
+    replace(tmp_path / "new" / "b")
+    assert listing(tmp_path / "new" / "b") == ["new.txt"]
 
 
-def test_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "old.txt").write_text("old")
-    with atomic_folder(tmp_path / "b") as temporary:
-        (temporary / "new.txt").write_text("new")
-    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["b", "b/new.txt"]
+def test_folder_replaces_the_old_one_whole_but_for_what_is_kept(old: Path) -> None:
+    replace(old, "old.txt", "gone.txt")
+    assert listing(old.parent) == ["b", "b/engines", "b/engines/a.engine", "b/new.txt"]
 
 
-def test_folder_is_left_as_it_was_when_filling_fails(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "old.txt").write_text("old")
+def test_folder_is_left_as_it_was_when_filling_fails(old: Path) -> None:
     with pytest.raises(Broken):
-        break_off_filling(tmp_path / "b")
-    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["b", "b/old.txt"]
+        break_off_filling(old)
+    assert listing(old.parent) == ["b", "b/engines", "b/engines/a.engine", "b/old.txt"]
+
+
+def test_folder_is_left_as_it_was_when_the_new_one_cannot_take_its_place(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.replace
+
+    def fails_once_moved_away(source: Path, target: Path) -> Path:
+        if not old.exists() and source.parent == old.parent:
+            monkeypatch.undo()
+            raise Broken
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", fails_once_moved_away)
+    with pytest.raises(Broken):
+        replace(old, "old.txt")
+    assert listing(old.parent) == ["b", "b/engines", "b/engines/a.engine", "b/old.txt"]
+
+
+@pytest.mark.parametrize("foreign", ["mine.txt", ".git/HEAD", "old/notes"])
+def test_folder_with_anything_unknown_is_not_replaced(old: Path, foreign: str) -> None:
+    (old / foreign).parent.mkdir(exist_ok=True)
+    (old / foreign).write_text("mine")
+    before = listing(old)
+    with pytest.raises(PoseedgeError, match=rf"b: holds '{foreign.split('/')[0]}', which poseedge did not write") as caught:
+        replace(old, "old.txt")
+    assert "--output" in caught.value.hint
+    assert listing(old) == before
+
+
+def test_folder_that_bears_the_name_of_a_known_file_is_not_replaced(old: Path) -> None:
+    (old / "run.py").mkdir()
+    (old / "run.py" / "mine.txt").write_text("mine")
+    with pytest.raises(PoseedgeError, match=r"holds 'run\.py'"):
+        replace(old, "old.txt", "run.py")
+    assert (old / "run.py" / "mine.txt").read_text() == "mine"
+
+
+def test_file_that_comes_while_the_new_folder_is_filled_survives(old: Path) -> None:
+    with pytest.raises(PoseedgeError, match=r"holds 'late\.txt'"), atomic_folder(old, owns("old.txt")):
+        (old / "late.txt").write_text("mine")
+    assert listing(old.parent) == ["b", "b/engines", "b/engines/a.engine", "b/late.txt", "b/old.txt"]
+
+
+def test_link_to_a_folder_stays_one_and_what_it_leads_to_is_replaced(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(old)
+    replace(tmp_path / "link", "old.txt")
+    assert (tmp_path / "link").is_symlink()
+    assert listing(old) == ["engines", "engines/a.engine", "new.txt"]
+
+
+def test_known_name_that_is_a_link_goes_without_what_it_leads_to(old: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (old / "run.py").symlink_to(tmp_path / "precious")
+    replace(old, "old.txt", "run.py")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert "run.py" not in listing(old)
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_folder_that_one_works_in_is_not_replaced(old: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(old / "engines" if place == ".." else old)
+    with pytest.raises(PoseedgeError, match="is the folder that you work in"):
+        replace(Path(place), "old.txt")
+    assert listing(old) == ["engines", "engines/a.engine", "old.txt"]
 
 
 def test_folder_may_be_entered_by_everyone(tmp_path: Path) -> None:
-    with atomic_folder(tmp_path / "b"):
-        pass
+    replace(tmp_path / "b")
     assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o755
 
 

@@ -47,20 +47,8 @@ class Bundle:
 
 def open_bundle(folder: Path) -> Bundle:
     """Read a bundle and check every file's hash; raises ``ArtefactError`` for the first thing that is wrong."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise ArtefactError(f"{folder}: not a bundle, it has no {MANIFEST}", "make one with: poseedge export --model nanohtnet")
-    try:
-        manifest = json.loads(path.read_text())
-        files = dict(manifest["files"])
-        found = int(manifest["format"])
-        if found == FORMAT and (missing := [key for key in READ_KEYS if key not in manifest]):
-            raise KeyError(*missing)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path}: not a bundle manifest ({error!r})", "export the bundle again") from error
-    if found != FORMAT:
-        raise ArtefactError(f"{path}: bundle format {found}, this poseedge reads {FORMAT}", "export the bundle again")
-    for name, wanted in files.items():
+    manifest = read_manifest(folder)
+    for name, wanted in manifest["files"].items():
         file = folder / name
         if not file.is_file():
             raise ArtefactError(f"{file}: missing from the bundle", "copy or export the bundle again")
@@ -70,3 +58,21 @@ def open_bundle(folder: Path) -> Bundle:
                 "the file was changed or damaged; export the bundle again",
             )
     return Bundle(folder, manifest)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what the manifest in ``folder`` says; raises ``ArtefactError`` if there is none, or another format."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtefactError(f"{folder}: not a bundle, it has no {MANIFEST}", "make one with: poseedge export --model nanohtnet")
+    try:
+        manifest = json.loads(path.read_text())
+        manifest["files"] = dict(manifest["files"])
+        found = int(manifest["format"])
+        if found == FORMAT and (missing := [key for key in READ_KEYS if key not in manifest]):
+            raise KeyError(*missing)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path}: not a bundle manifest ({error!r})", "export the bundle again") from error
+    if found != FORMAT:
+        raise ArtefactError(f"{path}: bundle format {found}, this poseedge reads {FORMAT}", "export the bundle again")
+    return dict(manifest)

@@ -8,7 +8,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -27,18 +27,16 @@ def write_dataset(folder: Path, name: str, motion: Any, tracks: Mapping[str, Any
     one ``(T, 17, 2)`` in pixels per camera. ``rig``: what ``cameras_<name>.json`` says. Raises ``DataError`` if
     ``folder`` holds anything already.
     """
-    refuse_existing(folder)
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, refuse) as temporary:
         write_npz(temporary / f"data_3d_{name}.npz", positions_3d=motion)
         for kind, views in tracks.items():
             write_tracks(temporary / f"data_2d_{name}_{kind}.npz", views)
         (temporary / f"cameras_{name}.json").write_text(json.dumps(rig, indent=1) + "\n")
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raise ``DataError`` unless ``folder`` can be made without replacing anything."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: exists already, and will not be replaced", "choose another folder with -o")
+def refuse(folder: Path) -> NoReturn:
+    """Raise ``DataError``: a data set takes the place of nothing."""
+    raise DataError(f"{folder}: exists already, and will not be replaced", "choose another folder with -o")
 
 
 def write_tracks(path: Path, tracks: Any) -> None:

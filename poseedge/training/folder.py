@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from poseedge.models.checkpoints import read_checkpoint, save_checkpoint
 from poseedge.training.objective import Objective
 
 Row = dict[str, float]
+OTHER_FOLDER = "it will not be overwritten: choose another folder with --output"
 
 # What may change between the parts of one training.
 _MAY_DIFFER = {"steps", "epochs", "evaluate_every"}
+_WRITTEN = ("last*.pth", "best*.pth", "log.csv", "curves.png")  # beside the state
 
 
 class RunFolder:
@@ -38,11 +41,15 @@ class RunFolder:
     def read_state(self) -> dict[str, Any] | None:
         """Return the state that the folder holds, or None.
 
-        Raises ``PoseedgeError`` if it is of another training.
+        Raises ``PoseedgeError`` if it is of another training, or if without a state there is what training would overwrite.
         """
         if not self.state_file.exists():
+            if not self.begun():
+                refuse_to_overwrite(self.path, _WRITTEN)
             return None
         state = read_checkpoint(self.state_file)
+        if not isinstance(state.get("identity"), dict) or not isinstance(state.get("history"), list):
+            raise PoseedgeError(f"{self.state_file}: is no training's state", OTHER_FOLDER)
         if differing := changed(state["identity"], self.identity):
             raise PoseedgeError(
                 f"{self.state_file}: is of another training, with another {', '.join(differing)}",
@@ -51,10 +58,19 @@ class RunFolder:
         self.history = state["history"]
         return state
 
+    def begun(self) -> bool:
+        """Say whether ``last.pth`` is of this training, which was then killed before it wrote its first state."""
+        with contextlib.suppress(PoseedgeError):
+            record = read_checkpoint(self.path / "last.pth").get("record")
+            told = record.get("training") if isinstance(record, dict) else None
+            return isinstance(told, dict) and not changed(told, self.identity)
+        return False
+
     def clean(self) -> None:
         """Remove what a process left that was killed while it wrote."""
-        for leftover in [*self.path.glob(".*.pth.*"), *self.path.glob(".log.csv.*")]:
-            leftover.unlink(missing_ok=True)
+        for name in (self.state_file.name, *_WRITTEN):
+            for leftover in self.path.glob(f".{name}.*{Path(name).suffix}"):  # as atomic_write names them
+                leftover.unlink(missing_ok=True)
 
     def write_state(self, state: dict[str, Any]) -> None:
         """Write all that resuming needs."""
@@ -72,6 +88,12 @@ class RunFolder:
             writer = csv.DictWriter(stream, row)
             writer.writeheader()
             writer.writerows(self.history)
+
+
+def refuse_to_overwrite(folder: Path, patterns: tuple[str, ...]) -> None:
+    """Raise ``PoseedgeError`` if ``folder`` holds a file that fits one of ``patterns``."""
+    if found := sorted(path for pattern in patterns for path in folder.glob(pattern)):
+        raise PoseedgeError(f"{found[0]}: exists, and no state.pth says that it is of this training", OTHER_FOLDER)
 
 
 def changed(before: dict[str, Any], now: dict[str, Any], table: str = "") -> list[str]:

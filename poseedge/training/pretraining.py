@@ -14,6 +14,7 @@ from poseedge.data.types import PoseDataset
 from poseedge.errors import PoseedgeError
 from poseedge.files import atomic_write
 from poseedge.models.checkpoints import read_checkpoint, save_checkpoint
+from poseedge.training.folder import OTHER_FOLDER, refuse_to_overwrite
 from poseedge.training.poseclr import Contrast, InstantSampler, PoseCLR, pretraining_network, without_head
 
 ENCODER = "encoder.pth"
@@ -71,10 +72,13 @@ def pretrain(
 def resume(path: Path, identity: dict[str, Any], model: PoseCLR, optimizer: torch.optim.Optimizer) -> tuple[int, list[Row]]:
     """Load the state in ``path``, if there is one; return the steps done and the log."""
     if not path.exists():
+        refuse_to_overwrite(path.parent, (ENCODER, "log.csv"))
         return 0, []
     state = read_checkpoint(path)
-    if state.get("identity") != identity:
-        found = state.get("identity", {})
+    found = state.get("identity")
+    if not isinstance(found, dict):
+        raise PoseedgeError(f"{path}: is no pre-training's state", OTHER_FOLDER)
+    if found != identity:
         differing = sorted(key for key in {*identity, *found} if identity.get(key) != found.get(key))
         raise PoseedgeError(f"{path}: is of another pre-training, with another {', '.join(differing)}", "give another --output")
     model.load_state_dict(state["model"])

@@ -12,7 +12,7 @@ import pytest
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import open_bundle
 from poseedge.bundle.writing import write_bundle
-from poseedge.errors import ArtefactError
+from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.files import sha256_of
 from poseedge.resources import resource
 
@@ -126,6 +126,59 @@ def test_empty_folder_may_become_a_bundle(tmp_path: Path) -> None:
     with write_bundle(tmp_path / "bundle", {}):
         pass
     assert (tmp_path / "bundle" / MANIFEST).is_file()
+
+
+def write_over(folder: Path) -> None:
+    with write_bundle(folder, {}):
+        pass
+
+
+def test_engines_and_what_builds_them_faster_outlive_the_graphs(own_bundle: Path) -> None:
+    built = {"engines/a.engine", "engines/8.6.timing", "a_fp16.10.3.sm_87.plan", "a_fp16.10.3.sm_87.json", "b.engine.json"}
+    (own_bundle / "engines").mkdir()
+    for name in {*built, "b.engine"}:
+        (own_bundle / name).write_text(name)
+    write_over(own_bundle)
+    held = {path.relative_to(own_bundle).as_posix() for path in own_bundle.rglob("*") if path.is_file()}
+    assert held == {*built, "b.engine", MANIFEST}
+    assert all((own_bundle / name).read_text() == name for name in built)
+
+
+def test_bundle_whose_runner_was_imported_is_replaced(own_bundle: Path) -> None:
+    (own_bundle / "__pycache__").mkdir()
+    (own_bundle / "__pycache__" / "run.cpython-311.pyc").write_bytes(b"x")
+    write_over(own_bundle)
+    assert not (own_bundle / "run.py").exists()
+
+
+@pytest.mark.parametrize("name", ["report.json", "src/app.js", ".env", "nanohtnet_int4.onnx"])
+def test_bundle_that_holds_what_its_manifest_does_not_list_is_not_replaced(own_bundle: Path, name: str) -> None:
+    (own_bundle / name).parent.mkdir(exist_ok=True)
+    (own_bundle / name).write_text("mine")
+    before = {path: path.read_bytes() for path in own_bundle.rglob("*") if path.is_file()}
+    with pytest.raises(PoseedgeError, match=rf"own: holds '{name.split('/')[0]}', which poseedge did not write"):
+        write_over(own_bundle)
+    assert {path: path.read_bytes() for path in own_bundle.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"name": "Shop", "short_name": "Shop", "icons": [], "start_url": "/"}',  # of a web app
+        '{"manifest_version": 3, "name": "Blocker", "version": "1.0", "files": {}}',  # of a browser extension
+        '{"format": 1, "files": {"app.js": "0"}}',
+        "not JSON",
+        "",
+    ],
+)
+def test_folder_whose_manifest_is_another_programs_is_not_replaced(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / MANIFEST).write_text(manifest)
+    (tmp_path / "app" / "app.js").write_text("mine")
+    with pytest.raises(ArtefactError, match="app: exists and is no bundle, so it will not be replaced") as caught:
+        write_over(tmp_path / "app")
+    assert caught.value.hint == "choose another --output"
+    assert ((tmp_path / "app" / MANIFEST).read_text(), (tmp_path / "app" / "app.js").read_text()) == (manifest, "mine")
 
 
 def test_folder_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:

@@ -157,6 +157,46 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pth", "last.pth", "log.csv", "state.pth"]
 
 
+@pytest.mark.parametrize("name", ["best.pth", "last.pth", "best_refine.pth", "log.csv", "curves.png"])
+def test_file_that_is_not_of_this_training_is_not_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(PoseedgeError, match=rf"{name}: exists, and no state\.pth says that it is of this training") as caught:
+        trained(tmp_path, recipe("epochs=1"))
+    assert "--output" in caught.value.hint
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+def test_weights_of_another_training_are_not_overwritten_where_its_state_is_gone(tmp_path: Path) -> None:
+    trained(tmp_path, recipe("epochs=1"))
+    (tmp_path / "state.pth").unlink()
+    before = (tmp_path / "best.pth").read_bytes()
+    with pytest.raises(PoseedgeError, match=r"best\.pth: exists"):
+        trained(tmp_path, recipe("epochs=1", "seed=2"))
+    assert (tmp_path / "best.pth").read_bytes() == before
+
+
+def test_training_that_was_killed_before_its_first_state_begins_again(tmp_path: Path) -> None:
+    first = trained(tmp_path, recipe("epochs=1"))
+    (tmp_path / "state.pth").unlink()
+    assert same(trained(tmp_path, recipe("epochs=1")), first)
+
+
+def test_checkpoint_called_state_is_not_overwritten(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"weight": torch.ones(2)}}, tmp_path / "state.pth")
+    before = (tmp_path / "state.pth").read_bytes()
+    with pytest.raises(PoseedgeError, match=r"state\.pth: is no training's state"):
+        trained(tmp_path, recipe("epochs=1"))
+    assert (tmp_path / "state.pth").read_bytes() == before
+
+
+def test_hidden_files_of_others_stay_when_leftovers_go(tmp_path: Path) -> None:
+    for name in (".model.pth.bak", ".best.pth.old", ".teacher.pth.x.pth"):
+        (tmp_path / name).write_bytes(b"mine")
+    trained(tmp_path, recipe("epochs=1"))
+    training(tmp_path, recipe("epochs=1"))
+    assert {path.name for path in tmp_path.glob(".*")} == {".model.pth.bak", ".best.pth.old", ".teacher.pth.x.pth"}
+
+
 def test_batch_that_processes_cannot_share_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightning_fabric.Fabric.world_size", 3)
     with pytest.raises(PoseedgeError, match="a batch of 4 does not divide between 3 processes"):

@@ -144,6 +144,21 @@ def test_folder_of_another_pretraining_is_refused(tmp_path: Path) -> None:
         pretrain(DATA, replace(WHAT, batch=4), tmp_path, silent)
 
 
+@pytest.mark.parametrize("name", ["encoder.pth", "log.csv"])
+def test_file_that_is_not_of_this_pretraining_is_not_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(PoseedgeError, match=f"{name}: exists"):
+        pretrain(DATA, replace(WHAT, steps=1), tmp_path, silent)
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+def test_checkpoint_called_state_is_not_overwritten(tmp_path: Path) -> None:
+    torch.save({"identity": 3}, tmp_path / "state.pth")
+    with pytest.raises(PoseedgeError, match="is no pre-training's state"):
+        pretrain(DATA, replace(WHAT, steps=1), tmp_path, silent)
+    assert torch.load(tmp_path / "state.pth", weights_only=True) == {"identity": 3}
+
+
 def test_result_is_a_plain_network_with_the_encoders_weights_up_to_the_last_projections() -> None:
     encoder = pretraining_network(FRAMES, 8, **SMALL)
     network = without_head(encoder)
