@@ -49,7 +49,11 @@ class LifterSpec:
 
 
 class Lifter(Protocol):
-    """A PyTorch model, an ONNX Runtime session or a TensorRT engine: all are called alike."""
+    """A PyTorch model, an ONNX Runtime session or a TensorRT engine: all are called alike.
+
+    One lifter may be shared between threads: each call gets the poses of its own keypoints, and settings of the process,
+    such as PyTorch's number of threads, are after a call what they were before it.
+    """
 
     spec: LifterSpec
     path: Path

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 
 from poseedge.arrays import Float32Array
@@ -14,11 +12,14 @@ from poseedge.backends.batches import lift_in_batches
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.lifter import LifterSpec, check_keypoints, spec_from_shapes
-from poseedge.skeleton import NUM_JOINTS
 
 
 class OnnxLifter:
-    """A session on one ONNX file, with its buffers bound once; not for use from several threads at a time."""
+    """A session on one ONNX file. Calls from several threads run side by side.
+
+    Keypoints are given to each run, which copies them to the provider's device and the poses back. An ``IOBinding`` would
+    copy a host array once, when it is bound, and on a CPU saves nothing that can be measured.
+    """
 
     backend = "onnxruntime"
 
@@ -37,32 +38,13 @@ class OnnxLifter:
         self.spec = read_spec(self.session, path)
         self._input = self.session.get_inputs()[0].name
         self._output = self.session.get_outputs()[0].name
-        self._binding: Any = None
-        self._bound = -1
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         keypoints = check_keypoints(keypoints, self.spec)
-        if len(keypoints) == self._bound:
-            return self._run(keypoints)
         return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1))
 
     def _run(self, keypoints: Float32Array) -> Float32Array:
-        if self._bound != len(keypoints):
-            self._bind(len(keypoints))
-        self._source[...] = keypoints
-        self.session.run_with_iobinding(self._binding)
-        return self._target.copy()
-
-    def _bind(self, batch: int) -> None:
-        self._source = np.empty((batch, self.spec.frames, NUM_JOINTS, self.spec.channels), np.float32)
-        self._target = np.empty((batch, len(self.spec.output_frames), NUM_JOINTS, 3), np.float32)
-        self._binding = self.session.io_binding()
-        for bind, name, array in (
-            (self._binding.bind_input, self._input, self._source),
-            (self._binding.bind_output, self._output, self._target),
-        ):
-            bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-        self._bound = batch
+        return self.session.run([self._output], {self._input: keypoints})[0]
 
 
 def open_session(path: Path, threads: int, provider: str, optimize: bool) -> ort.InferenceSession:

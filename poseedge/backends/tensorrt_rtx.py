@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import re
+import subprocess
+import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +21,7 @@ from poseedge.errors import ArtefactError, PoseedgeError, require
 
 PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx"
 PROVIDER = "NvTensorRTRTXExecutionProvider"
+_REGISTERING = threading.Lock()
 NEEDS_GPU = "it needs an NVIDIA GPU of the RTX 30 series or newer, with its driver; see: poseedge doctor"
 
 
@@ -43,21 +46,45 @@ def open_rtx_session(path: Path, threads: int) -> ort.InferenceSession:
     return session
 
 
-@cache
 def first_device() -> Any:
-    """Return the first GPU that the plugin offers, as ONNX Runtime's ``OrtEpDevice``; registers the plugin once."""
+    """Return the first GPU that the plugin offers, as ONNX Runtime's ``OrtEpDevice``."""
     plugin = require(PACKAGE, "rtx")
     if not hasattr(ort.InferenceSession, "get_provider_graph_assignment_info"):
         raise PoseedgeError(f"ONNX Runtime {ort.__version__} is too old for this plugin", "pip install --upgrade onnxruntime")
+    with _REGISTERING:
+        refusal = register(plugin)
+    if refusal:
+        raise PoseedgeError(f"TensorRT-RTX cannot start here: {refusal}", NEEDS_GPU)
+    devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
+    if not devices:
+        here = "; ".join(gpus()) or "nvidia-smi shows none"
+        raise PoseedgeError(f"TensorRT-RTX supports no GPU of this machine: {here}", NEEDS_GPU)
+    return devices[0]
+
+
+@cache
+def register(plugin: ModuleType) -> str:
+    """Register the plugin with ONNX Runtime and return what it refuses, empty if nothing.
+
+    Once in a process: a second attempt is refused for being the second, which hides the reason of the first.
+    """
     load_cuda_runtime(plugin)
     try:
         ort.register_execution_provider_library(PROVIDER, plugin.get_library_path())
-    except Exception as error:
-        raise PoseedgeError(f"TensorRT-RTX cannot start here: {reason(error)}", NEEDS_GPU) from error
-    devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
-    if not devices:
-        raise PoseedgeError("TensorRT-RTX finds no GPU that it supports here", NEEDS_GPU)
-    return devices[0]
+    except Exception as error:  # ONNX Runtime raises a dozen types of its own
+        return reason(error)
+    return ""
+
+
+def gpus() -> list[str]:
+    """Return name and compute capability of each NVIDIA GPU that the driver shows."""
+    query = ["nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    lines = done.stdout.splitlines() if done.returncode == 0 else []
+    return [line.replace(", ", ", compute capability ") for line in map(str.strip, lines) if line]
 
 
 def load_cuda_runtime(plugin: ModuleType) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -16,7 +19,7 @@ from poseedge.models.network import LiftingNetwork
 
 
 class TorchLifter:
-    """A network in evaluation mode, in float32, wherever its weights are."""
+    """A network in evaluation mode, in float32, wherever its weights are. Calls from several threads take turns."""
 
     backend = "torch"
     provider = "cpu"
@@ -25,6 +28,7 @@ class TorchLifter:
         """With ``flip``, a network whose flip test is not simply two passes does it itself."""
         flip = flip and network.shares_selection
         self.network, self.path, self.threads = network.eval(), path, threads
+        self._lock = threading.Lock()
         self.device = next(network.parameters()).device
         self.lift: nn.Module = FlipAveraged(Lifting(paired(network))) if flip else Lifting(network)
         self.spec = LifterSpec(
@@ -47,6 +51,20 @@ class TorchLifter:
 
     @torch.inference_mode()
     def __call__(self, keypoints: Float32Array) -> Float32Array:
-        torch.set_num_threads(self.threads)
         windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
-        return self.lift(windows).cpu().numpy()
+        with self._lock, torch_threads(self.threads):
+            return self.lift(windows).cpu().numpy()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let PyTorch use ``count`` threads for a while; the setting belongs to the caller, who finds it as it was."""
+    before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,18 +16,19 @@ import pytest
 from poseedge.backends import tensorrt_rtx
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.registry import load
-from poseedge.backends.tensorrt_rtx import PACKAGE, TensorRTRTXLifter, check_assignment, first_device
+from poseedge.backends.tensorrt_rtx import PACKAGE, TensorRTRTXLifter, check_assignment, register
 from poseedge.bench.memory import random_keypoints
 from poseedge.bench.probe import probe_tensorrt_rtx
 from poseedge.errors import ArtefactError, PoseedgeError
+from tests.doubles.onnxruntime import recording
 from tests.support import samples
 
 
 @pytest.fixture(autouse=True)
 def fresh_registration() -> Iterator[None]:
-    first_device.cache_clear()
+    register.cache_clear()
     yield
-    first_device.cache_clear()
+    register.cache_clear()
 
 
 @pytest.fixture
@@ -62,15 +64,38 @@ def test_missing_package_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch,
 def test_real_plugin_without_a_driver_refuses(graph: Path) -> None:
     if probe_tensorrt_rtx().works:
         pytest.skip("there is a GPU here")
-    with pytest.raises(PoseedgeError, match=r"TensorRT-RTX (cannot start here: lib|finds no GPU)") as raised:
+    with pytest.raises(PoseedgeError, match=r"TensorRT-RTX (cannot start here: lib|supports no GPU)") as raised:
         load(graph, backend="tensorrt-rtx")
     assert "RTX 30 series" in raised.value.hint
 
 
 @pytest.mark.usefixtures("plugin")
 def test_plugin_without_a_device_is_refused(graph: Path) -> None:
-    with pytest.raises(PoseedgeError, match="finds no GPU that it supports"):
+    for _ in range(2):
+        with pytest.raises(PoseedgeError, match="supports no GPU of this machine"):
+            load(graph, backend="tensorrt-rtx")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_refusal_names_the_gpu_that_is_not_supported(monkeypatch: pytest.MonkeyPatch, graph: Path, tmp_path: Path) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 9.0'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(PoseedgeError, match=r"of this machine: NVIDIA H100 80GB HBM3, compute capability 9\.0"):
         load(graph, backend="tensorrt-rtx")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_every_refusal_gives_the_reason_of_the_first(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    reasons = iter(["driver too old", "library is already registered under NvTensorRTRTXExecutionProvider"])
+
+    def refuse(name: str, path: str) -> None:
+        raise RuntimeError(f"[ONNXRuntimeError] : 1 : FAIL : {next(reasons)}")
+
+    monkeypatch.setattr(ort, "register_execution_provider_library", refuse)
+    for _ in range(2):
+        with pytest.raises(PoseedgeError, match="cannot start here: driver too old"):
+            load(graph, backend="tensorrt-rtx")
 
 
 @pytest.mark.usefixtures("plugin")
@@ -119,10 +144,3 @@ def test_unknown_backend_suggests_the_nearest(graph: Path) -> None:
     with pytest.raises(PoseedgeError, match="no backend 'tensorrt-rtz'") as raised:
         load(graph, backend="tensorrt-rtz")
     assert "did you mean 'tensorrt-rtx'?" in raised.value.hint
-
-
-def recording() -> ort.SessionOptions:
-    """Return options under which a session remembers which provider took which node."""
-    options = ort.SessionOptions()
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    return options
