@@ -23,7 +23,7 @@ from poseedge.arrays import AnyArray, Float32Array
 CPU = "CPUExecutionProvider"
 
 
-class DeviceSession(ort.InferenceSession):
+class DeviceSession(ort.InferenceSession):  # type: ignore[misc]  # it has no stubs
     """A session of which every provider but the CPU's is pretended."""
 
     on_cpu: frozenset[str] = frozenset()  # operators that no pretended provider takes
