@@ -10,7 +10,7 @@ import pytest
 from poseedge.data.keypoints import coco_scores_to_h36m, coco_to_h36m
 from poseedge.errors import DataError
 from poseedge.live.layouts import COCO_NAMES, FITTED, LAYOUTS, TRUNK_JOINTS, Trunk, TrunkWeights, to_h36m
-from tests.live import motion
+from tests.support import motion
 
 TRUNK = list(TRUNK_JOINTS.values())
 LIMBS = [joint for joint in range(17) if joint not in TRUNK]

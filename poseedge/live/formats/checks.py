@@ -66,13 +66,19 @@ def _seventeen(keypoints: Floats) -> str | None:
     return None
 
 
-def pixels(path: Path, keypoints: Floats, scores: Floats, size: tuple[int, int] | None, normalized: bool) -> Floats:
+def scores(path: Path, given: Floats) -> None:
+    """Refuse scores ``(N, K)`` that are none: many below zero are a depth. Heatmaps can be a little below."""
+    if (_sample(given) < -0.05).mean() > 0.05:
+        raise DataError(f"{path}: scores down to {given.min():.3g}", "is the third number a depth? Give x, y and a score")
+
+
+def pixels(path: Path, keypoints: Floats, confidence: Floats, size: tuple[int, int] | None, normalized: bool) -> Floats:
     """Return keypoints ``(N, K, 2)`` in pixels; ``size``: width and height of the picture, if known.
 
     Coordinates from 0 to 1 over the picture, by the source's own word or by the look of them, are scaled. Raises
     ``DataError`` where the size is needed and not known, or where joints do not fit into the picture.
     """
-    rows = _sample(keypoints)[(_sample(scores) >= _SURE) & ~np.isnan(_sample(keypoints)).any(axis=-1)]
+    rows = _sample(keypoints)[(_sample(confidence) >= _SURE) & ~np.isnan(_sample(keypoints)).any(axis=-1)]
     if not len(rows):
         rows = keypoints[~np.isnan(keypoints).any(axis=-1)]
     if not len(rows):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from poseedge.live.tracks import UNKNOWN, link
 from poseedge.live.types import Clip
 
 MOST_FRAMES = 10_000_000  # from the first to the last: 46 hours at 60 Hz
+MOST_FPS = 1e6
 _NUMBERS = re.compile(r"[0-9]+")
 
 
@@ -48,7 +50,7 @@ class Detections:
         self.frame(frame)
         if self._pictures.setdefault(frame, hash(name)) != hash(name):
             hint = "lift the pictures of one camera at a time"
-            raise DataError(f"{self.path}: {name!r:.60} is frame {frame}, and so is a picture of another name", hint)
+            raise DataError(f"{self.path}: {shown(name)} is frame {frame}, and so is a picture of another name", hint)
         return frame
 
     def person(self, frame: int, keypoints: Any, scores: Any = None, id: int | None = None) -> None:
@@ -62,11 +64,9 @@ class Detections:
             return
         if len(rows) != (self._joints or len(rows)):
             raise DataError(f"{self.path}: {self._joints} joints until frame {frame}, where a person has {len(rows)}")
-        if id is not None and not 0 <= id < 2**31:
-            id = None  # OpenPose and its kin write -1
         self._joints = len(rows)
         self._frames.append(frame)
-        self._ids.append(UNKNOWN if id is None else id)
+        self._ids.append(UNKNOWN if id is None or id < 0 else id)  # OpenPose and its kin write -1
         self._values += rows.tobytes()
 
     def _rows(self, frame: int, keypoints: Any, scores: Any) -> npt.NDArray[np.float32]:
@@ -83,7 +83,7 @@ class Detections:
             if given is not None:
                 rows[:, 2] = np.asarray(given, np.float32)
         except (ValueError, TypeError, OverflowError, IndexError) as error:
-            message = f"{self.path}: frame {frame}: expected x, y and score of each joint, found {keypoints!r:.60} ({error})"
+            message = f"{self.path}: frame {frame}: expected x, y and score of each joint, found {shown(keypoints)} ({error})"
             raise DataError(message) from error
         return rows
 
@@ -105,14 +105,17 @@ class Detections:
         missing = ~np.isfinite(keypoints).all(axis=-1) | (keypoints == 0).all(axis=-1)
         keypoints[missing] = np.nan
         scores[missing | np.isnan(scores)] = 0
+        checks.scores(self.path, scores)
         np.clip(scores, 0, 1, out=scores)
-        size = size or self.size
+        size, fps = size or self.size, fps if fps is not None else self.fps
+        if fps is not None and not 0 < fps < MOST_FPS:
+            raise DataError(f"{self.path}: {fps} frames per second", "give the video's frame rate with --fps")
         layout = checks.layout_of(self.path, keypoints, layout or self.layout)
         keypoints = checks.pixels(self.path, keypoints, scores, size, self.normalized)
         there = ~missing.all(axis=-1)
         if not there.any():
             raise DataError(f"{self.path}: all joints are missing (zero or not a number)")
-        fps, ids = fps or self.fps, np.frombuffer(self._ids, np.int64)[order][there]
+        ids = np.frombuffer(self._ids, np.int64)[order][there]
         if (ids == 0).all():  # nobody was tracked: AlphaPose without a tracker
             ids = np.full_like(ids, UNKNOWN)
         tracks = link(frames[there], keypoints[there], scores[there], ids, fps)
@@ -120,9 +123,9 @@ class Detections:
 
 
 def pictures(path: Path, suffix: str) -> Iterator[tuple[int, Path]]:
-    """Return frame and file of each picture of a folder, in the order of frames; a file is one picture, 0 if unnumbered."""
+    """Return frame and file of each picture of a folder, in the order of frames; a file alone is frame 0."""
     if path.is_file():
-        yield (frame_number(path.name, str(path)) if _NUMBERS.search(path.stem) else 0), path
+        yield 0, path
         return
     files = sorted((frame_number(file.name, str(file)), file) for file in folder_files(path, suffix))
     for (frame, file), (following, other) in zip(files, [*files[1:], (None, path)], strict=True):
@@ -136,13 +139,27 @@ def folder_files(folder: Path, suffix: str) -> list[Path]:
     return [file for file in folder.iterdir() if file.suffix.lower() == suffix and not file.name.startswith(".")]
 
 
+def shown(value: Any) -> str:
+    """Return the beginning of what was found, for a message."""
+    return reprlib.repr(value)[:80]  # of a value of any size and depth
+
+
 def whole_number(value: Any, where: str) -> int:
     """Return a frame number or id as JSON has it: 12, 12.0 or "12"."""
     if isinstance(value, str):
         value = float(value) if value.strip().isdecimal() else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) >= 2**53 or value % 1:
-        raise DataError(f"{where}: expected a whole number, found {value!r:.60}")
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53 and value % 1 == 0
+    if not whole:
+        raise DataError(f"{where}: expected a whole number, found {shown(value)}")
     return int(value)
+
+
+def picture_size(values: Iterable[Any], path: Path) -> tuple[int, int]:
+    """Return width and height as a source states them."""
+    numbers = [whole_number(value, f"{path}: picture size") for value in values]
+    if len(numbers) != 2 or not all(1 <= number < 2**20 for number in numbers):
+        raise DataError(f"{path}: expected a picture size (width, height), found {numbers}")
+    return numbers[0], numbers[1]
 
 
 def frame_number(name: Any, where: str) -> int:
@@ -151,7 +168,7 @@ def frame_number(name: Any, where: str) -> int:
         return whole_number(name, where)
     numbers = _NUMBERS.findall(name.replace("\\", "/").rsplit("/", 1)[-1].split(".")[0])
     if not numbers:
-        raise DataError(f"{where}: no frame number in the name {name!r:.60}", "name pictures and files by their frame: 12.jpg")
+        raise DataError(f"{where}: no frame number in the name {shown(name)}", "name pictures and files by their frame: 12.jpg")
     if len(numbers[-1]) > 15:
         raise DataError(f"{where}: frame number {numbers[-1]:.40}", "frames are counted by whole numbers")
     return int(numbers[-1])

@@ -79,7 +79,7 @@ class JsonText:
         while True:
             key = self.value()
             if not isinstance(key, str):
-                raise self._damaged(f"expected a key, found {key!r:.40}")
+                raise self._damaged(f"expected a key, found {type(key).__name__}")
             self._take(":")
             yield key
             if self._take(",}") == "}":
@@ -108,6 +108,14 @@ class JsonText:
 
     def _damaged(self, why: object) -> DataError:
         return DataError(f"{self.path}: damaged JSON: {why}", "it may be truncated; write it again")
+
+
+def parsed(text: str, path: Path) -> Any:
+    """Return what a string of JSON holds."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: damaged JSON in a string ({error})") from error
 
 
 @contextmanager

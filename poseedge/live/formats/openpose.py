@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, pictures, whole_number
+from poseedge.live.formats.collect import Detections, pictures, shown, whole_number
 from poseedge.live.formats.json_text import json_text
 
 
@@ -27,12 +27,12 @@ def people(picture: Any, frame: int, found: Detections, file: Path) -> None:
     """Add the people of one picture: OpenPose's ``people``, or ``bodies`` as CMU-Pose had them."""
     bodies = picture.get("people", picture.get("bodies")) if isinstance(picture, dict) else None
     if not isinstance(bodies, list):
-        raise DataError(f"{file}: expected people by picture, found {picture!r:.60}")
+        raise DataError(f"{file}: expected people by picture, found {shown(picture)}")
     found.frame(frame)
     for body in bodies:
         keypoints = body.get("pose_keypoints_2d", body.get("joints")) if isinstance(body, dict) else None
         if not isinstance(keypoints, list):
-            raise DataError(f"{file}: frame {frame}: expected 'pose_keypoints_2d', found {body!r:.60}")
+            raise DataError(f"{file}: frame {frame}: expected 'pose_keypoints_2d', found {shown(body)}")
         found.person(frame, keypoints, id=person_id(body.get("person_id"), f"{file}: frame {frame}"))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from poseedge.errors import DataError, nearest
-from poseedge.live.formats import alphapose, openpose, plain
+from poseedge.live.formats import alphapose, coco_results, csv_table, jsonlines, mmpose, openpose, plain, ultralytics, videopose3d
 from poseedge.live.formats.collect import Detections
 from poseedge.live.formats.recognise import recognised
 from poseedge.live.types import Clip
@@ -21,12 +21,20 @@ class Format:
 
     read: Callable[[Path, Detections], None]
     looks: str  # what it is recognised by
+    folder: bool = False  # a folder of files, one per frame, is read too
 
 
 FORMATS: dict[str, Format] = {
-    "alphapose": Format(alphapose.read, "a JSON list of people with 'image_id', or people by picture"),
-    "openpose": Format(openpose.read, "JSON with 'people', one file per frame (also Pose2Sim, Sports2D)"),
-    "plain": Format(plain.read, ".npy or .npz of numbers (T, K, 2 or 3)"),
+    "alphapose": Format(alphapose.read, "JSON list of people with 'image_id' as text, or people by picture"),
+    "coco": Format(coco_results.read, "JSON list of people with 'image_id' as a number (COCO results)"),
+    "openpose": Format(openpose.read, "JSON per frame with 'people' (also Pose2Sim, Sports2D)", folder=True),
+    "mmpose": Format(mmpose.read, "JSON with 'instances', 'instance_info' or 'keypoint_scores'", folder=True),
+    "ultralytics": Format(ultralytics.read_json, "JSON lists of people with keypoints x, y, visible", folder=True),
+    "ultralytics-txt": Format(ultralytics.read_txt, "text of save_txt: lines of class, box and joints", folder=True),
+    "jsonlines": Format(jsonlines.read, "a JSON object per line, with 'frame' and 'people'"),
+    "videopose3d": Format(videopose3d.read, ".npz with 'positions_2d', or 'boxes' and 'keypoints'"),
+    "plain": Format(plain.read, ".npy or .npz of numbers (T, K, 2 or 3) or (T, P, K, 2 or 3)"),
+    "csv": Format(csv_table.read, "a table with columns frame, id, x0, y0, s0, ..., or nose_x, nose_y, ..."),
 }
 
 
@@ -54,5 +62,16 @@ def read_clip(
         raise DataError(f"{path}: no keypoint file that is known; looked for\n{known}", "name one with --format")
     found = Detections(path)
     with np.errstate(over="ignore", invalid="ignore"):  # 1e300 is as good as missing
-        FORMATS[name].read(path, found)
+        FORMATS[name].read(_single(path, name), found)
         return found.clip(layout, size, fps)
+
+
+def _single(path: Path, name: str) -> Path:
+    """Return the only file of a folder, for formats that have everything in one."""
+    if FORMATS[name].folder or path.is_file():
+        return path
+    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    same = [file for file in files if file.suffix == ".json"] or files
+    if len(same) != 1:
+        raise DataError(f"{path}: {len(same)} files of which each is a whole clip ({name})", "give one of them")
+    return same[0]
