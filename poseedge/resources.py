@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+SAMPLE_DATA = ("calib_data", "mocap17-mini")  # the bundled motion that parity is shown on
+CALIBRATION_DATA = ("calib_data", "mocap17-calib")
+
 _PACKAGE = Path(__file__).parent
 
 

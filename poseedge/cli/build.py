@@ -13,13 +13,12 @@ from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
-from poseedge.cli.export import CALIBRATION_DATA
 from poseedge.device.runner import suited
 from poseedge.engines.facts import bundle_of
 from poseedge.errors import PoseedgeError, require
 from poseedge.int8.windows import load_calibration
 from poseedge.lifter import PRECISIONS, LifterSpec
-from poseedge.resources import resource
+from poseedge.resources import CALIBRATION_DATA, resource
 
 CALIBRATION_COUNT = 512
 

@@ -11,13 +11,12 @@ from rich.markup import escape
 
 from poseedge.backends.sides import open_side
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
-from poseedge.cli.export import SAMPLE_DATA
 from poseedge.data.sources import open_dataset
 from poseedge.errors import ArtefactError
 from poseedge.graph.compare import Comparison, compare, draw, passes
 from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import ENGINE_SUFFIXES
-from poseedge.resources import resource
+from poseedge.resources import SAMPLE_DATA, resource
 
 
 def compare_graphs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,6 +52,12 @@ def table(title: str, columns: list[str], rows: list[list[str]], text: tuple[str
 def next_step(command: str) -> None:
     """Print the command to type next, as the last line."""
     out.print(f"next: [bold]{command}[/bold]", soft_wrap=True)
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Print what is suspicious to stderr."""
+    for message in messages:
+        err.print(f"warning: {message}", soft_wrap=True)
 
 
 def mm(value: float | None, digits: int = 2) -> str:

@@ -9,18 +9,19 @@ import typer
 
 from poseedge.backends.registry import ONNX_BACKENDS, load
 from poseedge.bundle.reading import Bundle, open_bundle
-from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
-from poseedge.cli.export import SAMPLE_DATA
+from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table, warn
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.engines.facts import bundle_of
 from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
 from poseedge.evaluation.parity import Limits, parity
+from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, Refine, predict
 from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
 from poseedge.evaluation.score import score
+from poseedge.export.known import known_error
 from poseedge.lifter import ENGINE_SUFFIXES, Lifter
-from poseedge.resources import resource
+from poseedge.resources import SAMPLE_DATA, resource
 
 SEPARATE_SELECTIONS = (
     "note: this graph chooses frames in each pass of the flip test; the published test chooses once for both: export --flip"
@@ -82,6 +83,7 @@ def evaluate(
         err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
     refining = refine_step(refine)
     found = run(lifter, dataset, flip, every, scoring, refining)
+    warnings = doubts(found, known_error(lifter, dataset, bundle))
     report: dict[str, Any] = {
         "artefact": str(artefact),
         "backend": lifter.backend,
@@ -99,6 +101,10 @@ def evaluate(
         reference = run(other, dataset, flipped, every, scoring, refining)
         between = parity(found, reference, Limits(**limits) if limits else None, every)
         report["parity"] = {"against": against, **between}
+        known = known_error(other, dataset, bundle if against == "checkpoint" else None)
+        warnings += [f"{against}: {doubt}" for doubt in doubts(reference, known)]
+    report["warnings"] = warnings
+    warn(warnings)
     if plot is not None:
         from poseedge.evaluation.figures import draw
 

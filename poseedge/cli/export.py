@@ -7,12 +7,10 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
+from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
 from poseedge.errors import PoseedgeError, nearest, require
-from poseedge.resources import resource
+from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 
-SAMPLE_DATA = ("calib_data", "mocap17-mini")
-CALIBRATION_DATA = ("calib_data", "mocap17-calib")
 SHAKY = 2.0  # times the jitter of the PyTorch network, beyond which the fix is named
 
 
@@ -90,6 +88,7 @@ def export(
     )
     manifest = export_bundle(job, stage)
     passed = all(row["against_reference"]["passed"] is not False for row in manifest["parity"].values())
+    warn(manifest["warnings"])
     if json:
         emit_json(manifest)
     else:

@@ -12,7 +12,6 @@ import typer
 import poseedge
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.cli.console import emit_json, mm, next_step, out, stage
-from poseedge.cli.export import CALIBRATION_DATA, SAMPLE_DATA
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write, sha256_of
@@ -25,7 +24,7 @@ from poseedge.int8.range_plot import draw_ranges
 from poseedge.int8.ranges import METHODS, cached, passes, read_ranges
 from poseedge.int8.sensitivity import Sensitivity, choose_runs
 from poseedge.int8.windows import load_calibration
-from poseedge.resources import resource
+from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 
 OLDEST = 13  # the first opset where DequantizeLinear takes a scale for each channel
 

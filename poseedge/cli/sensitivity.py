@@ -11,7 +11,6 @@ from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.layer_savings import saved_ms
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
-from poseedge.cli.export import CALIBRATION_DATA
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.graph.graph import load_graph
@@ -19,7 +18,7 @@ from poseedge.int8.placement import place
 from poseedge.int8.ranges import cached
 from poseedge.int8.sensitivity import Budget, Cost, Found, Layer, Sensitivity, as_json, choose_runs, draw
 from poseedge.int8.windows import load_calibration
-from poseedge.resources import resource
+from poseedge.resources import CALIBRATION_DATA, resource
 
 WORTH = ("flops", "latency")
 

@@ -29,8 +29,10 @@ from poseedge.data.types import PoseDataset
 from poseedge.device import runner
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation.parity import Limits, parity
+from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, lift, predict
 from poseedge.evaluation.score import score
+from poseedge.export.known import error_in_recipe
 from poseedge.export.recipe import Recipe
 from poseedge.files import sha256_of
 from poseedge.fold import fold
@@ -236,6 +238,7 @@ def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manif
     wanted = run(reference, "PyTorch")
     manifest["dataset"] = {"name": test.name, "keypoints": test.keypoints, "frames": total, "every": job.every}
     manifest["reference"] = short_score(wanted, job.every)
+    manifest["warnings"] = doubts(wanted, error_in_recipe(job.recipe, job.checkpoint, test))
     for precision in job.precisions:
         lifter = OnnxLifter(folder / str(manifest["graphs"][precision]["file"]))
         found = run(lifter, precision)

@@ -49,6 +49,7 @@ class Recipe(_Table):
 
     model: str
     weights: str | None = None  # bundled checkpoint
+    weights_mpjpe_mm: float | None = Field(default=None, gt=0)  # its error on the bundled sample, ground-truth keypoints
     fold: bool = True
     fp16: Fp16 = Fp16()
     int8: Int8 = Int8()
@@ -63,12 +64,16 @@ class Recipe(_Table):
         return {name: table.model_dump(exclude_none=True) for name, table in tables.items()}
 
 
+def recipe_names() -> list[str]:
+    """Return the networks that have a recipe, sorted."""
+    return sorted(path.stem for path in resource("export").glob("*.toml"))
+
+
 def load_recipe(name: str) -> Recipe:
     """Return the recipe of model ``name``, or of a ``.toml`` path."""
     path = Path(name) if name.endswith(".toml") else resource("export", f"{name}.toml")
     if not path.is_file():
-        known = sorted(p.stem for p in resource("export").glob("*.toml"))
-        raise PoseedgeError(f"there is no export recipe for {name!r}", nearest(name, known))
+        raise PoseedgeError(f"there is no export recipe for {name!r}", nearest(name, recipe_names()))
     try:
         return Recipe.model_validate(read_toml(path))
     except ValidationError as error:

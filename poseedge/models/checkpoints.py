@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the content of a checkpoint file, never running code from it."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint", "give a .pth file with --checkpoint")
+    check_sums(path)
     try:
         with torch.serialization.safe_globals(_UNREAD):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -65,6 +68,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a state dict, found {type(content).__name__}")
     return content
+
+
+def check_sums(path: Path) -> None:
+    """Compare every record of a zipped checkpoint with the checksum written beside it, which PyTorch's own reader does not.
+
+    Raises ``CheckpointError`` that names the first damaged record. Files of PyTorch's older format, and those written with
+    ``torch.serialization.set_crc32_options(False)``, have no checksums.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            summed = any(record.CRC for record in archive.infolist())
+            damaged = archive.testzip() if summed else None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint ({error})", "it may be truncated; get it again") from error
+    if damaged is not None:
+        raise CheckpointError(f"{path}: damaged, {damaged} does not match its checksum", "get the file again")
 
 
 def state_dict_of(content: dict[str, Any], path: Path) -> dict[str, torch.Tensor]:

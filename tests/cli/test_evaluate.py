@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from poseedge.backends.registry import load
 from poseedge.data.h36m import load_dataset
@@ -17,6 +18,7 @@ from poseedge.export.pipeline import export_bundle, flip_of
 from poseedge.export.recipe import load_recipe
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.models.network import LiftingNetwork
+from poseedge.resources import resource
 from tests.data.test_mpi_inf_3dhp import by_sequence
 from tests.support import folders, golden, small_export
 from tests.support.user import Command, assert_refused
@@ -135,3 +137,48 @@ def test_graph_of_a_pruned_network_says_that_its_passes_share_a_selection(checkp
         network = golden.network(name)
         assert isinstance(network, LiftingNetwork)
         assert [flip_of(job, network) for job in jobs] == wanted
+
+
+@pytest.fixture(scope="module")
+def flipped_bit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return NanoHTNet's bundled weights in a file without checksums, with the highest exponent bit of one flipped."""
+    weights = torch.load(resource("weights", "nanohtnet.pth"), weights_only=True)
+    weights["state_dict"]["fc.weight"].view(torch.int16)[0, 0] ^= 0x4000
+    path = tmp_path_factory.mktemp("flipped") / "nanohtnet.pth"
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+def test_damage_without_checksum_is_doubted(poseedge: Command, flipped_bit: Path) -> None:
+    outcome = poseedge("eval", flipped_bit, "--every", 20, "--json")
+    assert outcome.status == 0
+    (said,) = outcome.json["warnings"]
+    assert "the mean pose held still: are the weights damaged" in said
+    assert f"warning: {said}" in outcome.err
+
+
+def test_bundled_weights_score_what_their_recipe_says(poseedge: Command) -> None:
+    outcome = poseedge("eval", resource("weights", "nanohtnet.pth"), "--json")
+    assert outcome.json["warnings"] == []
+    assert outcome.json["mpjpe_mm"] == pytest.approx(load_recipe("nanohtnet").weights_mpjpe_mm, abs=0.01)
+
+
+def test_bundled_weights_that_score_otherwise_than_their_recipe_says_are_doubted(
+    poseedge: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe("nanohtnet").model_copy(update={"weights_mpjpe_mm": 60.0})
+    monkeypatch.setattr("poseedge.export.known.load_recipe", lambda _: recipe)
+    outcome = poseedge("eval", resource("weights", "nanohtnet.pth"), "--every", 20, "--json")
+    (said,) = outcome.json["warnings"]
+    assert "the recipe of nanohtnet says 60.0 mm of this data" in said
+
+
+def test_reference_far_from_its_manifest_is_doubted(poseedge: Command, own_bundle: Path, data: Path) -> None:
+    manifest = json.loads((own_bundle / "manifest.json").read_text())
+    for row in (manifest["reference"], manifest["parity"]["fp32"]):
+        row["mpjpe_mm"] *= 2
+    (own_bundle / "manifest.json").write_text(json.dumps(manifest))
+    outcome = poseedge("eval", own_bundle, "--against", "checkpoint", "--data", data, "--json")
+    said = [line for line in outcome.json["warnings"] if "the bundle's manifest says" in line]
+    assert len(said) == 2
+    assert said[1].startswith("checkpoint: ")

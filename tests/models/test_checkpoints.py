@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,33 @@ CONTENT = content_of_small()
 def test_truncated_checkpoint_is_told(tmp_path: Path, share: float) -> None:
     (tmp_path / "net.pth").write_bytes(CONTENT[: int(share * len(CONTENT))])
     assert_misfit(tmp_path / "net.pth")
+
+
+def records(content: bytes) -> dict[str, int]:
+    """Return where the middle byte of each record of a zip archive stands."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        found = {}
+        for entry in archive.infolist():
+            name, extra = (int.from_bytes(content[entry.header_offset + at :][:2], "little") for at in (26, 28))
+            found[entry.filename] = entry.header_offset + 30 + name + extra + entry.file_size // 2
+    return found
+
+
+@pytest.mark.parametrize("record", records(CONTENT))
+def test_one_flipped_bit_in_any_record_is_refused(tmp_path: Path, record: str) -> None:
+    damaged = bytearray(CONTENT)
+    damaged[records(CONTENT)[record]] ^= 1
+    (tmp_path / "net.pth").write_bytes(damaged)
+    assert_misfit(tmp_path / "net.pth", f"damaged, {record} does not match its checksum")
+
+
+def test_checkpoint_that_was_written_without_checksums_is_read(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = saved(tmp_path, state())
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert_is_the_network(path)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
