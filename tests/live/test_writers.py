@@ -253,7 +253,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(suffix: str, tmp_path:
     def full(self: Path, *rest: object, **named: object) -> object:
         if self.name.startswith(".poses"):
             stream = real(self, *rest, **named)  # type: ignore[call-overload]
-            stream.write(b"half" if "b" in str(rest) else "half")
+            stream.write(b"half" if "b" in str((rest, named)) else "half")
             stream.close()
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, *rest, **named)  # type: ignore[call-overload]

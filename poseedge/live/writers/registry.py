@@ -9,7 +9,7 @@ import numpy as np
 
 from poseedge.errors import DataError, nearest
 from poseedge.live.types import Lifted
-from poseedge.live.writers import csv_file, json_file, npz, trc
+from poseedge.live.writers import bvh, csv_file, glb, json_file, npz, trc
 from poseedge.live.writers.common import Options, Written
 from poseedge.skeleton import NUM_JOINTS
 
@@ -18,6 +18,8 @@ _WRITERS: dict[str, Callable[[Lifted, Path, Options], Written]] = {
     ".json": json_file.write,
     ".csv": csv_file.write,
     ".trc": trc.write,
+    ".bvh": bvh.write,
+    ".glb": glb.write,
 }
 SUFFIXES = tuple(_WRITERS)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -24,24 +25,36 @@ class Motion:
     resampled: bool
 
 
+def clip_motion(lifted: Lifted, person: int) -> Motion:
+    """Return the motion of one person over the whole clip at its own times; the rate is the average one."""
+    times, seen = lifted.times_s, lifted.seen[person]
+    fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else float(lifted.meta.get("fps") or _FPS_OF_ONE_FRAME)
+    return Motion(_held(lifted.poses_m[person].astype(np.float64), seen), seen, times, fps, resampled=False)
+
+
 def steady_motion(lifted: Lifted, person: int) -> Motion:
     """Return the motion of one person over the whole clip at a constant rate.
 
     Regular time stamps stay what they are. Others are resampled linearly at the clip's median rate; between a frame in
     which the person was seen and one in which they were not, there is no pose.
     """
-    times, seen = lifted.times_s, lifted.seen[person]
-    poses = lifted.poses_m[person].astype(np.float64)
-    if len(times) == 1:
-        return Motion(poses, seen, times, float(lifted.meta.get("fps") or _FPS_OF_ONE_FRAME), resampled=False)
-    fps = (len(times) - 1) / (times[-1] - times[0])
-    grid = times[0] + np.arange(len(times)) / fps
-    resampled = bool(np.abs(times - grid).max() * fps > _TOLERANCE)
-    if resampled:
-        fps = 1 / float(np.median(np.diff(times)))
-        grid = times[0] + np.arange(int((times[-1] - times[0]) * fps + 1e-6) + 1) / fps
-        poses, seen = _interpolated(times, poses, seen, grid)
-    return Motion(_held(poses, seen), seen, grid, fps, resampled)
+    motion, times, seen = clip_motion(lifted, person), lifted.times_s, lifted.seen[person]
+    grid = times[0] + np.arange(len(times)) / motion.fps
+    if np.abs(times - grid).max() * motion.fps <= _TOLERANCE:
+        return replace(motion, times_s=grid)
+    fps = 1 / float(np.median(np.diff(times)))
+    grid = times[0] + np.arange(int((times[-1] - times[0]) * fps + 1e-6) + 1) / fps
+    poses, present = _interpolated(times, motion.poses_m, seen, grid)
+    return Motion(_held(poses, present), present, grid, fps, resampled=True)
+
+
+def motion_notes(path: Path, motion: Motion, first: int, last: int) -> list[str]:
+    """Say what a file with a constant frame rate and a pose in every frame hides."""
+    held = int((~motion.seen[first : last + 1]).sum())
+    notes = [f"{path.name}: {held} frames without the person hold the nearest pose before them"] if held else []
+    if motion.resampled:
+        notes.append(f"{path.name}: time stamps vary, resampled to {motion.fps:.6g} frames a second")
+    return notes
 
 
 def _interpolated(

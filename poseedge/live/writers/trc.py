@@ -14,7 +14,7 @@ import numpy as np
 from poseedge.live.types import Lifted
 from poseedge.live.world import y_up
 from poseedge.live.writers.common import Options, Written, file_per_person
-from poseedge.live.writers.steady import Motion, steady_motion
+from poseedge.live.writers.steady import Motion, motion_notes, steady_motion
 from poseedge.skeleton import JOINT_NAMES
 
 # Pose2Sim's names where it has the joint: Hip, RHip, ..., LWrist. Spine, Thorax and NeckNose are Human3.6M's own.
@@ -36,15 +36,6 @@ def write(lifted: Lifted, path: Path, options: Options) -> Written:
                 _write_rows(stream, final.name, motion, int(first), int(last))
             notes += motion_notes(final, motion, int(first), int(last))
     return Written(tuple(final for _, _, final in files), tuple(notes))
-
-
-def motion_notes(path: Path, motion: Motion, first: int, last: int) -> list[str]:
-    """Say what a file with a constant frame rate and a pose in every frame hides."""
-    held = int((~motion.seen[first : last + 1]).sum())
-    notes = [f"{path.name}: {held} frames without the person hold the nearest pose before them"] if held else []
-    if motion.resampled:
-        notes.append(f"{path.name}: time stamps vary, resampled to {motion.fps:.6g} frames a second")
-    return notes
 
 
 def _write_rows(stream: TextIO, name: str, motion: Motion, first: int, last: int) -> None:

@@ -1,0 +1,215 @@
+"""A skeleton of rigid limbs on top of lifted joints: one length per limb, and the rotations that turn it into each pose.
+
+A lifter gives 17 points and each limb another length in every frame; animation programs want fixed lengths and rotations.
+All axes here have y up. The rest pose is a T: facing z, the person's left at x, arms level, palms down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from poseedge.arrays import AnyArray, BoolArray, Float64Array
+from poseedge.data.cameras import rotate
+from poseedge.live.rotations import quaternions
+from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
+
+_HINGE_SMOOTHING_S = 0.1  # standard deviation in time of the plane in which a knee or an elbow bends
+_HINGE_PRIOR = 0.1  # sine of the bend at which that plane counts as much as the plane of the rest pose
+
+
+@dataclass(frozen=True)
+class Node:
+    """One joint of the rig: it stands at ``joint`` and turns the limb that leads to ``aims_at``, if it does."""
+
+    name: str
+    parent: int
+    joint: int
+    aims_at: int | None
+
+
+def _rig() -> tuple[Node, ...]:
+    """Return the rig, parents first, under the names of CMU's BVH files.
+
+    Where limbs meet, in the pelvis and the thorax, each has a node of its own in the same place: the points of a lifter do
+    not move rigidly there, and one common rotation would displace them.
+    """
+    table = """
+        Hips         -           pelvis          -
+        RHipJoint    Hips        pelvis          right_hip
+        RightUpLeg   RHipJoint   right_hip       right_knee
+        RightLeg     RightUpLeg  right_knee      right_ankle
+        RightFoot    RightLeg    right_ankle     -
+        LHipJoint    Hips        pelvis          left_hip
+        LeftUpLeg    LHipJoint   left_hip        left_knee
+        LeftLeg      LeftUpLeg   left_knee       left_ankle
+        LeftFoot     LeftLeg     left_ankle      -
+        LowerBack    Hips        pelvis          spine
+        Spine        LowerBack   spine           thorax
+        Spine1       Spine       thorax          -
+        Neck         Spine1      thorax          neck_nose
+        Head         Neck        neck_nose       head
+        HeadTop_End  Head        head            -
+        LeftShoulder Spine1      thorax          left_shoulder
+        LeftArm      LeftShoulder left_shoulder  left_elbow
+        LeftForeArm  LeftArm     left_elbow      left_wrist
+        LeftHand     LeftForeArm left_wrist      -
+        RightShoulder Spine1     thorax          right_shoulder
+        RightArm     RightShoulder right_shoulder right_elbow
+        RightForeArm RightArm    right_elbow     right_wrist
+        RightHand    RightForeArm right_wrist    -
+    """
+    rows = [line.split() for line in table.split("\n") if line.strip()]
+    names, joints = [row[0] for row in rows], {name: number for number, name in enumerate(JOINT_NAMES)}
+    return tuple(
+        Node(name, names.index(parent) if parent in names else -1, joints[joint], joints.get(aim))
+        for name, parent, joint, aim in rows
+    )
+
+
+RIG = _rig()
+
+
+def children_of(node: Node) -> list[int]:
+    """Return the places in ``RIG`` of the nodes right below ``node``."""
+    return [number for number, other in enumerate(RIG) if other.parent >= 0 and RIG[other.parent] is node]
+
+
+def _unit_rest_directions() -> Float64Array:
+    """Return the direction of every limb in the rest pose, from its parent joint, ``(17, 3)``; the root's is zero."""
+    axes = {"right": (-1.0, 0, 0), "left": (1.0, 0, 0), "up": (0, 1.0, 0), "down": (0, -1.0, 0), "none": (0, 0, 0)}
+    ways = "none right down down left down down up up up up left left left right right right"
+    return np.array([axes[way] for way in ways.split()])
+
+
+REST_DIRECTIONS = _unit_rest_directions()
+# The axis about which a bend is positive, in the rest pose: knees bend backwards, elbows forwards.
+_HINGES = {"RightUpLeg": (1, 0, 0), "LeftUpLeg": (1, 0, 0), "LeftArm": (0, -1, 0), "RightArm": (0, 1, 0)}
+
+
+@dataclass(frozen=True)
+class Limbs:
+    """The motion of the rig, N nodes as in ``RIG``."""
+
+    lengths_m: Float64Array  # (17,) of the limb that ends in each joint, or (T, 17) where they follow the poses
+    root_m: Float64Array  # (T, 3) place of the pelvis
+    quaternions: Float64Array  # (N, T, 4) w x y z: the rotation of each node in the axes of its parent
+    joints_m: Float64Array  # (T, 17, 3) where the rig has its joints
+    distance_mm: tuple[float, float]  # mean and 99th percentile, over joints and frames seen, to the joints that were lifted
+
+    def turns(self, number: int) -> Float64Array:
+        """Return the rotation of one node in the axes of its parent as matrices ``(T, 3, 3)``."""
+        return rotate(self.quaternions[number][:, None], np.eye(3)).swapaxes(-1, -2)
+
+    @property
+    def said(self) -> str:
+        """Say how far fixed limbs moved the joints."""
+        return "mean {:.1f} mm, 99 % below {:.1f} mm".format(*self.distance_mm)
+
+
+def fit_limbs(poses_m: AnyArray, seen: BoolArray, fps: float, fixed: bool = True) -> Limbs:
+    """Fit the rig to one person's joints ``(T, 17, 3)``, metres, y up, finite; T at least 1.
+
+    Limbs get the median of their lengths over the frames ``seen`` ``(T,)``, or with ``fixed=False`` their length in each
+    frame. Each limb points from where the rig has its parent joint to where the joint was lifted, so that errors of length
+    do not add up along a chain. The twist of upper arms and thighs follows the plane in which elbow and knee bend, smoothed
+    in time; all other nodes turn no more than they must.
+    """
+    raw = np.asarray(poses_m, np.float64)
+    lengths = np.linalg.norm(raw - raw[:, PARENTS], axis=-1)
+    lengths[:, 0] = 0
+    if fixed:
+        lengths = np.median(lengths[seen], axis=0)
+    joints = _placed(raw, np.broadcast_to(lengths, raw.shape[:2]))
+    turns = _turns(joints, fps)
+    local = (turn if node.parent < 0 else _transposed(turns[node.parent]) @ turn for node, turn in zip(RIG, turns, strict=True))
+    off = np.linalg.norm(joints - raw, axis=-1)[seen] * 1000
+    distance = (float(off.mean()), float(np.percentile(off, 99)))
+    return Limbs(lengths, raw[:, 0], np.stack([quaternions(turn) for turn in local]), joints, distance)
+
+
+def rest_offset(node: Node, lengths_m: Float64Array) -> Float64Array:
+    """Return the place of a node in the axes of its parent, ``(3,)`` or ``(T, 3)`` as the lengths are."""
+    if node.parent < 0 or RIG[node.parent].joint == node.joint:
+        return np.zeros((*lengths_m.shape[:-1], 3))
+    return lengths_m[..., node.joint, None] * REST_DIRECTIONS[node.joint]
+
+
+def _placed(raw: Float64Array, lengths: Float64Array) -> Float64Array:
+    """Return joints ``(T, 17, 3)`` at the given distance from their parents, each towards its lifted place."""
+    joints = raw.copy()
+    for joint in range(1, NUM_JOINTS):
+        parent = PARENTS[joint]
+        way = _units(raw[:, joint] - joints[:, parent], REST_DIRECTIONS[joint])
+        joints[:, joint] = joints[:, parent] + lengths[:, joint, None] * way
+    return joints
+
+
+def _turns(joints: Float64Array, fps: float) -> list[Float64Array]:
+    """Return the rotation of every node from the rest pose, ``(T, 3, 3)`` each."""
+    turns: list[Float64Array] = []
+    for node in RIG:
+        if node.name in ("Hips", "Spine1"):
+            turns.append(_trunk(joints, node))
+            continue
+        parent = turns[node.parent]
+        if node.aims_at is None:
+            turns.append(parent)
+            continue
+        rest = REST_DIRECTIONS[node.aims_at]
+        way = _units(joints[:, node.aims_at] - joints[:, node.joint], rest)
+        turn = parent @ _swing(rest, _applied(_transposed(parent), way))
+        if node.name in _HINGES:
+            bend = np.cross(way, _units(joints[:, node.aims_at + 1] - joints[:, node.aims_at], rest))
+            turn = turn @ _twist(_applied(_transposed(turn), bend), rest, np.array(_HINGES[node.name], np.float64), fps)
+        turns.append(turn)
+    return turns
+
+
+def _trunk(joints: Float64Array, node: Node) -> Float64Array:
+    """Return the rotation of the pelvis or the chest: x along the hips or shoulders, y up the spine as far as x allows."""
+    names = ("right_hip", "left_hip", "pelvis", "spine")
+    if node.name == "Spine1":
+        names = ("right_shoulder", "left_shoulder", "spine", "thorax")
+    right, left, below, above = (joints[:, JOINT_NAMES.index(name)] for name in names)
+    across = _units(left - right, np.array([1.0, 0, 0]))
+    up = above - below
+    up = _units(up - (up * across).sum(axis=-1, keepdims=True) * across, np.array([0, 1.0, 0]))
+    return np.stack([across, up, np.cross(across, up)], axis=-1)
+
+
+def _units(vectors: Float64Array, otherwise: Float64Array) -> Float64Array:
+    """Return vectors ``(T, 3)`` at length 1; those without length become ``otherwise``."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.where(lengths > 1e-9, vectors / np.maximum(lengths, 1e-9), otherwise)
+
+
+def _swing(rest: Float64Array, ways: Float64Array) -> Float64Array:
+    """Return the smallest rotations ``(T, 3, 3)`` that take the unit vector ``rest`` to the unit vectors ``ways``."""
+    half = rest + ways  # the turn is two reflections: across rest, then across the vector half way
+    outer = half[:, :, None] * half[:, None, :] / np.maximum((half**2).sum(axis=-1), 1e-12)[:, None, None]
+    turn = np.eye(3) + 2 * (ways[:, :, None] * rest - outer)
+    about = np.roll(np.abs(rest), 1)  # an axis across the limb, for the limb that points backwards
+    return np.where((ways @ rest < -1 + 1e-9)[:, None, None], 2 * np.outer(about, about) - np.eye(3), turn)
+
+
+def _twist(bends: Float64Array, rest: Float64Array, hinge: Float64Array, fps: float) -> Float64Array:
+    """Return rotations ``(T, 3, 3)`` about ``rest`` that bring ``hinge`` to the axis of the bend, smoothed in time."""
+    sigma = _HINGE_SMOOTHING_S * fps
+    reach = min(int(3 * sigma), (len(bends) - 1) // 2)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-9)) ** 2)
+    kernel /= kernel.sum()
+    smooth = np.stack([np.convolve(bends[:, axis], kernel, mode="same") for axis in range(3)], axis=-1)
+    axis_of_bend = smooth + _HINGE_PRIOR * hinge
+    angle = np.arctan2(axis_of_bend @ np.cross(rest, hinge), axis_of_bend @ hinge)
+    cross = np.cross(rest, np.eye(3)).T  # cross @ v is rest x v
+    return np.eye(3) + np.sin(angle)[:, None, None] * cross + (1 - np.cos(angle))[:, None, None] * (cross @ cross)
+
+
+def _applied(turns: Float64Array, vectors: Float64Array) -> Float64Array:
+    return (turns @ vectors[..., None])[..., 0]
+
+
+def _transposed(turns: Float64Array) -> Float64Array:
+    return turns.swapaxes(-1, -2)
