@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from poseedge.arrays import Float32Array
 from poseedge.bench.latency import Candidate
 from poseedge.graph.flops import Product, products
+from poseedge.graph.session import ort
 
 
 def write_floor(graph: Path, path: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import onnxsim
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from benchmarks.naive import graphmlp, mhformer, mixste, motionbert, nanohtnet, strided_transformer
 from poseedge.arrays import Float32Array
 from poseedge.errors import PoseedgeError
+from poseedge.graph.session import ort
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.pruning import CenterPruning
 from poseedge.models.strided_transformer import StridedTransformer

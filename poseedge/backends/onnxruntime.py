@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import onnxruntime as ort
-
 from poseedge.arrays import Float32Array
 from poseedge.backends.batches import lift_in_batches
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.graph.metadata import GraphMetadata
+from poseedge.graph.session import CPU, ort, session_options
+from poseedge.graph.session import open_session as open_plainly
 from poseedge.lifter import LifterSpec, check_keypoints, spec_from_shapes
 
 
@@ -23,7 +23,7 @@ class OnnxLifter:
 
     backend = "onnxruntime"
 
-    def __init__(self, path: Path, threads: int = 1, provider: str = "CPUExecutionProvider", optimize: bool = True) -> None:
+    def __init__(self, path: Path, threads: int = 1, provider: str = CPU, optimize: bool = True) -> None:
         """Open ``path`` with ``threads`` intra-op threads; ``optimize=False`` runs the graph exactly as written.
 
         Raises ``ArtefactError`` if it is no lifting graph, and if ONNX Runtime falls back from ``provider``.
@@ -49,22 +49,11 @@ class OnnxLifter:
 
 def open_session(path: Path, threads: int, provider: str, optimize: bool) -> ort.InferenceSession:
     """Open a session; a graph with Q/DQ in the way that is fast on a CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    if not optimize:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = ort.InferenceSession(str(path), options, providers=[provider])
-        metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
-        if optimize and metadata and metadata.ort_disabled_optimizers and provider == "CPUExecutionProvider":
-            session = open_quantized(path, options, metadata)
-    except Exception as error:  # ONNX Runtime raises a dozen types of its own
-        reason = str(error).split("\n")[0].replace(str(path), path.name)
-        raise ArtefactError(
-            f"{path}: ONNX Runtime cannot load it ({reason})", "is it truncated? export or copy it again"
-        ) from error
+    options = session_options(threads, optimize)
+    session = open_plainly(path, options, provider)
+    metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+    if optimize and metadata and metadata.ort_disabled_optimizers and provider == CPU:
+        session = open_quantized(path, options, metadata)
     if session.get_providers()[0] != provider:
         raise PoseedgeError(f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}")
     return session
@@ -72,9 +61,8 @@ def open_session(path: Path, threads: int, provider: str, optimize: bool) -> ort
 
 def open_quantized(path: Path, options: ort.SessionOptions, metadata: GraphMetadata) -> ort.InferenceSession:
     """Open a graph with Q/DQ on the CPU: INT8 as integer operators, INT8 in half precision without what would slow it down."""
-    disabled = list(metadata.ort_disabled_optimizers)
-    source = integer_graph(path) if metadata.precision == "int8" else str(path)
-    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled)
+    graph = integer_graph(path) if metadata.precision == "int8" else path
+    return open_plainly(graph, options, disabled=metadata.ort_disabled_optimizers, name=str(path))
 
 
 def integer_graph(path: Path) -> bytes:

@@ -6,7 +6,6 @@ All nodes run in its engine or none do: ONNX Runtime is told not to fall back to
 from __future__ import annotations
 
 import ctypes
-import re
 import subprocess
 import threading
 from functools import cache
@@ -14,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import onnxruntime as ort
-
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.errors import ArtefactError, PoseedgeError, require
+from poseedge.graph.session import FATAL, SessionError, open_session, ort, reason
+from poseedge.graph.session import session_options as plain_options
 
 PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx"
 PROVIDER = "NvTensorRTRTXExecutionProvider"
@@ -38,10 +37,10 @@ class TensorRTRTXLifter(OnnxLifter):
 def open_rtx_session(path: Path, threads: int) -> ort.InferenceSession:
     """Open ``path`` on the first GPU; raises as ``TensorRTRTXLifter`` does."""
     options = session_options(first_device(), threads)
-    try:  # without enable_fallback=0, ONNX Runtime's Python side prints an error and takes the CPU
-        session = ort.InferenceSession(str(path), options, enable_fallback=0)
-    except Exception as error:  # ONNX Runtime raises a dozen types of its own
-        raise ArtefactError(f"{path}: TensorRT-RTX cannot run it ({reason(error)})", "time it without --backend") from error
+    try:
+        session = open_session(path, options, provider=None)
+    except SessionError as error:
+        raise ArtefactError(f"{path}: TensorRT-RTX cannot run it ({error.reason})", "time it without --backend") from error
     check_assignment(session, path)
     return session
 
@@ -96,10 +95,7 @@ def load_cuda_runtime(plugin: ModuleType) -> None:
 
 def session_options(device: Any, threads: int) -> ort.SessionOptions:
     """Return options for a session on ``device`` alone."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what matters arrives as an exception
+    options = plain_options(threads, severity=FATAL)  # what matters arrives as an exception
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     options.add_provider_for_devices([device], {})
@@ -112,8 +108,3 @@ def check_assignment(session: ort.InferenceSession, path: Path) -> None:
         if part.ep_name != PROVIDER:
             node = f"{part.get_nodes()[0].op_type} {part.get_nodes()[0].name!r}"
             raise ArtefactError(f"{path}: {node} would run in {part.ep_name}, not in {PROVIDER}", "time it without --backend")
-
-
-def reason(error: Exception) -> str:
-    """Return what an error of ONNX Runtime says, without its own place and number."""
-    return re.sub(r"^.*(\[ONNXRuntimeError\] : \d+ : \w+|with error) ?: ", "", str(error).strip().split("\n")[0])

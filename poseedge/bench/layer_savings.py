@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from poseedge.bench.latency import Candidate, Schedule, time_alternating
 from poseedge.graph.graph import consumers, infer_shapes, initializers, makers
+from poseedge.graph.session import open_session, session_options
 from poseedge.int8.integer_products import with_integer_products
 from poseedge.int8.placement import Placement, has_bias
 
@@ -69,9 +69,6 @@ def cut_out(model: onnx.ModelProto, source: str, output: str, shape: tuple[int, 
 
 def caller(model: onnx.ModelProto, x: np.ndarray) -> Candidate:
     """Return a call of the graph on ``x``."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), session_options(threads=1))
     feed = {session.get_inputs()[0].name: x}
     return lambda: session.run(None, feed)

@@ -32,7 +32,7 @@ def probe_backends() -> list[Backend]:
 def probe_onnxruntime() -> list[Backend]:
     """Run a one-node graph on each execution provider."""
     try:
-        import onnxruntime as ort
+        from poseedge.graph.session import ort
     except ImportError as error:
         return [Backend("onnxruntime", False, str(error), "pip install onnxruntime")]
     providers = [name for name in ort.get_available_providers() if name != "AzureExecutionProvider"]  # a web client

@@ -366,6 +366,7 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
         return
     if options.backend == "tensorrt":
         raise Refused("TensorRT is not installed for {}; on a Jetson it comes with JetPack".format(sys.executable))
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: ONNX Runtime reports to Microsoft
     ort = optional_module("onnxruntime")
     if ort is None:
         raise Refused("neither TensorRT nor ONNX Runtime is installed for {}".format(sys.executable))

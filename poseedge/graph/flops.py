@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.graph.graph import Shape, constant_names, infer_shapes, single_window
+from poseedge.graph.session import SessionError, open_session, session_options
 
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 _NOT_COUNTED = {"ConvTranspose", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "LSTM", "GRU", "RNN"}
@@ -115,16 +115,13 @@ def shaped_products(model: onnx.ModelProto) -> list[Product]:
 
 def constants_folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return what ONNX Runtime makes of ``model`` when it computes everything that is constant."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
-        options.optimized_model_filepath = str(Path(folder, "folded.onnx"))
+        folded = Path(folder, "folded.onnx")
         try:
-            ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            raise UncountableError(f"ONNX Runtime cannot fold it ({str(error).splitlines()[0]})") from error
-        return onnx.load(options.optimized_model_filepath)
+            open_session(model.SerializeToString(), session_options(written=folded))
+        except SessionError as error:
+            raise UncountableError(f"ONNX Runtime cannot fold it ({error.reason})") from error
+        return onnx.load(folded)
 
 
 def weight_elements(model: onnx.ModelProto) -> int:

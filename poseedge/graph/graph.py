@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime as ort
 
 from poseedge.arrays import AnyArray, Float32Array
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write
 from poseedge.graph.metadata import GraphMetadata
+from poseedge.graph.session import open_session, session_options
 
 Shape = tuple[int, ...]
 Evaluate = Callable[[Float32Array], list[AnyArray]]
@@ -22,11 +22,7 @@ Evaluate = Callable[[Float32Array], list[AnyArray]]
 
 def evaluator(model: onnx.ModelProto, outputs: list[str] | None = None, optimize: bool = False) -> Evaluate:
     """Return a function from keypoints to outputs, computed by ONNX Runtime exactly as the graph is written."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    if not optimize:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), session_options(optimize=optimize))
     source = session.get_inputs()[0].name
     return lambda keypoints: session.run(outputs, {source: keypoints})
 

@@ -18,16 +18,14 @@ def build(job: dict[str, Any]) -> dict[str, Any]:
     """Compile ``job["model"]`` to ``job["result"]``; raises whatever ONNX Runtime raises."""
     for library in job["preload"]:
         ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
-    import onnxruntime as ort
+    from poseedge.graph.session import ort, session_options
 
     ort.set_default_logger_severity(WARNING)
     ort.register_execution_provider_library(PROVIDER, job["plugin"])
     devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
     if not devices:
         raise RuntimeError("the plugin offers no device")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = WARNING
+    options = session_options(threads=1, severity=WARNING)
     options.add_provider_for_devices(devices, {"nv_target_sm": job["architecture"], "nv_detailed_build_log": "1"})
     compiler = ort.ModelCompiler(
         options,

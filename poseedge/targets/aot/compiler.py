@@ -25,9 +25,9 @@ from pathlib import Path
 from types import TracebackType
 
 import onnx
-import onnxruntime as ort
 
 from poseedge.errors import PoseedgeError
+from poseedge.graph.session import ort
 from poseedge.targets.aot.log import complaints, memory, refusal
 from poseedge.targets.aot.stand_ins import DISTRIBUTION, INSTALL, PACKAGE, prepare
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import onnxruntime as ort
-
+from poseedge.graph.session import FATAL, SessionError, open_session, ort, session_options
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
 from poseedge.targets.boards import Target
 from poseedge.targets.preflight.rules import Issue, rule
@@ -15,13 +14,10 @@ from poseedge.targets.preflight.view import View
 @rule("loads", "error", f"ONNX Runtime {ort.__version__} on this machine", runtime="onnxruntime")
 def loads(view: View, target: Target) -> Iterator[Issue]:
     """ONNX Runtime opens the graph."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        ort.InferenceSession(view.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises a dozen types of its own
-        yield Issue("", f"ONNX Runtime does not open it: {str(error).splitlines()[0]}", "export it again")
+        open_session(view.model.SerializeToString(), session_options(optimize=False, severity=FATAL))
+    except SessionError as error:
+        yield Issue("", f"ONNX Runtime does not open it: {error.reason}", "export it again")
 
 
 @rule("fused-bias", "warning", "measured: all weights are dequantized in every call, 2.5 times slower", runtime="onnxruntime")
