@@ -1,27 +1,40 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test test-versions check lint clean
 
-quickstart: $(VENV)/.ready  ## export NanoHTNet with the bundled weights, prove the pose survived, time it
+quickstart: $(VENV)/.export  ## export NanoHTNet with the bundled weights, prove the pose survived, time it
 	$(BIN)/poseedge export --model nanohtnet --output build/nanohtnet
 	$(BIN)/poseedge bench build/nanohtnet
 
 # A file's tests stay in one process, which share what they made; more threads than processors would wait for each other.
-test: $(VENV)/.ready lint  ## lint, types and tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+test: $(VENV)/.dev lint  ## lint, types and tests
+	$(PYTEST)
 
-lint: $(VENV)/.ready
+test-versions: $(VENV)/.dev  ## the stand-ins of every TensorRT that a JetPack brings, not four of them alone
+	$(PYTEST) -m every_version
+
+check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and no training
+	$(PYTEST) -m "not slow and not every_version"
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m tests.doubles.stubs .mypy_cache/tensorrt-stubs
 	$(BIN)/mypy
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.export: pyproject.toml constraints.txt install_torch.sh
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	bash install_torch.sh $(BIN)/python
+	$(PIP) --editable '.[export]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.export
+	$(PIP) --editable '.[dev]'
 	# Without its dependencies, which are TensorRT itself: gigabytes that mypy does without.
 	$(BIN)/python -m pip install --quiet --no-deps tensorrt-stubs==10.13.0.35.1
 	touch $@

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["tests.doubles.fixtures"]
+SLOW_FIXTURES = {"export_inputs", "small_bundle", "mixed_bundle", "poseedge"}
 
 
 def pytest_configure() -> None:
@@ -24,6 +25,13 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
     if report.failed and "No module named 'torch'" in str(report.longrepr):
         report.outcome, report.longrepr = "skipped", (str(collector.path), 0, "Skipped: needs PyTorch")
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Call slow what needs an export or types commands."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

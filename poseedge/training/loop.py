@@ -29,7 +29,7 @@ SAVE_SECONDS = 120.0  # how much work an interruption may cost
 
 
 @dataclass(frozen=True)
-class Progress:
+class Status:
     """Where a training is."""
 
     step: int
@@ -55,7 +55,7 @@ class Training:
         recipe: TrainingRecipe,
         folder: Path,
         evaluate: Evaluate,
-        listen: Callable[[Progress], None] = lambda _: None,
+        listen: Callable[[Status], None] = lambda _: None,
         compiled: bool = False,
     ) -> None:
         self.fabric, self.objective, self.source, self.recipe = fabric, objective, source, recipe
@@ -110,7 +110,7 @@ class Training:
                     saved = time.monotonic()
                 if leading:
                     rate = (self.step - first) / (self.seconds - before)
-                    self.listen(Progress(self.step, self.steps, self.step / self.per_epoch, 1000 * self.running, rate, row))
+                    self.listen(Status(self.step, self.steps, self.step / self.per_epoch, 1000 * self.running, rate, row))
         return self.kept
 
     def draw(self, step: int) -> Batch:

@@ -18,7 +18,8 @@ WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
 from pathlib import Path
-from poseedge.bench import latency, flops, machine, memory, report, probe
+from poseedge.bench import latency, machine, memory, report, probe
+from poseedge.graph import flops
 from poseedge.bench.measure import Settings, measure
 from poseedge.bench.entries import subjects_of
 import poseedge.cli.bench, poseedge.cli.doctor

@@ -21,6 +21,8 @@ from poseedge.models import names
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.registry import network_class
 
+pytestmark = pytest.mark.slow
+
 MOTIONBERT = {"dim_feat": 16, "dim_rep": 16, "depth": 2, "maxlen": 9}
 SMALL: dict[str, dict[str, Any]] = {
     "htnet": {"channel": 24, "layers": 1, "d_hid": 32},

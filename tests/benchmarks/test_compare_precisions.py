@@ -16,6 +16,8 @@ from poseedge.fold import fold
 from poseedge.graph.trace import simplify, trace
 from poseedge.models.network import LiftingNetwork
 
+pytestmark = pytest.mark.slow
+
 app = typer.Typer()
 app.command()(compare)
 

@@ -15,6 +15,8 @@ from poseedge.training.recorded import RecordedWindows
 from poseedge.training.views import turn_about_vertical
 from tests.support.folders import MINI
 
+pytestmark = pytest.mark.slow
+
 DATA = load_dataset(MINI, "gt")
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from benchmarks.networks import deterministic
 from benchmarks.precision_parity import compare
 from poseedge.models.checkpoints import save_checkpoint
+
+pytestmark = pytest.mark.slow
 
 app = typer.Typer()
 app.command()(compare)

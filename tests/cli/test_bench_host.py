@@ -22,7 +22,7 @@ from poseedge.bundle.reading import open_bundle
 from poseedge.device import far_end
 from poseedge.device.ssh import Host, needed, unreachable
 from poseedge.files import sha256_of
-from tests.device.test_runner_file import ALLOWED
+from tests.support.python36 import ALLOWED
 from tests.support.ssh_server import PASSWORD, Server, serve
 from tests.support.user import Command, Outcome, assert_refused
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.test_train import TINY
 from tests.support.bvh_files import CMU, write_bvh
 from tests.support.folders import MINI, excerpt
+from tests.support.tiny import TINY
 from tests.support.user import Command, assert_refused
 
 

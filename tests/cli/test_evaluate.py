@@ -19,8 +19,8 @@ from poseedge.export.recipe import load_recipe
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.models.network import LiftingNetwork
 from poseedge.resources import resource
-from tests.data.test_mpi_inf_3dhp import by_sequence
 from tests.support import folders, golden, small_export
+from tests.support.mpi_files import by_sequence
 from tests.support.user import Command, assert_refused
 
 TPC = 'model = "tpc_mixste"\n[parity.fp32]\ndelta_mpjpe_mm = 0.01\nmean_mm = 0.1\np99_mm = 0.1\n'

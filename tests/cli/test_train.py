@@ -16,20 +16,9 @@ import torch
 from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
 from tests.support.folders import MINI
+from tests.support.tiny import TINY
 from tests.support.user import Command, assert_refused
 
-TINY = """
-steps = 4
-batch = 8
-evaluate_every = 2
-[network]
-frames = 9
-keep_frames = 3
-channel = 48
-layers = 1
-d_hid = 32
-hid = 4
-"""
 FRAMES = ("--every", "100", "--threads", "1")
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from poseedge.data.check import H36M_ACTIONS, check_folder
 from poseedge.errors import DataError
-from tests.data.test_mpi_inf_3dhp import by_camera, by_sequence
 from tests.support.folders import MINI, Folder, excerpt
+from tests.support.mpi_files import by_camera, by_sequence
 
 
 def test_the_bundled_set_is_told_in_full() -> None:

@@ -11,21 +11,10 @@ import pytest
 from poseedge.data.cameras import denormalize_screen, project
 from poseedge.data.convert import Reading, convert, read_clip, resampled
 from poseedge.data.h36m import load_dataset
-from poseedge.data.npz import read_npz
 from poseedge.errors import DataError
 from tests.support.bvh_files import CMU, write_bvh
 from tests.support.folders import MINI
-
-MOTION = read_npz(MINI / "data_3d_mocap17-mini.npz")["positions_3d"]
-WALK = np.ascontiguousarray(MOTION["S1"]["Walking 1"][:12])
-
-
-def array(folder: Path, name: str, world: object) -> Path:
-    """Write an array to ``folder``."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.asarray(world))
-    return path
+from tests.support.walk import WALK, array
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("m", 1), ("cm", 100), ("mm", 1000), ("cmu", 0.45 / 0.0254)])

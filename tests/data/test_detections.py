@@ -15,9 +15,9 @@ from poseedge.data.h36m import load_dataset
 from poseedge.data.keypoints import coco_to_h36m
 from poseedge.data.npz import read_npz
 from poseedge.errors import DataError
-from tests.data.test_convert import WALK, array
 from tests.support import golden
 from tests.support.folders import Folder, as_object, excerpt
+from tests.support.walk import WALK, array
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from poseedge.data.npz import read_npz
 from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError
 from poseedge.resources import resource
-from tests.data.test_mpi_inf_3dhp import by_sequence
 from tests.support.folders import MINI, Folder, excerpt
+from tests.support.mpi_files import by_sequence
 
 MOTION = read_npz(MINI / "data_3d_mocap17-mini.npz")["positions_3d"]
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.doubles.binding import Fake
 from tests.doubles.gpu import LAUNCH_MS, Gpu
-from tests.doubles.install import VERSIONS, install, uninstall, without_graphs
+from tests.doubles.install import EACH_VERSION, VERSIONS, install, uninstall, without_graphs
 from tests.support.lifting_bundle import LIMITS, MIXED, load_runner, seal, write_bundle
 
 # Decision table of shared/facts/tensorrt_python_api.md; TF32 is the one flag that is on from the start.
@@ -64,7 +64,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert device.names(".*") == []  # no temporary file
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=EACH_VERSION)
 def version(request: pytest.FixtureRequest) -> str:
     """Each TensorRT that a JetPack brings."""
     return str(request.param)

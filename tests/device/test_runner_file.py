@@ -12,12 +12,7 @@ import pytest
 
 from poseedge.device import far_end
 from tests.support.lifting_bundle import RUNNER, write_bundle
-
-# All of these are in Python 3.6's library, but numpy; backends are imported by name when they are used.
-ALLOWED = {
-    "argparse", "contextlib", "ctypes", "fcntl", "hashlib", "importlib", "json", "numpy", "os", "pathlib", "platform",
-    "shutil", "subprocess", "sys", "tempfile", "time", "traceback", "typing", "zipfile",
-}  # fmt: skip
+from tests.support.python36 import ALLOWED
 
 
 @pytest.mark.parametrize("file", [RUNNER, Path(far_end.__file__)], ids=lambda path: path.name)

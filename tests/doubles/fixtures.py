@@ -8,7 +8,7 @@ import pytest
 
 from tests.doubles.binding import Fake
 from tests.doubles.gpu import Gpu
-from tests.doubles.install import VERSIONS, install
+from tests.doubles.install import EACH_VERSION, install
 
 Install = Callable[..., Fake]
 
@@ -34,7 +34,7 @@ def some_device(install_tensorrt: Install) -> Fake:
     return install_tensorrt()
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=EACH_VERSION)
 def device(request: pytest.FixtureRequest, install_tensorrt: Install) -> Fake:
     """Each TensorRT that a JetPack brings."""
     return install_tensorrt(request.param)

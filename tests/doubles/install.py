@@ -28,6 +28,8 @@ VERSIONS = (
     "10.16.2.10",
     "11.4.1.4",
 )  # of JetPack 4.6 to 7.2.2
+TYPICAL = ("8.2.1.8", "8.6.2.3", "10.3.0", "11.4.1.4")  # one for each way in which precision reaches the builder
+EACH_VERSION = [v if v in TYPICAL else pytest.param(v, marks=pytest.mark.every_version) for v in VERSIONS]
 
 BOUND = ("poseedge.backends.tensorrt", "poseedge.engines.")  # what imports tensorrt on top
 

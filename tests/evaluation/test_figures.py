@@ -11,7 +11,7 @@ import pytest
 from poseedge.evaluation.figures import draw, worst
 from poseedge.evaluation.predict import Prediction
 from poseedge.evaluation.score import score
-from tests.evaluation.test_evaluation import MINI_TEST
+from tests.support.echo import MINI_TEST
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 

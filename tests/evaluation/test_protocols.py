@@ -21,8 +21,8 @@ from poseedge.lifter import LifterSpec
 from poseedge.models import create, names
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.registry import network_class
-from tests.evaluation.test_evaluation import CAMERA, SEQ2FRAME, SEQ2SEQ, Echo, dataset, numbers
 from tests.support import golden
+from tests.support.echo import CAMERA, SEQ2FRAME, SEQ2SEQ, Echo, dataset, numbers
 from tests.support.folders import MINI
 
 SMALL = {

@@ -12,8 +12,8 @@ from poseedge.data.types import PoseSequence
 from poseedge.errors import CheckpointError, DataError
 from poseedge.evaluation.refine import load_refine
 from poseedge.models.checkpoints import save_checkpoint
-from tests.evaluation.test_evaluation import CAMERA, dataset
 from tests.support import golden
+from tests.support.echo import CAMERA, dataset
 
 NAME = "graphmlp-refine"
 

@@ -36,6 +36,8 @@ from poseedge.models.checkpoints import save_checkpoint
 from poseedge.targets.boards import load_target
 from tests.support import golden, small_export
 
+pytestmark = pytest.mark.slow
+
 PRECISIONS = ("fp32", "fp16", "int8")
 GRAPHS = {f"nanohtnet_{precision}.onnx" for precision in PRECISIONS}
 TINY = Parity(delta_mpjpe_mm=1e-9, mean_mm=1e-9, p99_mm=1e-9)

@@ -12,6 +12,8 @@ from poseedge.models.registry import names, network_class
 from tests.support.networks import assert_folded_equals_plain, exported, lifted, lifting, windows
 from tests.support.own_graphs import assert_targets_take
 
+pytestmark = pytest.mark.slow
+
 SINGLE_FRAME = ["graphmlp", "htnet", "nehsnet"]
 SEQUENCE = ["strided_transformer", "mhformer-27", "mixste-f27", "motionbert-f27"]
 PRUNED = ["tpc_mhformer-27", "hot_mixste-f27", "tpc_mixste-f27", "hot_motionbert-f27"]

@@ -22,6 +22,8 @@ from tests.fold.test_every_network import PRUNED
 from tests.support import golden
 from tests.support.networks import assert_folded_equals_plain, exported, lifting
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, dict[str, Any]] = {
     "tpc_mhformer": {"frames": 36, "channel": 16, "d_hid": 32},
     "hot_mixste": {"frames": 9, "channel": 16, "d_hid": 32, "depth": 3},

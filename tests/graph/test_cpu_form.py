@@ -19,6 +19,8 @@ from poseedge.targets.boards import load_target
 from tests.support import small_export
 from tests.support.graphs import arrays, graph, simplified, windows
 
+pytestmark = pytest.mark.slow
+
 NEW_RUNTIME = pytest.mark.skipif(
     tuple(map(int, ort.__version__.split(".")[:2])) < (1, 24), reason="ONNX Runtime 1.23 has no QuantizeLinear of opset 23"
 )

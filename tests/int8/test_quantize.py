@@ -22,6 +22,8 @@ from poseedge.int8.ranges import QMAX, calibrate, center
 from poseedge.int8.windows import ChannelStatistics
 from tests.support.graphs import arrays, graph, simplified, windows
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HIDDEN = 32, 48
 RNG = np.random.default_rng(0)
 SAMPLES = RNG.normal(size=(8, 17, WIDTH)).astype(np.float32) + 1

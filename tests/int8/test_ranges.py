@@ -29,6 +29,8 @@ from poseedge.int8.ranges import (
 )
 from tests.support.graphs import arrays, graph, simplified, windows
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 
 

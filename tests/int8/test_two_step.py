@@ -25,6 +25,8 @@ from poseedge.int8.windows import ChannelStatistics
 from tests.support import small_export
 from tests.support.graphs import arrays, graph, simplified, windows
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 
 

@@ -8,6 +8,8 @@ import torch
 
 from tests.support import golden
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", golden.CASES)
 def test_output_equals_the_published_network(name: str) -> None:

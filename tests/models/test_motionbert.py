@@ -13,6 +13,8 @@ from poseedge.models.pruning import DensityPeaks
 from poseedge.models.registry import network_class
 from tests.support import golden
 
+pytestmark = pytest.mark.slow
+
 STAGES = {"after_embed": "joints_embed", "after_st0": "blocks_st.0", "after_ts0": "blocks_ts.0", "after_norm": "norm"}
 CASES = [name for name in golden.CASES if golden.case(name)["model"].endswith("motionbert")]
 PRUNED = ["hot_motionbert", "hot_motionbert-f27"]

@@ -14,7 +14,7 @@ from poseedge.models import create
 from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.batch import Batch, Share
-from poseedge.training.loop import Progress, Training
+from poseedge.training.loop import Status, Training
 from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recipe import TrainingRecipe
 from tests.support.folders import MINI
@@ -58,7 +58,7 @@ def training(
     used: TrainingRecipe,
     evaluate: Callable[[Objective], dict[str, float]] = lambda _: {"mpjpe_mm": 1.0},
     spoil: float = 0.0,
-    listen: Callable[[Progress], None] = lambda _: None,
+    listen: Callable[[Status], None] = lambda _: None,
     **settings: Any,
 ) -> Training:
     """Return a training of the small NanoHTNet on ``FewWindows``."""

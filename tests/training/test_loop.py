@@ -16,9 +16,11 @@ from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
 from poseedge.models.layers import DropPath
 from poseedge.training.batch import Batch, Share
-from poseedge.training.loop import Progress, average, without_regularization
+from poseedge.training.loop import Status, average, without_regularization
 from poseedge.training.objective import Objective
 from tests.support.training import FewWindows, network, recipe, same, trained, training, weights
+
+pytestmark = pytest.mark.slow
 
 AVERAGED = "average=0.9"
 
@@ -113,7 +115,7 @@ def test_log_has_a_row_for_every_evaluation(tmp_path: Path) -> None:
 
 
 def test_listener_hears_of_every_step(tmp_path: Path) -> None:
-    heard: list[Progress] = []
+    heard: list[Status] = []
     trained(tmp_path, recipe("epochs=2"), listen=heard.append)
     assert [(point.step, point.steps, point.epoch, point.row is not None) for point in heard] == [
         (1, 4, 0.5, False),

@@ -19,6 +19,8 @@ from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recorded import RecordedWindows
 from tests.support.training import CLEAN
 
+pytestmark = pytest.mark.slow
+
 DANCE = [number for number, sequence in enumerate(CLEAN.sequences) if sequence.name.startswith("S5/Dancing 1")]
 MIXSTE: dict[str, Any] = {"channel": 32, "num_heads": 4}
 MHFORMER: dict[str, Any] = {"frames": 9, "channel": 32, "d_hid": 32}

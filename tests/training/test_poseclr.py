@@ -20,6 +20,8 @@ from poseedge.training.poseclr import Contrast, InstantSampler, PoseCLR, code, p
 from poseedge.training.pretraining import Pretraining, pretrain
 from tests.support.folders import MINI
 
+pytestmark = pytest.mark.slow
+
 DATA = load_dataset(MINI, "gt")
 FRAMES = 9
 SMALL = {"channel": 48, "layers": 1, "d_hid": 48}

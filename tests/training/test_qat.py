@@ -26,6 +26,8 @@ from poseedge.training.qat import QuantizedObjective
 from tests.support import golden, training
 from tests.support.graphs import simplified, windows
 
+pytestmark = pytest.mark.slow
+
 LAYERS = tuple(place(simplified(17)[0]).layers)
 
 

@@ -22,6 +22,8 @@ from poseedge.models.registry import network_class
 from poseedge.models.strided_transformer import StridedTransformer
 from tests.support import golden
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     *("nanohtnet-small", "htnet-small", "graphmlp-small", "strided_transformer-27", "mhformer-27", "tpc_mhformer-27"),
     *("mixste-f27", "hot_mixste-f27", "tpc_mixste-f27", "motionbert-f27", "hot_motionbert-f27"),

@@ -26,6 +26,8 @@ from poseedge.targets.preflight import check_graph, passed
 from tests.support import bad_graphs
 from tests.support.networks import drawn, lifting, windows
 
+pytestmark = pytest.mark.slow
+
 needs_compiler = pytest.mark.skipif(missing_part()[0] != "", reason=missing_part()[0] or "it is here")
 SMALL: dict[str, dict[str, Any] | str] = {
     "graphmlp": "graphmlp-small",  # a reference case: all keys of its adjacency are one tensor

@@ -1,0 +1,9 @@
+"""What programs for JetPack 4 may import."""
+
+from __future__ import annotations
+
+# All of these are in Python 3.6's library, but numpy; backends are imported by name when they are used.
+ALLOWED = {
+    "argparse", "contextlib", "ctypes", "fcntl", "hashlib", "importlib", "json", "numpy", "os", "pathlib", "platform",
+    "shutil", "subprocess", "sys", "tempfile", "time", "traceback", "typing", "zipfile",
+}  # fmt: skip
