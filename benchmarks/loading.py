@@ -22,14 +22,14 @@ from lightning_fabric import Fabric
 from benchmarks.networks import NETWORKS, Row, record_networks
 from benchmarks.record import RESULTS, grid, machine_slug, versions
 from poseedge.bench.machine import busy, machine_facts
-from poseedge.cli.train import make_network, make_source, read_data
 from poseedge.errors import PoseedgeError
 from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.batch import Share, Source
-from poseedge.training.loop import Progress, Training
+from poseedge.training.loop import Status, Training
 from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recipe import TrainingRecipe
+from poseedge.training.setup import make_network, make_source, read_data
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 ROUNDS = 7
@@ -96,7 +96,7 @@ class Watch:
     waited_s: float = 0.0
     _at: tuple[float, float, float] | None = None  # all three at the end of the step before
 
-    def listen(self, progress: Progress) -> None:
+    def listen(self, progress: Status) -> None:
         """Take the time at the end of a step."""
         if progress.row is None:
             self.mark()

@@ -22,7 +22,6 @@ import typer
 
 from poseedge.backends.registry import load
 from poseedge.bench.machine import machine_facts
-from poseedge.cli.train import make_network, make_source
 from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.evaluation.predict import predict
@@ -33,6 +32,7 @@ from poseedge.training.devices import make_fabric
 from poseedge.training.folder import Row
 from poseedge.training.loop import Training
 from poseedge.training.objective import LiftingObjective
+from poseedge.training.setup import make_network, make_source
 
 CONFIG = "benchmarks/model_card.toml"
 RESULT = Path(__file__).parent / "results" / "model_card.json"
