@@ -6,12 +6,14 @@ All axes here have y up. The rest pose is a T: facing z, the person's left at x,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from poseedge.arrays import AnyArray, BoolArray, Float64Array
 from poseedge.data.cameras import rotate
+from poseedge.live.gaussian import smoothed
 from poseedge.live.rotations import quaternions
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
 
@@ -122,11 +124,9 @@ def fit_limbs(poses_m: AnyArray, seen: BoolArray, fps: float, fixed: bool = True
     if fixed:
         lengths = np.median(lengths[seen], axis=0)
     joints = _placed(raw, np.broadcast_to(lengths, raw.shape[:2]))
-    turns = _turns(joints, fps)
-    local = (turn if node.parent < 0 else _transposed(turns[node.parent]) @ turn for node, turn in zip(RIG, turns, strict=True))
     off = np.linalg.norm(joints - raw, axis=-1)[seen] * 1000
     distance = (float(off.mean()), float(np.percentile(off, 99)))
-    return Limbs(lengths, raw[:, 0], np.stack([quaternions(turn) for turn in local]), joints, distance)
+    return Limbs(lengths, raw[:, 0], np.stack([quaternions(turn) for turn in _local_turns(joints, fps)]), joints, distance)
 
 
 def rest_offset(node: Node, lengths_m: Float64Array) -> Float64Array:
@@ -146,25 +146,30 @@ def _placed(raw: Float64Array, lengths: Float64Array) -> Float64Array:
     return joints
 
 
-def _turns(joints: Float64Array, fps: float) -> list[Float64Array]:
-    """Return the rotation of every node from the rest pose, ``(T, 3, 3)`` each."""
-    turns: list[Float64Array] = []
-    for node in RIG:
-        if node.name in ("Hips", "Spine1"):
-            turns.append(_trunk(joints, node))
-            continue
-        parent = turns[node.parent]
-        if node.aims_at is None:
-            turns.append(parent)
-            continue
-        rest = REST_DIRECTIONS[node.aims_at]
-        way = _units(joints[:, node.aims_at] - joints[:, node.joint], rest)
-        turn = parent @ _swing(rest, _applied(_transposed(parent), way))
-        if node.name in _HINGES:
-            bend = np.cross(way, _units(joints[:, node.aims_at + 1] - joints[:, node.aims_at], rest))
-            turn = turn @ _twist(_applied(_transposed(turn), bend), rest, np.array(_HINGES[node.name], np.float64), fps)
-        turns.append(turn)
-    return turns
+def _local_turns(joints: Float64Array, fps: float) -> Iterator[Float64Array]:
+    """Yield the rotation of every node in the axes of its parent, ``(T, 3, 3)``, in the order of ``RIG``."""
+    turns: dict[int, Float64Array] = {}
+    for number, node in enumerate(RIG):
+        parent = turns.get(node.parent, np.eye(3))
+        turns[number] = _turn(joints, node, parent, fps)
+        yield _transposed(parent) @ turns[number]
+        for done in [other for other in turns if max(children_of(RIG[other]), default=0) <= number]:
+            del turns[done]  # a long clip's rotations are large
+
+
+def _turn(joints: Float64Array, node: Node, parent: Float64Array, fps: float) -> Float64Array:
+    """Return the rotation of a node from the rest pose, ``(T, 3, 3)``, given its parent's."""
+    if node.name in ("Hips", "Spine1"):
+        return _trunk(joints, node)
+    if node.aims_at is None:
+        return parent
+    rest = REST_DIRECTIONS[node.aims_at]
+    way = _units(joints[:, node.aims_at] - joints[:, node.joint], rest)
+    turn = parent @ _swing(rest, _applied(_transposed(parent), way))
+    if node.name in _HINGES:
+        bend = np.cross(way, _units(joints[:, node.aims_at + 1] - joints[:, node.aims_at], rest))
+        turn = turn @ _twist(_applied(_transposed(turn), bend), rest, np.array(_HINGES[node.name], np.float64), fps)
+    return turn
 
 
 def _trunk(joints: Float64Array, node: Node) -> Float64Array:
@@ -196,12 +201,7 @@ def _swing(rest: Float64Array, ways: Float64Array) -> Float64Array:
 
 def _twist(bends: Float64Array, rest: Float64Array, hinge: Float64Array, fps: float) -> Float64Array:
     """Return rotations ``(T, 3, 3)`` about ``rest`` that bring ``hinge`` to the axis of the bend, smoothed in time."""
-    sigma = _HINGE_SMOOTHING_S * fps
-    reach = min(int(3 * sigma), (len(bends) - 1) // 2)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-9)) ** 2)
-    kernel /= kernel.sum()
-    smooth = np.stack([np.convolve(bends[:, axis], kernel, mode="same") for axis in range(3)], axis=-1)
-    axis_of_bend = smooth + _HINGE_PRIOR * hinge
+    axis_of_bend = smoothed(bends, _HINGE_SMOOTHING_S * fps) + _HINGE_PRIOR * hinge
     angle = np.arctan2(axis_of_bend @ np.cross(rest, hinge), axis_of_bend @ hinge)
     cross = np.cross(rest, np.eye(3)).T  # cross @ v is rest x v
     return np.eye(3) + np.sin(angle)[:, None, None] * cross + (1 - np.cos(angle))[:, None, None] * (cross @ cross)

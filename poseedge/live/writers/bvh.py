@@ -68,9 +68,10 @@ def _write_hierarchy(stream: TextIO, lengths_m: Float64Array) -> None:
 
 
 def _write_motion(stream: TextIO, limbs: Limbs, fps: float) -> None:
-    columns = [limbs.root_m * _CM]
-    columns += [euler_deg(limbs.turns(number), _ORDER) for number in range(len(RIG))]
-    values = np.concatenate(columns, axis=1)
+    values = np.empty((len(limbs.root_m), 3 + 3 * len(RIG)))
+    values[:, :3] = limbs.root_m * _CM
+    for number in range(len(RIG)):
+        values[:, 3 * number + 3 : 3 * number + 6] = euler_deg(limbs.turns(number), _ORDER)
     stream.write(f"MOTION\nFrames: {len(values)}\nFrame Time: {1 / fps:.9f}\n")
     row_format = " ".join(["%.6f"] * values.shape[1]) + "\n"
     for row in values:
