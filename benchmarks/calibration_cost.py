@@ -19,7 +19,7 @@ from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import ArtefactError
 from poseedge.int8.ranges import METHODS
 
-PAGE = Path(__file__).parents[1] / "docs" / "int8.md"
+PAGE = Path(__file__).with_name("NOTES.md")
 SHORTEST = 12  # frames of parity: `poseedge quantize` is to calibrate, not to prove
 
 
