@@ -45,9 +45,8 @@ def cut(rgb: Picture, region: Box, size: tuple[int, int], fill: int = 0) -> tupl
     """Return ``region`` of ``rgb``, widened to the shape of ``size``, as a picture of that size, and where it lies.
 
     What lies outside the picture is ``fill``. The part inside lands on whole pixels of the result, so that one resize
-    does it and the placement is exact; it averages where it makes smaller.
+    does it and the placement is exact.
     """
-    cv2 = require("cv2", "demo")
     left, top, width, height = fit(region, size)
     result = np.full((size[1], size[0], 3), fill, np.uint8)
     across = _part(left, width, rgb.shape[1], size[0])
@@ -55,10 +54,30 @@ def cut(rgb: Picture, region: Box, size: tuple[int, int], fill: int = 0) -> tupl
     if across is None or down is None:
         return result, Placement((left, top), (width / size[0], height / size[1]))
     (x0, x1, u0, u1), (y0, y1, v0, v1) = across, down
-    scale = (x1 - x0) / (u1 - u0), (y1 - y0) / (v1 - v0)
-    how = cv2.INTER_AREA if max(scale) > 1 else cv2.INTER_LINEAR
-    result[v0:v1, u0:u1] = cv2.resize(rgb[y0:y1, x0:x1], (u1 - u0, v1 - v0), interpolation=how)
+    part = _divisible(rgb[y0:y1, x0:x1], (u1 - u0, v1 - v0))
+    scale = part.shape[1] / (u1 - u0), part.shape[0] / (v1 - v0)
+    result[v0:v1, u0:u1] = resized(part, (u1 - u0, v1 - v0))
     return result, Placement((x0 - u0 * scale[0], y0 - v0 * scale[1]), scale)
+
+
+def resized(rgb: Picture, size: tuple[int, int]) -> Picture:
+    """Return ``rgb`` in another size: averaged by a whole factor first, which is quick, and then bilinear."""
+    cv2 = require("cv2", "demo")
+    rgb = _divisible(rgb, size)
+    factor = _factor(rgb, size)
+    if factor > 1:
+        rgb = cv2.resize(rgb, (rgb.shape[1] // factor, rgb.shape[0] // factor), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR))
+
+
+def _factor(rgb: Picture, size: tuple[int, int]) -> int:
+    return max(1, min(rgb.shape[1] // size[0], rgb.shape[0] // size[1]))
+
+
+def _divisible(rgb: Picture, size: tuple[int, int]) -> Picture:
+    """Return ``rgb`` without the last few rows and columns that the whole factor does not divide."""
+    height, width, factor = *rgb.shape[:2], _factor(rgb, size)
+    return rgb[: height - height % factor, : width - width % factor]
 
 
 def _part(start: float, length: float, available: int, size: int) -> tuple[int, int, int, int] | None:
