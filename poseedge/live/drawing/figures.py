@@ -70,7 +70,7 @@ class Stage:
         if figure.pose_m is None:
             return figure
         height = self._grounds.setdefault(figure.id, Ground()).under(figure.pose_m, time_s)
-        at = np.clip(self._places[figure.id] - middle, -_APART_M, _APART_M) + [0, height, 0]
+        at = np.clip(self._places[figure.id] - middle, -_APART_M, _APART_M) + np.array([0, height, 0])
         return replace(figure, pose_m=(figure.pose_m - figure.pose_m[ROOT] + at).astype(np.float32))
 
 
