@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import shutil
 import sys
@@ -19,6 +21,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+LARGEST_TEXT = 1 << 26  # bytes of a JSON or TOML file
+DEEPEST = 50  # tables and lists in each other
 
 
 @contextmanager
@@ -143,8 +148,44 @@ def locked(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; a syntax error becomes a ``PoseedgeError`` with its line."""
+    """Read a TOML file; what is no TOML becomes a ``PoseedgeError`` with its line, as does what ``check_plain`` refuses."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return dict(_read_text(path, tomllib.loads))
+    except ValueError as error:
         raise PoseedgeError(f"{path}: {error}") from error
+
+
+def read_json(path: Path, is_not: str, error: type[PoseedgeError], hint: str) -> Any:
+    """Read a JSON file; what is none, or what ``check_plain`` refuses, becomes ``error``: it is not what ``is_not`` says."""
+    try:
+        return _read_text(path, json.loads)
+    except ValueError as found:
+        raise error(f"{path}: {is_not}: {found}", hint) from found
+
+
+def _read_text(path: Path, load: Callable[[str], Any]) -> Any:
+    if (size := path.stat().st_size) > LARGEST_TEXT:
+        raise ValueError(f"{size / 1e6:.0f} MB, where {LARGEST_TEXT / 1e6:.0f} are the most")
+    try:
+        content = load(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin files with a mark
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    check_plain(content)
+    return content
+
+
+def check_plain(content: Any) -> None:
+    """Raise ``ValueError`` for what no file of ours holds: deep nesting, an integer beyond 64 bits, NaN and infinity."""
+    pending = [("", content, 0)]
+    while pending:
+        place, value, depth = pending.pop()
+        if depth > DEEPEST:
+            raise ValueError(f"{place[:60]}...: nested more than {DEEPEST} deep")
+        if isinstance(value, dict):
+            pending += [(f"{place}{key}.", inner, depth + 1) for key, inner in value.items()]
+        elif isinstance(value, list):
+            pending += [(f"{place}{at}.", inner, depth + 1) for at, inner in enumerate(value)]
+        elif isinstance(value, int) and value.bit_length() > 63:
+            raise ValueError(f"{place.rstrip('.')}: a number of {value.bit_length()} bits")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{place.rstrip('.')}: {value} is no finite number")

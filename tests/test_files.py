@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from poseedge.errors import PoseedgeError
-from poseedge.files import Owned, atomic_folder, atomic_write, locked, sha256_of
+from poseedge.errors import DataError, PoseedgeError
+from poseedge.files import Owned, atomic_folder, atomic_write, locked, read_json, read_toml, sha256_of
 
 
 class Broken(Exception):
@@ -191,3 +191,49 @@ def test_lock_lets_one_process_in_at_a_time_and_dies_with_it(tmp_path: Path) -> 
         with locked(tmp_path, other.kill):  # told that it has to wait, it kills the other
             assert list(tmp_path.iterdir()) == []
     assert other.returncode < 0
+
+
+def test_bad_json_is_told_with_what_it_should_have_been(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(DataError, match=r"a\.json: not a cameras file: Expecting .* line 1") as caught:
+        read_json(tmp_path / "a.json", "not a cameras file", DataError, "write one")
+    assert caught.value.hint == "write one"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": [{"b": 1e999}]}', r"a\.0\.b: inf is no finite number"),
+        ('{"a": NaN}', "a: nan is no finite number"),
+        ('{"a": 9223372036854775808}', "a: a number of 64 bits"),
+        ('{"a": ' + "1" * 5000 + "}", "5000 digits|a: a number of"),
+        ("[" * 60 + "]" * 60, "nested more than 50 deep"),
+        ("[" * 100_000 + "]" * 100_000, "nested"),
+    ],
+)
+def test_json_that_no_program_of_ours_writes_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(PoseedgeError, match=rf"a\.json: odd: .*({reason})"):
+        read_json(tmp_path / "a.json", "odd", PoseedgeError, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a = 9223372036854775808", "a: a number of 64 bits"),
+        ("[a]\nb = inf", r"a\.b: inf is no finite number"),
+        ("a = " + "[" * 60 + "]" * 60, "nested more than 50 deep"),
+        ("a = " + "[" * 100_000, "nested|recurs"),
+    ],
+)
+def test_toml_that_no_program_of_ours_takes_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(PoseedgeError, match=rf"a\.toml: .*({reason})"):
+        read_toml(tmp_path / "a.toml")
+
+
+def test_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.json").open("wb") as stream:
+        stream.truncate(1 << 40)  # of no blocks
+    with pytest.raises(PoseedgeError, match="MB, where 67 are the most"):
+        read_json(tmp_path / "a.json", "odd", PoseedgeError, "")

@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "poseedge"
 # From the ground up: what stands in a line may import its own room and the lines before it.
 STOREYS = (
-    ("arrays", "errors", "progress", "resources"),
-    ("files", "metrics", "skeleton"),
+    ("arrays", "errors", "progress", "records", "resources"),
+    ("contract", "files", "metrics", "skeleton"),
     ("lifter",),
     ("data", "models"),
     ("graph", "fold", "bundle"),

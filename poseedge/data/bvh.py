@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from poseedge.arrays import Float64Array
-from poseedge.errors import DataError
+from poseedge.errors import DataError, PoseedgeError
+from poseedge.files import read_toml
 from poseedge.skeleton import JOINT_NAMES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 JOINTS = Path(__file__).with_name("bvh_joints.toml")
 END = ".end"  # of the last joint of a chain: its end site
@@ -157,9 +151,10 @@ def plain(name: str) -> str:
 
 def _read_names(path: Path) -> dict[str, list[list[str]]]:
     try:
-        table: Any = tomllib.loads(path.read_text())
-        if not all(isinstance(way, list) for ways in table.values() for way in ways):
-            raise TypeError("expected joint = [[names to average], [other names], ...]")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        table = read_toml(path)
+        for joint, ways in table.items():
+            if not isinstance(ways, list) or not all(isinstance(way, list) and {*map(type, way)} <= {str} for way in ways):
+                raise PoseedgeError(f"{joint}: expected [[names to average], [other names], ...]")
+    except (OSError, PoseedgeError) as error:
         raise DataError(f"{path}: not a table of joint names ({error})", f"write it as {JOINTS} is") from error
     return table

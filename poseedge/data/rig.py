@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from poseedge.contract import Contract, parsed
 from poseedge.data.cameras import Camera
 from poseedge.errors import DataError
+from poseedge.files import read_json
 
 _HINT = "docs/data.md shows the cameras file, field by field"
+
+
+Number = Annotated[float, Field(ge=-1e9, le=1e9)]
+Two = Annotated[list[Number], Field(min_length=2, max_length=2)]
+Three = Annotated[list[Number], Field(min_length=3, max_length=3)]
+Four = Annotated[list[Number], Field(min_length=4, max_length=4)]
+Pixels = Annotated[float, Field(gt=0, lt=1e6, multiple_of=1)]
+
+
+class CameraEntry(Contract):
+    """One camera as the file has it: pixels and metres, under VideoPose3D's names."""
+
+    id: str | int
+    res_w: Pixels
+    res_h: Pixels
+    focal_length: Two
+    center: Two
+    radial_distortion: Three
+    tangential_distortion: Two
+    orientation: Four  # unit quaternion (w, x, y, z)
+    translation: Three
+
+
+class CamerasFile(Contract):
+    """The whole file; ``cameras`` by subject, in the order of its 2D tracks."""
+
+    fps: Annotated[float, Field(gt=0)]
+    train: list[str]
+    test: list[str]
+    cameras: dict[str, list[CameraEntry]]
 
 
 @dataclass(frozen=True)
@@ -28,38 +60,23 @@ class Rig:
 
 def read_rig(path: Path) -> Rig:
     """Read a cameras file. Raises ``DataError`` naming the file and the field at fault."""
-    try:
-        content: Any = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file", f"every data set but Human3.6M brings its cameras; {_HINT}") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a JSON file ({error})", _HINT) from error
-    missing = {"cameras", "fps", "train", "test"} - (content.keys() if isinstance(content, dict) else set())
-    if missing:
-        raise DataError(f"{path}: missing {', '.join(sorted(missing))}", _HINT)
-    try:
-        return Rig(
-            fps=float(content["fps"]),
-            train=tuple(content["train"]),
-            test=tuple(content["test"]),
-            cameras={subject: _cameras(entries, f"{path}: {subject}") for subject, entries in content["cameras"].items()},
-            entries=content["cameras"],
-        )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a cameras file ({error})", _HINT) from error
+    if not path.exists():
+        raise DataError(f"{path}: no such file", f"every data set but Human3.6M brings its cameras; {_HINT}")
+    content = read_json(path, "not a cameras file", DataError, _HINT)
+    file = parsed(CamerasFile, content, str(path), _HINT, DataError)
+    return Rig(
+        fps=file.fps,
+        train=tuple(file.train),
+        test=tuple(file.test),
+        cameras={subject: _cameras(entries, f"{path}: {subject}") for subject, entries in content["cameras"].items()},
+        entries=content["cameras"],
+    )
 
 
 def _cameras(entries: list[dict[str, Any]], where: str) -> tuple[Camera, ...]:
-    cameras = []
-    for number, entry in enumerate(entries):
-        try:
-            if entry["res_w"] <= 0 or entry["res_h"] <= 0:
-                raise DataError(f"{where} camera {number}: image size {entry['res_w']} x {entry['res_h']} is not positive", _HINT)
-            camera = Camera.from_pixels(entry)
-        except KeyError as error:
-            raise DataError(f"{where} camera {number}: missing {error}", _HINT) from error
+    cameras = [Camera.from_pixels(entry) for entry in entries]
+    for camera in cameras:
         _check(camera, f"{where} camera {camera.id}")
-        cameras.append(camera)
     return tuple(cameras)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,27 @@ from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.device import runner
 from poseedge.errors import ArtefactError
-from poseedge.files import atomic_write, sha256_of
+from poseedge.files import atomic_write, read_json, sha256_of
 from poseedge.lifter import LifterSpec
+from poseedge.records import record
 
 FORMAT = 1
 FOLDER = "engines"  # beside the graphs
 REBUILD = "build it again, here: poseedge build {graph} --precision {precision}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an engine's identity before it is loaded."""
+
+    onnx_sha256: str
+    tensorrt: str
+    sm: str
+    board: str | None
+    options: dict[str, Any]
+
+
+_ASKED = {field.name for field in fields(Asked)}
 
 
 @dataclass(frozen=True)
@@ -54,18 +70,22 @@ def write_engine(engine: Path, plan: bytes, facts: EngineFacts) -> None:
 
 def read_facts(engine: Path) -> EngineFacts | None:
     """Return what is known of ``engine``, None if nothing; raises ``ArtefactError`` if its JSON file is damaged."""
-    path = sidecar(engine)
+    path, hint = sidecar(engine), "delete it and build the engine again"
     if not path.is_file():
         return None
+    content = read_json(path, "does not describe an engine", ArtefactError, hint)
     try:
-        content = json.loads(path.read_text())
-        if content.pop("format") != FORMAT:
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
             raise ValueError(f"not format {FORMAT}")
-        spec = content.pop("spec")
-        spec["output_frames"] = tuple(spec["output_frames"])
-        return EngineFacts(spec=LifterSpec(**spec), **content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtefactError(f"{path}: does not describe an engine ({error!r})", "delete it and build the engine again") from error
+        facts = record(EngineFacts, content)
+        asked = record(Asked, {"board": None, **{k: facts.identity[k] for k in facts.identity.keys() & _ASKED}}, "identity.")
+        if not re.fullmatch(r"\d+(\.\d+)+", asked.tensorrt):
+            raise ValueError(f"identity.tensorrt should be a version, found {asked.tensorrt!r:.60}")
+        if not isinstance(asked.options.get("version_compatible"), bool):
+            raise ValueError("identity.options.version_compatible should be true or false")
+    except ValueError as error:
+        raise ArtefactError(f"{path}: does not describe an engine: {error}", hint) from error
+    return facts
 
 
 def graph_path(engine: Path, facts: EngineFacts) -> Path:

@@ -15,7 +15,7 @@ from poseedge.arrays import AnyArray, Float32Array
 from poseedge.backends.registry import load
 from poseedge.engines.builder import Options, build_plan
 from poseedge.engines.cuda import open_cuda
-from poseedge.engines.facts import EngineFacts, graph_path, read_facts, require_fit
+from poseedge.engines.facts import EngineFacts, graph_path, read_facts, require_fit, sidecar
 from poseedge.engines.routes import choose_route
 from poseedge.engines.session import Session
 from poseedge.errors import ArtefactError
@@ -23,6 +23,7 @@ from poseedge.files import sha256_of
 from poseedge.graph.compare import Side, pose_output
 from poseedge.graph.graph import load_graph
 from poseedge.progress import silent
+from poseedge.records import record
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class OpenedEngine(Side):
             if route.calibrate:
                 hint = "compare one that was built from an int8 graph of poseedge export"
                 raise ArtefactError(f"{self.path}: its INT8 scales come from TensorRT's calibration, which is not repeated", hint)
-            options = replace(Options(**self.facts.identity["options"]), batch=1, max_batch=1)
+            options = replace(read_options(self.path, self.facts), batch=1, max_batch=1)
             with tempfile.TemporaryDirectory() as folder, cuda:
                 graph = Path(folder) / graph_path(self.path, self.facts).name
                 onnx.save(model, graph)
@@ -78,6 +79,14 @@ def open_engine(path: Path) -> OpenedEngine:
     if not graph.is_file() or sha256_of(graph) != facts.identity["onnx_sha256"]:
         raise ArtefactError(f"{path}: the graph that it was built from, {graph}, has gone or changed", "build it again")
     return OpenedEngine(path, load_graph(graph), facts.spec.precision, facts)
+
+
+def read_options(path: Path, facts: EngineFacts) -> Options:
+    """Return the options that the engine at ``path`` was built with."""
+    try:
+        return record(Options, facts.identity["options"], "identity.options.")
+    except ValueError as error:
+        raise ArtefactError(f"{sidecar(path)}: does not describe an engine: {error}", "build it again") from error
 
 
 def with_typed_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:

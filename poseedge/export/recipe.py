@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from poseedge.contract import Table, parsed
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import read_toml
 from poseedge.int8.placement import Level
@@ -14,28 +15,25 @@ from poseedge.lifter import Precision
 from poseedge.resources import resource
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Fp16(_Table):
+class Fp16(Table):
     """What the FP16 graph keeps in float32: patterns over weight names."""
 
-    keep: list[str] = []
+    keep: list[str] = Field(default_factory=list)
 
 
-class Int8(_Table):
+class Int8(Table):
     """What the INT8 graph keeps in float, beyond the structural rule, and how it is calibrated: see ``docs/int8.md``."""
 
     level: Level = "A"
-    keep: list[str] = []
-    two_step: list[str] = ["*"]  # with --steady: layers whose input is rounded in two steps, steadier and slower
+    keep: list[str] = Field(default_factory=list)
+    # With --steady: layers whose input is rounded in two steps, steadier and slower.
+    two_step: list[str] = Field(default_factory=lambda: ["*"])
     calibration: Method = "minmax"
     migrate: float = Field(default=0.5, ge=0, le=1)
     windows: int = Field(default=512, gt=0)
 
 
-class Parity(_Table):
+class Parity(Table):
     """How far a precision may be from the PyTorch network, millimetres, and how many times as much its joints may jitter."""
 
     delta_mpjpe_mm: float = Field(gt=0)
@@ -44,7 +42,7 @@ class Parity(_Table):
     jitter_ratio: float | None = Field(default=None, gt=0)
 
 
-class Recipe(_Table):
+class Recipe(Table):
     """One model's way from checkpoint to graphs."""
 
     model: str
@@ -74,9 +72,4 @@ def load_recipe(name: str) -> Recipe:
     path = Path(name) if name.endswith(".toml") else resource("export", f"{name}.toml")
     if not path.is_file():
         raise PoseedgeError(f"there is no export recipe for {name!r}", nearest(name, recipe_names()))
-    try:
-        return Recipe.model_validate(read_toml(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise PoseedgeError(f"{path}: {place}: {first['msg']}", "docs/recipes.md lists what a recipe holds") from error
+    return parsed(Recipe, read_toml(path), str(path), "docs/recipes.md lists what a recipe holds")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
+from poseedge.errors import ArtefactError
+from poseedge.files import check_plain
 from poseedge.lifter import Flip
+from poseedge.records import record
 
 NORMALIZATION = "u = 2 px / W - 1, v = 2 py / W - H / W"
 _PREFIX = "poseedge."
@@ -31,11 +35,26 @@ class GraphMetadata:
         return {_PREFIX + key: json.dumps(value) for key, value in asdict(self).items()}
 
     @classmethod
-    def from_props(cls, props: dict[str, str]) -> GraphMetadata | None:
-        """Return the metadata in ``props``, or None if the graph is not one of ours."""
-        found = {key.removeprefix(_PREFIX): json.loads(text) for key, text in props.items() if key.startswith(_PREFIX)}
-        if not found:
+    def from_props(cls, props: dict[str, str], path: Path | str = "graph") -> GraphMetadata | None:
+        """Return the metadata in ``props``, or None if the graph at ``path`` is not one of ours.
+
+        Raises ``ArtefactError`` that names the first entry which is not as ``to_props`` writes it. Entries that a later poseedge
+        may add are left aside.
+        """
+        ours = {key.removeprefix(_PREFIX): text for key, text in props.items() if key.startswith(_PREFIX)}
+        if not ours:
             return None
-        for key in ("output_frames", "ort_disabled_optimizers"):
-            found[key] = tuple(found[key])
-        return cls(**found)
+        try:
+            content = {field.name: _read(field.name, ours[field.name]) for field in fields(cls) if field.name in ours}
+            return record(cls, content, _PREFIX)
+        except ValueError as error:
+            raise ArtefactError(f"{path}: damaged metadata: {error}", "export it again") from error
+
+
+def _read(name: str, text: str) -> Any:
+    try:
+        content = json.loads(text)
+        check_plain(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{_PREFIX}{name} is no JSON ({error})") from error
+    return content

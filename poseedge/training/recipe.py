@@ -6,26 +6,21 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
+from poseedge.contract import Positive, Table, parsed
 from poseedge.errors import PoseedgeError, nearest
-from poseedge.files import read_toml
+from poseedge.files import check_plain, read_toml
 
 _RECIPES = Path(__file__).with_name("recipes")
 _ADDITIONS = ("views",)  # recipes that --config lays over a network's own
 _QAT = "qat"  # the one that --qat lays over it
 TERMS = ("mpjpe", "weighted_mpjpe", "temporal", "velocity", "n_mpjpe", "p_mpjpe")
 
-Positive = Annotated[int, Field(gt=0)]
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Optimizer(_Table):
+class Optimizer(Table):
     """Adam, or AdamW with its decoupled weight decay."""
 
     name: Literal["adam", "adamw"] = "adam"
@@ -34,7 +29,7 @@ class Optimizer(_Table):
     amsgrad: bool = True
 
 
-class Schedule(_Table):
+class Schedule(Table):
     """How the learning rate falls: by ``decay`` after each epoch, by ``drop`` instead after every ``drop_every``-th.
 
     ``cosine`` falls from ``lr`` to ``lr_min`` over all steps, after ``warmup`` of them.
@@ -48,7 +43,7 @@ class Schedule(_Table):
     lr_min: float = Field(default=1e-5, ge=0)
 
 
-class Data(_Table):
+class Data(Table):
     """Which windows are seen. ``views`` draws endless augmented ones (``training/views.py``), else they are as recorded."""
 
     source: Literal["recorded", "views"] = "recorded"
@@ -58,7 +53,7 @@ class Data(_Table):
     mirror: Literal["both", "random", "none"] = "both"
 
 
-class Refine(_Table):
+class Refine(Table):
     """The second stage, in which the network and a refine module train on the refined pose."""
 
     module: str
@@ -66,11 +61,11 @@ class Refine(_Table):
     batch: Positive = 256
 
 
-class TrainingRecipe(_Table):
+class TrainingRecipe(Table):
     """Everything that decides the result, apart from the data."""
 
     model: str
-    network: dict[str, Any] = {}  # its configuration, where it is not the default
+    network: dict[str, Any] = Field(default_factory=dict)  # its configuration, where it is not the default
     loss: dict[str, float]  # weight of each term
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -159,7 +154,8 @@ def read_setting(setting: str) -> dict[str, Any]:
         raise PoseedgeError(f"--set {setting}: expected key=value", "for example --set optimizer.lr=1e-4")
     try:
         content = json.loads(text)
-    except ValueError:
+        check_plain(content)
+    except (ValueError, RecursionError):
         content = text
     for part in reversed(key.split(".")):
         content = {part: content}
@@ -175,9 +171,4 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _validated(content: dict[str, Any], where: str) -> TrainingRecipe:
-    try:
-        return TrainingRecipe.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise PoseedgeError(f"{where}: {place}: {first['msg']}", "docs/training.md lists what a recipe holds") from error
+    return parsed(TrainingRecipe, content, where, "docs/training.md lists what a recipe holds")

@@ -28,17 +28,27 @@ def test_the_bundled_rig_is_read() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
-    "no fps": (lambda rig: rig.pop("fps"), "missing fps"),
-    "fps in words": (lambda rig: rig.update(fps="fast"), "not a cameras file .*fast"),
-    "cameras as a list": (lambda rig: rig.update(cameras=[]), "not a cameras file"),
-    "a field left out": (lambda rig: rig["cameras"]["S9"][1].pop("focal_length"), "S9 camera 1: missing 'focal_length'"),
+    "no fps": (lambda rig: rig.pop("fps"), "fps: Field required"),
+    "fps in words": (lambda rig: rig.update(fps="fast"), "fps: .*valid number, found 'fast'"),
+    "no time passes": (lambda rig: rig.update(fps=0), "fps: .*greater than 0, found 0"),
+    "one subject, not a list": (lambda rig: rig.update(test="S9"), "test: .*valid list, found 'S9'"),
+    "cameras as a list": (lambda rig: rig.update(cameras=[]), r"cameras: .*valid dictionary, found \[\]"),
+    "a field left out": (
+        lambda rig: rig["cameras"]["S9"][1].pop("focal_length"),
+        r"cameras\.S9\.1\.focal_length: Field required",
+    ),
     "one focal length": (
         lambda rig: rig["cameras"]["S9"][1].update(focal_length=[1145]),
-        "intrinsics should be 9 finite numbers",
+        r"cameras\.S9\.1\.focal_length: .*at least 2 items .* found a list of 1",
     ),
-    "no width": (lambda rig: rig["cameras"]["S9"][1].update(res_w=0), "camera 1: image size 0 x 1000 is not positive"),
-    "NaN": (lambda rig: rig["cameras"]["S9"][1].update(center=[float("nan"), 0]), "intrinsics should be 9 finite numbers"),
-    "a place in 2D": (lambda rig: rig["cameras"]["S9"][1].update(translation=[1, 2]), "translation should be 3 finite numbers"),
+    "no width": (lambda rig: rig["cameras"]["S9"][1].update(res_w=0), r"S9\.1\.res_w: .*greater than 0, found 0"),
+    "width in words": (lambda rig: rig["cameras"]["S9"][1].update(res_w="1000"), r"S9\.1\.res_w: .*number, found '1000'"),
+    "NaN": (
+        lambda rig: rig["cameras"]["S9"][1].update(center=[float("nan"), 0]),
+        r"cameras\.S9\.1\.center\.0: nan is no finite number",
+    ),
+    "beyond float32": (lambda rig: rig["cameras"]["S9"][1].update(center=[1e300, 0]), r"center\.0: .*less than"),
+    "a place in 2D": (lambda rig: rig["cameras"]["S9"][1].update(translation=[1, 2]), r"translation: .*at least 3 items"),
     "no unit quaternion": (
         lambda rig: rig["cameras"]["S9"][1].update(orientation=[1, 1, 0, 0]),
         "unit quaternion .* length 1.414",
@@ -63,13 +73,20 @@ def test_a_wrong_cameras_file_is_explained(promise: str, tmp_path: Path) -> None
 def test_other_files_are_no_json(text: str, tmp_path: Path) -> None:
     path = tmp_path / "cameras_own.json"
     path.write_text(text)
-    with pytest.raises(DataError, match=r"cameras_own\.json: not a JSON file"):
+    with pytest.raises(DataError, match=r"cameras_own\.json: not a cameras file: Expect"):
         read_rig(path)
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null"])
-def test_other_json_lacks_the_fields(text: str, tmp_path: Path) -> None:
+def test_other_json_is_no_table(text: str, tmp_path: Path) -> None:
     path = tmp_path / "cameras_own.json"
     path.write_text(text)
-    with pytest.raises(DataError, match="missing cameras, fps, test, train"):
+    with pytest.raises(DataError, match=r"cameras_own\.json: Input should be a valid dictionary"):
         read_rig(path)
+
+
+def test_whole_numbers_may_be_written_with_a_point_and_a_file_begin_with_a_mark(tmp_path: Path) -> None:
+    content = json.loads(RIG.read_text())
+    content["cameras"]["S9"][0].update(res_w=1000.0)
+    (tmp_path / "cameras_own.json").write_text(json.dumps(content), encoding="utf-8-sig")
+    assert read_rig(tmp_path / "cameras_own.json").cameras["S9"][0].width == 1000

@@ -1,0 +1,59 @@
+"""Contracts: what is written and read as JSON or TOML, as typed models, with one message for what does not keep them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+
+from poseedge.errors import PoseedgeError
+
+SHOWN = 60  # letters of a wrong value
+
+FileName = Annotated[str, Field(pattern=r"^(?!\.{1,2}$)[^/\\\x00]{1,255}$")]  # of a file in a folder, leading nowhere else
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Contract(BaseModel):
+    """What poseedge writes for others. Values have the stated types, with no conversion.
+
+    Keys that are not known are kept and written again: a later poseedge may say more.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    left_out: ClassVar[frozenset[str]] = frozenset()  # keys that are not written where they are None
+
+    @model_serializer(mode="wrap")
+    def _without_left_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in write(self).items() if value is not None or key not in self.left_out}
+
+
+class Table(BaseModel):
+    """What a person writes for poseedge. Keys that are not known are errors: they may be misspelt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parsed(kind: type[Model], content: Any, where: str, hint: str, error: type[PoseedgeError] = PoseedgeError) -> Model:
+    """Return ``content`` as ``kind``; raises ``error`` that names ``where``, the first field at fault and what it holds."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+        found = "" if first["type"] in {"missing", "extra_forbidden"} else f", found {shortened(first['input'])}"
+        raise error(f"{where}: {place}{first['msg']}{found}", hint) from wrong
+
+
+def shortened(value: Any) -> str:
+    """Return a value as a message shows it."""
+    if isinstance(value, (dict, list)) and value:
+        return f"a {'table' if isinstance(value, dict) else 'list'} of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
