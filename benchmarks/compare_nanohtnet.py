@@ -22,10 +22,10 @@ from poseedge.backends.registry import load
 from poseedge.backends.torch import TorchLifter
 from poseedge.bench.latency import CacheEvictor, Candidate, Schedule, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
-from poseedge.bench.memory import random_keypoints
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.errors import PoseedgeError
 from poseedge.files import sha256_of
+from poseedge.lifter import random_keypoints
 from poseedge.models import load_checkpoint
 from poseedge.models.nanohtnet import NanoHTNet
 

@@ -25,11 +25,11 @@ from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.latency import Candidate, Schedule, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
-from poseedge.bench.memory import random_keypoints
 from poseedge.errors import PoseedgeError
 from poseedge.fold import fold
 from poseedge.graph.flops import graph_cost
 from poseedge.graph.trace import simplify, trace
+from poseedge.lifter import random_keypoints
 from poseedge.models.network import LiftingNetwork
 from poseedge.targets.boards import load_target
 

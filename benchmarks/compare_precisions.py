@@ -21,7 +21,6 @@ from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.latency import Candidate, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
-from poseedge.bench.memory import random_keypoints
 from poseedge.export.recipe import load_recipe
 from poseedge.graph.graph import save_graph
 from poseedge.graph.metadata import GraphMetadata
@@ -29,6 +28,7 @@ from poseedge.int8.placement import place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
 from poseedge.int8.sensitivity import multiply_adds
 from poseedge.int8.windows import load_calibration
+from poseedge.lifter import random_keypoints
 from poseedge.models.network import LiftingNetwork
 from poseedge.resources import resource
 from poseedge.targets.boards import MODERN

@@ -28,7 +28,7 @@ from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.evaluation.predict import CHUNK, predict
 from poseedge.evaluation.score import score
-from poseedge.lifter import Lifter, LifterSpec
+from poseedge.lifter import Cost, Lifter, LifterSpec
 from poseedge.skeleton import NUM_JOINTS
 
 INTERVAL_S = 0.1  # between two looks at memory
@@ -43,9 +43,13 @@ class Nothing:
     path: Path = Path("nothing")
     backend: str = "none"
     provider: str = "none"
+    notes: tuple[str, ...] = ()
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         return np.zeros((len(keypoints), len(self.spec.output_frames), NUM_JOINTS, 3), np.float32)
+
+    def cost(self) -> Cost:
+        return Cost(0, 0, 0, 0, 0)
 
 
 @dataclass

@@ -1,9 +1,9 @@
-"""One protocol for everything that turns 2D keypoints into 3D poses, and ``load``, which returns one."""
+"""One protocol for everything that turns 2D keypoints into 3D poses, and what all that follow it share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -48,6 +48,28 @@ class LifterSpec:
         return self.frames - 1 - max(self.output_frames)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What one window costs.
+
+    ``flops`` counts matrix products and convolutions, 2 per multiply-add, whatever the number format; None if the
+    graph holds a product that cannot be counted, and then ``unknown`` says which. ``attention_flops`` is the part of
+    it in products of two activations, which most papers leave out.
+    """
+
+    flops: int | None
+    attention_flops: int | None
+    params: int | None
+    nodes: int | None
+    file_bytes: int
+    unknown: str = ""
+
+    @property
+    def flops_without_attention(self) -> int | None:
+        """Operations as most papers count them."""
+        return None if self.flops is None or self.attention_flops is None else self.flops - self.attention_flops
+
+
 class Lifter(Protocol):
     """A PyTorch model, an ONNX Runtime session or a TensorRT engine: all are called alike.
 
@@ -59,9 +81,13 @@ class Lifter(Protocol):
     path: Path
     backend: str
     provider: str
+    notes: tuple[str, ...]  # what a person should know of how it runs here, such as nodes that fell back to the CPU
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         """Lift ``(B, T, 17, C)`` normalized screen coordinates to ``(B, T_out, 17, 3)`` metres, root-relative, camera axes."""
+
+    def cost(self) -> Cost:
+        """Say what one window costs, and how large the artefact is, as far as it can be told."""
 
 
 def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
@@ -80,6 +106,29 @@ def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
             f"keypoints hold NaN or infinity (window {window}, frame {frame})", "fill or cut missing detections first"
         )
     return keypoints
+
+
+def lift_in_batches(
+    run: Callable[[Float32Array], Float32Array], keypoints: Float32Array, spec: LifterSpec, most: int
+) -> Float32Array:
+    """Call ``run`` with at most ``most`` windows at a time; where the batch is fixed, the last call is filled up."""
+    if not len(keypoints):
+        return np.empty((0, len(spec.output_frames), NUM_JOINTS, 3), np.float32)
+    parts = []
+    for start in range(0, len(keypoints), most):
+        part = keypoints[start : start + most]
+        missing = (spec.batch or len(part)) - len(part)
+        if missing:
+            part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+        poses = run(part)
+        parts.append(poses[: len(poses) - missing] if missing else poses)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def random_keypoints(spec: LifterSpec, batch: int) -> Float32Array:
+    """Return ``(batch, T, 17, C)`` keypoints over the middle of the screen, the same ones every time."""
+    shape = (batch, spec.frames, NUM_JOINTS, spec.channels)
+    return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
 
 
 def spec_from_shapes(model: str, source: Sequence[Any], target: Sequence[Any]) -> LifterSpec | None:

@@ -13,9 +13,10 @@ from poseedge.evaluation.predict import predict
 from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import LifterSpec
 from tests.support import folders
+from tests.support.stand_in import StandIn
 
 
-class Scored:
+class Scored(StandIn):
     """A lifter of single frames that remembers what it was given."""
 
     spec = LifterSpec("scored", frames=1, output_frames=(0,), precision="fp32", batch=None, channels=3)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from poseedge.arrays import Float32Array
-from poseedge.backends.batches import lift_in_batches
-from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.errors import PoseedgeError
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.session import CPU, ort, session_options
 from poseedge.graph.session import open_session as open_plainly
-from poseedge.lifter import LifterSpec, check_keypoints, spec_from_shapes
+from poseedge.graph.spec import End, spec_of
+from poseedge.lifter import Cost, check_keypoints, lift_in_batches
 
 
 class OnnxLifter:
@@ -22,6 +21,7 @@ class OnnxLifter:
     """
 
     backend = "onnxruntime"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, threads: int = 1, provider: str = CPU, optimize: bool = True) -> None:
         """Open ``path`` with ``threads`` intra-op threads; ``optimize=False`` runs the graph exactly as written.
@@ -35,9 +35,10 @@ class OnnxLifter:
 
     def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
         self.session, self.path, self.provider = session, path, provider
-        self.spec = read_spec(self.session, path)
-        self._input = self.session.get_inputs()[0].name
-        self._output = self.session.get_outputs()[0].name
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        props = session.get_modelmeta().custom_metadata_map
+        self.spec = spec_of(path, [End(e.type, e.shape) for e in inputs], [End(e.type, e.shape) for e in outputs], props)
+        self._input, self._output = inputs[0].name, outputs[0].name
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         keypoints = check_keypoints(keypoints, self.spec)
@@ -45,6 +46,12 @@ class OnnxLifter:
 
     def _run(self, keypoints: Float32Array) -> Float32Array:
         return self.session.run([self._output], {self._input: keypoints})[0]
+
+    def cost(self) -> Cost:
+        """Return what the graph costs."""
+        from poseedge.graph.flops import graph_cost  # here alone: lifting does without the memory of ``onnx``
+
+        return graph_cost(self.path)
 
 
 def open_session(path: Path, threads: int, provider: str, optimize: bool) -> ort.InferenceSession:
@@ -72,22 +79,3 @@ def integer_graph(path: Path) -> bytes:
     from poseedge.int8.integer_products import with_integer_products
 
     return with_integer_products(onnx.load(path)).SerializeToString()
-
-
-def read_spec(session: ort.InferenceSession, path: Path) -> LifterSpec:
-    """Say what the graph takes and gives: from its metadata, or from its shapes if it is not one of ours."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    found = spec_from_shapes(path.stem, inputs[0].shape, outputs[0].shape) if len(inputs) == 1 else None
-    if found is None or {inputs[0].type, outputs[0].type} != {"tensor(float)"}:
-        shapes = " -> ".join(", ".join(f"{end.type} {end.shape}" for end in ends) for ends in (inputs, outputs))
-        raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {shapes}")
-    metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
-    if metadata is None:
-        return found
-    return replace(
-        found,
-        model=metadata.model,
-        output_frames=metadata.output_frames,
-        precision=metadata.precision,
-        flip=metadata.flip,
-    )

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-import tensorrt as trt
-
 from poseedge.arrays import Float32Array
-from poseedge.backends.batches import lift_in_batches
-from poseedge.engines.cuda import open_cuda
-from poseedge.engines.facts import EngineFacts, read_facts, require_fit
-from poseedge.engines.session import Session
-from poseedge.errors import ArtefactError
-from poseedge.lifter import LifterSpec, check_keypoints, spec_from_shapes
+from poseedge.errors import require
+from poseedge.lifter import Cost, check_keypoints
 
 
 class TensorRTLifter:
@@ -24,48 +19,33 @@ class TensorRTLifter:
     """
 
     backend = "tensorrt"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, cuda_graph: bool = True) -> None:
-        """Open ``path``; what lies beside it in JSON says what it is and must fit this device.
+        """Open ``path``; raises as ``engines.plan.open_plan`` does, and ``PoseedgeError`` if there is no TensorRT."""
+        require("tensorrt", "tensorrt")
+        from poseedge.engines.plan import open_plan
 
-        Raises ``ArtefactError`` if it is damaged, foreign or no lifting engine, ``PoseedgeError`` if there is no CUDA.
-        """
-        self.path, self.facts = path, read_facts(path)
-        cuda = open_cuda()
-        sm = "sm_{}{}".format(*cuda.capability)
-        try:
-            if self.facts is not None:
-                require_fit(path, self.facts, trt.__version__, sm)
-            plan = path.read_bytes()
-        except BaseException:
-            cuda.close()
-            raise
-        self.provider = f"TensorRT {trt.__version__} {sm}"
-        self.session = Session(path, plan, cuda, self.facts is not None and self.facts.version_compatible, cuda_graph)
+        self._plan, self.path = open_plan(path, cuda_graph), path
+        self.spec, self.provider, self.session = self._plan.spec, self._plan.provider, self._plan.session
         self.close = weakref.finalize(self, self.session.close)
-        self.spec = engine_spec(path, self.facts, self.session)
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
-        return lift_in_batches(self.session.run, check_keypoints(keypoints, self.spec), self.spec, self.session.most)
+        return self._plan.lift(check_keypoints(keypoints, self.spec))
+
+    def cost(self) -> Cost:
+        """Return what the graph costs that the engine was built from, with the engine's own size."""
+        from poseedge.engines.facts import graph_path
+        from poseedge.graph.flops import graph_cost
+
+        size = self.path.stat().st_size
+        graph = graph_path(self.path, self._plan.facts) if self._plan.facts else self.path.with_suffix(".onnx")
+        if not graph.is_file():
+            return Cost(None, None, None, None, size, "the graph that it was built from is not here")
+        return replace(graph_cost(graph), file_bytes=size, nodes=None)
 
     def __enter__(self) -> TensorRTLifter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def engine_spec(path: Path, facts: EngineFacts | None, session: Session) -> LifterSpec:
-    """Say what the engine takes and gives: from its facts, or from its shapes if it has none."""
-    found = spec_from_shapes(path.stem, session.source_shape, session.target_shape)
-    if found is None:
-        raise ArtefactError(
-            f"{path}: no lifting engine: expected (B, T, 17, 2) -> (B, T_out, 17, 3), "
-            f"found {session.source_shape} -> {session.target_shape}"
-        )
-    if facts is None:
-        return found
-    told = facts.spec
-    if (told.frames, len(told.output_frames), told.channels) != (found.frames, len(found.output_frames), found.channels):
-        raise ArtefactError(f"{path}: takes and gives other shapes than its JSON file says", "build it again")
-    return told

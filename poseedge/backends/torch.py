@@ -6,16 +6,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from poseedge.arrays import Float32Array
-from poseedge.errors import CheckpointError
-from poseedge.lifter import LifterSpec, check_keypoints
-from poseedge.models import load_checkpoint
-from poseedge.models.flip import FlipAveraged, Lifting, paired
-from poseedge.models.network import LiftingNetwork
+from poseedge.errors import CheckpointError, require
+from poseedge.lifter import Cost, LifterSpec, check_keypoints
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from poseedge.models.network import LiftingNetwork
 
 
 class TorchLifter:
@@ -23,9 +23,12 @@ class TorchLifter:
 
     backend = "torch"
     provider = "cpu"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1, flip: bool = False) -> None:
         """With ``flip``, a network whose flip test is not simply two passes does it itself."""
+        from poseedge.models.flip import FlipAveraged, Lifting, paired
+
         flip = flip and network.shares_selection
         self.network, self.path, self.threads = network.eval(), path, threads
         self._lock = threading.Lock()
@@ -44,21 +47,34 @@ class TorchLifter:
     @classmethod
     def from_checkpoint(cls, path: Path, threads: int = 1, name: str | None = None, flip: bool = False) -> TorchLifter:
         """Read ``path``, as network ``name`` if given; raises ``CheckpointError`` if it holds no such lifting network."""
+        require("torch", "export")
+        from poseedge.models import load_checkpoint
+        from poseedge.models.network import LiftingNetwork
+
         network = load_checkpoint(path, name)
         if not isinstance(network, LiftingNetwork):
             raise CheckpointError(f"{path}: holds {network.name}, which refines poses and lifts none", "give a lifting network")
         return cls(network, path, threads, flip)
 
-    @torch.inference_mode()
     def __call__(self, keypoints: Float32Array) -> Float32Array:
+        import torch
+
         windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
-        with self._lock, torch_threads(self.threads):
+        with self._lock, torch.inference_mode(), torch_threads(self.threads):
             return self.lift(windows).cpu().numpy()
+
+    def cost(self) -> Cost:
+        """Return what the network costs; its size is the checkpoint's."""
+        from poseedge.models.flops import network_cost
+
+        return network_cost(self.network, self.path)
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let PyTorch use ``count`` threads for a while; the setting belongs to the caller, who finds it as it was."""
+    import torch
+
     before = torch.get_num_threads()
     if before == count:
         yield

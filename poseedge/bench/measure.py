@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from poseedge.arrays import Float64Array
-from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.registry import ONNX_BACKENDS, load
 from poseedge.bench.entries import Subject
 from poseedge.bench.latency import (
@@ -23,11 +21,9 @@ from poseedge.bench.latency import (
     time_alternating,
 )
 from poseedge.bench.machine import machine_facts
-from poseedge.bench.memory import peak_rss, random_keypoints
+from poseedge.bench.memory import peak_rss
 from poseedge.bench.report import Report, Row
-from poseedge.engines.facts import graph_path, read_facts
-from poseedge.graph.flops import Cost, graph_cost
-from poseedge.lifter import Lifter
+from poseedge.lifter import Cost, Lifter, random_keypoints
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
@@ -62,7 +58,7 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress)
     rows, unknown = [], []
     for index, (subject, lifter) in enumerate(zip(subjects, lifters, strict=True)):
         progress("memory", index, len(subjects))
-        cost = cost_of(lifter)
+        cost = lifter.cost()
         unknown += [f"{subject.path.name}: no FLOPs, {cost.unknown}"] if cost.unknown else []
         rows.append(row(subject, lifter, cost, settings, warm[str(index)], evicted.get(str(index))))
     return Report(machine, method(settings, rounds, cores), rows, unknown)
@@ -75,29 +71,6 @@ def alternate(
     done = iter(range(1, rounds + 1))
     progress(what, 0, rounds)
     return time_alternating(calls, Schedule(rounds), before_call, lambda: progress(what, next(done), rounds))
-
-
-def cost_of(lifter: Lifter) -> Cost:
-    """Return FLOPs, parameters and size of what ``lifter`` runs."""
-    if isinstance(lifter, OnnxLifter):
-        return graph_cost(lifter.path)
-    if lifter.backend == "tensorrt":
-        return engine_cost(lifter.path)
-    from poseedge.backends.torch import TorchLifter
-    from poseedge.backends.torch_flops import network_cost
-
-    if isinstance(lifter, TorchLifter):
-        return network_cost(lifter.network, lifter.path)
-    return Cost(None, None, None, None, lifter.path.stat().st_size, f"{lifter.backend} does not show its graph")
-
-
-def engine_cost(engine: Path) -> Cost:
-    """Return what the graph costs that ``engine`` was built from, with the engine's own size."""
-    facts, size = read_facts(engine), engine.stat().st_size
-    graph = graph_path(engine, facts) if facts is not None else engine.with_suffix(".onnx")
-    if not graph.is_file():
-        return Cost(None, None, None, None, size, "the graph that it was built from is not here")
-    return replace(graph_cost(graph), file_bytes=size, nodes=None)
 
 
 def row(

@@ -7,13 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from poseedge.arrays import Float32Array
 from poseedge.backends.registry import ONNX_BACKENDS, load
 from poseedge.errors import PoseedgeError
-from poseedge.lifter import LifterSpec
-from poseedge.skeleton import NUM_JOINTS
+from poseedge.lifter import random_keypoints
 
 _CALLS = 3
 
@@ -27,12 +23,6 @@ def peak_rss(path: Path, threads: int = 1, batch: int = 1, backend: str = ONNX_B
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         raise PoseedgeError(f"{path}: the process that measures its memory failed ({reason})")
     return int(done.stdout)
-
-
-def random_keypoints(spec: LifterSpec, batch: int) -> Float32Array:
-    """Return ``(batch, T, 17, C)`` keypoints over the middle of the screen, the same ones every time."""
-    shape = (batch, spec.frames, NUM_JOINTS, spec.channels)
-    return np.random.default_rng(0).uniform(-0.5, 0.5, shape).astype(np.float32)
 
 
 def own_peak_rss() -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from poseedge import models
-from poseedge.backends.torch_flops import meta_flops
 from poseedge.files import read_toml
+from poseedge.models.flops import meta_flops
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.registry import create, names
 from poseedge.resources import resource

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from poseedge.backends.sides import open_side
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
 from poseedge.data.sources import open_dataset
+from poseedge.engines.sides import open_side
 from poseedge.errors import ArtefactError
 from poseedge.graph.compare import Comparison, compare, draw, passes
 from poseedge.int8.windows import calibration_windows

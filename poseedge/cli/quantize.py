@@ -15,6 +15,7 @@ from poseedge.cli.console import emit_json, mm, next_step, out, stage
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write, sha256_of
+from poseedge.graph.flops import stored_bytes
 from poseedge.graph.graph import load_graph, opset_of, save_graph, store_constants
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.int8.placement import place
@@ -87,7 +88,7 @@ def quantize(
     if json:
         emit_json({"output": str(target), "layers": sorted(placement.layers), "parity": asdict(cost)})
         return
-    sizes = f"{graph.stat().st_size / 1e6:.2f} to {target.stat().st_size / 1e6:.2f} MB"
+    sizes = f"{stored_bytes(graph) / 1e6:.2f} to {stored_bytes(target) / 1e6:.2f} MB"
     out.print(f"{len(placement.layers)} layers in INT8, {sizes}; against {graph.name} on {frames} frames of {test.name}:")
     out.print(f"  MPJPE {cost.delta_mpjpe_mm:+.3f} mm, joints {mm(cost.mean_mm)} mm apart (p99 {mm(cost.p99_mm)} mm)")
     out.print(f"  jitter {mm(cost.jitter_mm)} against {mm(cost.float_jitter_mm)} mm per frame squared")

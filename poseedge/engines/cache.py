@@ -10,11 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import onnx
 import tensorrt as trt
 
 from poseedge.arrays import Float32Array
-from poseedge.backends.registry import load
 from poseedge.device import runner
 from poseedge.engines.builder import Options, build_plan
 from poseedge.engines.calibrator import Feed
@@ -23,6 +21,8 @@ from poseedge.engines.facts import FOLDER, EngineFacts, read_facts, write_engine
 from poseedge.engines.routes import Route, choose_route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.files import atomic_write, locked, sha256_of
+from poseedge.graph.graph import load_graph
+from poseedge.graph.spec import spec_of_model
 from poseedge.int8.windows import digest
 from poseedge.lifter import LifterSpec
 from poseedge.progress import Stage, silent
@@ -61,12 +61,13 @@ def plan_job(
 
     Raises ``PoseedgeError`` if this device or this TensorRT has no way to ``options.precision``.
     """
-    spec = load(graph).spec
+    model = load_graph(graph)
+    spec = spec_of_model(graph, model)
     if not 1 <= options.batch <= options.max_batch:
         raise PoseedgeError(f"batch {options.batch} is not between 1 and the largest batch, {options.max_batch}")
     if spec.batch is not None:
         options = replace(options, batch=spec.batch, max_batch=spec.batch)
-    route = choose_route(options.precision, onnx.load(graph), cuda.capability)
+    route = choose_route(options.precision, model, cuda.capability)
     if route.calibrate and calibration is None:
         raise PoseedgeError(f"{graph}: has no Q/DQ, so int8 needs data to calibrate on")
     windows = calibration(spec) if route.calibrate and calibration else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import onnx
 import tensorrt as trt
 
-from poseedge.backends.tensorrt import TensorRTLifter
-from poseedge.bench.memory import random_keypoints
 from poseedge.engines.facts import graph_path
+from poseedge.engines.plan import open_plan
+from poseedge.lifter import random_keypoints
 from poseedge.progress import Stage, silent
 
 NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")  # how TensorRT writes the origin of a layer, from 8.6 on
@@ -35,17 +36,18 @@ def profile_engine(path: Path, runs: int = 50, warmup: int = 10, stage: Stage = 
 
     Each layer is waited for, so the sum is more than the latency that ``poseedge bench`` measures.
     """
-    with TensorRTLifter(path, cuda_graph=False) as lifter, stage(f"profiling {path.name}", warmup + runs) as advance:
+    plan = open_plan(path, cuda_graph=False)
+    with closing(plan.session) as session, stage(f"profiling {path.name}", warmup + runs) as advance:
         profiler = make_profiler()
-        lifter.session.attach(profiler)
-        keypoints = random_keypoints(lifter.spec, lifter.spec.batch or 1)
+        session.attach(profiler)
+        keypoints = random_keypoints(plan.spec, plan.spec.batch or 1)
         for run in range(warmup + runs):
             if run == warmup:
                 profiler.times.clear()
-            lifter(keypoints)
+            session.run(keypoints)
             advance(1)
-        described = {entry["Name"]: entry for entry in lifter.session.inspect() if isinstance(entry, dict)}
-        known = node_names(graph_path(path, lifter.facts)) if lifter.facts is not None else set()
+        described = {entry["Name"]: entry for entry in session.inspect() if isinstance(entry, dict)}
+    known = node_names(graph_path(path, plan.facts)) if plan.facts is not None else set()
     times = {name: sum(spent) / runs for name, spent in profiler.times.items()}
     total = sum(times.values())
     return [layer_time(name, described.get(name, {}), known, ms, ms / total if total else 0) for name, ms in times.items()]

@@ -12,10 +12,10 @@ import onnx
 import tensorrt as trt
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.backends.registry import load
 from poseedge.engines.builder import Options, build_plan
 from poseedge.engines.cuda import open_cuda
 from poseedge.engines.facts import EngineFacts, graph_path, read_facts, require_fit, sidecar
+from poseedge.engines.plan import open_plan
 from poseedge.engines.routes import choose_route
 from poseedge.engines.session import Session
 from poseedge.errors import ArtefactError
@@ -64,7 +64,13 @@ class OpenedEngine(Side):
 
     def poses(self) -> Callable[[Float32Array], AnyArray]:
         """Return the engine itself."""
-        return load(self.path)
+        plan = open_plan(self.path)
+
+        def run(keypoints: Float32Array) -> AnyArray:
+            return plan.lift(keypoints)
+
+        weakref.finalize(run, plan.session.close)
+        return run
 
 
 def open_engine(path: Path) -> OpenedEngine:

@@ -15,32 +15,11 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.graph.graph import Shape, constant_names, infer_shapes, single_window
 from poseedge.graph.session import SessionError, open_session, session_options
+from poseedge.lifter import Cost
 
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 _NOT_COUNTED = {"ConvTranspose", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "LSTM", "GRU", "RNN"}
 _NOT_COUNTED |= {"If", "Loop", "Scan"}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one window costs.
-
-    ``flops`` counts matrix products and convolutions, 2 per multiply-add, whatever the number format; None if the
-    graph holds a product that cannot be counted, and then ``unknown`` says which. ``attention_flops`` is the part of
-    it in products of two activations, which most papers leave out.
-    """
-
-    flops: int | None
-    attention_flops: int | None
-    params: int | None
-    nodes: int | None
-    file_bytes: int
-    unknown: str = ""
-
-    @property
-    def flops_without_attention(self) -> int | None:
-        """Operations as most papers count them."""
-        return None if self.flops is None or self.attention_flops is None else self.flops - self.attention_flops
 
 
 @dataclass(frozen=True)

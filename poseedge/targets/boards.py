@@ -20,6 +20,7 @@ MIXED = (
 SPELT_OUT, MODERN = 13, 17  # the opsets that export writes for TensorRT: without and with LayerNormalization as an operator
 
 Version = tuple[int, ...]
+Runtime = Literal["tensorrt", "onnxruntime"]
 
 
 class _Facts(BaseModel):
@@ -90,11 +91,12 @@ class Target(_Facts):
 
     name: str
     description: str
+    runtime: Runtime  # that must take the graph
     opset: int  # that export writes
     cpu_form: bool = False  # rewritten for ONNX Runtime's CPU kernels, see graph/cpu_form.py
     precisions: list[Precision]
     why: str  # the reason for opset and for what is left out, with its source
-    releases: list[Release]  # oldest and newest TensorRT that must take the graph; empty for ONNX Runtime
+    releases: list[Release]  # oldest and newest TensorRT that must take the graph; none for other runtimes
     board: Board | None = None
     jetpack: JetPack | None = None
 
@@ -156,6 +158,7 @@ def board_target(name: str, board: Board, line: JetPack) -> Target:
     return Target(
         name=name,
         description=f"{board.name.split(' (')[0]}: JetPack {line.jetpack}, TensorRT {line.tensorrt}",
+        runtime="tensorrt",
         opset=MODERN if modern else SPELT_OUT,
         precisions=precisions_of(board, release),
         why="; ".join(filter(None, [f"{reason} ({release.source})", board.without_int8])),

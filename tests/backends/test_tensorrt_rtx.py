@@ -17,9 +17,9 @@ from poseedge.backends import tensorrt_rtx
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.registry import load
 from poseedge.backends.tensorrt_rtx import PACKAGE, TensorRTRTXLifter, check_assignment, register
-from poseedge.bench.memory import random_keypoints
 from poseedge.bench.probe import probe_tensorrt_rtx
 from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.lifter import random_keypoints
 from tests.doubles.onnxruntime import recording
 from tests.support import samples
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from poseedge.backends.registry import load
-from poseedge.bench.memory import own_peak_rss, peak_rss, random_keypoints
+from poseedge.bench.memory import own_peak_rss, peak_rss
 from poseedge.errors import PoseedgeError
+from poseedge.lifter import random_keypoints
 from tests.support import samples
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from poseedge.backends.torch_flops import count
 from poseedge.bench.networks import facts_of
 from poseedge.models import create, names
+from poseedge.models.flops import count
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.registry import network_class
 

@@ -11,9 +11,9 @@ import torch
 from onnx import helper
 
 from benchmarks.naive import published_form
-from poseedge.backends.torch_flops import network_cost
 from poseedge.graph.flops import UncountableError, graph_cost, products
 from poseedge.models import create
+from poseedge.models.flops import network_cost
 from poseedge.models.nanohtnet import NanoHTNet
 from tests.support import samples
 

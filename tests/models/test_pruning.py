@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.backends.torch_flops import meta_flops
 from poseedge.errors import PoseedgeError
 from poseedge.models import create
+from poseedge.models.flops import meta_flops
 from poseedge.models.pruning import CenterPruning, DensityPeaks, PrunedNetwork, take
 from tests.support import golden
 

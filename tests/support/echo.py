@@ -13,6 +13,7 @@ from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.evaluation.predict import Prediction
 from poseedge.lifter import LifterSpec
 from tests.support.folders import MINI
+from tests.support.stand_in import StandIn
 
 MINI_TEST = load_dataset(MINI).of(["S9"])
 CAMERA = MINI_TEST.sequences[0].camera
@@ -22,7 +23,7 @@ SINGLE = LifterSpec("echo", 1, (0,), "fp32", None)
 
 
 @dataclass
-class Echo:
+class Echo(StandIn):
     """A lifter that puts each joint where its keypoint is; it notes the windows that it is given."""
 
     spec: LifterSpec

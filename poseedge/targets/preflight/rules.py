@@ -8,11 +8,10 @@ from typing import Literal, NamedTuple
 
 import onnx
 
-from poseedge.targets.boards import Target
+from poseedge.targets.boards import Runtime, Target
 from poseedge.targets.preflight.view import View, label
 
 Severity = Literal["error", "warning", "note"]  # it will not build or is wrong; it costs speed or accuracy; good to know
-Runtime = Literal["tensorrt", "onnxruntime", "any"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Rule:
 
     name: str
     severity: Severity
-    runtime: Runtime
+    runtime: Runtime | Literal["any"]
     source: str
     judge: Judge
 
@@ -57,7 +56,7 @@ class Rule:
 
     def concerns(self, target: Target) -> bool:
         """Say whether the rule holds for the runtime of ``target``."""
-        return self.runtime == "any" or (self.runtime == "tensorrt") == bool(target.releases)
+        return self.runtime in ("any", target.runtime)
 
     def findings(self, view: View, target: Target) -> Iterator[Finding]:
         """Yield what the rule finds in a graph."""
@@ -70,7 +69,7 @@ class Rule:
 RULES: dict[str, Rule] = {}
 
 
-def rule(name: str, severity: Severity, source: str, runtime: Runtime = "tensorrt") -> Callable[[Judge], Judge]:
+def rule(name: str, severity: Severity, source: str, runtime: Runtime | Literal["any"] = "tensorrt") -> Callable[[Judge], Judge]:
     """Register a rule under ``name``; its docstring says what it asks for."""
 
     def register(judge: Judge) -> Judge:

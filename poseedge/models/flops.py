@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from poseedge.graph.flops import Cost
+from poseedge.lifter import Cost
 from poseedge.models.network import LiftingNetwork
 from poseedge.skeleton import NUM_JOINTS
 
