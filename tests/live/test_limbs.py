@@ -101,8 +101,8 @@ def test_limbs_that_may_stretch_reach_every_joint() -> None:
 
 def test_frames_not_seen_count_neither_for_lengths_nor_for_distance() -> None:
     poses, seen = upright(0), np.ones(125, np.bool_)
-    poses[100:] *= 2
-    seen[100:] = False
+    poses[50:] *= 2
+    seen[50:] = False
     limbs = fit_limbs(poses, seen, 50)
     np.testing.assert_allclose(limbs.lengths_m[1:], lengths(upright(0))[0], atol=2e-4)
     assert limbs.distance_mm[1] < 0.3
