@@ -8,8 +8,8 @@ import pytest
 from poseedge.arrays import Float64Array
 from poseedge.data.bvh import about
 from poseedge.data.cameras import rotate
-from poseedge.live.limbs import REST_DIRECTIONS, RIG, Limbs, fit_limbs, rest_offset
-from poseedge.live.rotations import euler_deg, quaternions
+from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, Limbs, fit_limbs, rest_offset
+from poseedge.live.rig.rotations import euler_deg, quaternions
 from poseedge.skeleton import JOINT_NAMES, PARENTS
 from tests.live.lifted_clips import recorded
 

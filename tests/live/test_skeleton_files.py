@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from poseedge.arrays import Float64Array
 from poseedge.data.bvh import END, read_bvh, world_positions
 from poseedge.live import writers
-from poseedge.live.limbs import RIG, Limbs, fit_limbs
+from poseedge.live.rig.limbs import RIG, Limbs, fit_limbs
 from poseedge.live.types import Lifted
 from poseedge.skeleton import NUM_JOINTS, PARENTS
 from tests.live.gltf_files import GltfFile
@@ -61,6 +62,7 @@ def test_bvh_holds_the_rig_to_a_thousandth_of_a_millimetre(tmp_path: Path) -> No
 
 
 def test_bvhio_finds_the_same_joints(tmp_path: Path) -> None:
+    """Not among the development dependencies: its vector library takes 53 MB."""
     bvhio = pytest.importorskip("bvhio")
     given = uneven()
     writers.write(given, tmp_path / "poses.bvh")
@@ -182,7 +184,7 @@ def test_every_joint_in_one_place_still_gives_files_of_numbers(tmp_path: Path) -
 
 
 def test_trimesh_opens_the_glb_with_the_rig_in_its_rest_pose(tmp_path: Path) -> None:
-    trimesh = pytest.importorskip("trimesh")
+    trimesh: Any = pytest.importorskip("trimesh")
     given = uneven(people=2)
     writers.write(given, tmp_path / "poses.glb")
     scene = trimesh.load(tmp_path / "poses.glb")

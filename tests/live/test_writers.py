@@ -7,6 +7,7 @@ import errno
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +97,17 @@ def test_trc_holds_the_joints_with_y_up_at_the_clips_times(tmp_path: Path) -> No
     np.testing.assert_array_equal(rows[:, 0], np.arange(1, 61))
     np.testing.assert_allclose(rows[:, 1], given.times_s, atol=1e-6)
     np.testing.assert_allclose(rows[:, 2:].reshape(60, 17, 3), given.poses_m[0] * [1, -1, -1], atol=1e-6)
+
+
+def test_trc_data_reader_finds_the_same_joints(tmp_path: Path) -> None:
+    trc: Any = pytest.importorskip("trc")
+    given = clip()
+    writers.write(given, tmp_path / "poses.trc")
+    found = trc.TRCData()
+    found.load(str(tmp_path / "poses.trc"))
+    assert (found["Units"], found["DataRate"], found["NumFrames"]) == ("m", 50, 60)
+    joints = np.array([[found[marker][frame] for marker in found["Markers"]] for frame in range(60)])
+    np.testing.assert_allclose(joints, given.poses_m[0] * [1, -1, -1], atol=1e-6)
 
 
 def test_trc_covers_the_frames_in_which_the_person_was_seen_and_holds_the_last_pose_in_gaps(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Writers of lifted poses, by the suffix of the file."""
 
-from poseedge.live.writers.common import Options, Written
-from poseedge.live.writers.npz import read_lifted
-from poseedge.live.writers.registry import SUFFIXES, write
-
-__all__ = ["SUFFIXES", "Options", "Written", "read_lifted", "write"]
+from poseedge.live.writers.common import Options as Options
+from poseedge.live.writers.common import Written as Written
+from poseedge.live.writers.npz import read_lifted as read_lifted
+from poseedge.live.writers.registry import SUFFIXES as SUFFIXES
+from poseedge.live.writers.registry import check_path as check_path
+from poseedge.live.writers.registry import write as write

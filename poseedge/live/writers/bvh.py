@@ -11,8 +11,8 @@ from typing import TextIO
 import numpy as np
 
 from poseedge.arrays import Float64Array
-from poseedge.live.limbs import REST_DIRECTIONS, RIG, Limbs, children_of, fit_limbs, rest_offset
-from poseedge.live.rotations import euler_deg
+from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, Limbs, children_of, fit_limbs, rest_offset
+from poseedge.live.rig.rotations import euler_deg
 from poseedge.live.types import Lifted
 from poseedge.live.world import y_up
 from poseedge.live.writers.common import Options, Written, file_per_person

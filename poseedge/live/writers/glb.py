@@ -13,10 +13,10 @@ import numpy as np
 
 from poseedge.arrays import Float64Array
 from poseedge.files import atomic_write
-from poseedge.live.limbs import RIG, Limbs, children_of, fit_limbs, rest_offset
+from poseedge.live.rig.bones import bone_mesh, rest_places
+from poseedge.live.rig.limbs import RIG, Limbs, children_of, fit_limbs, rest_offset
 from poseedge.live.types import Lifted
 from poseedge.live.world import y_up
-from poseedge.live.writers.bones import bone_mesh, rest_places
 from poseedge.live.writers.common import Options, Written, people_seen
 from poseedge.live.writers.gltf import Gltf
 from poseedge.live.writers.steady import clip_motion

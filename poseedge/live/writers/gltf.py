@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poseedge.arrays import AnyArray, Float64Array
-from poseedge.live.writers.bones import Mesh
+from poseedge.live.rig.bones import Mesh
 
 _TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _COMPONENTS = {"float32": 5126, "uint8": 5121}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poseedge.arrays import AnyArray, Float64Array
-from poseedge.live.limbs import REST_DIRECTIONS, RIG, children_of, rest_offset
+from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, children_of, rest_offset
 
 _THICKNESS = 0.07  # of a bone's length
 _WAIST = 0.15  # where along the bone it is thickest

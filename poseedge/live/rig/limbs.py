@@ -14,7 +14,7 @@ import numpy as np
 from poseedge.arrays import AnyArray, BoolArray, Float64Array
 from poseedge.data.cameras import rotate
 from poseedge.live.gaussian import smoothed
-from poseedge.live.rotations import quaternions
+from poseedge.live.rig.rotations import quaternions
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
 
 _HINGE_SMOOTHING_S = 0.1  # standard deviation in time of the plane in which a knee or an elbow bends
