@@ -13,6 +13,7 @@ from poseedge.arrays import Float64Array
 from poseedge.data.bvh import END, read_bvh, world_positions
 from poseedge.live import writers
 from poseedge.live.rig.limbs import RIG, Limbs, fit_limbs
+from poseedge.live.trajectory import with_trajectory
 from poseedge.live.types import Lifted
 from poseedge.skeleton import NUM_JOINTS, PARENTS
 from tests.live.gltf_files import GltfFile
@@ -158,6 +159,13 @@ def test_a_person_not_seen_has_no_size_in_a_glb(tmp_path: Path) -> None:
     sizes = [np.abs(np.linalg.det(file.at(time)[file.names["person 1"]])) for time in given.times_s]
     np.testing.assert_allclose(sizes, given.seen[0])
     assert all(channel["target"]["node"] != file.names["person 2"] for channel in file.json["animations"][0]["channels"])
+
+
+def test_glb_says_where_people_without_a_trajectory_stand(tmp_path: Path) -> None:
+    given = clip(frames=3, people=2)
+    assert "all people stand in one place" in writers.write(given, tmp_path / "poses.glb").notes[-1]
+    placed = with_trajectory(given, 1145, (500, 500))
+    assert all("in one place" not in note for note in writers.write(placed, tmp_path / "poses.glb").notes)
 
 
 def test_glb_keeps_time_stamps_that_vary(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def write(lifted: Lifted, path: Path, options: Options) -> Written:
         figure.hide(motion.seen, motion.times_s - motion.times_s[0])
         if not options.exact:
             notes.append(f"{path.name}: person {number}: limbs of fixed length, from the lifted joints {limbs.said}")
+    if len(distances) > 1 and "root" not in lifted.meta:
+        notes.append(f"{path.name}: all people stand in one place, for only a trajectory says where each is")
     with atomic_write(path) as temporary:
         temporary.write_bytes(document.packed())
     return Written((path,), tuple(notes), distances)
