@@ -1,0 +1,123 @@
+"""What a detector got wrong: joints that it missed, that jump beyond reason, or whose left and right it confused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from poseedge.live.types import Floats
+from poseedge.skeleton import LEFT, NUM_JOINTS, RIGHT
+
+LEAST_SCORE = 0.3  # below it a detector does not believe in its own keypoint
+INTERPOLATE_S = 0.5  # gaps up to this are bridged by straight lines
+HOLD_S = 1.0  # gaps up to this keep the last place; a longer one ends the track
+
+_LEFT, _RIGHT = np.array(LEFT), np.array(RIGHT)
+# Of the person's extent in the picture, and what a second without news adds: a wrist reaches 10 m/s and 300 m/s^2.
+_JUMP, _JUMP_PER_S = 0.05, 5.0
+_SWAP_GAIN, _SWAP_GAIN_PER_S = 0.02, 2.0  # how much nearer the exchanged pair must be
+_SWAP_TRUST_S = 0.5  # a detector that insists for this long is right
+_PREDICT_S = 0.1  # how far ahead the last velocity is believed
+_STRANGER_FRAMES = 3  # most joints elsewhere for so many frames: somebody else, or a cut
+
+
+def gate(keypoints: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], least: float = LEAST_SCORE) -> Floats:
+    """Return keypoints ``(..., K, 2)`` with NaN for what is missing: scores ``(..., K)`` under ``least``, points at (0, 0)."""
+    missing = (scores < least) | np.isnan(scores) | ~keypoints.any(axis=-1) | ~np.isfinite(keypoints).all(axis=-1)
+    return np.where(missing[..., None], np.float32(np.nan), keypoints).astype(np.float32)
+
+
+@dataclass
+class Faults:
+    """What was thrown out of one person's keypoints, in joints; and why no pose is given, in frames."""
+
+    swapped: int = 0
+    jumped: int = 0
+    ended: int = 0  # tracks that ended because of a gap, or because somebody else stood there
+    lacking: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(NUM_JOINTS, np.int64)
+    )  # frames without a pose, by joint
+
+
+class Continuity:
+    """One person's joints from frame to frame: undoes swaps of left and right, and throws out jumps.
+
+    Knows the past alone: what it says of a frame does not depend on those that follow.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the person."""
+        self._px = np.full((NUM_JOINTS, 2), np.nan, np.float32)  # where each joint was last seen, and when
+        self._time = np.full(NUM_JOINTS, -np.inf)
+        self._velocity = np.zeros((NUM_JOINTS, 2), np.float32)
+        self._straight_time = np.full(len(LEFT), -np.inf)  # when each pair was last not swapped
+        self._strange = 0
+
+    def check(self, px: Floats, time: float) -> tuple[Floats, bool]:
+        """Return joints ``(17, 2)``, NaN where missing, as they are to be believed at ``time`` in seconds.
+
+        Also says whether this is somebody else: then the joints are as they were given.
+        """
+        elapsed = np.minimum(time - self._time, 1e3).astype(np.float32)
+        expected = self._px + self._velocity * np.minimum(elapsed, _PREDICT_S)[:, None]  # NaN where nothing is known
+        extent = np.nanmax(self._px, axis=0) - np.nanmin(self._px, axis=0) if self._seen_any() else np.zeros(2, np.float32)
+        size = float(np.hypot(extent[0], extent[1]))
+        px = self._unswapped(px, expected, size, time, elapsed)
+        off = px - expected
+        far = _length(off) > size * (_JUMP + _JUMP_PER_S * elapsed)  # False where either is missing
+        jumps = int(np.count_nonzero(far))
+        if 2 * jumps > np.count_nonzero(~np.isnan(off[:, 0])):
+            self._strange += 1
+            if self._strange >= _STRANGER_FRAMES:
+                return px, True
+            far[:] = True  # of such a frame nothing is believed
+        else:
+            self._strange = 0
+        if jumps:
+            px = np.where(far[:, None], np.float32(np.nan), px)
+            self.faults.jumped += jumps
+        self._remember(px, time, elapsed)
+        return px, False
+
+    def _seen_any(self) -> bool:
+        return bool(np.isfinite(self._time).any())
+
+    def _unswapped(self, px: Floats, expected: Floats, size: float, time: float, elapsed: Floats) -> Floats:
+        """Give each pair of joints the assignment that is nearer to where they were expected."""
+        left, right, there, across = px[_LEFT], px[_RIGHT], expected[_LEFT], expected[_RIGHT]
+        straight = _length(left - there) + _length(right - across)
+        crossed = _length(left - across) + _length(right - there)
+        gain = size * (_SWAP_GAIN + _SWAP_GAIN_PER_S * np.maximum(elapsed[_LEFT], elapsed[_RIGHT]))
+        swapped = crossed + gain < straight  # False where a joint is missing
+        self._straight_time[~swapped] = time
+        if not swapped.any():
+            return px
+        insisted = swapped & (time - self._straight_time > _SWAP_TRUST_S)
+        if insisted.any():  # then the memory is wrong
+            joints = np.concatenate([_LEFT[insisted], _RIGHT[insisted]])
+            self._px[joints] = expected[joints] = np.nan
+            swapped &= ~insisted
+        self.faults.swapped += int(np.count_nonzero(swapped))
+        px = px.copy()
+        px[_LEFT[swapped]], px[_RIGHT[swapped]] = right[swapped], left[swapped]
+        return px
+
+    def _remember(self, px: Floats, time: float, elapsed: npt.NDArray[np.float32]) -> None:
+        known = ~np.isnan(px[:, 0])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            velocity = (px - self._px) / elapsed[:, None]
+        fresh = known & np.isfinite(velocity).all(axis=-1) & (elapsed <= _PREDICT_S)
+        self._velocity[fresh] = (self._velocity[fresh] + velocity[fresh]) / 2
+        self._velocity[known & ~fresh] = 0
+        self._px[known] = px[known]
+        self._time[known] = time
+
+
+def _length(vectors: Floats) -> Floats:
+    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]))

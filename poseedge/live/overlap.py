@@ -1,0 +1,130 @@
+"""Which windows to run, what each may know of the future, and how the poses that they give for a frame become one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from poseedge.errors import PoseedgeError
+from poseedge.lifter import LifterSpec
+from poseedge.live.types import Floats, Indices
+from poseedge.skeleton import NUM_JOINTS
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The windows of one person, by the newest frame that each knows.
+
+    A window that is run at frame ``s`` holds ``s`` at row ``newest_row``; the rows after it are copies of it. The pose of a
+    frame is final ``look_ahead`` frames later.
+    """
+
+    frames: int  # of a window
+    shown: Indices  # (n,) row that each output slot shows
+    weights: Floats  # (n,) of the slots; 0: not used
+    look_ahead: int
+    newest_row: int
+    every: int  # frames from one window to the next
+    blocks: bool = False  # windows follow each other without overlap, and a frame keeps what it was given first
+
+    def due(self, frame: int, last: int) -> bool:
+        """Say whether a window is run when ``frame`` is the newest, of a person who has frames 0 to ``last``."""
+        first = frame - self.newest_row
+        shows_some = first + self.most_shown >= 0 and first + self.least_shown <= last
+        return shows_some and (frame + 1 if self.blocks else frame) % self.every == 0
+
+    @cached_property
+    def least_shown(self) -> int:
+        """First row that is used."""
+        return int(self.shown[self.weights > 0].min())
+
+    @cached_property
+    def most_shown(self) -> int:
+        """Last row that is used."""
+        return int(self.shown[self.weights > 0].max())
+
+
+def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, look_ahead: int | None = None) -> Schedule:
+    """Plan the windows of a network.
+
+    With ``overlap`` a window is run every ``every`` frames (default: ``default_every``) and a frame's pose is the mean of
+    what all of them say of it, the centre of a window weighing most. Without, a network with few output frames gives its
+    centre slot of a window per frame; one that gives all its frames is run over windows that follow each other.
+    ``look_ahead``: how many frames after its own a pose may wait for; default: as many as the network can use.
+    """
+    shown = np.array(spec.output_frames)
+    whole = len(shown) == spec.frames > 1
+    if not overlap and whole:
+        if every is not None or look_ahead is not None:
+            raise PoseedgeError(f"{spec.model} without overlap runs windows that follow each other", "leave --no-overlap out")
+        ones = np.ones(len(shown), np.float32)
+        return Schedule(spec.frames, shown, ones, spec.frames - 1, spec.frames - 1, spec.frames, blocks=True)
+    slots = np.arange(len(shown))
+    weights = np.minimum(slots + 1, len(shown) - slots).astype(np.float32)
+    if not overlap:
+        weights = (slots == spec.center_slot).astype(np.float32)
+    used = shown[weights > 0]
+    most = spec.frames - 1 - int(used.min())
+    ahead = most if look_ahead is None else look_ahead
+    if not 0 <= ahead <= most:
+        raise PoseedgeError(f"look-ahead of {ahead} frames: {spec.model} can use 0 to {most}")
+    newest_row = min(ahead + reference_row(spec, used), spec.frames - 1)
+    chances = int(np.isin(newest_row - np.arange(ahead + 1), used).sum())  # windows that could show a frame in time
+    step = every if every is not None else min(default_every(spec), chances)
+    if not 1 <= step <= chances:
+        raise PoseedgeError(
+            f"a window every {step} frames leaves frames of {spec.model} without a pose",
+            f"with this look-ahead and overlap, --every may be 1 to {chances}",
+        )
+    return Schedule(spec.frames, shown, weights, ahead, newest_row, step)
+
+
+def reference_row(spec: LifterSpec, used: Indices) -> int:
+    """Return the output frame that stands ``look_ahead`` before the newest, as long as the window has room for both."""
+    return int(used.max()) if len(spec.output_frames) == spec.frames else int(used.min())
+
+
+def default_every(spec: LifterSpec) -> int:
+    """Return the frames between windows that were measured to pay (docs/lift.md)."""
+    return max(len(spec.output_frames) // 9, 1) if len(spec.output_frames) == spec.frames else 1
+
+
+class Mean:
+    """The weighted mean of what windows say of each frame, for frames in order."""
+
+    def __init__(self, plan: Schedule) -> None:
+        self._plan = plan
+        room = 2 * plan.frames
+        self._sum = np.zeros((room, NUM_JOINTS, 3), np.float32)
+        self._weight = np.zeros((room, 1, 1), np.float32)
+        self._base = self._next = 0  # frame of row 0, and the next that is taken
+
+    def add(self, poses: Floats, first: int, last: int) -> None:
+        """Add a window's poses ``(n, 17, 3)``; its row 0 is frame ``first``, and frames after ``last`` are padding."""
+        plan, frames = self._plan, first + self._plan.shown
+        slots = np.flatnonzero((frames >= self._next) & (frames <= last) & (plan.weights > 0))
+        if last - self._base >= len(self._sum):
+            self._forget()
+        rows = frames[slots] - self._base
+        if plan.blocks:
+            new = self._weight[rows, 0, 0] == 0
+            slots, rows = slots[new], rows[new]
+        weights = plan.weights[slots, None, None]
+        self._sum[rows] += weights * poses[slots]
+        self._weight[rows] += weights
+
+    def take(self, last: int) -> Floats:
+        """Return the poses ``(n, 17, 3)`` of the frames up to ``last`` that were not taken before."""
+        rows = slice(self._next - self._base, last + 1 - self._base)
+        self._next = last + 1
+        return np.asarray(self._sum[rows] / self._weight[rows])
+
+    def _forget(self) -> None:
+        """Make room: drop the rows of frames that were taken."""
+        done = self._next - self._base
+        for rows in (self._sum, self._weight):
+            rows[: len(rows) - done] = rows[done:].copy()
+            rows[len(rows) - done :] = 0
+        self._base = self._next

@@ -1,0 +1,260 @@
+"""One person's way from keypoints to poses, frame by frame: the part that lifting a file and lifting a stream share."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from poseedge.live.clock import EPSILON_S, Grid
+from poseedge.live.gaps import Continuity, Faults
+from poseedge.live.overlap import Mean, Schedule
+from poseedge.live.smoothing import OneEuro
+from poseedge.live.types import Flags, Floats
+from poseedge.live.view import PersonView, PlainView, Turn
+from poseedge.skeleton import ROOT
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all persons of a run share."""
+
+    plan: Schedule
+    view: PersonView | PlainView
+    rate: float  # of the network, frames per second
+    channels: int  # per keypoint, of the network
+    smoother: Callable[[], OneEuro] | None = None
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The pose of one person in one frame of the source."""
+
+    frame: int
+    time_s: float
+    pose_m: Floats  # (17, 3) root-relative, camera axes
+    filled: Flags  # (17,)
+    keypoints_px: Floats  # (17, 2)
+    scores: Floats  # (17,)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A frame of the source, with a person's joints as believed: NaN where missing."""
+
+    frame: int
+    time_s: float
+    px: Floats
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class Step:
+    """A window to lift, if one is due, and the sightings whose poses are final once it is lifted."""
+
+    span: Span
+    window: Floats | None  # (F, 17, C)
+    turn: Turn | None
+    first: int  # frame of the window's row 0
+    last: int  # newest frame that it knows
+    final: int  # frames up to this one are final
+    keypoints: Floats  # (n, 17, 2) of the newly final frames and the one before
+    due: list[tuple[float, Sighting]] = field(default_factory=list)  # with their places on the grid
+
+
+class Span:
+    """A person from one sighting to the last before a long gap, on the network's frames."""
+
+    def __init__(self, setup: Setup, first: Sighting) -> None:
+        self._setup, self._mean = setup, Mean(setup.plan)
+        self._grid = Grid(setup.rate, setup.plan.frames, first.time_s, first.px, first.scores)
+        self._waiting: deque[tuple[float, Sighting]] = deque([(0.0, first)])
+        self._stepped = self._final = -1  # newest frame for which windows were run, and that is final
+        self._smooth = setup.smoother() if setup.smoother else None
+        self._before: Floats | None = None  # pose of the last final frame
+
+    def expired(self, time: float) -> Flags:
+        """Say which joints will have been missing for too long at ``time``."""
+        return self._grid.expired(time)
+
+    @property
+    def waiting(self) -> int | None:
+        """The first frame whose pose is not final yet."""
+        return self._waiting[0][1].frame if self._waiting else None
+
+    def start(self) -> list[Step]:
+        """Return the steps of the first sighting."""
+        return self._advance(0)
+
+    def see(self, sighting: Sighting) -> list[Step]:
+        """Take the next sighting; joints may be missing, all of them too."""
+        if np.isnan(sighting.px).all():
+            self._grid.hold(sighting.time_s)
+        else:
+            self._grid.see(sighting.time_s, sighting.px, sighting.scores)
+        self._waiting.append((self._grid.place(sighting.time_s), sighting))
+        return self._advance(self._grid.newest)
+
+    def end(self, last_s: float) -> list[Step]:
+        """Return the steps that finish the frames up to ``last_s``; sightings after it that are still waiting get no pose."""
+        while self._waiting and self._waiting[-1][1].time_s > last_s + EPSILON_S:
+            self._waiting.pop()
+        last = math.ceil(self._grid.place(last_s))
+        self._grid.grow(last)
+        plan, steps = self._setup.plan, []
+        if plan.blocks:
+            if last > self._final:
+                steps.append(self._step(max(last + 1 - plan.frames, 0), last, last, last))
+        else:
+            for frame in range(self._stepped + 1, last + plan.look_ahead + 1):
+                steps += self._steps_at(frame, last)
+        return steps
+
+    def last_seen(self, joints: Flags) -> float:
+        """Return when the first of ``joints`` was lost."""
+        return self._grid.last_seen(joints)
+
+    def settle(self, step: Step, poses: Floats | None) -> list[Posed]:
+        """Take the poses of a step's window; return those of the sightings that are final now, in order."""
+        if poses is not None:
+            turned = poses if step.turn is None else poses @ step.turn
+            self._mean.add(turned, step.first, step.last)
+        fresh = self._mean.take(step.final)
+        fresh[:, ROOT] = 0
+        known = fresh if self._before is None else np.concatenate([self._before[None], fresh])
+        zero = step.final + 1 - len(known)
+        given = []
+        for place, sighting in step.due:
+            pose, px = between(known, place - zero), between(step.keypoints, place - zero)
+            if self._smooth:
+                pose = self._smooth(pose, sighting.time_s)
+            filled = np.isnan(sighting.px[:, 0])
+            px = np.where(filled[:, None], px, sighting.px)
+            scores = np.where(filled, np.float32(0), sighting.scores)
+            given.append(Posed(sighting.frame, sighting.time_s, pose, filled, px, scores))
+        if len(known):
+            self._before = known[-1]
+        return given
+
+    def _advance(self, newest: int) -> list[Step]:
+        steps: list[Step] = []
+        for frame in range(self._stepped + 1, newest + 1):
+            steps += self._steps_at(frame, newest)
+        return steps
+
+    def _steps_at(self, frame: int, last: int) -> list[Step]:
+        """Return the step at which ``frame`` is the newest; frames after ``last`` do not exist, and repeat it."""
+        plan = self._setup.plan
+        self._stepped = frame
+        final = min(frame - plan.look_ahead, last)
+        if plan.due(frame, last):
+            return [self._step(frame - plan.newest_row, min(frame, last), frame if plan.blocks else final, last)]
+        if final > self._final and not plan.blocks:
+            return [Step(self, None, None, 0, 0, *self._finish(final))]
+        return []
+
+    def _step(self, first: int, known: int, final: int, last: int) -> Step:
+        """Return a step whose window begins at frame ``first`` and knows frames up to ``known``."""
+        plan, setup = self._setup.plan, self._setup
+        px = np.empty((plan.frames, *self._grid.rows(known, known)[0].shape[1:]), np.float32)
+        rows, scores = self._grid.rows(first, min(known, first + plan.frames - 1))
+        px[: len(rows)], px[len(rows) :] = rows, rows[-1]
+        screen, turn = setup.view.see(px)
+        if setup.channels == 3:
+            padded = np.concatenate([scores, np.repeat(scores[-1:], plan.frames - len(scores), axis=0)])
+            screen = np.concatenate([screen, padded[..., None]], axis=-1)
+        return Step(self, screen, turn, first, known, *self._finish(final))
+
+    def _finish(self, final: int) -> tuple[int, Floats, list[tuple[float, Sighting]]]:
+        """Mark frames up to ``final`` as such; return the last of them, their keypoints, and the sightings that are due."""
+        before, self._final = self._final, max(final, self._final)
+        due = []
+        while self._waiting and self._waiting[0][0] <= self._final:
+            due.append(self._waiting.popleft())
+        if not due:
+            return self._final, _NONE, due
+        return self._final, self._grid.rows(max(before, 0), self._final)[0].copy(), due
+
+
+_NONE = np.empty((0, 0, 2), np.float32)
+
+
+def between(rows: Floats, place: float) -> Floats:
+    """Return what lies at a fractional ``place`` of ``rows``."""
+    index = math.floor(place)
+    share = np.float32(place - index)
+    return rows[index].copy() if share == 0 else np.asarray((1 - share) * rows[index] + share * rows[index + 1])
+
+
+class Person:
+    """One person of a run: a span after another, each as long as nothing is missing for too long."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.faults = Faults()
+        self._continuity = Continuity(self.faults)
+        self._span: Span | None = None
+        self._newest_s = -math.inf
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is known of this person any more."""
+        return self._span is None
+
+    @property
+    def waiting(self) -> int | None:
+        """The first frame whose pose is not final yet."""
+        return self._span.waiting if self._span else None
+
+    def see(self, sighting: Sighting) -> list[Step]:
+        """Take joints ``(17, 2)`` in pixels, NaN where missing; return what is to be lifted now."""
+        steps = self.close(sighting.time_s)
+        px, stranger = self._continuity.check(sighting.px, sighting.time_s)
+        if stranger:
+            self.faults.ended += 1
+            steps += self._end(self._newest_s)
+            px, _ = self._continuity.check(sighting.px, sighting.time_s)
+        sighting = replace(sighting, px=px)
+        missing = np.isnan(px[:, 0])
+        if not missing.all():
+            self._newest_s = sighting.time_s
+        if self._span is not None:
+            return steps + self._span.see(sighting)
+        if missing.any():
+            self.faults.lacking += missing
+            return steps
+        self._span = Span(self._setup, sighting)
+        return steps + self._span.start()
+
+    def miss(self, frame: int, time_s: float) -> list[Step]:
+        """Take a frame in which nobody saw this person."""
+        steps = self.close(time_s)
+        if self._span is None:
+            self._continuity.begin()
+            return steps
+        nothing = np.full((len(self.faults.lacking), 2), np.nan, np.float32)
+        return steps + self._span.see(Sighting(frame, time_s, nothing, np.zeros(len(nothing), np.float32)))
+
+    def close(self, time_s: float) -> list[Step]:
+        """End the span if a joint is missing for too long by ``time_s``."""
+        if self._span is None:
+            return []
+        expired = self._span.expired(time_s)
+        if not expired.any():
+            return []
+        self.faults.ended += 1
+        return self._end(self._span.last_seen(expired))
+
+    def finish(self) -> list[Step]:
+        """Return the steps that finish everything."""
+        return self._end(self._newest_s)
+
+    def _end(self, last_s: float) -> list[Step]:
+        self._continuity.begin()
+        if self._span is None:
+            return []
+        steps, self._span = self._span.end(last_s), None
+        return steps

@@ -1,0 +1,130 @@
+"""What a window looks like to the network: as in the papers, or through a virtual camera that is turned to the person."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from poseedge.data.cameras import normalize_screen
+from poseedge.live.types import Floats
+from poseedge.skeleton import NUM_JOINTS
+
+ViewName = Literal["person", "plain"]
+Turn = npt.NDArray[np.float32]  # (3, 3)
+
+FOCAL_OF_LONGER_SIDE = 0.9  # of an unknown camera; wrong by half costs 0 to 3 mm of P-MPJPE
+LEAN_SHARE = 0.6  # of an unfamiliar elevation of the camera, that a network puts into the pose
+_SIZE_PERCENTILE = 90  # the window's frames in which the person stands straightest
+_STRAIGHT_UP = 1e-6  # a ray with less across the camera
+_LEAST_EXTENT = 1e-6  # of a person whose joints all coincide
+
+# Bones whose lengths make a person's size: trunk, then thigh and shank of the right and the left leg.
+_TRUNK = ((11, 14), (1, 4))  # from the middle of the shoulders to that of the hips
+_LEGS = ((1, 2), (2, 3), (4, 5), (5, 6))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """How the picture was taken, as far as it is known."""
+
+    width: int
+    height: int
+    focal_px: float | None = None
+    pitch_deg: float | None = None  # the camera looks down by so much; None: unknown
+    roll_deg: float | None = None  # the camera is turned clockwise, seen from behind it
+
+    @property
+    def focal(self) -> float:
+        """Focal length in pixels, guessed if need be."""
+        return self.focal_px or FOCAL_OF_LONGER_SIDE * max(self.width, self.height)
+
+    @property
+    def level(self) -> npt.NDArray[np.float64]:
+        """Rotation ``(3, 3)`` from the camera's axes (x right, y down, z forward) to level ones."""
+        pitch, roll = math.radians(self.pitch_deg or 0), math.radians(self.roll_deg or 0)
+        unrolled = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
+        return about_x(-pitch) @ unrolled
+
+
+class PlainView:
+    """The papers' way: pixels by half the picture's width, its middle at zero."""
+
+    def __init__(self, shot: Shot) -> None:
+        self._shot = shot
+
+    def see(self, px: Floats) -> tuple[Floats, Turn | None]:
+        """Return the network's input of keypoints ``(F, 17, 2)`` in pixels; its poses need no turn."""
+        return np.asarray(normalize_screen(px, self._shot.width, self._shot.height), np.float32), None
+
+
+class PersonView:
+    """A virtual camera per window: turned so that the person is in the middle, and zoomed to the size that the network knows.
+
+    Without it a network that was trained with one distance of the camera is lost at others; measured in docs/lift.md.
+    """
+
+    def __init__(self, shot: Shot, size: float, elevation_deg: float) -> None:
+        """``size``: length of trunk and leg in a window of training, screen units; ``elevation_deg``: of the camera there."""
+        self._size, self._elevation = size, math.radians(elevation_deg)
+        self._level, self._lean_is_known = shot.level, shot.pitch_deg is not None
+        inverse = np.array(
+            [[1 / shot.focal, 0, -shot.width / 2 / shot.focal], [0, 1 / shot.focal, -shot.height / 2 / shot.focal], [0, 0, 1]]
+        )
+        self._ray = self._level @ inverse  # of a pixel (u, v, 1), in level axes
+
+    def see(self, px: Floats) -> tuple[Floats, Turn | None]:
+        """Return the network's input of keypoints ``(F, 17, 2)`` in pixels, and the turn from its poses to camera axes.
+
+        Poses are rows: ``pose @ turn``.
+        """
+        flat = px.reshape(len(px), -1)
+        u, v = np.partition(flat @ _CENTRE, len(px) // 2, axis=0)[len(px) // 2]
+        aim, elevation = aimed(self._ray @ np.array([u, v, 1.0]))
+        homography = (aim @ self._ray).astype(np.float32)
+        points = px.reshape(-1, 2) @ homography[:, :2].T
+        points += homography[:, 2]
+        points[:, :2] /= points[:, 2:]
+        screen = np.ascontiguousarray(points[:, :2]).reshape(len(px), -1)
+        screen *= np.float32(self._size / max(extent(screen), _LEAST_EXTENT))
+        lean = about_x(LEAN_SHARE * (elevation - self._elevation)) if self._lean_is_known else np.eye(3)
+        return screen.reshape(px.shape), (lean.T @ aim @ self._level).astype(np.float32)
+
+
+def aimed(ray: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the rotation ``(3, 3)`` of a level camera that looks along ``ray``, and how far down it looks, in radians."""
+    z = ray / np.linalg.norm(ray)
+    across = math.hypot(z[0], z[2])
+    x = np.array([z[2], 0.0, -z[0]]) / across if across > _STRAIGHT_UP else np.array([1.0, 0.0, 0.0])
+    return np.stack([x, np.cross(z, x), z]), math.asin(max(min(float(z[1]), 1.0), -1.0))
+
+
+def about_x(angle: float) -> npt.NDArray[np.float64]:
+    """Return the right-handed rotation ``(3, 3)`` about the x axis, radians."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+
+
+def extent(screen: Floats) -> float:
+    """Return a person's size over a window, flat keypoints ``(F, 34)``: trunk and longer leg, where they look longest."""
+    bones = screen @ _BONES
+    length = np.hypot(bones[:, 0::2], bones[:, 1::2])
+    whole = length[:, 0] + np.maximum(length[:, 1] + length[:, 2], length[:, 3] + length[:, 4])
+    return float(np.percentile(whole, _SIZE_PERCENTILE))
+
+
+def _differences() -> Floats:
+    """Return ``(34, 10)``: from flat keypoints to the trunk and the four bones of the legs, as vectors."""
+    matrix = np.zeros((NUM_JOINTS, 5), np.float32)
+    for (one, other), sign in zip(_TRUNK, (0.5, -0.5), strict=True):
+        matrix[[one, other], 0] = sign
+    for number, (upper, lower) in enumerate(_LEGS, start=1):
+        matrix[upper, number], matrix[lower, number] = 1, -1
+    return np.kron(matrix, np.eye(2, dtype=np.float32))
+
+
+_BONES = _differences()
+_CENTRE = np.kron(np.full((NUM_JOINTS, 1), 1 / NUM_JOINTS, np.float32), np.eye(2, dtype=np.float32))  # (34, 2)

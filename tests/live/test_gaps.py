@@ -1,0 +1,96 @@
+"""Swaps are undone and jumps thrown out; motion as people move stays as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poseedge.live.gaps import Continuity, Faults, gate
+from poseedge.skeleton import MIRROR
+from tests.support import recorded
+from tests.support.linear_lifter import Array
+
+
+def believed(joints: Array, fps: float = 50.0) -> tuple[Array, Faults, list[int]]:
+    """Return joints as they are believed, what was thrown out, and the frames in which somebody else stood there."""
+    faults, rows, others = Faults(), [], []
+    continuity = Continuity(faults)
+    for number, px in enumerate(joints):
+        row, other = continuity.check(px, number / fps)
+        if other:
+            others.append(number)
+            continuity.begin()
+            row, _ = continuity.check(px, number / fps)
+        rows.append(row)
+    return np.stack(rows), faults, others
+
+
+def test_unsure_zero_and_infinite_keypoints_are_missing() -> None:
+    keypoints = np.full((6, 2), 100.0, np.float32)
+    keypoints[1] = 0
+    keypoints[2, 0] = np.nan
+    keypoints[3, 1] = np.inf
+    scores = np.array([0.3, 1, 1, 1, 0.29, np.nan], np.float32)
+    assert np.isnan(gate(keypoints, scores)).all(axis=-1).tolist() == [False, True, True, True, True, True]
+    assert gate(np.array([[0.0, 50.0]]), np.ones(1)).tolist() == [[0.0, 50.0]]  # at the picture's edge
+
+
+@pytest.mark.parametrize("place", range(len(recorded.sequences())))
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_recorded_motion_is_believed_at_50_25_and_10_hz(place: int, step: int) -> None:
+    joints = recorded.pixels(place)[::step]
+    rows, faults, others = believed(joints, 50 / step)
+    thrown_out = np.isnan(rows).any(axis=-1)
+    assert thrown_out.mean() < 0.001  # 0 but for two wrists of a boxer at 25 Hz
+    np.testing.assert_array_equal(rows[~thrown_out], joints[~thrown_out])
+    assert (faults.swapped, others) == (0, [])
+
+
+@pytest.mark.parametrize("frames", [1, 3, 15])
+@pytest.mark.parametrize("place", [16, 20, 28])
+def test_swap_of_left_and_right_is_undone(place: int, frames: int) -> None:
+    joints = recorded.pixels(place)
+    mixed = joints.copy()
+    mixed[60 : 60 + frames] = joints[60 : 60 + frames][:, MIRROR]
+    rows, faults, _ = believed(mixed)
+    left, done = (np.abs(px[60 : 60 + frames] - joints[60 : 60 + frames]).mean() for px in (rows, mixed))
+    assert left < min(2.5, done / 4)  # pixels: what is left are pairs that hide each other, seen from the side
+    assert faults.swapped >= frames
+    np.testing.assert_array_equal(rows[:60], joints[:60])
+    np.testing.assert_array_equal(rows[100:], joints[100:])
+
+
+def test_detector_that_insists_on_the_other_side_is_believed() -> None:
+    joints = recorded.pixels(20)
+    mixed = joints.copy()
+    mixed[60:] = joints[60:][:, MIRROR]
+    rows, _, _ = believed(mixed)
+    np.testing.assert_array_equal(rows[100:], mixed[100:])
+
+
+def test_joint_that_jumps_is_thrown_out_and_its_neighbours_stay() -> None:
+    joints = recorded.pixels(20)
+    wild = joints.copy()
+    wild[60:63, 16] += 250
+    rows, faults, _ = believed(wild)
+    assert np.isnan(rows[60:63, 16]).all()
+    assert faults.jumped == 3
+    rows[60:63, 16] = joints[60:63, 16]
+    np.testing.assert_array_equal(rows, joints)
+
+
+def test_frame_in_which_all_joints_jump_is_thrown_out_whole() -> None:
+    joints = recorded.pixels(20).copy()
+    joints[60:62] += 300
+    rows, _, others = believed(joints)
+    assert np.isnan(rows[60:62]).all()
+    assert not np.isnan(rows[62:]).any()
+    assert others == []
+
+
+def test_who_stays_elsewhere_is_somebody_else() -> None:
+    joints = recorded.pixels(20).copy()
+    joints[60:] += 300
+    rows, _, others = believed(joints)
+    assert others == [62]
+    np.testing.assert_array_equal(rows[62:], joints[62:])
