@@ -16,11 +16,13 @@ from poseedge.cli import (
     doctor,
     evaluate,
     export,
+    lift,
     models,
     pretrain,
     profile,
     quantize,
     sensitivity,
+    stream,
     targets,
     train,
 )
@@ -39,6 +41,8 @@ app.command("export")(export.export)
 app.command("targets")(targets.targets)
 app.command("check")(check.check)
 app.command("eval")(evaluate.evaluate)
+app.command("lift")(lift.lift)
+app.command("stream")(stream.stream)
 app.command("build")(build.build)
 app.command("bench")(bench.bench)
 app.command("profile")(profile.profile)

@@ -1,0 +1,111 @@
+"""``poseedge lift``: keypoints in, poses out."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from poseedge.cli import lift_options as choose
+from poseedge.cli.console import emit_json, err, next_step, out, stage, table
+from poseedge.errors import DataError
+from poseedge.live.formats import FORMATS
+
+
+def lift(
+    source: Annotated[Path, typer.Argument(help="keypoint file or folder of a detector")],
+    artefact: choose.Artefact,
+    output: Annotated[list[Path], typer.Option("--output", "-o", help="file to write, its kind by its suffix (repeat)")],
+    precision: choose.Precision = None,
+    size: choose.Size = None,
+    fps: choose.Fps = None,
+    layout: choose.LayoutName = None,
+    format: Annotated[str | None, typer.Option(help=f"which program wrote the source: {', '.join(FORMATS)}")] = None,
+    person: Annotated[str | None, typer.Option(metavar="largest|ID", help="lift one person alone")] = None,
+    view: choose.View = "person",
+    trunk: choose.Trunk = None,
+    overlap: choose.Overlap = True,
+    every: choose.Every = None,
+    flip: choose.Flip = False,
+    focal: choose.Focal = None,
+    camera_pitch: choose.CameraPitch = None,
+    camera_roll: choose.CameraRoll = None,
+    height: choose.Height = None,
+    smooth: choose.Smooth = False,
+    look_ahead: choose.LookAhead = None,
+    threads: choose.Threads = 1,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Lift the people of a keypoint file to 3D: gaps bridged, swaps undone, resampled to the network's frame rate, averaged.
+
+    Example: poseedge lift alphapose-results.json --size 1920x1080 --fps 30 --artefact build/nanohtnet -o poses.npz
+    """
+    from poseedge.backends.registry import load
+    from poseedge.live.formats import read_clip
+    from poseedge.live.lift import lift_clip
+    from poseedge.live.options import Options
+    from poseedge.live.summary import remarks, summary, why_empty
+    from poseedge.live.tracks import select
+    from poseedge.live.trained import trained_on
+    from poseedge.live.writers import write
+    from poseedge.live.writers.registry import check_path
+
+    options = Options(
+        view=view,
+        trunk=trunk,
+        overlap=overlap,
+        every=every,
+        flip=flip,
+        focal_px=focal,
+        camera_pitch_deg=camera_pitch,
+        camera_roll_deg=camera_roll,
+        height_m=height,
+        smooth=smooth,
+        look_ahead=look_ahead,
+    )
+    for path in output:
+        check_path(path)
+    clip = read_clip(source, format, layout, choose.parsed_size(size), fps)
+    clip = select(clip, choose.parsed_person(person))
+    lifter = load(artefact, precision, threads)
+    with stage("lifting", len(clip.frames)) as advance:
+        lifted = lift_clip(lifter, clip, options, trained_on(lifter), advance)
+    if not lifted.seen.any():
+        raise DataError(
+            f"{source}: no pose in {len(lifted.frames)} frames, {why_empty(lifted)}", "is the whole body in the picture?"
+        )
+    written = [write(lifted, path) for path in output]
+    found = summary(lifted)
+    paths = [str(path) for each in written for path in each.paths]
+    notes = [*remarks(found), *(note for each in written for note in each.notes)]
+    if json:
+        emit_json({**found, "written": paths, "notes": notes})
+        return
+    show(found)
+    for note in notes:
+        err.print(f"note: {note}", markup=False, soft_wrap=True)
+    for name in paths:
+        out.print(f"written: {name}", markup=False, soft_wrap=True)
+    if all(path.suffix == ".npz" for path in output):
+        given = {"--size": size, "--fps": fps, "--layout": layout, "--format": format, "--person": person, "--artefact": artefact}
+        words = [str(word) for name, value in given.items() if value is not None for word in (name, value)]
+        next_step(shlex.join(["poseedge", "lift", str(source), *words, "-o", str(output[0].with_suffix(".bvh"))]))
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print a row per person."""
+    rows = [
+        [
+            str(person["id"]),
+            str(person["frames"]),
+            f"{person['first']} to {person['last']}" if person["frames"] else "-",
+            str(person["filled"]),
+            str(person["swapped"]),
+            str(person["jumped"]),
+        ]
+        for person in found["people"]
+    ]
+    title = f"{found['source']}: {found['frames']} frames, {found['model']} {found['precision']}"
+    table(title, ["person", "poses", "frames", "joints filled", "swaps undone", "jumps"], rows, ("frames",))

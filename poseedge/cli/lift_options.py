@@ -1,0 +1,54 @@
+"""The options that every verb that lifts has: how keypoints become poses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from poseedge.errors import PoseedgeError
+
+Artefact = Annotated[Path, typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint")]
+Precision = Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")]
+Size = Annotated[str | None, typer.Option(metavar="WxH", help="size of the picture in pixels, where the source does not say it")]
+Fps = Annotated[float | None, typer.Option(min=0.1, help="frames per second, where the source does not say them")]
+LayoutName = Annotated[
+    str | None, typer.Option("--layout", help="order of the joints, where it cannot be told: coco17, body25, ...")
+]
+View = Annotated[Literal["person", "plain"], typer.Option(help="a virtual camera turned to the person, or the papers' way")]
+Trunk = Annotated[
+    Literal["fitted", "papers"] | None,
+    typer.Option(help="where spine, neck and head come from; default: as the network was trained"),
+]
+Overlap = Annotated[bool, typer.Option("--overlap/--no-overlap", help="average what overlapping windows say of a frame")]
+Every = Annotated[int | None, typer.Option(min=1, help="a window every n frames; default: what was measured to pay")]
+Flip = Annotated[bool, typer.Option("--flip", help="average with the mirrored pass: steadier, twice the time")]
+Focal = Annotated[float | None, typer.Option(metavar="PX", help="focal length in pixels; default: 0.9 of the longer side")]
+CameraPitch = Annotated[float | None, typer.Option(metavar="DEG", help="the camera looks down by so much: mends the lean")]
+CameraRoll = Annotated[float | None, typer.Option(metavar="DEG", help="the camera is turned clockwise, seen from behind")]
+Height = Annotated[float | None, typer.Option(metavar="M", help="the people's height in metres; else their size is a guess")]
+Smooth = Annotated[bool, typer.Option("--smooth", help="One-Euro filter over the poses; lags behind quick motion")]
+LookAhead = Annotated[int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use")]
+Threads = Annotated[int, typer.Option(min=1)]
+
+
+def parsed_size(text: str | None) -> tuple[int, int] | None:
+    """Return width and height of ``1920x1080``."""
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise PoseedgeError(f"--size {text!r}: expected width and height in pixels", "such as --size 1920x1080")
+    return int(width), int(height)
+
+
+def parsed_person(text: str | None) -> Literal["largest"] | int | None:
+    """Return the person to keep: ``largest``, or an id."""
+    if text is None:
+        return None
+    if text == "largest":
+        return "largest"
+    if not text.isdecimal():
+        raise PoseedgeError(f"--person {text!r}: expected 'largest' or the number of a person", "such as --person 1")
+    return int(text)

@@ -1,0 +1,206 @@
+"""Lift all people of a clip: keypoints in, poses out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+import poseedge
+from poseedge.backends.registry import load
+from poseedge.errors import DataError
+from poseedge.evaluation import predict
+from poseedge.lifter import Lifter
+from poseedge.live.formats import read_clip
+from poseedge.live.gaps import Faults, gate
+from poseedge.live.layouts import Trunk, to_h36m
+from poseedge.live.options import Options, setup
+from poseedge.live.person import Person, Posed, Setup, Sighting, Step
+from poseedge.live.tracks import select
+from poseedge.live.trained import TrainedOn, trained_on
+from poseedge.live.types import Clip, Floats, Indices, Lifted, Track
+from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS
+
+BATCH_FRAMES = 16_000  # of all windows that wait to be lifted together
+# Of a standing person's height: shoulder to hip, hip to knee, knee to ankle (Drillis and Contini 1966).
+TRUNK_AND_LEG = 0.288 + 0.245 + 0.246
+
+
+def lift(
+    source: Clip | str | Path,
+    lifter: Lifter | str | Path,
+    *,
+    precision: str | None = None,
+    format: str | None = None,
+    layout: str | None = None,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    person: Literal["largest"] | int | None = None,
+    **choices: Any,
+) -> Lifted:
+    """Return the 3D poses of all people in a keypoint file or folder, or in a ``Clip``.
+
+    ``lifter``: what ``poseedge.load`` returns, or what it takes; ``precision`` chooses within a bundle. ``format``, ``layout``,
+    ``size`` (width and height of the picture) and ``fps`` are asked for where the file does not tell; ``person`` keeps one
+    person alone. ``choices``: see ``Options``. Raises ``DataError`` for input that cannot be used.
+    """
+    if not isinstance(source, Clip):
+        source = read_clip(Path(source), format, layout, size, fps)
+    if isinstance(lifter, str | Path):
+        lifter = load(lifter, precision)
+    return lift_clip(lifter, select(source, person), Options(**choices), trained_on(lifter))
+
+
+def lift_clip(
+    lifter: Lifter,
+    clip: Clip,
+    options: Options = Options(),  # noqa: B008  # frozen
+    trained: TrainedOn = TrainedOn(),  # noqa: B008
+    advance: Callable[[int], None] = lambda _: None,
+) -> Lifted:
+    """Return the poses of all people of ``clip``; ``advance`` is told of frames that were read.
+
+    Raises ``DataError`` if the size of the picture is unknown, or the frame rate, where the network has more than one frame.
+    """
+    if clip.size is None:
+        raise DataError(f"{clip.name}: does not say how large the picture is", "say it: --size 1920x1080")
+    if clip.fps is None and lifter.spec.frames > 1:
+        known = f"{lifter.spec.model} knows motion at {trained.fps:g} Hz"
+        raise DataError(f"{clip.name}: does not say its frame rate, and {known}", "say it: --fps 30")
+    fps = clip.fps or trained.fps
+    shared = setup(options, lifter.spec, trained, clip.size, fps)
+    people = [_Follower(Person(shared), *joints_of(track, clip.layout, options.trunk or trained.trunk)) for track in clip.tracks]
+    lifted = _empty(clip, fps)
+    queue: list[tuple[int, Step]] = []
+    for frame, time in zip(clip.frames.tolist(), lifted.times_s.tolist(), strict=True):
+        for number, follower in enumerate(people):
+            queue += [(number, step) for step in follower.take(frame, time)]
+        if len(queue) * lifter.spec.frames >= BATCH_FRAMES:
+            _settle(lifter, queue, options.flip, lifted)
+        advance(1)
+    for number, follower in enumerate(people):
+        queue += [(number, step) for step in follower.person.finish()]
+    _settle(lifter, queue, options.flip, lifted)
+    if options.height_m is not None:
+        lifted = sized(lifted, options.height_m)
+    faults = {str(track.id): _spoken(follower.person.faults) for track, follower in zip(clip.tracks, people, strict=True)}
+    return replace(lifted, meta={**_meta(lifter, clip, options, trained, shared), "faults": faults})
+
+
+def joints_of(track: Track, layout: str, trunk: Trunk) -> tuple[Indices, Floats, Floats]:
+    """Return a track's frames, and in them Human3.6M's joints in pixels, NaN where missing, with their scores."""
+    return track.frames, *to_h36m(gate(track.keypoints, track.scores), track.scores, layout, trunk)
+
+
+def lift_steps(lifter: Lifter, steps: Sequence[Step], flip: bool) -> list[Floats | None]:
+    """Return the poses of each step's window, all lifted together; None for a step without one."""
+    windows = [step.window for step in steps if step.window is not None]
+    if not windows:
+        return [None] * len(steps)
+    each = iter(predict.lift(lifter, np.stack(windows), flip))
+    return [None if step.window is None else next(each) for step in steps]
+
+
+def sized(lifted: Lifted, height_m: float) -> Lifted:
+    """Return the poses with each person as tall as said: told from trunk and legs, which a stoop does not shorten."""
+    poses = lifted.poses_m.copy()
+    for person, seen in zip(poses, lifted.seen, strict=True):
+        if seen.any():
+            person *= height_m * TRUNK_AND_LEG / float(np.median(trunk_and_leg(person[seen])))
+    return replace(lifted, poses_m=poses)
+
+
+def trunk_and_leg(poses_m: Floats) -> npt.NDArray[np.float64]:
+    """Return the length of the trunk and the mean leg of poses ``(N, 17, 3)``, metres."""
+    joint = {name: poses_m[:, number].astype(np.float64) for number, name in enumerate(JOINT_NAMES)}
+    trunk = joint["left_shoulder"] + joint["right_shoulder"] - joint["left_hip"] - joint["right_hip"]
+    bones = [
+        joint[f"{side}_{a}"] - joint[f"{side}_{b}"] for side in ("left", "right") for a, b in (("hip", "knee"), ("knee", "ankle"))
+    ]
+    lengths = [np.linalg.norm(vector, axis=-1) for vector in (trunk, *bones)]
+    return np.asarray(sum(lengths) / 2)
+
+
+@dataclass
+class _Follower:
+    """A person, and the frames of the clip in which somebody saw it."""
+
+    person: Person
+    frames: Indices
+    joints: Floats
+    scores: Floats
+    at: int = 0
+
+    def take(self, frame: int, time: float) -> list[Step]:
+        if self.at == len(self.frames) or self.frames[self.at] != frame:
+            return self.person.miss(frame, time)
+        index, self.at = self.at, self.at + 1
+        return self.person.see(Sighting(frame, time, self.joints[index], self.scores[index]))
+
+
+def _settle(lifter: Lifter, queue: list[tuple[int, Step]], flip: bool, lifted: Lifted) -> None:
+    """Lift the queue's windows and put the poses that become final into ``lifted``."""
+    steps = [step for _, step in queue]
+    for (number, step), poses in zip(queue, lift_steps(lifter, steps, flip), strict=True):
+        for posed in step.span.settle(step, poses):
+            _put(lifted, number, posed)
+    queue.clear()
+
+
+def _put(lifted: Lifted, person: int, posed: Posed) -> None:
+    at = person, posed.frame - int(lifted.frames[0])
+    lifted.poses_m[at], lifted.seen[at], lifted.filled[at] = posed.pose_m, True, posed.filled
+    lifted.keypoints_px[at], lifted.scores[at] = posed.keypoints_px, posed.scores
+
+
+def _empty(clip: Clip, fps: float) -> Lifted:
+    shape = len(clip.tracks), len(clip.frames)
+    return Lifted(
+        poses_m=np.full((*shape, NUM_JOINTS, 3), np.nan, np.float32),
+        frames=clip.frames,
+        times_s=(clip.frames - clip.frames[:1]) / fps,
+        ids=np.array([track.id for track in clip.tracks], np.int64),
+        seen=np.zeros(shape, np.bool_),
+        filled=np.zeros((*shape, NUM_JOINTS), np.bool_),
+        keypoints_px=np.full((*shape, NUM_JOINTS, 2), np.nan, np.float32),
+        scores=np.zeros((*shape, NUM_JOINTS), np.float32),
+        meta={},
+    )
+
+
+def _meta(lifter: Lifter, clip: Clip, options: Options, trained: TrainedOn, shared: Setup) -> dict[str, Any]:
+    """Return how the poses came about."""
+    return {
+        "source": clip.name,
+        "layout": clip.layout,
+        "artefact": str(lifter.path),
+        "model": lifter.spec.model,
+        "precision": lifter.spec.precision,
+        "backend": lifter.backend,
+        "view": options.view,
+        "trunk": options.trunk or trained.trunk,
+        "overlap": options.overlap,
+        "every": shared.plan.every,
+        "look_ahead": shared.plan.look_ahead,
+        "flip": options.flip or lifter.spec.flip == "inside",
+        "smooth": options.smooth,
+        "focal_px": options.focal_px,
+        "camera_pitch_deg": options.camera_pitch_deg,
+        "camera_roll_deg": options.camera_roll_deg,
+        "height_m": options.height_m,
+        "fps": clip.fps,
+        "network_fps": shared.rate,
+        "size": list(clip.size or ()),
+        "axes": "camera",
+        "version": poseedge.__version__,
+    }
+
+
+def _spoken(faults: Faults) -> dict[str, Any]:
+    """Return what was thrown out, by name."""
+    lacking = {name: count for name, count in zip(JOINT_NAMES, faults.lacking.tolist(), strict=True) if count}
+    return {"swapped": faults.swapped, "jumped": faults.jumped, "ended": faults.ended, "lacking": lacking}

@@ -1,0 +1,62 @@
+"""What lifting a clip came to, in words and numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poseedge.live.types import Lifted
+from poseedge.skeleton import JOINT_NAMES
+
+_LEGS = {"right_knee", "right_ankle", "left_knee", "left_ankle"}
+
+
+def summary(lifted: Lifted) -> dict[str, Any]:
+    """Return counts by person, for programs: frames with a pose, joints filled in or thrown out, and what was lacking."""
+    people = []
+    for place, number in enumerate(lifted.ids.tolist()):
+        seen, filled = lifted.seen[place], lifted.filled[place]
+        by_joint = dict(zip(JOINT_NAMES, filled[seen].sum(axis=0).tolist(), strict=True))
+        people.append(
+            {
+                "id": number,
+                "frames": int(seen.sum()),
+                "first": int(lifted.frames[seen][0]) if seen.any() else None,
+                "last": int(lifted.frames[seen][-1]) if seen.any() else None,
+                "filled": int(filled[seen].sum()),
+                "filled_by_joint": {name: count for name, count in by_joint.items() if count},
+                **lifted.meta["faults"][str(number)],
+            }
+        )
+    how = {key: value for key, value in lifted.meta.items() if key != "faults"}
+    return {"frames": len(lifted.frames), "people": people, **how}
+
+
+def remarks(found: dict[str, Any]) -> list[str]:
+    """Return what a reader of ``summary`` should know, a sentence each."""
+    said = []
+    for person in found["people"]:
+        if lacking := person["lacking"]:
+            names = ", ".join(name for name, _ in sorted(lacking.items(), key=lambda item: -item[1]))
+            legs = ": legs out of the picture are not guessed" if set(lacking) <= _LEGS else ""
+            said.append(f"person {person['id']}: no pose in up to {max(lacking.values())} frames without {names}{legs}")
+        if person["swapped"]:
+            said.append(f"person {person['id']}: left and right exchanged back in {person['swapped']} pairs of joints")
+        if person["jumped"]:
+            said.append(f"person {person['id']}: {person['jumped']} joints thrown out that jumped beyond reason")
+    if found["height_m"] is None:
+        said.append("the size in metres is a guess from one camera: --height 1.75 sets it")
+    if found["view"] == "person" and found["camera_pitch_deg"] is None:
+        said.append("the camera is taken to look level: --camera-pitch corrects a lean")
+    return said
+
+
+def why_empty(lifted: Lifted) -> str:
+    """Say why a clip has no pose at all."""
+    if not len(lifted.ids):
+        return "nobody was found in it"
+    lacking = {name: 0 for name in JOINT_NAMES}
+    for faults in lifted.meta["faults"].values():
+        for name, count in faults["lacking"].items():
+            lacking[name] = max(lacking[name], count)
+    names = [name for name, count in lacking.items() if count and count >= 0.5 * max(lacking.values())]
+    return f"never seen together with the rest: {', '.join(names)}" if names else "no joint was sure enough"
