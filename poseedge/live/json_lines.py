@@ -1,0 +1,82 @@
+"""A frame per line of JSON, as it comes: what ``poseedge stream`` reads and writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poseedge.arrays import AnyArray
+from poseedge.errors import DataError
+from poseedge.live.stream import StreamFrame
+
+EXAMPLE = '{"frame": 0, "time": 0.0, "people": [{"id": 1, "keypoints": [[x, y, score], ...]}]}'
+_DIGITS = 6  # of metres
+
+
+@dataclass(frozen=True)
+class KeypointLine:
+    """A frame of keypoints; ``people`` as ``Stream.push`` takes them."""
+
+    people: dict[int, AnyArray] | AnyArray
+    frame: int | None = None
+    time_s: float | None = None
+
+
+def read_line(text: str, number: int) -> KeypointLine:
+    """Read the ``number``-th line; raises ``DataError`` that names it."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"line {number}: not JSON ({error})", f"a line should be {EXAMPLE}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("people"), list):
+        raise DataError(f"line {number}: no 'people'", f"a line should be {EXAMPLE}")
+    frame, time = content.get("frame"), content.get("time")
+    if not (frame is None or _whole(frame)) or not (time is None or _number(time)):
+        raise DataError(f"line {number}: 'frame' {frame!r} and 'time' {time!r} should be a whole number and seconds")
+    people = [_person(person, number) for person in content["people"]]
+    ids = [number for number, _ in people if number is not None]
+    if len(set(ids)) < len(ids) or len(ids) not in (0, len(people)):
+        raise DataError(f"line {number}: ids {[i for i, _ in people]}", "give each person of a frame an id of its own, or none")
+    if ids or not people:
+        return KeypointLine({i: keypoints for i, keypoints in people if i is not None}, frame, time)
+    rows = [keypoints for _, keypoints in people]
+    if len({row.shape for row in rows}) > 1:
+        raise DataError(
+            f"line {number}: people with {' and '.join(str(row.shape) for row in rows)} keypoints", "one layout for all"
+        )
+    return KeypointLine(np.stack(rows), frame, time)
+
+
+def write_line(frame: StreamFrame) -> str:
+    """Return a frame of poses as a line, without its end."""
+    people = [
+        {"id": number, "pose_m": np.round(posed.pose_m.astype(float), _DIGITS).tolist(), "filled": posed.filled.tolist()}
+        for number, posed in frame.people.items()
+    ]
+    return json.dumps({"frame": frame.frame, "time": round(frame.time_s, _DIGITS), "people": people})
+
+
+def _person(content: Any, line: int) -> tuple[int | None, AnyArray]:
+    keypoints = content.get("keypoints") if isinstance(content, dict) else None
+    if keypoints is None:
+        raise DataError(f"line {line}: a person without 'keypoints'", f"a line should be {EXAMPLE}")
+    number = content.get("id")
+    if not (number is None or _whole(number)):
+        raise DataError(f"line {line}: id {number!r} is not a whole number")
+    try:
+        width = next((len(joint) for joint in keypoints if joint is not None), 3)
+        array = np.array([[None] * width if joint is None else joint for joint in keypoints], np.float32)  # null: missing
+    except (TypeError, ValueError) as error:
+        raise DataError(f"line {line}: keypoints are not rows of numbers ({error})", f"a line should be {EXAMPLE}") from error
+    return number, array
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

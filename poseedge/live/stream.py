@@ -1,0 +1,150 @@
+"""Lift people while they move: keypoints in frame by frame, poses out as soon as they are final."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from poseedge.arrays import AnyArray
+from poseedge.errors import DataError, PoseedgeError
+from poseedge.lifter import Lifter
+from poseedge.live.gaps import gate
+from poseedge.live.layouts import layout_named, to_h36m
+from poseedge.live.lift import lift_steps
+from poseedge.live.options import Options, setup
+from poseedge.live.person import Person, Posed, Sighting, Step
+from poseedge.live.tracks import Linker
+from poseedge.live.trained import TrainedOn
+from poseedge.live.types import Floats
+
+
+@dataclass(frozen=True)
+class StreamFrame:
+    """A frame of the source whose poses are final."""
+
+    frame: int
+    time_s: float
+    people: dict[int, Posed] = field(default_factory=dict)  # by id
+
+
+class Stream:
+    """People's keypoints in, their poses out, ``look_ahead`` frames of the network later.
+
+    Gives what ``poseedge.lift`` gives with the same look-ahead, bit for bit if the network's batch is fixed. Memory does
+    not grow. Not for use from several threads at a time.
+    """
+
+    def __init__(
+        self,
+        lifter: Lifter,
+        size: tuple[int, int],
+        fps: float | None = None,
+        layout: str = "coco17",
+        trained: TrainedOn = TrainedOn(),  # noqa: B008  # frozen
+        **choices: Any,
+    ) -> None:
+        """``size``: width and height of the picture in pixels; ``fps``: may be left out if ``push`` is given times.
+
+        ``choices``: see ``Options``; ``look_ahead`` among them.
+        """
+        self._options = Options(**choices)
+        if self._options.height_m is not None:
+            raise PoseedgeError(
+                "a stream cannot scale people to a height, which is told from all of their poses", "scale them yourself"
+            )
+        self._lifter, self._fps, self._layout, self._joints = lifter, fps, layout, layout_named(layout).joints
+        self._trunk = self._options.trunk or trained.trunk
+        self._setup = setup(self._options, lifter.spec, trained, size, fps)
+        self._people: dict[int, Person] = {}
+        self._open: dict[int, StreamFrame] = {}  # frames that somebody's pose is waited for, in order
+        self._linker: Linker | None = None
+        self._first: int | None = None  # number of the first frame
+        self._frame, self._time = -1, -np.inf  # of the newest
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames of the network that a pose waits for."""
+        return self._setup.plan.look_ahead
+
+    def push(
+        self,
+        people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray,
+        time_s: float | None = None,
+        frame: int | None = None,
+    ) -> list[StreamFrame]:
+        """Take the next frame; return those whose poses are final now, in order, none of them twice.
+
+        ``people``: keypoints ``(K, 2)`` in pixels or ``(K, 3)`` with scores by id, or ``(P, K, 2 or 3)`` of people without
+        ids, who are then linked from frame to frame. ``frame`` counts on by itself; without ``time_s`` it gives the time.
+        Raises ``DataError`` for another shape, and if frame or time do not increase.
+        """
+        self._begin(time_s, frame)
+        ids, keypoints, scores = self._taken(people)
+        joints, certain = to_h36m(gate(keypoints, scores), scores, self._layout, self._trunk)
+        steps: list[tuple[int, Step]] = []
+        for row, number in enumerate(ids):
+            person = self._people.get(number)
+            if person is None:
+                person = self._people[number] = Person(self._setup)
+            steps += [(number, step) for step in person.see(Sighting(self._frame, self._time, joints[row], certain[row]))]
+        for number in [number for number in self._people if number not in ids]:
+            steps += [(number, step) for step in self._people[number].miss(self._frame, self._time)]
+            if self._people[number].idle:
+                del self._people[number]
+        return self._settled(steps)
+
+    def finish(self) -> list[StreamFrame]:
+        """Return what is left; the stream may begin anew then, at frame 0."""
+        given = self._settled([(number, step) for number, person in self._people.items() for step in person.finish()])
+        self._people.clear()
+        self._linker, self._first, self._frame, self._time = None, None, -1, -np.inf
+        return given
+
+    def _begin(self, time_s: float | None, frame: int | None) -> None:
+        """Settle number and time of the new frame."""
+        number = self._frame + 1 if frame is None else frame
+        first = number if self._first is None else self._first
+        if time_s is None:
+            if self._fps is None and self._lifter.spec.frames > 1:
+                raise DataError("when was this frame? Neither time nor frame rate is given", "pass time_s, or fps to the stream")
+            time_s = (number - first) / (self._fps or self._setup.rate)
+        if self._first is not None and (number <= self._frame or not time_s > self._time):
+            raise DataError(
+                f"frame {number} at {time_s:g} s comes after frame {self._frame} at {self._time:g} s", "frames and times increase"
+            )
+        if not np.isfinite(time_s):
+            raise DataError(f"frame {number}: time {time_s} s", "times are seconds")
+        self._first, self._frame, self._time = first, number, float(time_s)
+        self._open[number] = StreamFrame(number, self._time)
+
+    def _taken(self, people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray) -> tuple[list[int], Floats, Floats]:
+        """Return ids, keypoints ``(P, K, 2)`` and scores ``(P, K)``."""
+        rows = list(people.values()) if isinstance(people, Mapping) else list(people)
+        for row in rows:
+            if np.ndim(row) != 2 or row.shape[0] != self._joints or row.shape[1] not in (2, 3):
+                wanted = f"({self._joints}, 2) or ({self._joints}, 3) of {self._layout}"
+                raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {np.shape(row)}")
+        keypoints = np.empty((len(rows), self._joints, 2), np.float32)
+        scores = np.ones((len(rows), self._joints), np.float32)
+        for place, row in enumerate(rows):
+            keypoints[place] = row[:, :2]
+            if row.shape[1] == 3:
+                scores[place] = row[:, 2]
+        if isinstance(people, Mapping):
+            return list(people), keypoints, scores
+        if self._linker is None:
+            self._linker = Linker(max(1, round(self._fps or 30)))
+        return self._linker.push(self._frame, keypoints), keypoints, scores
+
+    def _settled(self, steps: list[tuple[int, Step]]) -> list[StreamFrame]:
+        """Lift the windows of ``steps``; return the frames for which nobody's pose is waited for any more."""
+        poses = lift_steps(self._lifter, [step for _, step in steps], self._options.flip)
+        for (number, step), lifted in zip(steps, poses, strict=True):
+            for posed in step.span.settle(step, lifted):
+                self._open[posed.frame].people[number] = posed
+        open_from = min((person.waiting for person in self._people.values() if person.waiting is not None), default=None)
+        done = [number for number in self._open if open_from is None or number < open_from]
+        return [self._open.pop(number) for number in done]

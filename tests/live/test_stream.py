@@ -1,0 +1,184 @@
+"""A stream gives what lifting the file gives, as soon as it can, in constant memory."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import poseedge
+from poseedge.errors import DataError, PoseedgeError
+from poseedge.lifter import Lifter
+from poseedge.live.lift import lift_clip
+from poseedge.live.options import Options
+from poseedge.live.stream import Stream, StreamFrame
+from poseedge.live.types import Clip, Track
+from tests.support import motion, recorded
+from tests.support.linear_lifter import Array, LinearLifter, clip_of
+
+
+def faulty_people() -> Clip:
+    """Return two people with an arm missed, a leg missed for longer, a swap, a jump, and one out of sight for a while."""
+    tracks = []
+    for number, place in ((7, 20), (3, 28)):
+        px, scores, there = recorded.pixels(place).copy(), np.ones((300, 17), np.float32), np.ones(300, np.bool_)
+        scores[100:120, [15, 16]] = 0.1
+        scores[150:190, 5] = 0.1
+        px[60, [2, 3, 5, 6]] = px[60, [5, 6, 2, 3]]
+        px[80, 13] += 300
+        there[20:30] = False
+        there[200:260] = number == 7
+        tracks.append(Track(number, np.flatnonzero(there), px[there], scores[there]))
+    return Clip("faulty", "h36m17", tuple(tracks), np.arange(300), recorded.SIZE, 50.0)
+
+
+def streamed(lifter: Lifter, clip: Clip, fps: float, options: dict[str, Any]) -> list[StreamFrame]:
+    assert clip.size
+    stream, given = Stream(lifter, clip.size, fps, clip.layout, **options), []
+    for frame in clip.frames.tolist():
+        people = {}
+        for track in clip.tracks:
+            for row in np.flatnonzero(track.frames == frame):
+                people[track.id] = np.concatenate([track.keypoints[row], track.scores[row, :, None]], axis=-1)
+        given += stream.push(people, frame=frame)
+    return given + stream.finish()
+
+
+def assert_same(lifter: Lifter, clip: Clip, fps: float, options: dict[str, Any]) -> None:
+    given = streamed(lifter, clip, fps, options)
+    lifted = lift_clip(lifter, Clip(clip.name, clip.layout, clip.tracks, clip.frames, clip.size, fps), Options(**options))
+    assert [frame.frame for frame in given] == clip.frames.tolist()
+    for place, number in enumerate(lifted.ids.tolist()):
+        there = [number in frame.people for frame in given]
+        np.testing.assert_array_equal(there, lifted.seen[place])
+        posed = [frame.people[number] for frame in given if number in frame.people]
+        np.testing.assert_array_equal([p.pose_m for p in posed], lifted.poses_m[place, there])
+        np.testing.assert_array_equal([p.filled for p in posed], lifted.filled[place, there])
+        np.testing.assert_array_equal([p.keypoints_px for p in posed], lifted.keypoints_px[place, there])
+        np.testing.assert_array_equal([p.scores for p in posed], lifted.scores[place, there])
+    assert lifted.seen.any(axis=1).all()
+
+
+@pytest.mark.parametrize("look_ahead", [None, 0, 1, 3, 40])
+@pytest.mark.parametrize("fps", [50, 25, 29.97, 60])
+def test_stream_equals_lift_bit_for_bit(fps: float, look_ahead: int | None) -> None:
+    assert_same(LinearLifter(), faulty_people(), fps, {"look_ahead": look_ahead})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"view": "plain"}, {"overlap": False}, {"every": 3}, {"flip": True}, {"smooth": True}, {"camera_pitch_deg": 10.0}],
+    ids=lambda options: next(iter(options)),
+)
+def test_stream_equals_lift_with_every_option(options: dict[str, Any]) -> None:
+    assert_same(LinearLifter(), faulty_people(), 30, options)
+
+
+@pytest.mark.parametrize("options", [{}, {"overlap": False}, {"every": 9}, {"look_ahead": 5}])
+def test_stream_equals_lift_with_a_network_that_gives_its_whole_window(options: dict[str, Any]) -> None:
+    assert_same(LinearLifter(27, tuple(range(27)), channels=3), faulty_people(), 50, options)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_stream_equals_lift_with_a_real_network(small_bundle: Path, precision: str) -> None:
+    assert_same(poseedge.load(small_bundle, precision), faulty_people(), 25, {"look_ahead": 2})
+
+
+@pytest.mark.parametrize("look_ahead", [0, 7, 125])
+def test_a_pose_comes_when_its_look_ahead_has_gone_by(look_ahead: int) -> None:
+    stream = Stream(LinearLifter(), recorded.SIZE, 50.0, "h36m17", look_ahead=look_ahead)
+    joints = recorded.pixels(20)[:150]
+    given = [[frame.frame for frame in stream.push({1: px})] for px in joints]
+    assert given == [[newest - look_ahead] if newest >= look_ahead else [] for newest in range(150)]
+    assert [frame.frame for frame in stream.finish()] == list(range(150 - look_ahead, 150))
+
+
+def test_look_ahead_is_that_of_the_network_by_default() -> None:
+    assert Stream(LinearLifter(), recorded.SIZE, 50.0).look_ahead == 125
+    assert Stream(LinearLifter(27, (13,)), recorded.SIZE, 50.0).look_ahead == 13
+
+
+def test_frames_without_people_come_at_once_and_in_order() -> None:
+    stream = Stream(LinearLifter(), recorded.SIZE, 50.0)
+    assert [stream.push({})[0].frame, stream.push([])[0].people] == [0, {}]
+
+
+def test_people_without_ids_are_linked() -> None:
+    stream, one, other = (
+        Stream(LinearLifter(), recorded.SIZE, 50.0, look_ahead=0),
+        motion.coco(0),
+        motion.coco(1) + np.float32(300),
+    )
+    found = [
+        stream.push(np.stack(pair if number % 2 else pair[::-1])) for number, pair in enumerate(zip(one, other, strict=True))
+    ]
+    alone = Stream(LinearLifter(), recorded.SIZE, 50.0, look_ahead=0)
+    for frame, px in zip(found, other, strict=True):
+        expected = alone.push({1: px})[0].people[1].pose_m
+        np.testing.assert_array_equal(frame[0].people[1].pose_m, expected)  # the first of the first frame
+
+
+def test_time_stamps_say_when_a_frame_was() -> None:
+    joints = recorded.pixels(20)
+    stamped, counted = (Stream(LinearLifter(), recorded.SIZE, fps, "h36m17", look_ahead=0) for fps in (None, 50.0))
+    for number, px in enumerate(joints[:40]):
+        late = stamped.push({1: px}, time_s=1000 + number / 50)[0].people[1].pose_m
+        np.testing.assert_allclose(late, counted.push({1: px})[0].people[1].pose_m, rtol=0, atol=1e-5)
+
+
+def test_many_frames_and_people_take_no_more_memory() -> None:
+    lifter, joints = LinearLifter(27, (13,)), recorded.pixels(20)
+    stream = Stream(lifter, recorded.SIZE, 50.0, "h36m17")
+
+    def memory_after(first: int, last: int) -> int:
+        for number in range(first, last):
+            place = number % 598
+            stream.push({number // 100: joints[min(place, 598 - place)]})  # somebody new every other second
+        lifter.windows.clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    before, after = memory_after(0, 1000), memory_after(1000, 4000)
+    tracemalloc.stop()
+    assert after - before < 50_000
+
+
+@pytest.mark.parametrize(
+    ("people", "message"),
+    [
+        ({1: np.zeros((16, 2))}, r"expected keypoints \(17, 2\) or \(17, 3\) of coco17, found \(16, 2\)"),
+        (np.zeros((2, 17, 4)), r"found \(17, 4\)"),
+        ({1: np.zeros(34)}, r"found \(34,\)"),
+    ],
+)
+def test_other_shapes_are_refused(people: dict[int, Array] | Array, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Stream(LinearLifter(), recorded.SIZE, 50.0).push(people)
+
+
+def test_time_that_does_not_increase_is_refused() -> None:
+    stream = Stream(LinearLifter(), recorded.SIZE, 50.0)
+    stream.push({}, time_s=3.0)
+    with pytest.raises(DataError, match="frame 1 at 3 s comes after frame 0 at 3 s"):
+        stream.push({}, time_s=3.0)
+
+
+def test_frame_whose_time_cannot_be_told_is_refused() -> None:
+    with pytest.raises(DataError, match="when was this frame"):
+        Stream(LinearLifter(), recorded.SIZE).push({})
+
+
+def test_people_of_a_stream_cannot_be_scaled_to_a_height() -> None:
+    with pytest.raises(PoseedgeError, match="cannot scale people"):
+        Stream(LinearLifter(), recorded.SIZE, 50.0, height_m=1.8)
+
+
+def test_clip_and_stream_may_hold_nobody() -> None:
+    lifted = lift_clip(LinearLifter(), Clip("empty", "coco17", (), np.arange(5), recorded.SIZE, 50.0), Options())
+    assert lifted.poses_m.shape == (0, 5, 17, 3)
+    assert clip_of(recorded.pixels(0)).tracks
