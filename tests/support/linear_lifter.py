@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from poseedge.lifter import LifterSpec, check_keypoints
 from poseedge.live.types import Clip, Floats, Track
+from tests.support.stand_in import StandIn
 
 Array = npt.NDArray[Any]
 NANOHTNET = (243, tuple(range(117, 126)))
 
 
-class LinearLifter:
+class LinearLifter(StandIn):
     """Poses are linear in the keypoints: mostly those of the frame shown, a little of all the window's, by slot."""
 
     backend = provider = "double"
