@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import collections
 import io
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from poseedge.data.pickles import Refused, read_pickle
 from poseedge.errors import DataError
-
-
-class _Refused(Exception):
-    """A pickle names something other than arrays and plain containers."""
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise _Refused(f"it encodes as {encoding}")
-    return text.encode("latin1")
-
-
-# What a pickled dictionary of arrays needs, whatever numpy wrote it; nothing is ever imported by the name in the file.
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _encode,  # bytes in protocol 2
-    ("collections", "OrderedDict"): collections.OrderedDict,
-}
-for _module in ("numpy.core", "numpy._core"):  # numpy 1.x, numpy 2.x
-    _ALLOWED[f"{_module}.multiarray", "_reconstruct"] = np.zeros(1).__reduce_ex__(2)[0]
-    _ALLOWED[f"{_module}.multiarray", "scalar"] = np.float64(0).__reduce_ex__(2)[0]
-    _ALLOWED[f"{_module}.numeric", "_frombuffer"] = np.zeros(1).__reduce_ex__(5)[0]
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise _Refused(f"it names {module}.{name}")
-        return _ALLOWED[module, name]
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -54,7 +23,7 @@ def read_npz(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy"): _read_member(archive.read(name)) for name in archive.namelist()}
-    except _Refused as error:
+    except Refused as error:
         raise DataError(
             f"{path}: refused, its pickle may hold arrays and plain containers only, but {error}",
             "do not open this file with other tools; get the data set from its source again",
@@ -90,7 +59,7 @@ def _read_member(content: bytes) -> Any:
     if not dtype.hasobject:
         stream.seek(0)
         return np.lib.format.read_array(stream, allow_pickle=False)
-    array = _Unpickler(stream, encoding="latin1").load()
+    array = read_pickle(stream)
     if not isinstance(array, np.ndarray):
         raise ValueError(f"expected a pickled array, found {type(array).__name__}")
     return array.item() if array.ndim == 0 else array
