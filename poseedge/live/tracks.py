@@ -28,7 +28,7 @@ class Linker:
     """Gives people of one frame after the other the ids of those most similar to them in the frames before.
 
     Similarity is that of COCO (Ronchi and Perona 2017, "object keypoint similarity") with one constant for all joints. A
-    person who was not seen for more than ``patience`` frames is forgotten.
+    person whom ``patience`` frames or more have passed without is forgotten.
     """
 
     def __init__(self, patience: int, first_id: int = 1) -> None:

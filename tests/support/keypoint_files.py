@@ -27,14 +27,7 @@ def flat(person: Person) -> list[float]:
 def alphapose(path: Path, people: People, **extra: Any) -> Path:
     """AlphaPose alphapose/utils/pPose_nms.py write_json; pictures of a video are named by ``str(i) + '.jpg'``."""
     entries = [
-        {
-            "image_id": f"{frame}.jpg",
-            "category_id": 1,
-            "keypoints": flat(person),
-            "score": 2.9,
-            "box": [0.0] * 4,
-            "idx": person[0],
-        }
+        {"image_id": f"{frame}.jpg", "category_id": 1, "keypoints": flat(person), "score": 2.9, "idx": person[0]} | extra
         for frame, inside in people.items()
         for person in inside
     ]

@@ -14,7 +14,8 @@ from poseedge.live.types import Floats
 
 _SAMPLE = 1000  # detections looked at, spread over the file
 _SURE = 0.3  # scores from here on count
-_BEYOND = 1 / 3  # share of sure joints outside the picture that no real picture has
+_ROOM = 0.15  # of the picture on each side: detectors guess joints a little outside, within their padded box
+_BEYOND = 0.1  # share of sure joints outside that room which no real picture has
 
 
 def layout_of(path: Path, keypoints: Floats, stated: str | None) -> str:
@@ -100,16 +101,16 @@ def pixels(path: Path, keypoints: Floats, confidence: Floats, size: tuple[int, i
     if size is not None and (share := _beyond(rows, size)) > _BEYOND:
         swapped = _beyond(rows, (size[1], size[0])) <= _BEYOND
         raise DataError(
-            f"{path}: {share:.0%} of the joints lie outside a picture of {size[0]}x{size[1]}; they go from {_span(low, high)}",
+            f"{path}: {share:.0%} of joints lie far outside a picture of {size[0]}x{size[1]}; they go from {_span(low, high)}",
             f"is it {size[1]}x{size[0]}? Say so with --size" if swapped else "give the picture's size with --size WxH",
         )
     return keypoints
 
 
 def _beyond(rows: Floats, size: tuple[int, int]) -> float:
-    """Return the share of joints ``(N, 2)`` outside the picture, with 2 % of room."""
-    room = 0.02 * max(size)
-    return float(((rows < -room) | (rows > np.array(size) + room)).any(axis=-1).mean())
+    """Return the share of joints ``(N, 2)`` far outside the picture."""
+    share = rows / np.array(size, np.float32)
+    return float(((share < -_ROOM) | (share > 1 + _ROOM)).any(axis=-1).mean())
 
 
 def _span(low: npt.NDArray[Any], high: npt.NDArray[Any]) -> str:

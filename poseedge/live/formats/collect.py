@@ -101,7 +101,7 @@ class Detections:
         order = np.argsort(frames, kind="stable")
         if (np.diff(order) != 1).any():
             frames, values = frames[order], values[order]
-        keypoints, scores = values[..., :2].copy(), values[..., 2].copy()
+        keypoints, scores = values[..., :2], values[..., 2]
         missing = ~np.isfinite(keypoints).all(axis=-1) | (keypoints == 0).all(axis=-1)
         keypoints[missing] = np.nan
         scores[missing | np.isnan(scores)] = 0
@@ -115,10 +115,12 @@ class Detections:
         there = ~missing.all(axis=-1)
         if not there.any():
             raise DataError(f"{self.path}: all joints are missing (zero or not a number)")
-        ids = np.frombuffer(self._ids, np.int64)[order][there]
+        ids = np.frombuffer(self._ids, np.int64)[order]
         if (ids == 0).all():  # nobody was tracked: AlphaPose without a tracker
             ids = np.full_like(ids, UNKNOWN)
-        tracks = link(frames[there], keypoints[there], scores[there], ids, fps)
+        if not there.all():  # copies are spared where they can be: these are the largest arrays
+            frames, keypoints, scores, ids = frames[there], keypoints[there], scores[there], ids[there]
+        tracks = link(frames, keypoints, scores, ids, fps)
         return Clip(self.path.name, layout, tracks, np.arange(self._first, self._last + 1), size, fps)
 
 

@@ -103,7 +103,7 @@ class JsonText:
         try:
             piece = self._stream.read(max(_PIECE, len(waiting)))
         except UnicodeDecodeError as error:
-            raise DataError(f"{self.path}: not UTF-8 text ({error})") from error
+            raise DataError(f"{self.path}: not UTF-8 text ({error})", "save it as UTF-8") from error
         self._text, self._at, self._ended = waiting + piece, 0, not piece
 
     def _damaged(self, why: object) -> DataError:

@@ -40,7 +40,7 @@ def _file(path: Path) -> str | None:
         return "plain"
     if zipfile.is_zipfile(path):
         return _npz(path)
-    if b"\0" in beginning:
+    if b"\0" in beginning and not beginning.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16 is text, and is refused as such
         return None
     with json_text(path) as text:
         nobody = False
