@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from poseedge.cli.console import emit_json, next_step, out, stage, table
-from poseedge.data.check import Report, check_folder
+from poseedge.data.check import FolderReport, check_folder
 from poseedge.data.convert import RATE, UNITS, Reading, convert, read_clip
 from poseedge.data.detections import convert_keypoints, project_motion
 from poseedge.data.excerpt import FRAMES, TAKES, cut_calibration_set
@@ -24,7 +24,7 @@ def check(
     folder: Annotated[Path, typer.Argument(help="data set folder")],
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Say what a data folder holds, what is missing, and how to get it. Exit status 1 if nothing in it can be used.
+    """Say what a data folder holds, what is missing, and how to get it. Exit status 1 if it cannot be used or cannot be right.
 
     Example: poseedge data check dataset/
     """
@@ -150,7 +150,7 @@ def motion_files(sources: list[Path]) -> list[Path]:
     return found
 
 
-def show(report: Report) -> None:
+def show(report: FolderReport) -> None:
     """Print the tables."""
     where = f"{report.name} ({report.layout}), {report.fps or 0:g} frames per second"
     rows: list[list[Any]] = [
@@ -175,9 +175,12 @@ def show(report: Report) -> None:
         for row in report.keypoints
     ]
     table("2D keypoints", ["kind", "usable", "px from the motion", "all in the picture"], rows, ("usable",))
-    for finding in report.missing:
-        out.print(f"missing: {finding.what}", soft_wrap=True)
-        out.print(f"  to do: {finding.fix}", soft_wrap=True)
+    for gap in report.missing:
+        out.print(f"missing: {gap.what}", soft_wrap=True)
+        out.print(f"  to do: {gap.fix}", soft_wrap=True)
+    for doubt in report.wrong:
+        out.print(f"wrong: {doubt.what}", soft_wrap=True)
+        out.print(f"  fix: {doubt.fix}", soft_wrap=True)
     if report.usable:
         kind = next(row["kind"] for row in report.keypoints if row["ok"])
         next_step(f"poseedge eval build/nanohtnet --data {report.folder} --keypoints {kind}")

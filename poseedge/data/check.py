@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from poseedge.data.cameras import denormalize_screen, in_picture, project
+from poseedge.data.doubts import Doubt, doubts
 from poseedge.data.h36m import available_keypoints, dataset_name, layout_member, load_dataset, rig_path
 from poseedge.data.mpi_inf_3dhp import FILES, HOW_TO_GET, TEST, TEST_SUBJECTS, is_3dhp, load_3dhp
 from poseedge.data.rig import read_rig
@@ -27,16 +28,16 @@ HOW_H36M = "register at http://vision.imar.ro/human3.6m/ and prepare it as Video
 
 
 @dataclass
-class Finding:
-    """One thing that is missing or wrong, and how to mend it."""
+class Gap:
+    """One thing that is missing, and how to get it."""
 
     what: str
     fix: str
 
 
 @dataclass
-class Report:
-    """What was found. ``usable``: at least one kind of keypoints loads with its motion and cameras."""
+class FolderReport:
+    """What a folder holds. ``usable``: some keypoints load with their motion and cameras, and nothing cannot be right."""
 
     folder: str
     layout: str
@@ -45,7 +46,8 @@ class Report:
     subjects: list[dict[str, Any]] = field(default_factory=list)
     actions: dict[str, dict[str, int]] = field(default_factory=dict)
     keypoints: list[dict[str, Any]] = field(default_factory=list)
-    missing: list[Finding] = field(default_factory=list)
+    missing: list[Gap] = field(default_factory=list)
+    wrong: list[Doubt] = field(default_factory=list)
 
     def hold(self, dataset: PoseDataset) -> None:
         """Take down subjects and kinds of motion; frames are those of the motion, cameras not counted."""
@@ -56,27 +58,31 @@ class Report:
             row["clips"] += 1
             row["frames"] += frames
 
+    def judge(self, dataset: PoseDataset) -> None:
+        """Take down what cannot be right; what was said of other keypoints is not said again."""
+        self.wrong += [doubt for doubt in doubts(dataset) if doubt not in self.wrong]
+
     def fail(self, kind: str, error: DataError) -> None:
         """Note keypoints that do not load."""
         self.keypoints.append({"kind": kind, "ok": False, "problem": error.message, "error_px": None, "in_picture": None})
-        self.missing.append(Finding(error.message, error.hint))
+        self.missing.append(Gap(error.message, error.hint))
 
     @property
     def usable(self) -> bool:
         """Whether anything can be evaluated or trained on."""
-        return any(row["ok"] for row in self.keypoints)
+        return any(row["ok"] for row in self.keypoints) and not self.wrong
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {**asdict(self), "usable": self.usable}
 
 
-def check_folder(folder: Path, stage: Stage = silent) -> Report:
+def check_folder(folder: Path, stage: Stage = silent) -> FolderReport:
     """Look at everything in a data folder; raises ``DataError`` only if there is no folder or no data set in it."""
     if is_3dhp(folder):
         return _check_3dhp(folder)
     name = dataset_name(folder)
-    report = Report(str(folder), "videopose3d", name)
+    report = FolderReport(str(folder), "videopose3d", name)
     loaded: dict[str, PoseDataset] = {}
     kinds = available_keypoints(folder)
     with stage("read keypoints", len(kinds)) as advance:
@@ -90,11 +96,13 @@ def check_folder(folder: Path, stage: Stage = silent) -> Report:
     if not report.keypoints:
         _without_keypoints(folder, name, report)
     for dataset in loaded.values():
+        report.judge(dataset)
+    for dataset in loaded.values():
         report.hold(dataset)
         for split, subjects in (("test", dataset.test), ("train", dataset.train)):
             if not subjects:
                 report.missing.append(
-                    Finding(f"no {split} subjects", f"name some in {rig_path(folder, name).name}, or use --subjects")
+                    Gap(f"no {split} subjects", f"name some in {rig_path(folder, name).name}, or use --subjects")
                 )
         break
     if name == "h36m":
@@ -102,18 +110,16 @@ def check_folder(folder: Path, stage: Stage = silent) -> Report:
     return report
 
 
-def _without_keypoints(folder: Path, name: str, report: Report) -> None:
+def _without_keypoints(folder: Path, name: str, report: FolderReport) -> None:
     """Say what is wrong with motion and cameras where no keypoints could tell."""
     report.missing.append(
-        Finding(
-            "no 2D keypoints", f"poseedge data project {folder} makes the exact ones; poseedge data keypoints adds a detector's"
-        )
+        Gap("no 2D keypoints", f"poseedge data project {folder} makes the exact ones; poseedge data keypoints adds a detector's")
     )
     for read in (lambda: layout_member(folder / f"data_3d_{name}.npz", "positions_3d"), lambda: read_rig(rig_path(folder, name))):
         try:
             read()
         except DataError as error:
-            report.missing.append(Finding(error.message, error.hint))
+            report.missing.append(Gap(error.message, error.hint))
 
 
 def _against_motion(dataset: PoseDataset) -> dict[str, Any]:
@@ -155,36 +161,37 @@ def _subjects(dataset: PoseDataset) -> list[dict[str, Any]]:
     return rows
 
 
-def _check_h36m(report: Report, loaded: dict[str, PoseDataset]) -> None:
+def _check_h36m(report: FolderReport, loaded: dict[str, PoseDataset]) -> None:
     """Name what the usual protocol of Human3.6M needs and the folder lacks."""
     for kind, what, how in (
         ("gt", "ground-truth keypoints", f"poseedge data project {report.folder}"),
         (H36M_CPN, "CPN detections, which most published numbers use", HOW_H36M),
     ):
         if kind not in [row["kind"] for row in report.keypoints]:
-            report.missing.append(Finding(f"data_2d_h36m_{kind}.npz: {what}", how))
+            report.missing.append(Gap(f"data_2d_h36m_{kind}.npz: {what}", how))
     if not loaded:
         return
     found = {row["subject"]: set(row["actions"]) for row in report.subjects}
     for subject in H36M_SUBJECTS:
         if subject not in found:
-            report.missing.append(Finding(f"subject {subject}", HOW_H36M))
+            report.missing.append(Gap(f"subject {subject}", HOW_H36M))
         elif lacking := set(H36M_ACTIONS) - found[subject] - H36M_LEFT_OUT.get(subject, set()):
-            report.missing.append(Finding(f"{subject}: {', '.join(sorted(lacking))}", HOW_H36M))
+            report.missing.append(Gap(f"{subject}: {', '.join(sorted(lacking))}", HOW_H36M))
 
 
-def _check_3dhp(folder: Path) -> Report:
-    report = Report(str(folder), "3dhp", "3dhp")
+def _check_3dhp(folder: Path) -> FolderReport:
+    report = FolderReport(str(folder), "3dhp", "3dhp")
     try:
         dataset = load_3dhp(folder)
     except DataError as error:
         report.fail("3dhp", error)
         return report
     report.hold(dataset)
+    report.judge(dataset)
     report.keypoints.append({"kind": "3dhp", "ok": True, "problem": None, **_against_motion(dataset)})
     if lacking := [s for s in TEST_SUBJECTS if s not in dataset.test]:
-        report.missing.append(Finding(f"test sequences {', '.join(lacking)} of MPI-INF-3DHP", HOW_TO_GET))
+        report.missing.append(Gap(f"test sequences {', '.join(lacking)} of MPI-INF-3DHP", HOW_TO_GET))
     if not dataset.train:
         held = ", ".join(name for name in FILES if (folder / name).is_file())
-        report.missing.append(Finding(f"training subjects; {held} has none", HOW_TO_GET.replace(TEST, "its training file")))
+        report.missing.append(Gap(f"training subjects; {held} has none", HOW_TO_GET.replace(TEST, "its training file")))
     return report

@@ -115,3 +115,13 @@ def test_half_of_mpi_inf_3dhp_cannot_be_used(tmp_path: Path) -> None:
 def test_a_folder_without_a_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="exactly one data_3d_<name>"):
         check_folder(tmp_path)
+
+
+def test_motion_that_cannot_be_right_is_not_usable(tmp_path: Path) -> None:
+    folder = excerpt()
+    folder.motion["S9"]["Walking 1"] *= 1000
+    folder.motion["S1"]["Walking 1"] *= 1000
+    report = check_folder(folder.write(tmp_path))
+    assert not report.usable
+    assert [doubt.fix for doubt in report.wrong] == ["the motion is in millimetres: times 0.001"]
+    assert report.to_json()["wrong"] == [{"what": report.wrong[0].what, "fix": report.wrong[0].fix}]

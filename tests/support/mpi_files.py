@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.folders import as_object
+from poseedge.data.h36m import load_dataset
+from tests.support.folders import MINI, as_object
 
 FRAMES = {"TS1": 12, "TS5": 9, "S1": 10}
 ARM, LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
@@ -26,12 +27,11 @@ HUMAN36M = [
 
 
 def motion(subject: str) -> tuple[Any, Any]:
-    """Return made-up joints (metres) and pixels of a subject, in the order of Human3.6M."""
-    rng = np.random.default_rng(len(subject) + FRAMES[subject])
+    """Return recorded joints (metres) and made-up pixels of a subject, in the order of Human3.6M."""
     frames = FRAMES[subject]
-    return rng.normal([0, 0, 4], 0.3, (frames, 17, 3)).astype(np.float32), rng.uniform(100, 900, (frames, 17, 2)).astype(
-        np.float32
-    )
+    recorded = load_dataset(MINI).sequences[len(subject) + frames]
+    pixels = np.random.default_rng(frames).uniform(100, 900, (frames, 17, 2))
+    return recorded.joints_m[:frames].copy(), pixels.astype(np.float32)
 
 
 def by_camera(folder: Path) -> Path:
