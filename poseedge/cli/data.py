@@ -178,9 +178,9 @@ def show(report: FolderReport) -> None:
     for gap in report.missing:
         out.print(f"missing: {gap.what}", soft_wrap=True)
         out.print(f"  to do: {gap.fix}", soft_wrap=True)
-    for doubt in report.wrong:
-        out.print(f"wrong: {doubt.what}", soft_wrap=True)
-        out.print(f"  fix: {doubt.fix}", soft_wrap=True)
+    for mistake in report.wrong:
+        out.print(f"wrong: {mistake.what}", soft_wrap=True)
+        out.print(f"  fix: {mistake.fix}", soft_wrap=True)
     if report.usable:
         kind = next(row["kind"] for row in report.keypoints if row["ok"])
         next_step(f"poseedge eval build/nanohtnet --data {report.folder} --keypoints {kind}")

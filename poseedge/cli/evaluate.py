@@ -10,6 +10,7 @@ import typer
 from poseedge.backends.registry import ONNX_BACKENDS, load
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table, warn
+from poseedge.data.mistakes import warnings_of
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.engines.facts import bundle_of
@@ -62,10 +63,12 @@ def evaluate(
         if plot.exists() and not plot.is_dir():
             raise PoseedgeError(f"{plot}: is a file, and pictures need a folder", "choose another folder with --plot")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
-    wanted = tuple(subjects.split(",")) if subjects else dataset.test
+    wanted = tuple(s.strip() for s in subjects.split(",")) if subjects else dataset.test
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
     dataset = dataset.of(wanted)
+    mistaken = warnings_of(dataset)
+    warn(mistaken)  # before minutes are spent
     bundle = bundle_behind(artefact)
     lifter = load(artefact, precision, threads, model, flip, backend)
     if flip and lifter.spec.flip == "shared":
@@ -103,7 +106,7 @@ def evaluate(
         report["parity"] = {"against": against, **between}
         known = known_error(other, dataset, bundle if against == "checkpoint" else None)
         warnings += [f"{against}: {doubt}" for doubt in doubts(reference, known)]
-    report["warnings"] = warnings
+    report["warnings"] = mistaken + warnings
     warn(warnings)
     if plot is not None:
         from poseedge.evaluation.figures import draw

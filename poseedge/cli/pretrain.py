@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from poseedge.cli.console import emit_json, next_step, out, stage
+from poseedge.cli.console import emit_json, next_step, out, stage, warn
 from poseedge.data.h36m import load_dataset
+from poseedge.data.mistakes import warnings_of
 from poseedge.errors import DataError, require
 
 
@@ -40,6 +41,7 @@ def pretrain(
 
     torch.set_num_threads(threads)
     dataset = load_dataset(data, keypoints)
+    warn(warnings_of(dataset))
     if not dataset.train:
         raise DataError(f"{data}: no train subjects", "its cameras_<name>.json names them; docs/data.md")
     contrast = Contrast(queue=queue, momentum=momentum, temperature=temperature)

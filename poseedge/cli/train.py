@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from poseedge.cli.console import emit_json, err, next_step
+from poseedge.cli.console import emit_json, err, next_step, warn
+from poseedge.data.mistakes import warnings_of
 from poseedge.errors import PoseedgeError, require
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def train(
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     job = set_up(recipe, data, detected, init, refine, qat)
+    warn(warnings_of(job.dataset))
 
     fabric.launch()
     show = Show(quiet=not fabric.is_global_zero)
@@ -80,7 +82,7 @@ def train(
     if not fabric.is_global_zero:
         return
     try:
-        draw_curves(output / "log.csv", output / "curves.png", f"{model} on {job.dataset}")
+        draw_curves(output / "log.csv", output / "curves.png", f"{model} on {job.dataset.name}")
     except PoseedgeError as error:
         show.say(f"no plot: {error.message}")
     if json:

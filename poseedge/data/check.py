@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from poseedge.data.cameras import denormalize_screen, in_picture, project
-from poseedge.data.doubts import Doubt, doubts
 from poseedge.data.h36m import available_keypoints, dataset_name, layout_member, load_dataset, rig_path
+from poseedge.data.mistakes import Mistake, mistakes
 from poseedge.data.mpi_inf_3dhp import FILES, HOW_TO_GET, TEST, TEST_SUBJECTS, is_3dhp, load_3dhp
 from poseedge.data.rig import read_rig
 from poseedge.data.types import PoseDataset
@@ -47,7 +47,7 @@ class FolderReport:
     actions: dict[str, dict[str, int]] = field(default_factory=dict)
     keypoints: list[dict[str, Any]] = field(default_factory=list)
     missing: list[Gap] = field(default_factory=list)
-    wrong: list[Doubt] = field(default_factory=list)
+    wrong: list[Mistake] = field(default_factory=list)
 
     def hold(self, dataset: PoseDataset) -> None:
         """Take down subjects and kinds of motion; frames are those of the motion, cameras not counted."""
@@ -60,7 +60,7 @@ class FolderReport:
 
     def judge(self, dataset: PoseDataset) -> None:
         """Take down what cannot be right; what was said of other keypoints is not said again."""
-        self.wrong += [doubt for doubt in doubts(dataset) if doubt not in self.wrong]
+        self.wrong += [mistake for mistake in mistakes(dataset) if mistake not in self.wrong]
 
     def fail(self, kind: str, error: DataError) -> None:
         """Note keypoints that do not load."""

@@ -27,7 +27,7 @@ class Setup:
     objective: Objective
     source: Source
     recipe: TrainingRecipe  # of this stage, with the network's whole configuration
-    dataset: str
+    dataset: PoseDataset  # with ground-truth keypoints
     test: list[PoseDataset]  # the first decides what is best
 
 
@@ -50,7 +50,7 @@ def set_up(
     test = [dataset.of(dataset.test) for dataset in (clean, noisy) if dataset is not None]
     if recipe.data.keypoints == "detected" or recipe.data.source == "views":
         test.reverse()  # what is trained on decides what is best
-    return Setup(objective, make_source(network, recipe, clean, noisy), recipe, clean.name, test)
+    return Setup(objective, make_source(network, recipe, clean, noisy), recipe, clean, test)
 
 
 def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tuple[PoseDataset, PoseDataset | None]:

@@ -182,3 +182,19 @@ def test_reference_far_from_its_manifest_is_doubted(poseedge: Command, own_bundl
     said = [line for line in outcome.json["warnings"] if "the bundle's manifest says" in line]
     assert len(said) == 2
     assert said[1].startswith("checkpoint: ")
+
+
+def test_data_that_cannot_be_right_is_warned_of_and_scored_all_the_same(
+    poseedge: Command, small_bundle: Path, tmp_path: Path
+) -> None:
+    folder = folders.excerpt()
+    for actions in folder.motion.values():
+        for action in actions:
+            actions[action] = actions[action] * 1000
+    outcome = poseedge("eval", small_bundle, "--data", folder.write(tmp_path), "--json")
+    assert "the motion is in millimetres: times 0.001" in outcome.err
+    assert "times 0.001" in outcome.json["warnings"][0]
+
+
+def test_subjects_may_be_listed_with_spaces(poseedge: Command, small_bundle: Path, data: Path) -> None:
+    assert poseedge("eval", small_bundle, "--data", data, "--subjects", "S9, S9", "--json").json["frames"] == 32

@@ -123,5 +123,5 @@ def test_motion_that_cannot_be_right_is_not_usable(tmp_path: Path) -> None:
     folder.motion["S1"]["Walking 1"] *= 1000
     report = check_folder(folder.write(tmp_path))
     assert not report.usable
-    assert [doubt.fix for doubt in report.wrong] == ["the motion is in millimetres: times 0.001"]
+    assert [mistake.fix for mistake in report.wrong] == ["the motion is in millimetres: times 0.001"]
     assert report.to_json()["wrong"] == [{"what": report.wrong[0].what, "fix": report.wrong[0].fix}]

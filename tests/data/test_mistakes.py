@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poseedge.data.doubts import doubts
 from poseedge.data.h36m import load_dataset
+from poseedge.data.mistakes import mistakes
 from poseedge.data.npz import read_npz
 from poseedge.resources import resource
 from poseedge.skeleton import MIRROR
@@ -115,24 +115,24 @@ def test_mistake_is_named_by_what_mends_it(name: str, tmp_path: Path) -> None:
     folder = longer()
     bend, fix = WRONG[name]
     bend(folder)
-    found = doubts(load_dataset(folder.write(tmp_path)))
-    assert any(fix in doubt.fix for doubt in found), found
-    assert len({doubt.what for doubt in found}) == len(found) <= 8
+    found = mistakes(load_dataset(folder.write(tmp_path)))
+    assert any(fix in mistake.fix for mistake in found), found
+    assert len({mistake.what for mistake in found}) == len(found) <= 8
 
 
 @pytest.mark.parametrize("keypoints", ["gt", "detected"])
 @pytest.mark.parametrize("name", ["mocap17-mini", "mocap17-calib"])
-def test_sound_data_set_raises_no_doubt(name: str, keypoints: str) -> None:
-    assert doubts(load_dataset(resource("calib_data", name), keypoints)) == []
+def test_sound_data_set_has_no_mistake(name: str, keypoints: str) -> None:
+    assert mistakes(load_dataset(resource("calib_data", name), keypoints)) == []
 
 
-def test_every_clip_by_itself_raises_no_doubt() -> None:
+def test_every_clip_by_itself_has_no_mistake() -> None:
     dataset = load_dataset(MINI, "detected")
-    assert [s.name for s in dataset.sequences if doubts(replace(dataset, sequences=(s,)))] == []
+    assert [s.name for s in dataset.sequences if mistakes(replace(dataset, sequences=(s,)))] == []
 
 
 def test_3dhp_in_metres_is_told() -> None:
     """Its reader takes millimetres, so metres come out a thousand times too small."""
     dataset = load_dataset(MINI)
     small = tuple(replace(s, joints_m=s.joints_m / 1000) for s in dataset.sequences)
-    assert [doubt.fix for doubt in doubts(replace(dataset, sequences=small))] == ["the motion is in kilometres: times 1000"]
+    assert [mistake.fix for mistake in mistakes(replace(dataset, sequences=small))] == ["the motion is in kilometres: times 1000"]

@@ -32,22 +32,29 @@ FORWARDS = 0.25  # share of bent knees that bend forwards, below which left and 
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Mistake:
     """One thing that cannot be right, with the number that tells, and what would make it right."""
 
     what: str
     fix: str
 
 
-def doubts(dataset: PoseDataset) -> list[Doubt]:
+def mistakes(dataset: PoseDataset) -> list[Mistake]:
     """Return what cannot be right about ``dataset``, the gravest first; none of a sound one."""
     sequences = [sampled(s) for s in every_nth(dataset.sequences, SEQUENCES)]
     if not sequences:
         return []
-    found = [*split_doubts(dataset), *camera_doubts(dataset), *blank_doubts(dataset)]
+    found = [*split_mistakes(dataset), *camera_mistakes(dataset), *blank_mistakes(dataset)]
     # What is wrong about the motion would be told again by the picture.
-    motion = list(order_doubts(sequences)) or [*size_doubts(sequences), *side_doubts(sequences)]
-    return [*found, *motion, *([] if motion else picture_doubts(sequences))]
+    motion = list(order_mistakes(sequences)) or [*size_mistakes(sequences), *side_mistakes(sequences)]
+    return [*found, *motion, *([] if motion else picture_mistakes(sequences))]
+
+
+def warnings_of(dataset: PoseDataset) -> list[str]:
+    """Return the mistakes of ``dataset`` as one warning, none of a sound one."""
+    found = mistakes(dataset)
+    more = f" (and {len(found) - 1} more: poseedge data check tells)" if len(found) > 1 else ""
+    return [f"{dataset.name} cannot be right: {found[0].what}; {found[0].fix}{more}"] if found else []
 
 
 def every_nth(items: tuple[PoseSequence, ...], most: int) -> list[PoseSequence]:
@@ -68,15 +75,15 @@ def blank(sequence: PoseSequence) -> BoolArray:
     return np.asarray((np.ptp(sequence.keypoints, axis=1) == 0).all(axis=-1))
 
 
-def split_doubts(dataset: PoseDataset) -> Iterator[Doubt]:
+def split_mistakes(dataset: PoseDataset) -> Iterator[Mistake]:
     """Judge the split and the frame rate."""
     if both := sorted(set(dataset.train) & set(dataset.test)):
-        yield Doubt(f"{', '.join(both)} in training and in test: errors would be of what was learned", "name each subject once")
+        yield Mistake(f"{', '.join(both)} in training and in test: errors would be of what was learned", "name each subject once")
     if not 1 <= dataset.fps <= 1000:
-        yield Doubt(f"{dataset.fps:g} frames per second", "fps in the cameras file is frames per second, such as 50")
+        yield Mistake(f"{dataset.fps:g} frames per second", "fps in the cameras file is frames per second, such as 50")
 
 
-def camera_doubts(dataset: PoseDataset) -> Iterator[Doubt]:
+def camera_mistakes(dataset: PoseDataset) -> Iterator[Mistake]:
     """Judge the cameras by themselves."""
     rigs: dict[str, dict[tuple[str, str], Camera]] = {}
     for sequence in dataset.sequences:
@@ -91,10 +98,10 @@ def camera_doubts(dataset: PoseDataset) -> Iterator[Doubt]:
             what = f"{subject}: two cameras are called {name}"
             if what not in said:
                 said.add(what)
-                yield Doubt(what, "one entry for each camera, in the order of the 2D tracks")
+                yield Mistake(what, "one entry for each camera, in the order of the 2D tracks")
     odd = {s.camera.id: s.camera for s in dataset.sequences if (s.camera.intrinsics[:2] < 0).any()}
     for name, camera in odd.items():
-        yield Doubt(f"camera {name}: focal length {focal_px(camera):.0f} px", "focal_length is in pixels, above zero")
+        yield Mistake(f"camera {name}: focal length {focal_px(camera):.0f} px", "focal_length is in pixels, above zero")
 
 
 def focal_px(camera: Camera) -> float:
@@ -102,17 +109,17 @@ def focal_px(camera: Camera) -> float:
     return float(camera.intrinsics[:2].min()) * camera.width / 2
 
 
-def blank_doubts(dataset: PoseDataset) -> Iterator[Doubt]:
+def blank_mistakes(dataset: PoseDataset) -> Iterator[Mistake]:
     """Judge frames in which nobody was found."""
     empty = sum(int(blank(s).sum()) for s in dataset.sequences)
     if empty:
-        yield Doubt(
+        yield Mistake(
             f"{empty} of {dataset.frames} frames have all {dataset.keypoints} keypoints in one place, as where nobody was found",
             "fill the gaps from the frames beside them, or cut these frames out of motion and keypoints",
         )
 
 
-def size_doubts(sequences: list[PoseSequence]) -> Iterator[Doubt]:
+def size_mistakes(sequences: list[PoseSequence]) -> Iterator[Mistake]:
     """Judge the size of the person."""
     leg = float(np.median(np.concatenate([leg_lengths(s.joints_m) for s in sequences])))
     if LEG_M[0] <= leg <= LEG_M[1]:
@@ -120,7 +127,7 @@ def size_doubts(sequences: list[PoseSequence]) -> Iterator[Doubt]:
     unit = next((name for name, metres in UNITS.items() if LEG_M[0] <= leg * metres <= LEG_M[1]), None)
     factor = UNITS[unit] if unit else None
     fix = f"the motion is in {unit}: times {factor:g}" if unit else "joints are metres, 17 of Human3.6M in order; docs/data.md"
-    yield Doubt(f"legs are {leg:.3g} m long, hip to ankle", fix)
+    yield Mistake(f"legs are {leg:.3g} m long, hip to ankle", fix)
 
 
 def leg_lengths(joints_m: FloatArray) -> FloatArray:
@@ -129,7 +136,7 @@ def leg_lengths(joints_m: FloatArray) -> FloatArray:
     return np.concatenate(legs)
 
 
-def order_doubts(sequences: list[PoseSequence]) -> Iterator[Doubt]:
+def order_mistakes(sequences: list[PoseSequence]) -> Iterator[Mistake]:
     """Judge the order of the joints in the motion: bones are rigid."""
     lengths = [np.linalg.norm(np.diff(s.joints_m[:, BONES], axis=2)[:, :, 0], axis=-1) for s in sequences if len(s) > 2]
     if not lengths:
@@ -137,17 +144,17 @@ def order_doubts(sequences: list[PoseSequence]) -> Iterator[Doubt]:
     spread = np.median([length.std(axis=0) / (length.mean(axis=0) + 1e-9) for length in lengths], axis=0)
     if (loose := int((spread > RIGID).sum())) > 1:
         bone = " to ".join(JOINT_NAMES[joint] for joint in reversed(BONES[int(spread.argmax())]))
-        yield Doubt(
+        yield Mistake(
             f"{loose} bones change their length, {bone} by {100 * spread.max():.0f} %",
             "the joints are not in Human3.6M's order: docs/data.md lists it",
         )
 
 
-def side_doubts(sequences: list[PoseSequence]) -> Iterator[Doubt]:
+def side_mistakes(sequences: list[PoseSequence]) -> Iterator[Mistake]:
     """Judge left and right of the motion: knees bend forwards."""
     bent = np.concatenate([knees_forward(s.joints_m) for s in sequences])
     if len(bent) > MANY and (share := float((bent > 0).mean())) < FORWARDS:
-        yield Doubt(
+        yield Mistake(
             f"{100 * (1 - share):.0f} % of bent knees bend backwards", "left and right are exchanged, or one axis is mirrored"
         )
 
@@ -168,19 +175,19 @@ def knees_forward(joints_m: FloatArray) -> FloatArray:
     return np.concatenate(ahead)
 
 
-def picture_doubts(sequences: list[PoseSequence]) -> Iterator[Doubt]:
+def picture_mistakes(sequences: list[PoseSequence]) -> Iterator[Mistake]:
     """Judge whether keypoints lie where the cameras see the joints; name the mistake that would explain it."""
     known = [s for s in sequences if s.camera.intrinsics[:2].all()]
     if not known or (apart := distance(known)) <= NEARBY:
         return
-    mended = {fix: distance([undo(s) for s in known]) for fix, undo in MISTAKES.items()}
+    mended = {fix: distance([undo(s) for s in known]) for fix, undo in UNDONE.items()}
     best = min(mended, key=lambda fix: mended[fix])
     share = f"{100 * min(apart, 99):.0f} % of the person's height"
     told = f"keypoints lie {apart_px(known):.0f} px, {share}, from where the cameras see the joints"
     if mended[best] * TOGETHER <= apart:
-        yield Doubt(told, f"{best}; {100 * mended[best]:.1f} % remain then")
+        yield Mistake(told, f"{best}; {100 * mended[best]:.1f} % remain then")
     elif apart > APART:
-        yield Doubt(told, "other cameras, another order of tracks, or keypoints of other frames: docs/data.md")
+        yield Mistake(told, "other cameras, another order of tracks, or keypoints of other frames: docs/data.md")
 
 
 def distance(sequences: list[PoseSequence]) -> float:
@@ -234,7 +241,7 @@ def size_of(camera: Camera) -> FloatArray:
 
 
 # What people get wrong, by what would mend it: a function that undoes the mistake.
-MISTAKES: dict[str, Callable[[PoseSequence], PoseSequence]] = {
+UNDONE: dict[str, Callable[[PoseSequence], PoseSequence]] = {
     "orientation is (x, y, z, w): write (w, x, y, z)": lambda s: with_orientation(s, [3, 0, 1, 2], [1, 1, 1, 1]),
     "orientation turns the world into the camera: write its inverse": lambda s: with_orientation(
         s, [0, 1, 2, 3], [1, -1, -1, -1]
