@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from poseedge.cli.app import app
-from poseedge.device.runner import parse_arguments
+from poseedge.device.runner.main import parse_arguments
 from poseedge.targets.boards import load_target
 
 ROOT = Path(__file__).parents[1]

@@ -20,7 +20,7 @@ WITHOUT_TORCH = (
     "poseedge.data.excerpt",
     "poseedge.evaluation.figures",
     "poseedge.evaluation.protocols",
-    "poseedge.device.runner",
+    "poseedge.device.runner.main",
     "poseedge.targets.preflight",
     "poseedge.backends.onnxruntime",
     "poseedge.engines.cuda",

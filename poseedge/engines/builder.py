@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorrt as trt
 
-from poseedge.device.runner import parser_words, pin
+from poseedge.device.runner.log import parser_words
+from poseedge.device.runner.pins import pin
 from poseedge.engines.calibrator import Feed, make_calibrator
 from poseedge.engines.log import shared_log
 from poseedge.engines.monitor import watched

@@ -13,7 +13,7 @@ from typing import Any
 import tensorrt as trt
 
 from poseedge.arrays import Float32Array
-from poseedge.device import runner
+from poseedge.device.runner import machine
 from poseedge.engines.builder import Options, build_plan
 from poseedge.engines.calibrator import Feed
 from poseedge.engines.cuda import Cuda
@@ -78,7 +78,7 @@ def plan_job(
         "driver": cuda.driver,
         "sm": "sm_{}{}".format(*cuda.capability),
         "gpu": cuda.gpu,
-        "board": runner.board(),  # all Orin modules call their GPU alike
+        "board": machine.board(),  # all Orin modules call their GPU alike
         "options": plain(options),
         "route": plain(route),
         "calibration": None if windows is None else digest(windows),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.arrays import AnyArray
-from poseedge.device.runner import release_primary
+from poseedge.device.runner.context import release_primary
 from poseedge.errors import PoseedgeError
 
 HINT = "on a Jetson: export PATH=/usr/local/cuda/bin:$PATH && pip install pycuda; elsewhere: pip install pycuda or cuda-bindings"

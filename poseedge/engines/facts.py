@@ -14,7 +14,7 @@ from typing import Any
 
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import Bundle, open_bundle
-from poseedge.device import runner
+from poseedge.device.runner import machine
 from poseedge.errors import ArtefactError
 from poseedge.files import atomic_write, read_json, sha256_of
 from poseedge.lifter import LifterSpec
@@ -97,7 +97,7 @@ def require_fit(engine: Path, facts: EngineFacts, tensorrt: str, sm: str) -> Non
     """Raise ``ArtefactError`` if ``engine`` is damaged, or of another TensorRT, compute capability or board than this one."""
     hint = REBUILD.format(graph=graph_path(engine, facts), precision=facts.spec.precision)
     built, device = facts.identity["tensorrt"], facts.identity["sm"]
-    board, here = facts.identity.get("board"), runner.board()
+    board, here = facts.identity.get("board"), machine.board()
     if device != sm:
         raise ArtefactError(f"{engine}: built for {device}, this device is {sm}", hint)
     if board != here:

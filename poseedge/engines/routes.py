@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx
 import tensorrt as trt
 
-from poseedge.device import runner
+from poseedge.device.runner.routes import MIXED, NO_INT8, OBEY, basic_route, strong_route, strongly_typed, weak_route
 from poseedge.errors import PoseedgeError
 from poseedge.graph.float32 import float32_nodes, holds_half
 
@@ -32,41 +32,41 @@ def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, 
     Strong typing is taken where it is complete and the graph holds the precision that is wanted; before, and for a graph
     that leaves the precision to TensorRT, builder flags. From TensorRT 11 on the graph must say it.
     """
-    if precision in ("int8", runner.MIXED) and capability in runner.NO_INT8:
-        board = runner.NO_INT8[capability]
+    if precision in ("int8", MIXED) and capability in NO_INT8:
+        board = NO_INT8[capability]
         raise PoseedgeError(f"int8: {board} (sm_{capability[0]}{capability[1]}) has no INT8 hardware", "use --precision fp16")
     said = own_precision(model)
     if said not in ("fp32", precision):
         raise PoseedgeError(f"the graph is {said} by its own types, not {precision}", f"use --precision {said}, or another graph")
-    if precision == runner.MIXED:
+    if precision == MIXED:
         return mixed_route(said)
-    base = runner.choose_route(trt, precision)
+    base = basic_route(trt, precision)
     if base.typing == "strong" and said != precision:
         if not hasattr(trt.BuilderFlag, "FP16"):
             raise PoseedgeError(
                 f"TensorRT {trt.__version__} takes precision from the graph alone, and this graph is {said}, not {precision}",
                 EXPORT.format(precision=precision),
             )
-        base = runner.weak_route(trt, precision)
+        base = weak_route(trt, precision)
     if base.typing == "strong" or precision == "fp32":
         return Route(*base)
     pinned = tuple(float32_nodes(model))
-    enable = (*base.enable, runner.OBEY) if pinned else base.enable
+    enable = (*base.enable, OBEY) if pinned else base.enable
     return Route(base.typing, base.network_flags, enable, base.disable, precision == "int8" and said != "int8", pinned)
 
 
 def mixed_route(said: str) -> Route:
     """Return the route for INT8 in a half-precision graph; ``said`` is what the graph is by its own types."""
-    mixed = runner.MIXED
-    if not runner.types_are_law(trt):
+    mixed = MIXED
+    if not strongly_typed(trt):
         raise PoseedgeError(f"{mixed}: TensorRT {trt.__version__} takes precision from builder flags", "use the int8 graph")
     if said != mixed:
         raise PoseedgeError(f"the graph is {said} by its own types, not {mixed}", EXPORT.format(precision=mixed))
-    return Route(*runner.strong_route(trt, mixed))
+    return Route(*strong_route(trt, mixed))
 
 
 def own_precision(model: onnx.ModelProto) -> str:
     """Return what the graph says of itself: int8 with Q/DQ, fp16 with half precision weights, both, or fp32."""
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-        return runner.MIXED if holds_half(model) else "int8"
+        return MIXED if holds_half(model) else "int8"
     return "fp16" if holds_half(model) else "fp32"

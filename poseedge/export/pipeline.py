@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -26,7 +25,7 @@ from poseedge.bundle.manifest import SAMPLES
 from poseedge.bundle.writing import write_bundle
 from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseDataset
-from poseedge.device import runner
+from poseedge.device.joined import run_py
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation.parity import Limits, parity
 from poseedge.evaluation.plausible import doubts
@@ -126,7 +125,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
             }
         prove(job, reference, test, folder, manifest, stage)
         save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)
-        shutil.copyfile(runner.__file__, folder / "run.py")
+        (folder / "run.py").write_text(run_py(), encoding="utf-8")
     return manifest
 
 

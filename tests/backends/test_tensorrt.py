@@ -174,11 +174,11 @@ def test_a_plan_of_another_device_is_recognised_before_tensorrt_sees_it(install_
 def test_a_plan_of_another_board_is_recognised(
     some_device: Fake, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from poseedge.device import runner
+    from poseedge.device.runner import machine
 
     engine = build(graph).path
     (tmp_path / "model").write_text("NVIDIA Jetson Orin Nano Developer Kit\0")
-    monkeypatch.setattr(runner, "BOARD_FILE", tmp_path / "model")
+    monkeypatch.setattr(machine, "BOARD_FILE", tmp_path / "model")
     with pytest.raises(ArtefactError, match="built on no Jetson, this is NVIDIA Jetson Orin Nano Developer Kit"):
         load(engine)
 

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from poseedge.device import far_end
-from tests.support.lifting_bundle import RUNNER, write_bundle
+from poseedge.device.joined import PARTS, run_py
+from tests.support.lifting_bundle import write_bundle
 from tests.support.python36 import ALLOWED
 
 
-@pytest.mark.parametrize("file", [RUNNER, Path(far_end.__file__)], ids=lambda path: path.name)
-def test_it_is_python_3_6(file: Path) -> None:
+@pytest.mark.parametrize("text", [run_py(), Path(far_end.__file__).read_text()], ids=["run.py", "far_end.py"])
+def test_it_is_python_3_6(text: str) -> None:
     vermin = pytest.importorskip("vermin")
     config = vermin.Config()
     config.add_exclusion("numpy")
-    assert vermin.visit(file.read_text(), config).minimum_versions()[1] <= (3, 6)
+    assert vermin.visit(text, config).minimum_versions()[1] <= (3, 6)
 
 
 def test_it_imports_nothing_but_the_library_of_python_3_6_and_numpy() -> None:
     found = set()
-    for node in ast.walk(ast.parse(RUNNER.read_text())):
+    for node in ast.walk(ast.parse(run_py())):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom):
@@ -33,8 +36,41 @@ def test_it_imports_nothing_but_the_library_of_python_3_6_and_numpy() -> None:
     assert found <= ALLOWED
 
 
+def test_its_parts_define_no_name_twice() -> None:
+    """In one file the later would silently replace the earlier."""
+    defined = Counter(name for node in ast.parse(run_py()).body for name in names_of(node))
+    assert [name for name, count in defined.items() if count > 1] == []
+
+
+def names_of(node: ast.stmt) -> list[str]:
+    """Return the names that a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name for alias in node.names]
+    return []
+
+
+def test_it_holds_every_line_of_its_parts() -> None:
+    for part in (part for part in PARTS.glob("*.py") if part.stem != "__init__"):
+        tree = ast.parse(part.read_text())
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign):
+                assert str(ast.get_source_segment(part.read_text(), node)) in run_py()
+
+
+def test_the_same_parts_give_the_same_file() -> None:
+    program = "from poseedge.device.joined import run_py; print(run_py(), end='')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "7"}
+    )
+    assert done.stdout == run_py()
+
+
 def test_it_never_uses_the_private_context_of_pycuda_autoinit() -> None:
-    assert "autoinit" not in RUNNER.read_text()
+    assert "autoinit" not in run_py()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from poseedge.backends.registry import load
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import open_bundle
 from poseedge.data.h36m import load_dataset
-from poseedge.device import runner
+from poseedge.device.joined import run_py
 from poseedge.errors import ArtefactError, DataError, PoseedgeError
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import predict
@@ -195,8 +195,8 @@ def test_limit_that_is_missed_is_recorded_and_no_error(export_inputs: Path, tmp_
     assert open_bundle(tmp_path / "b").precisions == ["fp32", "fp16"]
 
 
-def test_runner_is_the_device_runner(small_bundle: Path) -> None:
-    assert (small_bundle / "run.py").read_bytes() == Path(runner.__file__).read_bytes()
+def test_run_py_is_the_joined_parts(small_bundle: Path) -> None:
+    assert (small_bundle / "run.py").read_text() == run_py()
 
 
 def test_runner_accepts_the_bundle_without_poseedge(small_bundle: Path) -> None:

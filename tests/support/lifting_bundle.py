@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +15,9 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from poseedge.arrays import AnyArray
+from poseedge.device.joined import run_py
 from poseedge.files import sha256_of
 
-RUNNER = Path(__file__).parents[2] / "poseedge" / "device" / "runner.py"
 FRAMES, OUTPUT_FRAMES, JOINTS = 9, (3, 4, 5), 17
 OPSET = 13  # the newest that TensorRT 8.2 reads
 LIMITS = {
@@ -30,7 +29,7 @@ MIXED = "int8-fp16"  # with strong typing
 
 
 def write_bundle(folder: Path, batch: int | str = 1, precisions: tuple[str, ...] = tuple(LIMITS)) -> Path:
-    """Write the bundle into ``folder``; ``batch`` may be a name, for a free batch. Returns the copied runner."""
+    """Write the bundle into ``folder``; ``batch`` may be a name, for a free batch. Returns its ``run.py``."""
     folder.mkdir()
     for precision in precisions:
         onnx.save(lifting_graph(precision, batch), folder / f"{precision}.onnx")
@@ -38,7 +37,7 @@ def write_bundle(folder: Path, batch: int | str = 1, precisions: tuple[str, ...]
     session = ort.InferenceSession(folder / "fp32.onnx", providers=["CPUExecutionProvider"])
     poses = np.concatenate([session.run(["poses"], {"keypoints": window[None]})[0] for window in keypoints])
     np.savez(folder / "samples.npz", keypoints=keypoints, poses_m=poses)
-    shutil.copy(RUNNER, folder / "run.py")
+    (folder / "run.py").write_text(run_py())
     seal(folder)
     return folder / "run.py"
 

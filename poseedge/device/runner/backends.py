@@ -1,0 +1,50 @@
+"""The backend that was asked for, or the best one that is installed."""
+
+import argparse
+import importlib
+import os
+import sys
+from contextlib import closing, contextmanager
+from typing import Any, Iterator
+
+from poseedge.device.runner.bundle import Bundle
+from poseedge.device.runner.context import primary_context
+from poseedge.device.runner.log import make_log
+from poseedge.device.runner.onnxruntime_runner import OnnxRuntimeRunner
+from poseedge.device.runner.plan_file import PlanFile
+from poseedge.device.runner.tensorrt_runner import TensorRTRunner
+from poseedge.device.runner.words import Refused, note
+
+
+@contextmanager
+def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterator[Any]:
+    """Yield the runner of the backend that was asked for, or of the best one that is installed."""
+    if trt is not None:
+        cuda = optional_module("pycuda.driver")
+        if cuda is None:
+            raise Refused("TensorRT {} is installed but pycuda is not: pip3 install pycuda".format(trt.__version__))
+        with primary_context(cuda) as device:
+            log = make_log(trt)
+            plan = PlanFile(trt, cuda, log, bundle, device, options)
+            with closing(TensorRTRunner(trt, cuda, log, bundle, device, plan)) as runner:
+                yield runner
+        return
+    if options.backend == "tensorrt":
+        raise Refused("TensorRT is not installed for {}; on a Jetson it comes with JetPack".format(sys.executable))
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: ONNX Runtime reports to Microsoft
+    ort = optional_module("onnxruntime")
+    if ort is None:
+        raise Refused("neither TensorRT nor ONNX Runtime is installed for {}".format(sys.executable))
+    if options.backend is None:
+        note("TensorRT is not installed here; ONNX Runtime runs on the CPU instead")
+    yield OnnxRuntimeRunner(ort, bundle)
+
+
+def optional_module(name: str) -> Any:
+    """Import ``name``, or return None if it is not installed; one that is but does not load says why."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (name, name.split(".")[0]):
+            return None
+        raise Refused("{} is installed but cannot be imported: {}".format(name, error)) from error
