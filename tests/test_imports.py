@@ -12,7 +12,8 @@ import pytest
 WITHOUT_TORCH = (
     "poseedge.evaluation.parity",
     "poseedge.bench.measure",
-    "poseedge.bench.probe",
+    "poseedge.backends.registry",
+    "poseedge.backends.torch",
     "poseedge.bench.entries",
     "poseedge.bundle.reading",
     "poseedge.data.h36m",
@@ -89,7 +90,7 @@ def test_doctor_names_what_is_missing() -> None:
     done = without_torch(COMMAND_LINE, "doctor", "--json")
     assert done.returncode == 0, done.stderr
     torch = next(backend for backend in json.loads(done.stdout)["backends"] if backend["name"] == "torch")
-    assert (torch["works"], torch["fix"]) == (False, "pip install 'poseedge[export]'")
+    assert (torch["works"], torch["fix"]) == (False, "install it with: pip install 'poseedge[export]'")
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,29 @@
-"""ONNX Runtime as a lifter."""
+"""ONNX Runtime as a lifter: on the CPU, and on the device providers that the installed ONNX Runtime offers."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from poseedge.arrays import Float32Array
+from poseedge.backends.backend import Backend, Opening
 from poseedge.errors import PoseedgeError
 from poseedge.graph.metadata import GraphMetadata
-from poseedge.graph.session import CPU, ort, session_options
-from poseedge.graph.session import open_session as open_plainly
-from poseedge.graph.spec import End, spec_of
+from poseedge.graph.spec import End, read_spec, spec_of
 from poseedge.lifter import Cost, check_keypoints, lift_in_batches
+
+if TYPE_CHECKING:
+    from poseedge.graph.session import ort
+
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+TF32_OFF = "TF32 is off: float32 products are not rounded"
+TF32_UNKNOWN = "float32 products may be rounded to TF32, against which this provider has no option"
+NOT_TOLD = "this ONNX Runtime does not tell which nodes run in another provider"
+Options = dict[str, str]
 
 
 class OnnxLifter:
@@ -28,10 +41,11 @@ class OnnxLifter:
 
         Raises ``ArtefactError`` if it is no lifting graph, and if ONNX Runtime falls back from ``provider``.
         """
-        if provider not in ort.get_available_providers():
-            have = ", ".join(ort.get_available_providers())
-            raise PoseedgeError(f"this ONNX Runtime has no {provider}", f"it has: {have}")
-        self._hold(open_session(path, threads, provider, optimize), path, provider)
+        session = open_session(path, threads, provider, optimize)
+        if provider != CPU:
+            known = PROVIDERS[provider]
+            self.backend, self.notes = known.backend, (known.tf32(), *placement(session, provider))
+        self._hold(session, path, provider)
 
     def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
         self.session, self.path, self.provider = session, path, provider
@@ -54,22 +68,77 @@ class OnnxLifter:
         return graph_cost(self.path)
 
 
-def open_session(path: Path, threads: int, provider: str, optimize: bool) -> ort.InferenceSession:
-    """Open a session; a graph with Q/DQ in the way that is fast on a CPU."""
+@dataclass(frozen=True)
+class Provider:
+    """One of ONNX Runtime's execution providers as a backend."""
+
+    name: str
+    backend: str
+    fix: str
+    chain: Callable[[Path], list[tuple[str, Options]]]  # for a graph: itself and what takes the nodes that it does not
+    tf32: Callable[[], str] = lambda: TF32_OFF
+
+
+def tensorrt_chain(path: Path) -> list[tuple[str, Options]]:
+    """Return TensorRT's provider with the number formats that the graph at ``path`` uses, then CUDA's.
+
+    Before strong typing TensorRT refuses formats that its builder was not allowed.
+    """
+    precision = read_spec(path).precision
+    formats = {"trt_int8_enable": precision.startswith("int8"), "trt_fp16_enable": precision.endswith("fp16")}
+    return [(TENSORRT, {key: str(int(value)) for key, value in formats.items()}), (CUDA, {"use_tf32": "0"})]
+
+
+def tensorrt_tf32() -> str:
+    """Say what is known of TF32 in TensorRT's provider: only the environment switches it off."""
+    return TF32_OFF if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0" else f"{TF32_UNKNOWN}; NVIDIA_TF32_OVERRIDE=0 has"
+
+
+PROVIDERS = {
+    provider.name: provider
+    for provider in (
+        Provider(CPU, "onnxruntime", "pip install onnxruntime", lambda path: [(CPU, {})]),
+        Provider(
+            CUDA,
+            "cuda",
+            "put onnxruntime-gpu in place of onnxruntime, with the CUDA and cuDNN that its release names",
+            lambda path: [(CUDA, {"use_tf32": "0"})],
+        ),
+        Provider(
+            TENSORRT,
+            "tensorrt-ep",
+            "put onnxruntime-gpu in place of onnxruntime, with the TensorRT that its release names",
+            tensorrt_chain,
+            tensorrt_tf32,
+        ),
+    )
+}
+
+
+def open_session(path: Path, threads: int, provider: str, optimize: bool = True) -> ort.InferenceSession:
+    """Open a session on ``provider``; on the CPU, a graph with Q/DQ in the way that is fast there.
+
+    Raises ``PoseedgeError`` if the installed ONNX Runtime does not have the provider or falls back from it as a whole.
+    """
+    from poseedge.graph.session import open_session as open_plainly
+    from poseedge.graph.session import ort, session_options
+
+    if provider not in ort.get_available_providers() or provider not in PROVIDERS:
+        fix = PROVIDERS[provider].fix if provider in PROVIDERS else "known: " + ", ".join(PROVIDERS)
+        raise PoseedgeError(f"this ONNX Runtime has no {provider}", f"it has: {', '.join(ort.get_available_providers())}; {fix}")
     options = session_options(threads, optimize)
-    session = open_plainly(path, options, provider)
+    if provider != CPU:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    session = open_plainly(path, options, PROVIDERS[provider].chain(path))
+    if session.get_providers()[0] != provider:
+        raise PoseedgeError(
+            f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}", PROVIDERS[provider].fix
+        )
     metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
     if optimize and metadata and metadata.ort_disabled_optimizers and provider == CPU:
-        session = open_quantized(path, options, metadata)
-    if session.get_providers()[0] != provider:
-        raise PoseedgeError(f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}")
+        graph = integer_graph(path) if metadata.precision == "int8" else path
+        return open_plainly(graph, options, disabled=metadata.ort_disabled_optimizers, name=str(path))
     return session
-
-
-def open_quantized(path: Path, options: ort.SessionOptions, metadata: GraphMetadata) -> ort.InferenceSession:
-    """Open a graph with Q/DQ on the CPU: INT8 as integer operators, INT8 in half precision without what would slow it down."""
-    graph = integer_graph(path) if metadata.precision == "int8" else path
-    return open_plainly(graph, options, disabled=metadata.ort_disabled_optimizers, name=str(path))
 
 
 def integer_graph(path: Path) -> bytes:
@@ -79,3 +148,62 @@ def integer_graph(path: Path) -> bytes:
     from poseedge.int8.integer_products import with_integer_products
 
     return with_integer_products(onnx.load(path)).SerializeToString()
+
+
+def placement(session: ort.InferenceSession, provider: str) -> tuple[str, ...]:
+    """Say which nodes run elsewhere than in ``provider``: ONNX Runtime gives those that it does not take to others."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return (NOT_TOLD,)
+    parts: dict[str, list[Any]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        parts.setdefault(part.ep_name, []).extend(part.get_nodes())
+    total = sum(map(len, parts.values()))
+    return tuple(
+        f"{len(nodes)} of {total} nodes run in {name}, such as {nodes[0].op_type} {nodes[0].name!r}"
+        for name, nodes in parts.items()
+        if name != provider and nodes
+    )
+
+
+def open_lifter(provider: str, path: Path, opening: Opening) -> OnnxLifter:
+    """Return ``path`` on ``provider``."""
+    return OnnxLifter(path, opening.threads, provider)
+
+
+def works(provider: str) -> str:
+    """Run a one-node graph on ``provider``; a silent fallback counts as a failure. Returns ONNX Runtime's version."""
+    import numpy as np
+    from onnx import TensorProto, helper
+
+    from poseedge.graph.session import FATAL, SessionError, open_session, ort, session_options
+
+    fix = PROVIDERS[provider].fix
+    if provider not in ort.get_available_providers():
+        raise PoseedgeError(f"ONNX Runtime {ort.__version__} here has no {provider}", fix)
+    values = [helper.make_tensor_value_info(key, TensorProto.FLOAT, [2]) for key in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "probe", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    try:
+        session = open_session(model.SerializeToString(), session_options(severity=FATAL), [provider])
+    except SessionError as error:
+        raise PoseedgeError(error.reason, fix) from error
+    if session.get_providers()[0] != provider:
+        raise PoseedgeError(f"falls back to {session.get_providers()[0]}", fix)
+    session.run(None, {"x": np.ones(2, np.float32)})
+    return str(ort.__version__)
+
+
+def as_backend(provider: Provider) -> Backend:
+    """Return ``provider`` as the registry knows it."""
+    return Backend(
+        name=provider.backend,
+        suffixes=(".onnx",),
+        open=partial(open_lifter, provider.name),
+        works=partial(works, provider.name),
+        fix=provider.fix,
+        usual=provider.name == CPU,
+        session=partial(open_session, provider=provider.name),
+    )
+
+
+BACKENDS = tuple(map(as_backend, PROVIDERS.values()))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import platform
 import weakref
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from poseedge.arrays import Float32Array
-from poseedge.errors import require
-from poseedge.lifter import Cost, check_keypoints
+from poseedge.backends.backend import Backend, Opening
+from poseedge.device.runner.machine import board
+from poseedge.engines.cuda import open_cuda
+from poseedge.errors import PoseedgeError, require
+from poseedge.lifter import ENGINE_SUFFIXES, Cost, check_keypoints
 
 
 class TensorRTLifter:
@@ -49,3 +54,37 @@ class TensorRTLifter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def open_engine(path: Path, opening: Opening) -> TensorRTLifter:
+    """Return the engine ``path``; threads of the processor mean nothing to it."""
+    return TensorRTLifter(path)
+
+
+def works() -> str:
+    """Start TensorRT's runtime, through the CUDA library that engines would be run with; returns versions and GPU."""
+    try:
+        tensorrt = require("tensorrt", "tensorrt")
+    except PoseedgeError as error:
+        raise PoseedgeError(error.message, how_to_install()) from error
+    from poseedge.engines.log import shared_log
+
+    try:
+        with closing(open_cuda()) as cuda, cuda:
+            if tensorrt.Runtime(shared_log()) is None:
+                raise PoseedgeError(f"{tensorrt.__version__}: its runtime does not start", how_to_install())
+            return f"{tensorrt.__version__}, {cuda.gpu} through {cuda.library}"
+    except PoseedgeError as error:
+        raise PoseedgeError(f"{tensorrt.__version__}, but {error.message}", error.hint or how_to_install()) from error
+
+
+def how_to_install() -> str:
+    """Return how to get TensorRT on this machine."""
+    if board():
+        return "sudo apt install nvidia-jetpack, and make the virtual environment with --system-site-packages"
+    if platform.system() != "Linux":
+        return "TensorRT needs Linux and an NVIDIA GPU"
+    return "needs an NVIDIA GPU and its driver; then: pip install 'poseedge[tensorrt]'"
+
+
+BACKENDS = (Backend("tensorrt", ENGINE_SUFFIXES, open_engine, works, how_to_install()),)

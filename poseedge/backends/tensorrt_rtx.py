@@ -11,12 +11,14 @@ import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from poseedge.backends.onnxruntime import OnnxLifter
+from poseedge.backends.backend import Backend, Opening
+from poseedge.backends.onnxruntime import TF32_UNKNOWN, OnnxLifter
 from poseedge.errors import ArtefactError, PoseedgeError, require
-from poseedge.graph.session import FATAL, SessionError, open_session, ort, reason
-from poseedge.graph.session import session_options as plain_options
+
+if TYPE_CHECKING:
+    from poseedge.graph.session import ort
 
 PACKAGE = "onnxruntime_ep_nv_tensorrt_rtx"
 PROVIDER = "NvTensorRTRTXExecutionProvider"
@@ -28,6 +30,7 @@ class TensorRTRTXLifter(OnnxLifter):
     """An ONNX file in TensorRT-RTX's engine, which is built when the file is opened, on the first such GPU."""
 
     backend = "tensorrt-rtx"
+    notes: tuple[str, ...] = (TF32_UNKNOWN,)
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Raises ``PoseedgeError`` if package, driver or GPU is missing, or if a node would stay on the CPU."""
@@ -36,9 +39,11 @@ class TensorRTRTXLifter(OnnxLifter):
 
 def open_rtx_session(path: Path, threads: int) -> ort.InferenceSession:
     """Open ``path`` on the first GPU; raises as ``TensorRTRTXLifter`` does."""
+    from poseedge.graph.session import SessionError, open_session
+
     options = session_options(first_device(), threads)
     try:
-        session = open_session(path, options, provider=None)
+        session = open_session(path, options, providers=None)
     except SessionError as error:
         raise ArtefactError(f"{path}: TensorRT-RTX cannot run it ({error.reason})", "time it without --backend") from error
     check_assignment(session, path)
@@ -47,6 +52,8 @@ def open_rtx_session(path: Path, threads: int) -> ort.InferenceSession:
 
 def first_device() -> Any:
     """Return the first GPU that the plugin offers, as ONNX Runtime's ``OrtEpDevice``."""
+    from poseedge.graph.session import ort
+
     plugin = require(PACKAGE, "rtx")
     if not hasattr(ort.InferenceSession, "get_provider_graph_assignment_info"):
         raise PoseedgeError(f"ONNX Runtime {ort.__version__} is too old for this plugin", "pip install --upgrade onnxruntime")
@@ -67,6 +74,8 @@ def register(plugin: ModuleType) -> str:
 
     Once in a process: a second attempt is refused for being the second, which hides the reason of the first.
     """
+    from poseedge.graph.session import ort, reason
+
     load_cuda_runtime(plugin)
     try:
         ort.register_execution_provider_library(PROVIDER, plugin.get_library_path())
@@ -95,6 +104,9 @@ def load_cuda_runtime(plugin: ModuleType) -> None:
 
 def session_options(device: Any, threads: int) -> ort.SessionOptions:
     """Return options for a session on ``device`` alone."""
+    from poseedge.graph.session import FATAL
+    from poseedge.graph.session import session_options as plain_options
+
     options = plain_options(threads, severity=FATAL)  # what matters arrives as an exception
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -108,3 +120,16 @@ def check_assignment(session: ort.InferenceSession, path: Path) -> None:
         if part.ep_name != PROVIDER:
             node = f"{part.get_nodes()[0].op_type} {part.get_nodes()[0].name!r}"
             raise ArtefactError(f"{path}: {node} would run in {part.ep_name}, not in {PROVIDER}", "time it without --backend")
+
+
+def open_lifter(path: Path, opening: Opening) -> TensorRTRTXLifter:
+    """Return ``path`` in TensorRT-RTX's engine."""
+    return TensorRTRTXLifter(path, opening.threads)
+
+
+def works() -> str:
+    """Ask the plugin for a GPU; returns the plugin's version."""
+    return str(first_device().ep_metadata.get("version", ""))
+
+
+BACKENDS = (Backend("tensorrt-rtx", (".onnx",), open_lifter, works, NEEDS_GPU, usual=False, session=open_rtx_session),)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poseedge.arrays import Float32Array
+from poseedge.backends.backend import Backend, Opening
 from poseedge.errors import CheckpointError, require
 from poseedge.lifter import Cost, LifterSpec, check_keypoints
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from poseedge.models.network import LiftingNetwork
+
+EXTRA = "export"
 
 
 class TorchLifter:
@@ -47,7 +50,7 @@ class TorchLifter:
     @classmethod
     def from_checkpoint(cls, path: Path, threads: int = 1, name: str | None = None, flip: bool = False) -> TorchLifter:
         """Read ``path``, as network ``name`` if given; raises ``CheckpointError`` if it holds no such lifting network."""
-        require("torch", "export")
+        require("torch", EXTRA)
         from poseedge.models import load_checkpoint
         from poseedge.models.network import LiftingNetwork
 
@@ -84,3 +87,21 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def open_checkpoint(path: Path, opening: Opening) -> TorchLifter:
+    """Return the network that the checkpoint ``path`` holds."""
+    return TorchLifter.from_checkpoint(path, opening.threads, opening.model, opening.flip)
+
+
+def works() -> str:
+    """Multiply two matrices in PyTorch; returns its version."""
+    require("torch", EXTRA)
+    import torch
+
+    torch.ones(2, 2) @ torch.ones(2, 2)
+    return torch.__version__
+
+
+FIX = f"pip install 'poseedge[{EXTRA}]'"
+BACKENDS = (Backend("torch", (".pth", ".pt", ".bin"), open_checkpoint, works, FIX, takes_model=True),)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from poseedge.arrays import Float64Array
-from poseedge.backends.registry import ONNX_BACKENDS, load
+from poseedge.backends.registry import backend_for, backends, load, opens
 from poseedge.bench.entries import Subject
 from poseedge.bench.latency import (
     EVICTED_BYTES,
@@ -39,7 +39,7 @@ class Settings:
     batch: int = 1
     rounds: int | None = None
     evicted: bool = False
-    backend: str = ONNX_BACKENDS[0]  # of ONNX files
+    backend: str | None = None  # of those files that it opens; the usual one for the others
 
 
 def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress) -> Report:
@@ -47,7 +47,8 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress)
     machine = machine_facts()
     with pinned(settings.threads) as cores:
         lifters = [
-            load(subject.path, threads=settings.threads, model=subject.model, backend=settings.backend) for subject in subjects
+            load(subject.path, threads=settings.threads, model=subject.model, backend=backend)
+            for subject, backend in zip(subjects, chosen_backends(subjects, settings.backend), strict=True)
         ]
         calls: dict[str, Candidate] = {
             str(index): partial(lifter, random_keypoints(lifter.spec, settings.batch)) for index, lifter in enumerate(lifters)
@@ -55,13 +56,30 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress)
         rounds = settings.rounds or affordable_rounds(calls, BUDGET_S, ROUNDS)
         warm = alternate("warm caches", calls, rounds, None, progress)
         evicted = alternate("evicted caches", calls, rounds, CacheEvictor(), progress) if settings.evicted else {}
-    rows, unknown = [], []
+    rows, notes = [], remarks_of(lifters)
     for index, (subject, lifter) in enumerate(zip(subjects, lifters, strict=True)):
         progress("memory", index, len(subjects))
         cost = lifter.cost()
-        unknown += [f"{subject.path.name}: no FLOPs, {cost.unknown}"] if cost.unknown else []
+        notes += [f"{subject.path.name}: no FLOPs, {cost.unknown}"] if cost.unknown else []
         rows.append(row(subject, lifter, cost, settings, warm[str(index)], evicted.get(str(index))))
-    return Report(machine, method(settings, rounds, cores), rows, unknown)
+    return Report(machine, method(settings, rounds, cores), rows, notes)
+
+
+def chosen_backends(subjects: Sequence[Subject], name: str | None) -> list[str | None]:
+    """Return, for each subject, ``name`` if that backend opens it, else None; raises if it opens none of them."""
+    fits = [name in backends() and opens(backends()[name], subject.path) for subject in subjects] if name else []
+    if name and subjects and not any(fits):
+        backend_for(subjects[-1].path, name)
+    return [name if fit else None for fit in fits] or [None] * len(subjects)
+
+
+def remarks_of(lifters: Sequence[Lifter]) -> list[str]:
+    """Return what lifters note of themselves, each remark once, with the files that it is about."""
+    about: dict[str, list[str]] = {}
+    for lifter in lifters:
+        for note in lifter.notes:
+            about.setdefault(f"{note} ({lifter.backend})", []).append(lifter.path.name)
+    return [f"{', '.join(names)}: {note}" for note, names in about.items()]
 
 
 def alternate(
@@ -94,7 +112,7 @@ def row(
         params=cost.params if subject.params is None else subject.params,
         nodes=cost.nodes,
         file_bytes=cost.file_bytes,
-        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch, settings.backend, subject.model),
+        peak_rss_bytes=peak_rss(subject.path, settings.threads, settings.batch, lifter.backend, subject.model),
         mpjpe_mm=subject.mpjpe_mm,
         delta_mpjpe_mm=subject.delta_mpjpe_mm,
     )

@@ -7,16 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from poseedge.backends.registry import ONNX_BACKENDS, load
+from poseedge.backends.registry import load
 from poseedge.errors import PoseedgeError
 from poseedge.lifter import random_keypoints
 
 _CALLS = 3
 
 
-def peak_rss(path: Path, threads: int = 1, batch: int = 1, backend: str = ONNX_BACKENDS[0], model: str | None = None) -> int:
+def peak_rss(path: Path, threads: int = 1, batch: int = 1, backend: str | None = None, model: str | None = None) -> int:
     """Return the peak resident bytes of a fresh Python process that loads ``path`` and lifts a few times."""
-    wanted = [str(path), str(threads), str(batch), backend, *([model] if model else [])]
+    wanted = [str(path), str(threads), str(batch), backend or "", model or ""]
     command = [sys.executable, "-m", "poseedge.bench.memory", *wanted]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -37,9 +37,9 @@ def own_peak_rss() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def main(path: str, threads: str, batch: str, backend: str, model: str | None = None) -> None:
-    """Load, lift, and print the peak."""
-    lifter = load(path, threads=int(threads), model=model, backend=backend)
+def main(path: str, threads: str, batch: str, backend: str, model: str) -> None:
+    """Load, lift, and print the peak; an empty ``backend`` or ``model`` is none."""
+    lifter = load(path, threads=int(threads), model=model or None, backend=backend or None)
     keypoints = random_keypoints(lifter.spec, int(batch))
     for _ in range(_CALLS):
         lifter(keypoints)

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from poseedge.backends.registry import ONNX_BACKENDS
+from poseedge.backends.registry import names_for
 from poseedge.bench import measure as measuring
 from poseedge.bench.entries import subjects_of
 from poseedge.bench.remote_report import RUNS_PER_ROUND, remote_report
@@ -29,6 +29,7 @@ ELSEWHERE = "On another machine (one bundle; its own run.py does the work there,
 
 
 def bench(
+    context: typer.Context,
     artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files, .engine files or .pth checkpoints.")],
     precision: Annotated[list[str] | None, typer.Option(help="Of a bundle, repeatable; default: all.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads, each pinned to a core.")] = 1,
@@ -38,7 +39,8 @@ def bench(
     ] = None,
     evicted: Annotated[bool, typer.Option("--evicted", help="Also time with emptied caches, as after a detector.")] = False,
     backend: Annotated[
-        str | None, typer.Option(help="Of ONNX files: onnxruntime (default) or tensorrt-rtx; with --host tensorrt (default).")
+        str | None,
+        typer.Option(help=f"Of ONNX files: {', '.join(names_for('.onnx'))}; with --host: {', '.join(RUNNER_BACKENDS)}."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
@@ -59,12 +61,9 @@ def bench(
 
     Example: poseedge bench build/nanohtnet --host user@jetson --precision fp16
     """
-    if host is None and rebuild:
-        raise PoseedgeError("--rebuild goes with --host", "here, build an engine anew with: poseedge build --rebuild")
     if host is None:
-        report = bench_here(
-            artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend or ONNX_BACKENDS[0])
-        )
+        refuse_given(context, "port", "python", "timeout", "rebuild", "ssh")
+        report = bench_here(artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend))
     elif len(artefacts) != 1 or threads != 1 or batch != 1 or evicted:
         raise PoseedgeError(
             "with --host, one bundle is timed, one window at a time", "leave out --threads, --batch and --evicted"
@@ -89,8 +88,19 @@ def bench(
         raise typer.Exit(1)
 
 
+def refuse_given(context: typer.Context, *options: str) -> None:
+    """Raise if one of ``options``, which are for another machine, stands on the command line."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            hint = "here, build an engine anew with: poseedge build --rebuild" if name == "rebuild" else "leave it out"
+            raise PoseedgeError(f"--{name} goes with --host", hint)
+
+
 def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: measuring.Settings) -> Report:
     """Time everything in this process."""
+    if precisions and not any(map(Path.is_dir, artefacts)):
+        raise PoseedgeError("--precision chooses within a bundle, and none is named", "leave it out")
     found = [subjects_of(artefact, precisions) for artefact in artefacts]
     with progress_bar() as progress:
         report = measuring.measure([subject for subjects, _ in found for subject in subjects], settings, progress)

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from poseedge.backends.backend import Probe
+from poseedge.backends.registry import probes
 from poseedge.bench.machine import machine_facts
-from poseedge.bench.probe import Backend, probe_backends
 from poseedge.bench.report import new_table
 from poseedge.cli.console import emit_json
 from poseedge.targets.aot import missing_part
@@ -23,7 +24,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only
     Example: poseedge doctor
     """
     with Console(stderr=True).status("trying the backends"):
-        facts, backends = machine_facts(), probe_backends()
+        facts, backends = machine_facts(), probes()
     command = next_command(backends)
     reason, fix = missing_part()
     compiler = {"works": not reason, "detail": reason or "poseedge check --compile", "fix": fix}
@@ -38,7 +39,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only
         said = "; ".join(filter(None, [str(compiler["detail"]), fix]))
         console.print(f"NVIDIA's compiler {word}: {said}", markup=False, soft_wrap=True)
         console.print(f"next: {command}", markup=False, soft_wrap=True)
-    if not any(backend.works for backend in backends if backend.name != "torch"):
+    if not any(backend.works for backend in backends if {".onnx", ".engine"} & {*backend.opens}):
         raise typer.Exit(1)
 
 
@@ -61,7 +62,7 @@ def facts_table(facts: dict[str, Any]) -> Table:
     return table
 
 
-def backends_table(backends: list[Backend]) -> Table:
+def backends_table(backends: list[Probe]) -> Table:
     """Return the backends, with what to install for those that do not work."""
     table = new_table("Backends")
     for heading in ("backend", "works", "detail", "to do"):
@@ -71,9 +72,9 @@ def backends_table(backends: list[Backend]) -> Table:
     return table
 
 
-def next_command(backends: list[Backend]) -> str:
+def next_command(backends: list[Probe]) -> str:
     """Return what to type next on this machine."""
-    working = {backend.name.split()[0] for backend in backends if backend.works}
+    working = {backend.name for backend in backends if backend.works}
     if "onnxruntime" not in working:
         return "pip install onnxruntime"
     if "torch" in working:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from poseedge.backends.registry import ONNX_BACKENDS, load
+from poseedge.backends.registry import backend_for, load, names_for
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table, warn
 from poseedge.data.mistakes import warnings_of
@@ -49,7 +49,7 @@ def evaluate(
     refine: Annotated[Path | None, typer.Option(help="refine checkpoint; it is given the true depth of the root")] = None,
     every: Annotated[int, typer.Option(min=1, help="only every n-th frame; no velocity and jitter then")] = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
-    backend: Annotated[str, typer.Option(help=f"what runs an ONNX file: {' or '.join(ONNX_BACKENDS)}")] = ONNX_BACKENDS[0],
+    backend: Annotated[str | None, typer.Option(help=f"what runs an ONNX file: {', '.join(names_for('.onnx'))}")] = None,
     plot: Annotated[Path | None, typer.Option(help="folder for pictures: by joint, by action, worst frames")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -70,7 +70,10 @@ def evaluate(
     mistaken = warnings_of(dataset)
     warn(mistaken)  # before minutes are spent
     bundle = bundle_behind(artefact)
-    lifter = load(artefact, precision, threads, model, flip, backend)
+    chosen = choices([artefact, *([Path(against)] if against not in (None, "checkpoint") else [])], precision, model)
+    lifter = load(artefact, chosen[0].precision, threads, chosen[0].model, flip, backend)
+    for note in lifter.notes:
+        err.print(f"note: {artefact} on {lifter.backend}: {note}", markup=False, soft_wrap=True)
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"
@@ -81,7 +84,7 @@ def evaluate(
             raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
         other = load(bundle.checkpoint(), threads=threads, model=bundle.manifest.get("model"), flip=flipped)
     elif against is not None:
-        other = load(against, precision, threads, model, flipped)
+        other = load(against, chosen[1].precision, threads, chosen[1].model, flipped)
     if other is not None and (network(other) != network(lifter)):
         err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
     refining = refine_step(refine)
@@ -118,6 +121,26 @@ def evaluate(
         show(report)
     if report.get("parity", {}).get("passed") is False:
         raise typer.Exit(1)
+
+
+class Choice(NamedTuple):
+    """What to load one artefact with."""
+
+    precision: str | None
+    model: str | None
+
+
+def choices(artefacts: list[Path], precision: str | None, model: str | None) -> list[Choice]:
+    """Return what to load each artefact with: a precision is for bundles, a model for checkpoints.
+
+    Where that is none of them, each gets the option and ``load`` refuses it.
+    """
+    bundles = [path.is_dir() for path in artefacts]
+    checkpoints = [path.is_file() and backend_for(path).takes_model for path in artefacts]
+    return [
+        Choice(precision if bundle or not any(bundles) else None, model if checkpoint or not any(checkpoints) else None)
+        for bundle, checkpoint in zip(bundles, checkpoints, strict=True)
+    ]
 
 
 def network(lifter: Lifter) -> str:

@@ -16,6 +16,7 @@ from poseedge.errors import ArtefactError
 __all__ = ["CPU", "ERRORS", "FATAL", "SessionError", "open_session", "ort", "reason", "session_options"]
 
 CPU = "CPUExecutionProvider"
+Provider = str | tuple[str, dict[str, str]]  # its name, and its options
 ERRORS, FATAL = 3, 4  # how severe a message must be for ONNX Runtime to print it
 
 
@@ -51,21 +52,21 @@ def session_options(
 def open_session(
     graph: Path | bytes,
     options: ort.SessionOptions,
-    provider: str | None = CPU,
+    providers: Sequence[Provider] | None = (CPU,),
     disabled: Sequence[str] = (),
     name: str = "the graph",
 ) -> ort.InferenceSession:
     """Open a file or a serialized graph without the ``disabled`` optimizers; ``name`` is what errors call the latter.
 
-    ``provider`` is None where the options name a device. Raises ``SessionError`` if ONNX Runtime refuses the graph: it never
-    takes another provider by itself when one fails to start.
+    ``providers`` are asked in their order for every node; None where the options name a device. Raises ``SessionError`` if
+    ONNX Runtime refuses the graph: it never takes another provider by itself when one fails to start.
     """
     source, name = (str(graph), str(graph)) if isinstance(graph, Path) else (graph, name)
     try:
         return ort.InferenceSession(
             source,
             options,
-            providers=[provider] if provider else None,
+            providers=None if providers is None else list(providers),
             disabled_optimizers=list(disabled),
             enable_fallback=0,
         )

@@ -15,9 +15,8 @@ import pytest
 
 from poseedge.backends import tensorrt_rtx
 from poseedge.backends.onnxruntime import OnnxLifter
-from poseedge.backends.registry import load
+from poseedge.backends.registry import backends, load, probe
 from poseedge.backends.tensorrt_rtx import PACKAGE, TensorRTRTXLifter, check_assignment, register
-from poseedge.bench.probe import probe_tensorrt_rtx
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.lifter import random_keypoints
 from tests.doubles.onnxruntime import recording
@@ -62,7 +61,7 @@ def test_missing_package_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.skipif(find_spec(PACKAGE) is None, reason="NVIDIA's package is not installed")
 def test_real_plugin_without_a_driver_refuses(graph: Path) -> None:
-    if probe_tensorrt_rtx().works:
+    if probe(backends()["tensorrt-rtx"]).works:
         pytest.skip("there is a GPU here")
     with pytest.raises(PoseedgeError, match=r"TensorRT-RTX (cannot start here: lib|supports no GPU)") as raised:
         load(graph, backend="tensorrt-rtx")

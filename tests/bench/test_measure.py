@@ -18,7 +18,7 @@ WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
 from pathlib import Path
-from poseedge.bench import latency, machine, memory, report, probe
+from poseedge.bench import latency, machine, memory, report
 from poseedge.graph import flops
 from poseedge.bench.measure import Settings, measure
 from poseedge.bench.entries import subjects_of

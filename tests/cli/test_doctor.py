@@ -8,23 +8,24 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from poseedge.bench.probe import Backend
+from poseedge.backends.backend import Probe
 from poseedge.cli import doctor as module
 from poseedge.cli.doctor import doctor
 
+WORKING = Probe("onnxruntime", True, "1", opens=(".onnx",))
 app = typer.Typer()
 app.command()(doctor)
 runner = CliRunner()
 
 
-def only(monkeypatch: pytest.MonkeyPatch, *backends: Backend) -> None:
-    monkeypatch.setattr(module, "probe_backends", lambda: list(backends))
+def only(monkeypatch: pytest.MonkeyPatch, *probes: Probe) -> None:
+    monkeypatch.setattr(module, "probes", lambda: list(probes))
 
 
 def test_json_is_all_that_goes_to_standard_output() -> None:
     content = json.loads(runner.invoke(app, ["--json"]).stdout)
     assert content.keys() == {"machine", "backends", "compiler", "next"}
-    assert any(backend["name"] == "onnxruntime CPU" and backend["works"] for backend in content["backends"])
+    assert any(backend["name"] == "onnxruntime" and backend["works"] for backend in content["backends"])
 
 
 def test_table_ends_with_the_next_command() -> None:
@@ -34,17 +35,21 @@ def test_table_ends_with_the_next_command() -> None:
 
 
 def test_fixes_are_printed_with_their_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
-    only(monkeypatch, Backend("onnxruntime CPU", True, "1"), Backend("torch", False, "none", "pip install 'poseedge[export]'"))
+    only(
+        monkeypatch,
+        WORKING,
+        Probe("torch", False, "none", "pip install 'poseedge[export]'"),
+    )
     assert "'poseedge[export]'" in runner.invoke(app, []).stdout
 
 
 def test_without_torch_the_next_command_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    only(monkeypatch, Backend("onnxruntime CPU", True, "1"), Backend("torch", False, "none", "fix"))
+    only(monkeypatch, WORKING, Probe("torch", False, "none", "fix"))
     assert "next: poseedge bench BUNDLE" in runner.invoke(app, []).stdout
 
 
 def test_machine_that_runs_no_bundle_exits_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    only(monkeypatch, Backend("onnxruntime", False, "none", "pip install onnxruntime"), Backend("torch", True, "2"))
+    only(monkeypatch, Probe("onnxruntime", False, "none", "pip install onnxruntime", (".onnx",)), Probe("torch", True, "2"))
     result = runner.invoke(app, [])
     assert result.exit_code == 1
     assert "next: pip install onnxruntime" in result.stdout

@@ -104,14 +104,23 @@ def rounded(array: AnyArray) -> Float32Array:
     return ((bits + np.uint32(1 << 12)) & np.uint32(0xFFFFE000)).view(np.float32)
 
 
-def install(monkeypatch: pytest.MonkeyPatch, *providers: str, on_cpu: tuple[str, ...] = (), plugin: bool = False) -> None:
+def install(
+    monkeypatch: pytest.MonkeyPatch, *providers: str, on_cpu: tuple[str, ...] = (), plugin: bool = False, tells: bool = True
+) -> None:
     """Make ONNX Runtime offer ``providers`` beside the CPU's; operators ``on_cpu`` are taken by none of them.
 
-    With ``plugin`` sessions use ``providers`` that they do not name.
+    With ``plugin`` sessions use ``providers`` that they do not name. Sessions of older ONNX Runtimes do not tell where
+    their nodes are.
     """
-    kind = type("InferenceSession", (DeviceSession,), {"on_cpu": frozenset(on_cpu), "usual": providers if plugin else (CPU,)})
+    members: dict[str, Any] = {"on_cpu": frozenset(on_cpu), "usual": providers if plugin else (CPU,)}
+    if not tells:
+        members["get_provider_graph_assignment_info"] = property(_missing)
     monkeypatch.setattr(ort, "get_available_providers", lambda: [*providers, CPU])
-    monkeypatch.setattr(ort, "InferenceSession", kind)
+    monkeypatch.setattr(ort, "InferenceSession", type("InferenceSession", (DeviceSession,), members))
+
+
+def _missing(session: object) -> None:
+    raise AttributeError
 
 
 def recording() -> ort.SessionOptions:

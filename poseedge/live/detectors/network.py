@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.backends.onnxruntime import open_session
-from poseedge.backends.registry import ONNX_BACKENDS
-from poseedge.errors import ArtefactError, PoseedgeError, nearest
+from poseedge.backends.registry import backend_for, backends, names_for
+from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.live.detectors.person import Picture
 
 Outputs = list[npt.NDArray[Any]]
@@ -22,7 +21,7 @@ FREE_SIZE = 640  # for networks that take pictures of any size, which are the on
 class PictureNetwork:
     """A network from one picture to tensors."""
 
-    def __init__(self, path: Path, threads: int = 1, backend: str = ONNX_BACKENDS[0]) -> None:
+    def __init__(self, path: Path, threads: int = 1, backend: str | None = None) -> None:
         """Open ``path``; raises ``ArtefactError`` where it does not take one RGB picture."""
         self.path = path
         if not path.is_file():
@@ -63,15 +62,13 @@ def _fixed(size: Any) -> int:
     return size if isinstance(size, int) and size > 0 else FREE_SIZE
 
 
-def open_on(path: Path, threads: int, backend: str) -> Any:
-    """Open an ONNX Runtime session for ``backend``, one of ``lifter.ONNX_BACKENDS``."""
-    if backend == "onnxruntime":
-        return open_session(path, threads, "CPUExecutionProvider", optimize=True)
-    if backend == "tensorrt-rtx":
-        from poseedge.backends.tensorrt_rtx import open_rtx_session
-
-        return open_rtx_session(path, threads)
-    raise PoseedgeError(f"no backend {backend!r} for detectors", nearest(backend, list(ONNX_BACKENDS)))
+def open_on(path: Path, threads: int, backend: str | None) -> Any:
+    """Open an ONNX Runtime session on ``backend``, by default the usual one for ONNX files."""
+    opener = backend_for(path, backend).session
+    if opener is None:
+        able = [name for name in names_for(".onnx") if backends()[name].session]
+        raise PoseedgeError(f"{path}: backend {backend!r} runs lifters alone", f"for detectors: {', '.join(able)}")
+    return opener(path, threads)
 
 
 def shapes(outputs: Sequence[npt.NDArray[Any]]) -> str:

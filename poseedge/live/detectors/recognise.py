@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.backends.registry import ONNX_BACKENDS
 from poseedge.errors import ArtefactError
 from poseedge.live.detectors import decode
 from poseedge.live.detectors.following import Find
@@ -49,7 +48,7 @@ def open_detector(
     path: Path | None = None,
     people: int | None = None,
     threads: int = 1,
-    backend: str = ONNX_BACKENDS[0],
+    backend: str | None = None,
     thorough: bool = False,
 ) -> Detector:
     """Return the detector that the ONNX file ``path`` is, the bundled MoveNet Lightning without one.

@@ -123,7 +123,7 @@ def test_network_that_takes_no_picture_is_refused(tmp_path: Path) -> None:
 def test_missing_file_and_unknown_backend_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="no such detector"):
         open_detector(tmp_path / "none.onnx")
-    with pytest.raises(PoseedgeError, match="no backend 'tensorrt-rt' for detectors") as refused:
+    with pytest.raises(PoseedgeError, match=r"no backend 'tensorrt-rt' for \.onnx files") as refused:
         open_detector(backend="tensorrt-rt")
     assert "did you mean 'tensorrt-rtx'?" in refused.value.hint
 
