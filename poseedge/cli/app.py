@@ -16,17 +16,16 @@ from poseedge.cli import (
     doctor,
     evaluate,
     export,
-    lift,
     models,
     pretrain,
     profile,
     quantize,
     sensitivity,
-    stream,
     targets,
     train,
 )
 from poseedge.cli.console import err
+from poseedge.cli.live import demo, lift, stream
 from poseedge.errors import PoseedgeError
 
 app = typer.Typer(
@@ -42,6 +41,7 @@ app.command("targets")(targets.targets)
 app.command("check")(check.check)
 app.command("eval")(evaluate.evaluate)
 app.command("lift")(lift.lift)
+app.command("demo")(demo.demo)
 app.command("stream")(stream.stream)
 app.command("build")(build.build)
 app.command("bench")(bench.bench)

@@ -162,7 +162,7 @@ def _empty(clip: Clip, fps: float) -> Lifted:
     return Lifted(
         poses_m=np.full((*shape, NUM_JOINTS, 3), np.nan, np.float32),
         frames=clip.frames,
-        times_s=(clip.frames - clip.frames[:1]) / fps,
+        times_s=(clip.frames - clip.frames[:1]) / fps if clip.times_s is None else clip.times_s,
         ids=np.array([track.id for track in clip.tracks], np.int64),
         seen=np.zeros(shape, np.bool_),
         filled=np.zeros((*shape, NUM_JOINTS), np.bool_),

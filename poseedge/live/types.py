@@ -33,6 +33,7 @@ class Clip:
     frames: Indices  # (T,) all frame numbers from the first to the last, those without people too
     size: tuple[int, int] | None = None  # width and height of the picture, if the source says it
     fps: float | None = None  # frames per second, if the source says it
+    times_s: npt.NDArray[np.float64] | None = None  # (T,) of the frames, where they do not follow from ``fps``
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from poseedge.live.detectors.person import SURE
 from poseedge.live.drawing.scene import Figure
 from poseedge.live.types import Flags, Floats, Lifted
-from poseedge.live.world import CAMERA, y_up
+from poseedge.live.world import y_up
 from poseedge.skeleton import ROOT
 
 Point = npt.NDArray[np.float64]  # (3,) metres
@@ -46,7 +46,6 @@ class Stage:
     """Where people stand: on the floor, where each was seen first, the middle of those in sight in the middle."""
 
     size: tuple[int, int]  # of the source's picture
-    grounded: bool = False  # poses stand on a floor already
     _grounds: dict[int, Ground] = field(default_factory=dict)
     _places: dict[int, Point] = field(default_factory=dict)
     _middle: Point | None = None
@@ -55,7 +54,7 @@ class Stage:
     def put(self, people: Sequence[Figure], time_s: float) -> list[Figure]:
         """Return ``people`` of the frame at ``time_s`` with their root-relative poses, y up, put where they stand."""
         posed = [figure for figure in people if figure.pose_m is not None]
-        if self.grounded or not posed:
+        if not posed:
             return list(people)
         for figure in posed:
             if figure.pose_m is not None and figure.id not in self._places:
@@ -97,7 +96,7 @@ class LiftedFigures:
     """The figures of each frame of lifted poses, asked for in order."""
 
     def __init__(self, lifted: Lifted, size: tuple[int, int]) -> None:
-        self._stage = Stage(size, grounded=lifted.meta.get("axes") != CAMERA)
+        self._stage = Stage(size)
         self._lifted = y_up(lifted)
         self._faint = faint_joints(lifted.filled, lifted.scores)
 

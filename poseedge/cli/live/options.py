@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from poseedge.errors import PoseedgeError
+
+if TYPE_CHECKING:
+    from poseedge.live.options import Options
 
 Artefact = Annotated[Path, typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint")]
 Precision = Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")]
@@ -31,6 +34,25 @@ Height = Annotated[float | None, typer.Option(metavar="M", help="the people's he
 Smooth = Annotated[bool, typer.Option("--smooth", help="One-Euro filter over the poses; lags behind quick motion")]
 LookAhead = Annotated[int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use")]
 Threads = Annotated[int, typer.Option(min=1)]
+
+
+def options(given: dict[str, Any]) -> Options:
+    """Return the lifting options among a verb's parameters."""
+    from poseedge.live.options import Options
+
+    return Options(
+        view=given["view"],
+        trunk=given["trunk"],
+        overlap=given["overlap"],
+        every=given["every"],
+        flip=given["flip"],
+        focal_px=given["focal"],
+        camera_pitch_deg=given["camera_pitch"],
+        camera_roll_deg=given["camera_roll"],
+        height_m=given["height"],
+        smooth=given["smooth"],
+        look_ahead=given["look_ahead"],
+    )
 
 
 def parsed_size(text: str | None) -> tuple[int, int] | None:

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.cli import lift_options as choose
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
+from poseedge.cli.live import options as choose
 from poseedge.errors import DataError
 from poseedge.live.formats import FORMATS
 
 
 def lift(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="keypoint file or folder of a detector")],
     artefact: choose.Artefact,
     output: Annotated[list[Path], typer.Option("--output", "-o", help="file to write, its kind by its suffix (repeat)")],
@@ -45,26 +46,13 @@ def lift(
     from poseedge.backends.registry import load
     from poseedge.live.formats import read_clip
     from poseedge.live.lift import lift_clip
-    from poseedge.live.options import Options
     from poseedge.live.summary import remarks, summary, why_empty
     from poseedge.live.tracks import select
     from poseedge.live.trained import trained_on
     from poseedge.live.writers import write
     from poseedge.live.writers.registry import check_path
 
-    options = Options(
-        view=view,
-        trunk=trunk,
-        overlap=overlap,
-        every=every,
-        flip=flip,
-        focal_px=focal,
-        camera_pitch_deg=camera_pitch,
-        camera_roll_deg=camera_roll,
-        height_m=height,
-        smooth=smooth,
-        look_ahead=look_ahead,
-    )
+    options = choose.options(context.params)
     for path in output:
         check_path(path)
     clip = read_clip(source, format, layout, choose.parsed_size(size), fps)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from poseedge.cli import lift_options as choose
+from poseedge.cli.live import options as choose
 
 
 def stream(
+    context: typer.Context,
     artefact: choose.Artefact,
     size: Annotated[str, typer.Option(metavar="WxH", help="size of the picture in pixels")],
     precision: choose.Precision = None,
@@ -44,23 +46,8 @@ def stream(
 
     lifter, wide = load(artefact, precision, threads), choose.parsed_size(size)
     assert wide is not None
-    lifting = Stream(
-        lifter,
-        wide,
-        fps,
-        layout,
-        trained_on(lifter),
-        view=view,
-        trunk=trunk,
-        overlap=overlap,
-        every=every,
-        flip=flip,
-        focal_px=focal,
-        camera_pitch_deg=camera_pitch,
-        camera_roll_deg=camera_roll,
-        smooth=smooth,
-        look_ahead=look_ahead,
-    )
+    options = choose.options({**context.params, "height": None})
+    lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))
     try:
         for number, text in enumerate(sys.stdin, start=1):
             if text.strip():

@@ -1,0 +1,1 @@
+"""The demo: from pictures to a moving skeleton."""
