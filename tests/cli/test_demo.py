@@ -162,7 +162,7 @@ def test_picture_of_nobody_is_an_answer_and_leaves_nothing(poseedge: Command, ho
         (["k.npz", "--video", "{clip}", "--people", "2"], "--people cannot apply here"),
         (["k.npz", "--video", "{clip}", "-o", "out.mp4"], "k.npz: no such file or folder"),
         (["{clip}", "--detector", "none.onnx", "-o", "out.mp4"], "none.onnx: no such detector"),
-        (["{clip}", "--backend", "cuda", "-o", "out.mp4"], "no backend 'cuda'"),
+        (["{clip}", "--backend", "gpu", "-o", "out.mp4"], "no backend 'gpu' for .onnx files"),
         (["99", "-o", "out.mp4"], "camera 99: cannot be opened"),
         (["{clip}", "--person", "7", "-o", "out.mp4"], "there is no person 7"),
     ],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poseedge.backends.registry import ONNX_BACKENDS
+from poseedge.backends.registry import load, names_for
 from poseedge.cli.console import emit_json, err, next_step, out, stage
 from poseedge.cli.live import options as choose
 from poseedge.cli.live.lift import show as show_people
@@ -63,7 +63,7 @@ def demo(
     turn: Annotated[bool, typer.Option("--turn", help="let the camera go round the skeleton")] = False,
     azimuth: Annotated[float, typer.Option(metavar="DEG", help="where it stands: 0 as the source's camera, 90 to its left")] = 35,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="stop after so long")] = None,
-    backend: Annotated[str, typer.Option(help=f"what runs ONNX files: {' or '.join(ONNX_BACKENDS)}")] = ONNX_BACKENDS[0],
+    backend: Annotated[str | None, typer.Option(help=f"what runs ONNX files: {', '.join(names_for('.onnx'))}")] = None,
     precision: choose.Precision = None,
     size: choose.Size = None,
     fps: choose.Fps = None,
@@ -88,7 +88,6 @@ def demo(
 
     Example: poseedge demo video.mp4 --artefact build/nanohtnet -o out.mp4 -o poses.npz
     """
-    from poseedge.backends.registry import load
     from poseedge.live.detectors import open_detector
     from poseedge.live.drawing import View
     from poseedge.live.overlap import schedule
