@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,16 @@ err = Console(stderr=True, highlight=False)
 
 def emit_json(content: Any) -> None:
     """Print one JSON document to stdout and nothing else."""
-    print(json.dumps(content, indent=2))
+    print(json.dumps(finite(content), indent=2, allow_nan=False))
+
+
+def finite(content: Any) -> Any:
+    """Return ``content`` with null for what JSON has no number for: NaN and infinity."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 @contextmanager

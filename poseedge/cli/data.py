@@ -81,7 +81,9 @@ def keypoints(
     source: Annotated[Path, typer.Argument(help="npz of detections, or a folder subject/action/camera.npy")],
     into: Annotated[Path, typer.Option(help="data set folder that holds the motion")],
     kind: Annotated[str, typer.Option(help="what to call them: hrnet, detectron, ...")] = "detected",
-    layout: Annotated[str | None, typer.Option(help="order of joints: coco or h36m; default: the npz's metadata")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="order of joints: coco or h36m; default: as the npz says or the motion tells")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Add a detector's 2D keypoints to a data set; COCO joints become those of Human3.6M.

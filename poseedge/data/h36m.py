@@ -50,6 +50,7 @@ def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
     of the first thing that is not as the layout says.
     """
     name = dataset_name(folder)
+    keypoints = Path(keypoints).name.removesuffix(".npz").removeprefix(f"data_2d_{name}_")  # the file's name will do
     path_3d, path_2d = folder / f"data_3d_{name}.npz", folder / f"data_2d_{name}_{keypoints}.npz"
     if not path_2d.is_file():
         held = ", ".join(available_keypoints(folder)) or "none"
@@ -94,6 +95,8 @@ def world_joints(value: Any, where: str) -> FloatArray:
 
 def _views(tracks: Any, cameras: tuple[Camera, ...], frames: int, where: str) -> list[FloatArray]:
     """Return one ``(T, 17, 2)`` in normalized screen coordinates per camera, cut to the ``frames`` of the motion."""
+    if isinstance(tracks, dict):  # one entry a camera, by its number or name
+        tracks = [tracks[key] for key in sorted(tracks, key=lambda key: str(key).zfill(8))]
     found = len(tracks) if isinstance(tracks, (list, tuple, np.ndarray)) else 0
     if found != len(cameras):
         raise DataError(f"{where}: expected {len(cameras)} tracks, one per camera, found {found}", _LAYOUT_HINT)
@@ -113,12 +116,13 @@ def layout_member(path: Path, key: str) -> dict[str, Any]:
     if not isinstance(content.get(key), dict):
         held = ", ".join(content) or "nothing"
         raise DataError(f"{path}: expected a dictionary {key!r} (subject -> action -> array), found: {held}", _LAYOUT_HINT)
-    member: dict[str, Any] = content[key]
-    for subject, actions in member.items():
+    member: dict[str, Any] = {}
+    for subject, actions in content[key].items():
         if not isinstance(actions, dict):
             raise DataError(
                 f"{path}: {key}[{subject!r}] should be a dictionary of actions, found {type(actions).__name__}", _LAYOUT_HINT
             )
+        member[str(subject)] = {str(action): value for action, value in actions.items()}  # some write numbers
     return member
 
 

@@ -31,6 +31,9 @@ WIDE = {"TS5": (1920, 1080), "TS6": (1920, 1080)}  # picture sizes; all others a
 # The annotation's joint (head top, neck, right arm, left arm, right leg, left leg, pelvis, spine, head) of each Human3.6M joint.
 FROM_ANNOTATION = (14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4)
 
+# Of the 28 joints that the annotation files of the training set hold: "relevant" in the data set's own mpii_get_joint_set.m.
+RELEVANT = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
+
 HOW_TO_GET = (
     "download MPI-INF-3DHP from https://vcai.mpi-inf.mpg.de/3dhp-dataset/ (its licence is for research) and make "
     f"{TEST} with P-STMO's common/data_to_npz_3dhp_test.py, or {POSES} and {KEYPOINTS} as GraphMLP's README says"
@@ -98,9 +101,15 @@ def _by_sequence(path: Path) -> Iterator[PoseSequence]:
             where = f"{path}: {name} camera {camera}"
             if missing := {"data_2d", "data_3d"} - _dictionary(content, where).keys():
                 raise DataError(f"{where}: missing {', '.join(sorted(missing))}", _LAYOUT_HINT)
-            joints = checked_array(content["data_3d"], (NUM_JOINTS,), 3, where)[:, list(FROM_ANNOTATION)] / 1000
-            pixels = checked_array(content["data_2d"], (NUM_JOINTS,), None, where)[:, list(FROM_ANNOTATION)]
+            joints = _ordered(checked_array(content["data_3d"], (NUM_JOINTS, 28), 3, where)) / 1000
+            pixels = _ordered(checked_array(content["data_2d"], (NUM_JOINTS, 28), None, where))
             yield _sequence(subject, action or "Seq1", str(camera), joints, pixels, content.get("valid"), where, where)
+
+
+def _ordered(annotated: Any) -> Any:
+    """Return the joints of the annotation, 17 or all 28 of them, in the order of Human3.6M."""
+    joints = annotated[:, list(RELEVANT)] if annotated.shape[1] == 28 else annotated
+    return joints[:, list(FROM_ANNOTATION)]
 
 
 def _sequence(
@@ -114,6 +123,8 @@ def _sequence(
         valid = np.asarray(valid).reshape(-1).astype(bool)
         if len(valid) != len(joints):
             raise DataError(f"{where_3d}: 'valid' marks {len(valid)} frames of {len(joints)}", _LAYOUT_HINT)
+        if not valid.any():
+            raise DataError(f"{where_3d}: 'valid' marks no frame, so nothing of it would be scored", _LAYOUT_HINT)
     width, height = WIDE.get(subject, (2048, 2048))
     unknown = np.zeros(9, np.float32), np.array([1, 0, 0, 0], np.float32), np.zeros(3, np.float32)
     screen = normalize_screen(pixels, width, height)

@@ -19,6 +19,8 @@ from tests.support import golden
 from tests.support.folders import Folder, as_object, excerpt
 from tests.support.walk import WALK, array
 
+FROM_H36M = [10, 10, 10, 10, 10, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3]  # COCO's order, the face for all of its points
+
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
@@ -45,7 +47,7 @@ def test_coco_detections_become_human36m_joints(lab: Path, tmp_path: Path) -> No
 def test_a_folder_of_arrays_gives_the_same(lab: Path, tmp_path: Path) -> None:
     for number, view in enumerate(detections()):
         array(tmp_path, f"det/anna/Walking 1/made-up-{number}.npy", view)
-    convert_keypoints(tmp_path / "det", lab, "hrnet", None)
+    convert_keypoints(tmp_path / "det", lab, "hrnet", "coco")
     convert_keypoints(tmp_path / "det", lab, "plain", "h36m")
     hrnet, plain = load_dataset(lab, "hrnet").sequences[0], load_dataset(lab, "plain").sequences[0]
     np.testing.assert_allclose(denormalize_screen(plain.keypoints, 1000, 1000), detections()[0][..., :2], atol=1e-3)
@@ -104,3 +106,16 @@ def test_a_subject_without_cameras_cannot_be_projected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no cameras for subject 'S1'"):
         project_motion(tmp_path, "exact")
     assert not (tmp_path / "data_2d_excerpt_exact.npz").exists()
+
+
+def test_order_of_joints_that_nothing_states_is_told_by_the_motion(tmp_path: Path) -> None:
+    folder = excerpt()
+    folder.write(tmp_path)
+    tracks = {
+        s: {a: [np.asarray(v, np.float32) for v in views] for a, views in acts.items()} for s, acts in folder.tracks.items()
+    }
+    np.savez(tmp_path / "unsaid.npz", positions_2d=as_object(tracks))
+    assert convert_keypoints(tmp_path / "unsaid.npz", tmp_path, "theirs", None)["from"] == "h36m"
+    coco = {s: {a: [v[:, FROM_H36M] for v in views] for a, views in acts.items()} for s, acts in tracks.items()}
+    np.savez(tmp_path / "coco.npz", positions_2d=as_object(coco))
+    assert convert_keypoints(tmp_path / "coco.npz", tmp_path, "coco", None)["from"] == "coco"

@@ -96,6 +96,34 @@ def test_detections_longer_than_the_motion_are_cut_and_scores_dropped(tmp_path: 
         np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
 
 
+@pytest.mark.parametrize("key", [int, str, "cam{}".format], ids=["numbers", "text", "names"])
+def test_views_may_be_a_dictionary(key: Callable[[int], object], tmp_path: Path) -> None:
+    folder = excerpt()
+    plain = load_dataset(folder.write(tmp_path))
+    for actions in folder.tracks.values():
+        for action, views in actions.items():
+            actions[action] = {key(number): view for number, view in reversed(list(enumerate(views)))}
+    for ours, theirs in zip(load_dataset(folder.write(tmp_path)).sequences, plain.sequences, strict=True):
+        np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
+
+
+def test_actions_and_subjects_may_be_numbers(tmp_path: Path) -> None:
+    folder = excerpt()
+    assert folder.rig is not None
+    for content in (folder.motion, folder.tracks):
+        content[9] = {2: content.pop("S9")["Walking 1"]}
+    folder.rig["cameras"]["9"] = folder.rig["cameras"].pop("S9")
+    assert {(s.subject, s.action, s.category) for s in load_dataset(folder.write(tmp_path)).sequences} == {
+        ("S1", "Walking 1", "Walking"),
+        ("9", "2", "2"),
+    }
+
+
+def test_keypoints_may_be_named_by_their_file(tmp_path: Path) -> None:
+    folder = excerpt().write(tmp_path)
+    assert load_dataset(folder, "data_2d_excerpt_gt.npz").keypoints == "gt"
+
+
 def test_tracks_without_motion_are_left_out(tmp_path: Path) -> None:
     folder = excerpt()
     del folder.motion["S1"]

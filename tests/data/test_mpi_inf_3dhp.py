@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from poseedge import metrics
-from poseedge.data.mpi_inf_3dhp import load_3dhp
+from poseedge.data.mpi_inf_3dhp import RELEVANT, load_3dhp
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError
@@ -84,7 +84,7 @@ def test_missing_files_are_told_with_where_to_get_them(tmp_path: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "another joint count": (lambda t: t["TS1"].update(data_3d=np.zeros((12, 28, 3))), r"TS1 camera 0: expected .*\(12, 28, 3\)"),
+    "another joint count": (lambda t: t["TS1"].update(data_3d=np.zeros((12, 21, 3))), r"TS1 camera 0: expected .*\(12, 21, 3\)"),
     "2D too short": (lambda t: t["TS1"].update(data_2d=np.zeros((11, 17, 2))), "11 frames of 2D for 12 of motion"),
     "no 2D": (lambda t: t["TS5"].pop("data_2d"), "TS5 camera 0: missing data_2d"),
     "marks of other frames": (lambda t: t["TS5"].update(valid=np.ones(3)), "'valid' marks 3 frames of 9"),
@@ -108,3 +108,27 @@ def test_tracks_of_another_number_of_cameras_are_refused(tmp_path: Path) -> None
     np.savez(tmp_path / "data_2d_3dhp.npz", positions_2d=as_object({s: {"Seq1": [motion(s)[1]]} for s in FRAMES}))
     with pytest.raises(DataError, match="S1 'Seq1': 1 tracks for 2 of motion"):
         load_3dhp(tmp_path)
+
+
+def test_all_28_joints_of_the_annotation_will_do(tmp_path: Path) -> None:
+    def all_joints(test: dict[str, Any]) -> None:
+        for content in test.values():
+            for key in ("data_3d", "data_2d"):
+                full = np.full((len(content[key]), 28, content[key].shape[2]), 7.0, np.float32)
+                full[:, list(RELEVANT)] = content[key]
+                content[key] = full
+
+    (tmp_path / "17").mkdir()
+    (tmp_path / "28").mkdir()
+    plain, full = load_3dhp(by_sequence(tmp_path / "17")), load_3dhp(by_sequence(tmp_path / "28", all_joints))
+    for ours, theirs in zip(full.sequences, plain.sequences, strict=True):
+        np.testing.assert_array_equal(ours.joints_m, theirs.joints_m)
+        np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
+
+
+def test_sequence_of_which_nothing_counts_is_refused(tmp_path: Path) -> None:
+    def none_valid(test: dict[str, Any]) -> None:
+        test["TS1"]["valid"] = np.zeros(len(test["TS1"]["valid"]))
+
+    with pytest.raises(DataError, match="'valid' marks no frame"):
+        load_3dhp(by_sequence(tmp_path, none_valid))
