@@ -19,6 +19,7 @@ from poseedge.live.detectors import open_detector
 from poseedge.live.lift import lift_clip
 from poseedge.live.video import open_source
 from poseedge.live.writers import read_lifted
+from poseedge.resources import resource
 from tests.support import fake_camera
 from tests.support.user import Command, assert_refused
 
@@ -169,6 +170,12 @@ def test_picture_of_nobody_is_an_answer_and_leaves_nothing(poseedge: Command, ho
 )
 def test_what_cannot_be_is_refused(poseedge: Command, how: list[object], arguments: list[str], error: str) -> None:
     assert_refused(poseedge("demo", *(argument.format(clip=CLIP) for argument in arguments), *how), error)
+
+
+def test_bundled_network_is_the_default(poseedge: Command) -> None:
+    found = poseedge("demo", CLIP, "-o", "poses.npz", "--seconds", "0.2", "--json").json
+    assert (found["model"], found["detector"], found["people"][0]["frames"]) == ("nanohtnet", "movenet", 4)
+    assert Path(found["artefact"]).is_relative_to(resource("weights"))
 
 
 def test_without_a_file_it_wants_a_window_and_says_what_to_do_without_one(poseedge: Command, how: list[object]) -> None:

@@ -50,7 +50,6 @@ class _Outputs:
 def demo(
     context: typer.Context,
     source: Annotated[str, typer.Argument(help="video, picture, folder of pictures, camera (0), address (rtsp://...), or csi")],
-    artefact: choose.Artefact,
     output: Annotated[
         list[Path] | None,
         typer.Option("--output", "-o", help=".mp4, .webm, .gif, .png, or a file of poses as of lift (repeat); else a window"),
@@ -64,6 +63,7 @@ def demo(
     azimuth: Annotated[float, typer.Option(metavar="DEG", help="where it stands: 0 as the source's camera, 90 to its left")] = 35,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="stop after so long")] = None,
     backend: Annotated[str | None, typer.Option(help=f"what runs ONNX files: {', '.join(names_for('.onnx'))}")] = None,
+    artefact: choose.Artefact = None,
     precision: choose.Precision = None,
     size: choose.Size = None,
     fps: choose.Fps = None,
@@ -86,7 +86,7 @@ def demo(
 ) -> None:
     """Show the people of a video, a camera or a picture in 3D: find their keypoints, lift them, draw both.
 
-    Example: poseedge demo video.mp4 --artefact build/nanohtnet -o out.mp4 -o poses.npz
+    Example: poseedge demo video.mp4 -o out.mp4 -o poses.npz
     """
     from poseedge.live.detectors import open_detector
     from poseedge.live.drawing import View
@@ -99,7 +99,7 @@ def demo(
     at = View(azimuth, turn)
     if video is not None:
         refuse({"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints")
-        lifter = load(artefact, precision, threads, backend=backend)
+        lifter = load(choose.artefact_or_bundled(artefact), precision, threads, backend=backend)
         clip = keypoints_over(source, video, format, layout, wanted, fps)
         report = lift_and_draw(clip, lambda: open_source(str(video), fps=fps), lifter, options, outputs, at, person)
         tell(report, json)
@@ -111,7 +111,7 @@ def demo(
             refuse({"--person": person, "--height": height}, "a live source is not known to its end; lift a recording of it")
         elif wanted:
             refuse({"--size": size}, "the pictures say their own size; --size asks a camera for one")
-        lifter = load(artefact, precision, threads, backend=backend)
+        lifter = load(choose.artefact_or_bundled(artefact), precision, threads, backend=backend)
         found = open_detector(detector, people, threads, backend, thorough=pictures.fps is None)
         if pictures.live:
             if look_ahead is None:
@@ -135,7 +135,8 @@ def demo(
     if pictures.live or json:
         return
     if not outputs.poses:
-        next_step(shlex.join(["poseedge", "demo", source, "--artefact", str(artefact), "-o", "poses.bvh"]))
+        words = [] if artefact is None else ["--artefact", str(artefact)]
+        next_step(shlex.join(["poseedge", "demo", source, *words, "-o", "poses.bvh"]))
 
 
 def sorted_outputs(paths: list[Path]) -> _Outputs:

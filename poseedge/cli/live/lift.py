@@ -17,8 +17,8 @@ from poseedge.live.formats import FORMATS
 def lift(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="keypoint file or folder of a detector")],
-    artefact: choose.Artefact,
     output: Annotated[list[Path], typer.Option("--output", "-o", help="file to write, its kind by its suffix (repeat)")],
+    artefact: choose.Artefact = None,
     precision: choose.Precision = None,
     size: choose.Size = None,
     fps: choose.Fps = None,
@@ -41,7 +41,7 @@ def lift(
 ) -> None:
     """Lift the people of a keypoint file to 3D: gaps bridged, swaps undone, resampled to the network's frame rate, averaged.
 
-    Example: poseedge lift alphapose-results.json --size 1920x1080 --fps 30 --artefact build/nanohtnet -o poses.npz
+    Example: poseedge lift alphapose-results.json --size 1920x1080 --fps 30 -o poses.npz
     """
     from poseedge.backends.registry import load
     from poseedge.live.formats import read_clip
@@ -57,7 +57,7 @@ def lift(
         check_path(path)
     clip = read_clip(source, format, layout, choose.parsed_size(size), fps)
     clip = select(clip, choose.parsed_person(person))
-    lifter = load(artefact, precision, threads)
+    lifter = load(choose.artefact_or_bundled(artefact), precision, threads)
     with stage("lifting", len(clip.frames)) as advance:
         lifted = lift_clip(lifter, clip, options, trained_on(lifter), advance)
     if not lifted.seen.any():

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from poseedge.errors import PoseedgeError
+from poseedge.resources import resource
 
 if TYPE_CHECKING:
     from poseedge.live.options import Options
 
-Artefact = Annotated[Path, typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint")]
+Artefact = Annotated[
+    Path | None, typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint; default: the bundled NanoHTNet")
+]
 Precision = Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="size of the picture in pixels, where the source does not say it")]
 Fps = Annotated[float | None, typer.Option(min=0.1, help="frames per second, where the source does not say them")]
@@ -34,6 +37,14 @@ Height = Annotated[float | None, typer.Option(metavar="M", help="the people's he
 Smooth = Annotated[bool, typer.Option("--smooth", help="One-Euro filter over the poses; lags behind quick motion")]
 LookAhead = Annotated[int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use")]
 Threads = Annotated[int, typer.Option(min=1)]
+
+
+def artefact_or_bundled(artefact: Path | None) -> Path:
+    """Return ``artefact``, or the NanoHTNet that comes with the package: its bundle, or the checkpoint, which needs PyTorch."""
+    if artefact is not None:
+        return artefact
+    bundle = resource("weights", "nanohtnet")
+    return bundle if bundle.is_dir() else resource("weights", "nanohtnet.pth")
 
 
 def options(given: dict[str, Any]) -> Options:

@@ -14,8 +14,8 @@ from poseedge.cli.live import options as choose
 
 def stream(
     context: typer.Context,
-    artefact: choose.Artefact,
     size: Annotated[str, typer.Option(metavar="WxH", help="size of the picture in pixels")],
+    artefact: choose.Artefact = None,
     precision: choose.Precision = None,
     fps: Annotated[float | None, typer.Option(min=0.1, help="frames per second, where lines have no 'time'")] = None,
     layout: Annotated[str, typer.Option(help="order of the joints: coco17, body25, h36m17, ...")] = "coco17",
@@ -37,14 +37,14 @@ def stream(
     "people": [{"id": 1, "pose_m": [[x, y, z], ...], "filled": [...]}]}. A frame comes out when its look-ahead has gone by;
     docs/lift.md shows what each look-ahead costs.
 
-    Example: detector | poseedge stream --artefact build/nanohtnet --size 1280x720 --fps 30 --look-ahead 10
+    Example: detector | poseedge stream --size 1280x720 --fps 30 --look-ahead 10
     """
     from poseedge.backends.registry import load
     from poseedge.live.json_lines import read_line, write_line
     from poseedge.live.stream import Stream
     from poseedge.live.trained import trained_on
 
-    lifter, wide = load(artefact, precision, threads), choose.parsed_size(size)
+    lifter, wide = load(choose.artefact_or_bundled(artefact), precision, threads), choose.parsed_size(size)
     assert wide is not None
     options = choose.options({**context.params, "height": None})
     lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))
