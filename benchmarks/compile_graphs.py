@@ -31,7 +31,7 @@ from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import calibrate
 from poseedge.int8.windows import load_calibration
 from poseedge.models.network import LiftingNetwork
-from poseedge.models.registry import create, names
+from poseedge.models.registry import create, lifting_names
 from poseedge.resources import resource
 from poseedge.targets.aot import Compiled, Compiler, verdict
 from poseedge.targets.aot.stand_ins import DISTRIBUTION
@@ -139,12 +139,11 @@ def record(output: Path, compiler: Compiler, rows: list[dict[str, Any]]) -> None
 def main() -> None:
     """Build and record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    lifting = [name for name in names() if not name.endswith("_refine")]
-    parser.add_argument("--network", action="append", choices=lifting, help="only this one (repeat); default: all")
+    parser.add_argument("--network", action="append", choices=lifting_names(), help="only this one (repeat); default: all")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where to write .json and .md")
     arguments = parser.parse_args()
     with Compiler() as compiler:
-        for name in arguments.network or lifting:
+        for name in arguments.network or lifting_names():
             record(arguments.output, compiler, network_rows(compiler, name))
 
 

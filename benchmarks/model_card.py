@@ -27,6 +27,7 @@ from poseedge.data.types import PoseDataset
 from poseedge.evaluation.predict import predict
 from poseedge.evaluation.score import score
 from poseedge.files import atomic_write
+from poseedge.network_files import network_files, read_table
 from poseedge.training import recipe as recipes
 from poseedge.training.devices import make_fabric
 from poseedge.training.folder import Row
@@ -40,22 +41,7 @@ TEMPLATE = Path(__file__).with_name("model_card_page.md")
 PAGE = Path(__file__).parents[1] / "docs" / "model_card.md"
 TRIAL = 15  # steps, timed to know how many there can be
 
-# Windows of 27 frames where a network takes windows, narrower and shallower than published, to the same end: some hundred
-# steps within the budget. (batch, configuration)
-NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
-    "graphmlp": (64, {"channel": 128, "d_hid": 256, "token_dim": 64}),
-    "htnet": (64, {"channel": 96, "d_hid": 256}),
-    "nehsnet": (64, {"depth": 2, "d_model": 96, "mlp_dim": 192}),
-    "nanohtnet": (32, {"frames": 27, "channel": 96, "layers": 2, "d_hid": 192}),
-    "strided_transformer": (32, {"frames": 27, "channel": 128, "d_hid": 256, "stride_num": [3, 3, 3]}),
-    "mhformer": (32, {"frames": 27, "channel": 96, "d_hid": 192}),
-    "tpc_mhformer": (32, {"frames": 27, "channel": 96, "d_hid": 192, "token_num": 9}),
-    "mixste": (8, {"frames": 27, "channel": 64, "d_hid": 128, "depth": 3}),
-    "hot_mixste": (8, {"frames": 27, "channel": 64, "d_hid": 128, "depth": 3, "token_num": 9, "layer_index": 1}),
-    "tpc_mixste": (8, {"frames": 27, "channel": 64, "d_hid": 128, "depth": 3, "token_num": 9, "layer_index": 2}),
-    "motionbert": (8, {"maxlen": 27, "dim_feat": 64, "dim_rep": 128, "depth": 2, "mlp_ratio": 2}),
-    "hot_motionbert": (8, {"maxlen": 27, "dim_feat": 64, "dim_rep": 128, "depth": 2, "mlp_ratio": 2, "token_num": 9}),
-}
+NETWORKS = [name for name in network_files() if read_table(name, "small")]
 
 
 def make(
@@ -93,10 +79,13 @@ def make(
 
 
 def settings(name: str) -> list[str]:
-    """Return what is set beside ``CONFIG``."""
-    batch, config = NETWORKS[name]
-    sizes = [f"network.{key}={json.dumps(value, separators=(',', ':'))}" for key, value in config.items()]
-    return [*sizes, f"batch={batch}"]
+    """Return what is set beside ``CONFIG``: the network's small size, narrower and shallower than published.
+
+    Windows of 27 frames where it takes windows, to the same end: some hundred steps within the budget.
+    """
+    small = read_table(name, "small")
+    sizes = [f"network.{key}={json.dumps(value, separators=(',', ':'))}" for key, value in small["network"].items()]
+    return [*sizes, f"batch={small['batch']}"]
 
 
 def training_command(name: str, data: str, steps: int) -> list[str]:

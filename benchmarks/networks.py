@@ -12,16 +12,13 @@ import torch
 from benchmarks.record import embed, record
 from poseedge.models import create
 from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import family_of, lifting_names
 
-FAMILIES = (  # a network and its pruned variants
-    ("nanohtnet",),
-    ("htnet",),
-    ("graphmlp",),
-    ("nehsnet",),
-    ("strided_transformer",),
-    ("mhformer", "tpc_mhformer"),
-    ("mixste", "hot_mixste", "tpc_mixste"),
-    ("motionbert", "hot_motionbert"),
+# A network and its pruned variants, plain one first.
+FAMILIES = tuple(
+    (plain, *(name for name in lifting_names() if name != plain and family_of(name) == plain))
+    for plain in lifting_names()
+    if family_of(plain) == plain
 )
 NETWORKS = tuple(name for family in FAMILIES for name in family)
 Row = dict[str, Any]  # of one network

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "poseedge"
 STOREYS = (
     ("arrays", "errors", "progress", "records", "resources"),
     ("contract", "files", "metrics", "skeleton"),
-    ("lifter",),
+    ("lifter", "network_files"),
     ("data", "models"),
     ("graph", "fold", "bundle"),
     ("evaluation",),

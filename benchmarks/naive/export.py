@@ -25,12 +25,11 @@ from poseedge.skeleton import NUM_JOINTS
 
 OPSET = 17
 
-# Which of our modules compute in another way than the published ones, by network.
+# Which of our modules compute in another way than the published ones, by network; of one that is not here, none does.
 FORMS: Mapping[str, Mapping[type[nn.Module], type[nn.Module]]] = {
     "nanohtnet": nanohtnet.FORMS,
     "htnet": nanohtnet.FORMS,  # the same blocks
     "graphmlp": graphmlp.FORMS,
-    "nehsnet": {},  # unpublished: our plain network is all there is
     "strided_transformer": strided_transformer.FORMS,
     "mhformer": mhformer.FORMS,
     "tpc_mhformer": mhformer.FORMS,
@@ -44,7 +43,7 @@ FORMS: Mapping[str, Mapping[type[nn.Module], type[nn.Module]]] = {
 
 def published_form(network: LiftingNetwork) -> LiftingNetwork:
     """Return a copy of ``network`` whose modules compute the same in the published way; parameters keep their keys."""
-    forms, network = FORMS[network.name], copy.deepcopy(network)
+    forms, network = FORMS.get(network.name, {}), copy.deepcopy(network)
     for module in network.modules():
         if type(module) in forms:
             module.__class__ = forms[type(module)]

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from poseedge import models
-from poseedge.files import read_toml
 from poseedge.models.flops import meta_flops
 from poseedge.models.network import LiftingNetwork
-from poseedge.models.registry import create, names
+from poseedge.models.registry import create, lifting_names
+from poseedge.network_files import read_table
 from poseedge.resources import resource
-
-PUBLISHED = Path(models.__file__).with_name("published")
 
 
 def network_facts() -> list[dict[str, Any]]:
     """Return one row per lifting network at its default configuration; nothing is run on data."""
-    return [facts_of(network) for network in map(create, names()) if isinstance(network, LiftingNetwork)]
+    networks = map(create, lifting_names())
+    return [facts_of(network) for network in networks if isinstance(network, LiftingNetwork)]
 
 
 def facts_of(network: LiftingNetwork) -> dict[str, Any]:
     """Return one network's row: sizes counted here, accuracy as published."""
-    published = read_toml(PUBLISHED / f"{network.name}.toml")
+    published = read_table(network.name, "published")
     frames_out = len(network.output_frames)
     parameters = sum(p.numel() for p in network.parameters())
     flops = meta_flops(network)

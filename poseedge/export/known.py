@@ -7,8 +7,9 @@ from pathlib import Path
 from poseedge.bundle.reading import Bundle
 from poseedge.data.types import PoseDataset
 from poseedge.evaluation.plausible import Known
-from poseedge.export.recipe import Recipe, load_recipe, recipe_names
+from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.lifter import Lifter
+from poseedge.network_files import network_files
 from poseedge.resources import SAMPLE_DATA, resource
 
 
@@ -16,7 +17,7 @@ def known_error(lifter: Lifter, dataset: PoseDataset, bundle: Bundle | None = No
     """Return what the manifest of the ``bundle`` behind it, or a recipe, states of ``lifter`` on this data, if either does."""
     if bundle is not None:
         return error_in_manifest(lifter, dataset, bundle)
-    return error_in_recipe(load_recipe(lifter.spec.model), lifter.path, dataset) if lifter.spec.model in recipe_names() else None
+    return error_in_recipe(load_recipe(lifter.spec.model), lifter.path, dataset) if lifter.spec.model in network_files() else None
 
 
 def error_in_manifest(lifter: Lifter, dataset: PoseDataset, bundle: Bundle) -> Known | None:

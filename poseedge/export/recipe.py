@@ -7,12 +7,12 @@ from pathlib import Path
 from pydantic import Field
 
 from poseedge.contract import Table, parsed
-from poseedge.errors import PoseedgeError, nearest
+from poseedge.errors import PoseedgeError
 from poseedge.files import read_toml
 from poseedge.int8.placement import Level
 from poseedge.int8.ranges import Method
 from poseedge.lifter import Precision
-from poseedge.resources import resource
+from poseedge.network_files import TABLES, network_file
 
 
 class Fp16(Table):
@@ -62,14 +62,10 @@ class Recipe(Table):
         return {name: table.model_dump(exclude_none=True) for name, table in tables.items()}
 
 
-def recipe_names() -> list[str]:
-    """Return the networks that have a recipe, sorted."""
-    return sorted(path.stem for path in resource("export").glob("*.toml"))
-
-
 def load_recipe(name: str) -> Recipe:
     """Return the recipe of model ``name``, or of a ``.toml`` path."""
-    path = Path(name) if name.endswith(".toml") else resource("export", f"{name}.toml")
+    path = Path(name) if name.endswith(".toml") else network_file(name)
     if not path.is_file():
-        raise PoseedgeError(f"there is no export recipe for {name!r}", nearest(name, recipe_names()))
-    return parsed(Recipe, read_toml(path), str(path), "docs/recipes.md lists what a recipe holds")
+        raise PoseedgeError(f"{path}: no such recipe", "docs/recipes.md lists what a recipe holds")
+    content = {key: value for key, value in read_toml(path).items() if key not in TABLES}
+    return parsed(Recipe, content, str(path), "docs/recipes.md lists what a recipe holds")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from poseedge.errors import PoseedgeError, nearest
-from poseedge.models.network import Network
+from poseedge.models.network import LiftingNetwork, Network
 
 _NETWORKS: dict[str, type[Network]] = {}
 NetworkClass = TypeVar("NetworkClass", bound=type[Network])
@@ -27,6 +27,17 @@ def register(name: str) -> Callable[[NetworkClass], NetworkClass]:
 def names() -> list[str]:
     """Return the names of all networks, sorted."""
     return sorted(_NETWORKS)
+
+
+def lifting_names() -> list[str]:
+    """Return the names of the networks that lift windows, sorted."""
+    return [name for name in names() if issubclass(_NETWORKS[name], LiftingNetwork)]
+
+
+def family_of(name: str) -> str:
+    """Return the plain network that ``name`` is a variant of, or itself: the most general registered class that it inherits."""
+    line = [other for other, network in _NETWORKS.items() if issubclass(network_class(name), network)]
+    return min(line, key=lambda other: len(_NETWORKS[other].__mro__))
 
 
 def network_class(name: str) -> type[Network]:

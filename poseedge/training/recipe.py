@@ -1,4 +1,7 @@
-"""Training recipes: how each network is trained, as data. ``recipes/<model>.toml`` holds what its paper's code does."""
+"""Training recipes: how each network is trained, as data.
+
+``[training]`` in a network's file holds what its paper's code does; ``recipes/`` holds what is laid over it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,21 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from poseedge.contract import Positive, Table, parsed
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import check_plain, read_toml
+from poseedge.network_files import network_files, read_table
 
 _RECIPES = Path(__file__).with_name("recipes")
 _ADDITIONS = ("views",)  # recipes that --config lays over a network's own
 _QAT = "qat"  # the one that --qat lays over it
 TERMS = ("mpjpe", "weighted_mpjpe", "temporal", "velocity", "n_mpjpe", "p_mpjpe")
+
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class Optimizer(Table):
@@ -32,7 +38,8 @@ class Optimizer(Table):
 class Schedule(Table):
     """How the learning rate falls: by ``decay`` after each epoch, by ``drop`` instead after every ``drop_every``-th.
 
-    ``cosine`` falls from ``lr`` to ``lr_min`` over all steps, after ``warmup`` of them.
+    ``cosine`` falls from ``lr`` to ``lr_min`` over all steps, after ``warmup`` of them. ``batch_norm`` falls geometrically,
+    from epoch to epoch.
     """
 
     kind: Literal["epochs", "cosine"] = "epochs"
@@ -41,6 +48,9 @@ class Schedule(Table):
     drop_every: Positive = 5
     warmup: int = Field(default=0, ge=0)
     lr_min: float = Field(default=1e-5, ge=0)
+    # Momentum of batch norms in the first epoch and after the last.
+    batch_norm: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = None
+    )
 
 
 class Data(Table):
@@ -106,6 +116,13 @@ class TrainingRecipe(Table):
         progress = (step - schedule.warmup) / max(1, self.total_steps(per_epoch) - schedule.warmup)
         return schedule.lr_min + (lr - schedule.lr_min) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
+    def batch_norm_momentum(self, step: int, per_epoch: int) -> float | None:
+        """Return the momentum of batch norms at ``step``, None if it stays what the network has."""
+        if self.schedule.batch_norm is None:
+            return None
+        first, last = self.schedule.batch_norm
+        return first * (last / first) ** (step // per_epoch * per_epoch / self.total_steps(per_epoch))
+
     def second_stage(self) -> TrainingRecipe:
         """Return the recipe of the refine stage. Raises ``PoseedgeError`` for a network that has none."""
         if self.refine is None:
@@ -118,7 +135,7 @@ class TrainingRecipe(Table):
 
 def names() -> list[str]:
     """Return the networks that have a recipe, sorted."""
-    return sorted(path.stem for path in _RECIPES.glob("*.toml") if path.stem not in (*_ADDITIONS, _QAT))
+    return [name for name in network_files() if read_table(name, "training")]
 
 
 def load(model: str, config: str | None = None, settings: Sequence[str] = (), qat: bool = False) -> TrainingRecipe:
@@ -130,7 +147,7 @@ def load(model: str, config: str | None = None, settings: Sequence[str] = (), qa
     """
     if model not in names():
         raise PoseedgeError(f"there is no training recipe for {model!r}", nearest(model, names()))
-    content, where = read_toml(_RECIPES / f"{model}.toml"), f"recipe of {model}"
+    content, where = read_table(model, "training"), f"recipe of {model}"
     if qat:
         content = merged(content, read_toml(_RECIPES / f"{_QAT}.toml"))
     if config is not None:

@@ -8,25 +8,26 @@ from itertools import pairwise
 import pytest
 
 from benchmarks.model_card import CONFIG, NETWORKS, RESULT, every_second_clip, page, settings, training_command
-from poseedge.models import create, names
+from poseedge.models import create
 from poseedge.models.network import LiftingNetwork
-from poseedge.models.registry import network_class
+from poseedge.models.registry import lifting_names
+from poseedge.network_files import read_table
 from poseedge.training import recipe as recipes
 from tests.support.training import CLEAN
 
 
-def test_every_lifting_network_is_in_the_card() -> None:
-    assert sorted(NETWORKS) == [name for name in names() if issubclass(network_class(name), LiftingNetwork)]
+def test_every_lifting_network_has_a_small_size_for_the_card() -> None:
+    assert lifting_names() == NETWORKS
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", NETWORKS)
 def test_settings_are_those_of_the_recorded_command(name: str) -> None:
     words = training_command(name, "mocap17", 7)
     given = [value for option, value in pairwise(words) if option == "--set"]
     recipe = recipes.load(name, CONFIG, settings(name))
     assert recipe == recipes.load(name, words[words.index("--config") + 1], given)
     assert recipe.loss == recipes.load(name).loss
-    assert (recipe.data.source, recipe.batch) == ("views", NETWORKS[name][0])
+    assert (recipe.data.source, recipe.batch) == ("views", read_table(name, "small")["batch"])
     network = create(name, **recipe.network)
     assert isinstance(network, LiftingNetwork)
     assert network.frames in (1, 27)
@@ -43,7 +44,7 @@ def test_every_second_clip_is_whole_and_seen_once() -> None:
 def test_page_shows_every_recorded_row_with_its_command() -> None:
     card = json.loads(RESULT.read_text())
     shown = page(card)
-    assert sorted(card["rows"]) == sorted(NETWORKS)
+    assert card["rows"].keys() <= set(NETWORKS)
     for name, row in card["rows"].items():
         assert f"| {name} | {row['test']['gt']['mpjpe_mm']:.1f} |" in shown
         assert row["command"] in shown

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from poseedge import metrics
 from poseedge.backends.torch import TorchLifter
@@ -18,43 +17,14 @@ from poseedge.evaluation.predict import predict
 from poseedge.evaluation.protocols import ONCE, PROTOCOLS, batch_credited, plan, protocol, settled
 from poseedge.evaluation.score import score
 from poseedge.lifter import LifterSpec
-from poseedge.models import create, names
 from poseedge.models.network import LiftingNetwork
-from poseedge.models.registry import network_class
 from tests.support import golden
 from tests.support.echo import CAMERA, SEQ2FRAME, SEQ2SEQ, Echo, dataset, numbers
 from tests.support.folders import MINI
-
-SMALL = {
-    "graphmlp": "graphmlp-small",
-    "hot_mixste": "hot_mixste-f27",
-    "hot_motionbert": "hot_motionbert-f27",
-    "htnet": "htnet",
-    "mhformer": "mhformer-27",
-    "mixste": "mixste-f27",
-    "motionbert": "motionbert-f27",
-    "nanohtnet": "nanohtnet-small",
-    "nehsnet": "",
-    "strided_transformer": "strided_transformer-27",
-    "tpc_mhformer": "tpc_mhformer-27",
-    "tpc_mixste": "tpc_mixste-f27",
-}
-SEQ2SEQ_NETWORKS = {"hot_mixste", "hot_motionbert", "mixste", "motionbert"}
+from tests.support.networks import LIFTING, small
 
 
-def small(name: str) -> LiftingNetwork:
-    """Return a small network of the family with weights, its own if there is no reference vector."""
-    torch.manual_seed(0)
-    network = golden.network(SMALL[name]) if SMALL[name] else create(name)
-    assert isinstance(network, LiftingNetwork)
-    return network
-
-
-def test_the_small_networks_are_all_the_registry_has() -> None:
-    assert set(SMALL) == {name for name in names() if issubclass(network_class(name), LiftingNetwork)}
-
-
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", LIFTING)
 def test_every_network_is_scored_on_every_frame_once(name: str) -> None:
     lifter = TorchLifter(small(name), Path(name))
     data, frames = dataset(31), lifter.spec.frames
@@ -64,7 +34,7 @@ def test_every_network_is_scored_on_every_frame_once(name: str) -> None:
     if lifter.spec.channels == 3:
         keypoints = np.concatenate([keypoints, np.ones_like(keypoints[..., :1])], axis=-1)
     for frame in (0, 13, 27, 30):
-        if name in SEQ2SEQ_NETWORKS:  # frames 0 to 26 from the first window, the rest from the one that ends at 30
+        if len(lifter.spec.output_frames) == frames > 1:  # the last frames come from a window that ends at 30
             start = 0 if frame < frames else 31 - frames
             pose = lifter(keypoints[start : start + frames][None])[0, frame - start]
         else:

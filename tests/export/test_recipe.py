@@ -78,13 +78,13 @@ def test_wrong_entry_is_told_with_its_place(tmp_path: Path, text: str, place: st
 
 
 def test_model_without_a_recipe_suggests_the_nearest() -> None:
-    with pytest.raises(PoseedgeError, match="no export recipe for 'nanohtnett'") as caught:
+    with pytest.raises(PoseedgeError, match="there is no recipe for 'nanohtnett'") as caught:
         load_recipe("nanohtnett")
     assert caught.value.hint.startswith("did you mean 'nanohtnet'?")
 
 
 def test_missing_recipe_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PoseedgeError, match=r"no export recipe for '.*none\.toml'"):
+    with pytest.raises(PoseedgeError, match=r"none\.toml: no such recipe"):
         load_recipe(str(tmp_path / "none.toml"))
 
 

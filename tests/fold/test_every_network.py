@@ -7,19 +7,14 @@ import onnx
 import pytest
 
 from poseedge.graph.graph import consumers, evaluator
-from poseedge.models.network import LiftingNetwork
-from poseedge.models.registry import names, network_class
-from tests.support.networks import assert_folded_equals_plain, exported, lifted, lifting, windows
+from poseedge.models.pruning import PrunedNetwork
+from tests.support.networks import LIFTING, assert_folded_equals_plain, exported, lifted, lifting, reference_cases, windows
 from tests.support.own_graphs import assert_targets_take
 
 pytestmark = pytest.mark.slow
 
-SINGLE_FRAME = ["graphmlp", "htnet", "nehsnet"]
-SEQUENCE = ["strided_transformer", "mhformer-27", "mixste-f27", "motionbert-f27"]
-PRUNED = ["tpc_mhformer-27", "hot_mixste-f27", "tpc_mixste-f27", "hot_motionbert-f27"]
-CASES = [*SINGLE_FRAME, *SEQUENCE, *PRUNED]  # NanoHTNet has tests of its own: test_fold.py, tests/graph/test_trace.py
-OTHER_SIZES = ["graphmlp-f243", "graphmlp-small", "htnet-small", "strided_transformer-27", "strided_transformer-81x4"]
-OTHER_SIZES += ["mhformer-81", "tpc_mhformer-81"]
+REFERENCE = reference_cases()
+CASES = [f"small {name}" for name in LIFTING]
 
 HOSTILE = {"ScatterND", "ScatterElements", "GatherND", "DFT", "Einsum", "Tile", "Expand", "Loop", "If", "Shape", "NonZero"}
 HOSTILE |= {"RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike", "Identity", "BatchNormalization", "Conv"}
@@ -27,12 +22,7 @@ LARGEST_RANK = 4
 EXPORT_TOLERANCE_M = 1e-4
 
 
-def test_every_lifting_network_has_a_case() -> None:
-    networks = {name for name in names() if issubclass(network_class(name), LiftingNetwork)}
-    assert {lifting(name).name for name in CASES} == networks - {"nanohtnet"}
-
-
-@pytest.mark.parametrize("name", [*CASES, *OTHER_SIZES])
+@pytest.mark.parametrize("name", [case for cases in REFERENCE.values() for case in cases])
 def test_folded_network_equals_the_plain_one(name: str) -> None:
     assert_folded_equals_plain(lifting(name), windows(lifting(name), 3))
 
@@ -59,7 +49,9 @@ def test_exported_graph_with_a_free_batch_equals_the_network(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_exported_graph_is_fit_for_deployment(name: str, opset: int, free_batch: bool) -> None:
     model = exported(name, opset, free_batch)
-    needed = {"Shape"} if free_batch and name in PRUNED else set()  # which rows to gather depends on how many windows there are
+    needed = (
+        {"Shape"} if free_batch and isinstance(lifting(name), PrunedNetwork) else set()
+    )  # which rows to gather depends on how many windows there are
     assert not hostile(model) - needed
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     assert max(len(value.type.tensor_type.shape.dim) for value in inferred.value_info) <= LARGEST_RANK

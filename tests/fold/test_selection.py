@@ -18,9 +18,8 @@ from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import calibrate
 from poseedge.models import create
 from poseedge.models.pruning import PrunedNetwork
-from tests.fold.test_every_network import PRUNED
 from tests.support import golden
-from tests.support.networks import assert_folded_equals_plain, exported, lifting
+from tests.support.networks import assert_folded_equals_plain, exported, lifting, pruned_cases
 
 pytestmark = pytest.mark.slow
 
@@ -61,14 +60,14 @@ def test_wherever_it_is_cut_the_folded_network_equals_the_plain_one(name: str, l
     assert_folded_equals_plain(network, torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32)))
 
 
-@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.parametrize("name", pruned_cases())
 def test_exported_graph_keeps_the_frames_that_the_network_keeps(name: str) -> None:
     wanted = pruned(name).select(torch.from_numpy(windows(name))).numpy()
     found = [selection(exported(name, 17), window) for window in windows(name)]
     np.testing.assert_array_equal(np.sort(found), wanted)
 
 
-@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.parametrize("name", pruned_cases())
 def test_fp16_graph_computes_all_that_its_choice_hangs_on_in_float32_but_for_products(name: str) -> None:
     half = to_fp16(exported(name, 17), [])
     readers, chosen = consumers(half), leading_to_selection(half)
@@ -77,14 +76,14 @@ def test_fp16_graph_computes_all_that_its_choice_hangs_on_in_float32_but_for_pro
     assert not serving_selection_only(half) & {node.output[0] for node in rounded}
 
 
-@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.parametrize("name", pruned_cases())
 def test_fp16_graph_keeps_the_frames_that_the_float32_graph_keeps(name: str) -> None:
     exact = exported(name, 17)
     for window in windows(name):
         np.testing.assert_array_equal(np.sort(selection(to_fp16(exact, []), window)), np.sort(selection(exact, window)))
 
 
-@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.parametrize("name", pruned_cases())
 def test_layers_that_the_choice_hangs_on_round_twice(name: str) -> None:
     model = exported(name, 17)
     placement, chosen = place(model), leading_to_selection(model)
@@ -93,7 +92,7 @@ def test_layers_that_the_choice_hangs_on_round_twice(name: str) -> None:
     assert outputs - chosen, "only what the choice depends on"
 
 
-@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.parametrize("name", pruned_cases())
 def test_frames_are_never_chosen_in_int8(name: str) -> None:
     model = exported(name, 17)
     placement = place(model)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-import poseedge.models
-from poseedge.models import names
-
-tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11")
-
-FILES = sorted((Path(poseedge.models.__file__).parent / "published").glob("*.toml"))
+from poseedge.models.registry import lifting_names
+from poseedge.network_files import network_files, read_table
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_facts_name_the_paper_and_say_where_each_number_comes_from(path: Path) -> None:
-    facts = tomllib.loads(path.read_text())
-    assert path.stem in names()
+def test_every_lifting_network_has_a_file_and_no_other_has() -> None:
+    assert list(network_files()) == lifting_names()
+
+
+@pytest.mark.parametrize("name", network_files())
+def test_facts_name_the_paper_and_say_where_each_number_comes_from(name: str) -> None:
+    facts = read_table(name, "published")
     assert facts.keys() >= {"title", "paper", "venue", "year", "code", "mode"}
     assert facts["mode"] in ("seq2seq", "seq2frame")
     if "published_mpjpe_mm" in facts:
@@ -25,4 +22,4 @@ def test_facts_name_the_paper_and_say_where_each_number_comes_from(path: Path) -
 
 
 def test_only_the_reconstructed_network_is_marked_so() -> None:
-    assert [path.stem for path in FILES if tomllib.loads(path.read_text()).get("reconstruction")] == ["nehsnet"]
+    assert [name for name in network_files() if read_table(name, "published").get("reconstruction")] == ["nehsnet"]

@@ -13,28 +13,69 @@ from poseedge.arrays import Float32Array
 from poseedge.fold import fold
 from poseedge.graph.trace import simplify, trace
 from poseedge.models import create
+from poseedge.models.flops import meta_flops
 from poseedge.models.network import LiftingNetwork
+from poseedge.models.pruning import PrunedNetwork
+from poseedge.models.registry import lifting_names, network_class
+from poseedge.network_files import read_table
 from poseedge.skeleton import NUM_JOINTS
 from tests.golden import weights
 from tests.support import golden
 
+LIFTING = lifting_names()
+AFFORDABLE_FLOPS = 6e9  # of one window; a larger reference network is run once, in test_golden.py
+
+
+@cache
+def reference_cases() -> dict[str, list[str]]:
+    """Return, for every lifting network, its reference cases that are quick to run, smallest first.
+
+    A network without any is its own case, at its small size.
+    """
+    cases: dict[str, list[tuple[int, str]]] = {name: [] for name in LIFTING}
+    for case in golden.CASES:
+        facts = golden.case(case)
+        stored = golden.arrays(case)
+        lifts = stored["output"].shape[-2:] == (NUM_JOINTS, 3) and len(stored["output"]) == len(stored["input"])
+        if facts["model"] in cases and lifts:
+            with torch.device("meta"):
+                network = create(facts["model"], **facts["config"])
+            assert isinstance(network, LiftingNetwork)
+            if (flops := meta_flops(network)) <= AFFORDABLE_FLOPS:
+                cases[facts["model"]].append((flops, case))
+    return {name: [case for _, case in sorted(found)] or [f"small {name}"] for name, found in cases.items()}
+
+
+def pruned_cases() -> list[str]:
+    """Return the smallest reference case of every network that prunes frames."""
+    return [cases[0] for name, cases in reference_cases().items() if issubclass(network_class(name), PrunedNetwork)]
+
 
 @cache
 def lifting(name: str) -> LiftingNetwork:
-    """Return the network of a golden case, or the one of that name as it is by default."""
+    """Return the network of a golden case, or of that name at its small size."""
     if name not in golden.CASES:
-        return drawn(name)
+        return small(name.removeprefix("small "))
     network = golden.network(name)
     assert isinstance(network, LiftingNetwork)
     return network
+
+
+def small(name: str) -> LiftingNetwork:
+    """Return the network of the size that its file calls small, with weights."""
+    return drawn(name, **read_table(name, "small")["network"])
 
 
 def drawn(name: str, **config: Any) -> LiftingNetwork:
     """Return a network without golden case, with weights drawn as the golden ones are."""
     network = create(name, **config)
     assert isinstance(network, LiftingNetwork)
-    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    network.load_state_dict({key: torch.from_numpy(weights.tensor(key, shape)) for key, shape in shapes.items()})
+    state = network.state_dict()
+    first: dict[int, str] = {}  # keys that are one tensor get one
+    keys = {key: first.setdefault(tensor.data_ptr(), key) for key, tensor in state.items()}
+    network.load_state_dict(
+        {key: torch.from_numpy(weights.tensor(keys[key], tuple(tensor.shape))) for key, tensor in state.items()}
+    )
     return network
 
 

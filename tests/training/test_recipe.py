@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from poseedge.errors import PoseedgeError
-from poseedge.models import create, names
-from poseedge.models.network import LiftingNetwork
+from poseedge.models import create
 from poseedge.models.refine import RefineNetwork
-from poseedge.models.registry import network_class
+from poseedge.models.registry import lifting_names
 from poseedge.training import recipe as recipes
 from poseedge.training.recipe import load
 
-LIFTING = [name for name in names() if issubclass(network_class(name), LiftingNetwork)]
+LIFTING = lifting_names()
 # optimizer, learning rate, weight decay, epochs, batch, seed, rate after 1, 5 and 6 epochs: ../models of the specification.
 PUBLISHED = {
     "graphmlp": ("adam", 1e-3, 0, 20, 256, 1, (0.95, 0.95**4 / 2, 0.95**5 / 2)),
@@ -36,7 +35,7 @@ def test_every_lifting_network_has_a_recipe() -> None:
     assert recipes.names() == LIFTING
 
 
-@pytest.mark.parametrize("name", LIFTING)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_recipe_is_the_published_one(name: str) -> None:
     recipe = load(name)
     optimizer, lr, decay, epochs, batch, seed, factors = PUBLISHED[name]
@@ -53,15 +52,15 @@ def test_recipe_is_the_published_one(name: str) -> None:
 def test_windows_and_losses_are_the_published_ones() -> None:
     pose, sequences = {"mpjpe": 1.0}, {"weighted_mpjpe": 1.0, "temporal": 0.5, "velocity": 2.0}
     motion = {"mpjpe": 1.0, "n_mpjpe": 0.5, "velocity": 20.0}
-    losses = dict.fromkeys(LIFTING, pose) | dict.fromkeys(["mixste", "hot_mixste", "tpc_mixste"], sequences)
+    losses = dict.fromkeys(PUBLISHED, pose) | dict.fromkeys(["mixste", "hot_mixste", "tpc_mixste"], sequences)
     losses |= dict.fromkeys(["motionbert", "hot_motionbert"], motion) | {"nehsnet": {"mpjpe": 1.0, "p_mpjpe": 0.5}}
-    assert {name: load(name).loss for name in LIFTING} == losses
-    cuts = {name: (load(name).data.cut, load(name).data.stride, load(name).data.mirror) for name in LIFTING}
+    assert {name: load(name).loss for name in PUBLISHED} == losses
+    cuts = {name: (load(name).data.cut, load(name).data.stride, load(name).data.mirror) for name in PUBLISHED}
     assert {name: cut for name, cut in cuts.items() if cut != ("centered", None, "both")} == {
         **dict.fromkeys(["mixste", "hot_mixste", "tpc_mixste"], ("consecutive", None, "both")),
         **dict.fromkeys(["motionbert", "hot_motionbert"], ("consecutive", 81, "random")),
     }
-    assert [name for name in LIFTING if load(name).data.keypoints == "gt"] == ["nehsnet"]
+    assert [name for name in PUBLISHED if load(name).data.keypoints == "gt"] == ["nehsnet"]
 
 
 def test_refine_stages_are_those_that_the_papers_have() -> None:
@@ -128,6 +127,13 @@ def test_missing_file_names_what_there_is() -> None:
     with pytest.raises(PoseedgeError, match=r"none\.toml: no such file") as caught:
         load("nanohtnet", "none.toml")
     assert caught.value.hint == "--config takes a TOML file, or one of: views"
+
+
+def test_momentum_of_batch_norms_falls_from_epoch_to_epoch() -> None:
+    recipe = load("nanohtnet", settings=["epochs=4", "schedule.batch_norm=[0.1,0.001]"])
+    found = [recipe.batch_norm_momentum(step, per_epoch=10) for step in (0, 9, 10, 20, 39)]
+    assert found == pytest.approx([0.1, 0.1, 0.1 * 0.01**0.25, 0.01, 0.1 * 0.01**0.75])
+    assert load("nanohtnet").batch_norm_momentum(0, 10) is None
 
 
 def test_cosine_warms_up_and_falls_to_its_smallest() -> None:

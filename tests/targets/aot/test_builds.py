@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -18,31 +17,15 @@ from benchmarks.compile_graphs import build, graphs_of
 from poseedge.arrays import AnyArray
 from poseedge.export.recipe import load_recipe
 from poseedge.graph.graph import run_graph
-from poseedge.models import names
-from poseedge.models.network import LiftingNetwork
 from poseedge.targets.aot import Compiler, missing_part
 from poseedge.targets.boards import MODERN, SPELT_OUT, load_target
 from poseedge.targets.preflight import check_graph, passed
 from tests.support import bad_graphs
-from tests.support.networks import drawn, lifting, windows
+from tests.support.networks import LIFTING, small, windows
 
 pytestmark = pytest.mark.slow
 
 needs_compiler = pytest.mark.skipif(missing_part()[0] != "", reason=missing_part()[0] or "it is here")
-SMALL: dict[str, dict[str, Any] | str] = {
-    "graphmlp": "graphmlp-small",  # a reference case: all keys of its adjacency are one tensor
-    "hot_mixste": {"frames": 9, "channel": 64, "d_hid": 128, "depth": 2, "token_num": 3, "layer_index": 1},
-    "hot_motionbert": {"dim_feat": 64, "dim_rep": 96, "depth": 2, "mlp_ratio": 2, "maxlen": 9, "token_num": 3, "layer_index": 1},
-    "htnet": {"channel": 48, "layers": 1, "d_hid": 64},
-    "mhformer": {"frames": 9, "layers": 1, "channel": 64, "d_hid": 128},
-    "mixste": {"frames": 9, "channel": 64, "d_hid": 128, "depth": 1},
-    "motionbert": {"dim_feat": 64, "dim_rep": 96, "depth": 1, "mlp_ratio": 2, "maxlen": 9},
-    "nanohtnet": {"frames": 27, "keep_frames": 3, "channel": 48, "layers": 1, "d_hid": 64, "hid": 4},
-    "nehsnet": {},
-    "strided_transformer": {"frames": 9, "layers": 2, "channel": 64, "d_hid": 128, "stride_num": [3, 3]},
-    "tpc_mhformer": {"frames": 9, "channel": 64, "d_hid": 128, "token_num": 3, "layer_index": 1},
-    "tpc_mixste": {"frames": 9, "channel": 64, "d_hid": 128, "depth": 2, "token_num": 3, "layer_index": 1},
-}
 TARGETS = {MODERN: ("default", "jetson-thor"), SPELT_OUT: ("jetson-nano", "jetson-xavier-nx")}
 
 
@@ -50,12 +33,6 @@ TARGETS = {MODERN: ("default", "jetson-thor"), SPELT_OUT: ("jetson-nano", "jetso
 def compiler() -> Iterator[Compiler]:
     with Compiler() as ready:
         yield ready
-
-
-def small(name: str) -> LiftingNetwork:
-    """Return a small network of that name, with weights."""
-    chosen = SMALL[name]
-    return lifting(chosen) if isinstance(chosen, str) else drawn(name, **chosen)
 
 
 def lifted(model: onnx.ModelProto, samples: AnyArray) -> AnyArray:
@@ -67,13 +44,9 @@ def distance(one: AnyArray, other: AnyArray) -> float:
     return float(np.linalg.norm(one - other, axis=-1).mean())
 
 
-def test_every_lifting_network_is_tried() -> None:
-    assert set(SMALL) == {name for name in names() if not name.endswith("_refine")}
-
-
 @needs_compiler
 @pytest.mark.parametrize("opset", [MODERN, SPELT_OUT])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", LIFTING)
 def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: str, opset: int) -> None:
     network = small(name)
     samples = np.concatenate([windows(network, 2).numpy(), windows(network, 1).numpy() * 0.5])
