@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.errors import DataError, PoseedgeError
+from poseedge.errors import DataError
 from poseedge.skeleton import NUM_JOINTS
 
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
@@ -36,11 +36,13 @@ class LifterSpec:
 
     @property
     def center_slot(self) -> int:
-        """Output slot that shows the window's centre frame."""
-        center = (self.frames - 1) // 2
-        if center not in self.output_frames:
-            raise PoseedgeError(f"{self.model} gives frames {self.output_frames}, not the centre frame {center}")
-        return self.output_frames.index(center)
+        """Output slot of the one pose that is taken where one a window is wanted: see ``shown_frame``."""
+        return self.output_frames.index(self.shown_frame)
+
+    @property
+    def shown_frame(self) -> int:
+        """Window frame of that pose: the centre, or the output frame nearest to it, which is a causal network's last."""
+        return nearest_to_center(self.output_frames, self.frames)
 
     @property
     def look_ahead(self) -> int:
@@ -68,6 +70,11 @@ class Cost:
     def flops_without_attention(self) -> int | None:
         """Operations as most papers count them."""
         return None if self.flops is None or self.attention_flops is None else self.flops - self.attention_flops
+
+
+def nearest_to_center(frames: Sequence[int], window: int) -> int:
+    """Return which of these frames of a window of ``window`` frames is nearest to its centre."""
+    return min(frames, key=lambda frame: abs(frame - (window - 1) // 2))
 
 
 class Lifter(Protocol):

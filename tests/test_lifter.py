@@ -240,9 +240,10 @@ def test_centre_slot_is_the_slot_of_the_centre_frame() -> None:
     assert SPEC.center_slot == 1
 
 
-def test_centre_slot_of_a_network_without_it_is_an_error() -> None:
-    with pytest.raises(PoseedgeError, match=r"net gives frames \(0,\), not the centre frame 4"):
-        _ = LifterSpec("net", 9, (0,), "fp32", None).center_slot
+def test_centre_slot_of_a_network_without_it_is_that_of_the_nearest_frame() -> None:
+    causal = LifterSpec("net", 9, (7, 8), "fp32", None)
+    assert (causal.center_slot, causal.shown_frame) == (0, 7)
+    assert (SPEC.shown_frame, SPEC.output_frames[SPEC.center_slot]) == ((SPEC.frames - 1) // 2,) * 2
 
 
 def test_look_ahead_counts_the_frames_after_the_last_output() -> None:

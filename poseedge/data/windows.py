@@ -10,9 +10,12 @@ from poseedge.arrays import FloatArray, IndexArray
 from poseedge.skeleton import MIRROR
 
 
-def centered(length: int, frames: int) -> IndexArray:
-    """seq2frame: one window per frame, ``(length, frames)`` indices, the edge frames repeated where it overhangs."""
-    offsets = np.arange(frames) - (frames - 1) // 2
+def centered(length: int, frames: int, shown: int | None = None) -> IndexArray:
+    """seq2frame: one window per frame, ``(length, frames)`` indices, the edge frames repeated where it overhangs.
+
+    The window's frame ``shown``, by default its centre, stands on the frame.
+    """
+    offsets = np.arange(frames) - ((frames - 1) // 2 if shown is None else shown)
     return np.clip(np.arange(length)[:, None] + offsets, 0, length - 1)
 
 

@@ -66,7 +66,8 @@ def plan(sequence: PoseSequence, spec: LifterSpec, protocol: Protocol = ONCE, ev
     length = len(sequence)
     frames = np.flatnonzero(sequence.counted)[::every]
     if len(spec.output_frames) < spec.frames or spec.frames == 1:
-        return Plan(centered(length, spec.frames)[frames], frames, np.arange(len(frames)), np.full(len(frames), spec.center_slot))
+        windows = centered(length, spec.frames, spec.shown_frame)[frames]
+        return Plan(windows, frames, np.arange(len(frames)), np.full(len(frames), spec.center_slot))
     if protocol.windows == "once":
         windows = tail_aligned(length, spec.frames)
         where = np.minimum(frames // spec.frames, len(windows) - 1)

@@ -110,7 +110,7 @@ def choose_runs(dataset: PoseDataset, spec: LifterSpec, frames: int, length: int
         sequence = long[order[number % len(long)]]
         start = int(rng.integers(len(sequence) - length + 1))
         rows = np.arange(start, start + length)
-        every, count = centered(len(sequence), spec.frames), np.arange(length)
+        every, count = centered(len(sequence), spec.frames, spec.shown_frame), np.arange(length)
         if len(spec.output_frames) < max(spec.frames, length):
             indices, slots = every[rows], (count, np.full(length, spec.center_slot))
         else:

@@ -7,7 +7,7 @@ Two streams per level, joints then frames and frames then joints, fused by learn
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class MotionBERT(Backbone):
     depth in the input's screen scale, not metres: what the scale is, the training targets decide.
     """
 
-    in_channels: ClassVar[int] = 3
+    in_channels = 3
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ class LiftingNetwork(Network, ABC):
     published code gives, which is the same thing but where a class says otherwise.
     """
 
-    in_channels: ClassVar[int] = 2
+    in_channels: int = 2
     frames: int
 
     @property

@@ -122,6 +122,8 @@ class Training:
         torch.manual_seed(self.share.number(self.step, purpose=2))  # what dropout draws
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate(self.step, self.per_epoch)
+        if (momentum := self.recipe.batch_norm_momentum(self.step, self.per_epoch)) is not None:
+            set_momentum(self.objective, momentum)
         pairs = self.model(*self.fabric.to_device(batch))
         loss = torch.stack([losses.total(self.recipe.loss, predicted.float(), target) for predicted, target in pairs]).sum()
         value = loss.item()
@@ -198,6 +200,13 @@ def without_regularization(network: nn.Module) -> None:
             module.p = 0.0
         elif isinstance(module, DropPath):
             module.rate = 0.0
+
+
+def set_momentum(network: nn.Module, momentum: float) -> None:
+    """Set how fast the statistics of all batch norms follow."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.momentum = momentum
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import Tensor
 from poseedge.data.types import PoseDataset
 from poseedge.data.windows import strided
 from poseedge.errors import DataError
+from poseedge.lifter import nearest_to_center
 from poseedge.training.batch import MIRRORED_CAMERA, Batch, Share
 from poseedge.training.batch import mirror as mirrored
 
@@ -21,7 +22,8 @@ Mirror = Literal["both", "random", "none"]
 class RecordedWindows:
     """Every window of a data set once per epoch, in an order drawn anew for each.
 
-    ``cut`` says where windows lie: ``centered`` on every ``stride``-th frame, edge frames repeated, or ``consecutive``
+    ``cut`` says where windows lie: ``centered`` on every ``stride``-th frame (their known frame that is nearest to their
+    centre stands on it), edge frames repeated, or ``consecutive``
     at a distance of ``stride`` (a sequence too short for one gives a single padded window). ``mirror`` doubles the
     epoch (``both``), or mirrors each window by chance. Windows are cut when drawn: memory holds each frame once plain, once
     mirrored.
@@ -39,7 +41,7 @@ class RecordedWindows:
         bounds = []
         for number, recording in enumerate(dataset.sequences):
             length = len(recording)
-            first.append(start + first_frames(length, frames, cut, stride))
+            first.append(start + first_frames(length, frames, cut, stride, nearest_to_center(known_frames, frames)))
             sequence.append(np.full(len(first[-1]), number))
             bounds.append((start, start + length - 1))
             start += length
@@ -94,10 +96,10 @@ class RecordedWindows:
         return Batch(self.keypoints[index], joints - root[:, :, None], root, self.intrinsics[sequence])
 
 
-def first_frames(length: int, frames: int, cut: Cut, stride: int) -> np.ndarray:
-    """Return where the windows of a sequence begin, before and after its ends too."""
+def first_frames(length: int, frames: int, cut: Cut, stride: int, shown: int) -> np.ndarray:
+    """Return where the windows of a sequence begin, before and after its ends too; ``shown`` is the frame that is centred."""
     if cut == "centered":
-        return np.arange(0, length, stride) - (frames - 1) // 2
+        return np.arange(0, length, stride) - shown
     windows = strided(length, frames, stride)
     count = max(len(windows), 1)
     return -((((count - 1) * stride + frames) - length) // 2) + stride * np.arange(count)

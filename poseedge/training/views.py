@@ -17,6 +17,7 @@ from torch import Tensor
 from poseedge.data.cameras import camera_to_world, conjugate, rotate
 from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.errors import DataError
+from poseedge.lifter import nearest_to_center
 from poseedge.skeleton import NUM_JOINTS, PARENTS
 from poseedge.training.batch import Batch, Share, mirror_batch
 
@@ -76,7 +77,7 @@ class ViewSampler:
         """Draw ``size`` windows; the same generator state gives the same batch."""
         centre = torch.randint(len(self.world), (size,), generator=generator)
         clip = torch.searchsorted(self.starts, centre, right=True) - 1
-        offsets = torch.arange(self.frames) - (self.frames - 1) // 2
+        offsets = torch.arange(self.frames) - nearest_to_center(self.known_frames, self.frames)
         index = torch.clamp(centre[:, None] + offsets, self.starts[clip][:, None], self.starts[clip + 1][:, None] - 1)
         camera = torch.randint(self.rotations.shape[1], (size,), generator=generator)
         recorded = torch.rand(size, generator=generator) < self.augmentation.recorded

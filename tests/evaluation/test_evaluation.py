@@ -19,10 +19,10 @@ from poseedge.evaluation.protocols import plan
 from poseedge.evaluation.score import jitter, score
 from poseedge.lifter import LifterSpec
 from poseedge.skeleton import JOINT_NAMES, LEFT, RIGHT
-from tests.support.echo import MINI_TEST, SEQ2FRAME, SEQ2SEQ, SINGLE, Echo, Lopsided, dataset, numbers
+from tests.support.echo import CAUSAL, MINI_TEST, SEQ2FRAME, SEQ2SEQ, SINGLE, Echo, Lopsided, dataset, numbers
 
 
-@pytest.mark.parametrize("spec", [SEQ2FRAME, SEQ2SEQ, SINGLE], ids=["seq2frame", "seq2seq", "single"])
+@pytest.mark.parametrize("spec", [SEQ2FRAME, SEQ2SEQ, SINGLE, CAUSAL], ids=["seq2frame", "seq2seq", "single", "causal"])
 @pytest.mark.parametrize("length", [1, 5, 9, 10, 300])
 @pytest.mark.parametrize("every", [1, 4])
 def test_every_frame_is_predicted_once_from_its_own_keypoints(spec: LifterSpec, length: int, every: int) -> None:
@@ -34,6 +34,12 @@ def test_seq2frame_network_sees_each_frame_in_the_centre_of_its_window() -> None
     lifter = Echo(SEQ2FRAME)
     predict(lifter, dataset(20))
     assert np.concatenate(lifter.seen)[:, 4, 1, 0].tolist() == list(range(20))
+
+
+def test_causal_network_sees_each_frame_at_the_end_of_its_window() -> None:
+    lifter = Echo(CAUSAL)
+    predict(lifter, dataset(20))
+    assert np.concatenate(lifter.seen)[12, :, 1, 0].tolist() == list(range(4, 13))
 
 
 def test_seq2seq_network_is_run_once_for_every_window_and_not_for_every_frame() -> None:

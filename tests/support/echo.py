@@ -20,6 +20,7 @@ CAMERA = MINI_TEST.sequences[0].camera
 SEQ2FRAME = LifterSpec("echo", 9, (3, 4, 5), "fp32", None)
 SEQ2SEQ = LifterSpec("echo", 9, tuple(range(9)), "fp32", None)
 SINGLE = LifterSpec("echo", 1, (0,), "fp32", None)
+CAUSAL = LifterSpec("echo", 9, (8,), "fp32", None)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
 from poseedge.models.layers import DropPath
 from poseedge.training.batch import Batch, Share
-from poseedge.training.loop import Status, average, without_regularization
+from poseedge.training.loop import Status, average, set_momentum, without_regularization
 from poseedge.training.objective import Objective
 from tests.support.training import FewWindows, network, recipe, same, trained, training, weights
 
@@ -221,6 +221,12 @@ def test_regularization_is_switched_off_everywhere() -> None:
     rates += [m.rate for m in made.modules() if isinstance(m, DropPath)]
     assert len(rates) > 5
     assert set(rates) == {0.0}
+
+
+def test_batch_norms_follow_as_fast_as_the_recipe_says() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4)))
+    set_momentum(model, 0.01)
+    assert [part.momentum for part in model.modules() if isinstance(part, nn.BatchNorm1d)] == [0.01, 0.01]
 
 
 def test_windows_are_drawn_one_step_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

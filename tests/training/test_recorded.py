@@ -35,6 +35,16 @@ def test_centered_windows_are_those_of_the_protocol(stride: int | None) -> None:
     np.testing.assert_allclose(found.joints_m, wanted, atol=1e-6)
 
 
+def test_windows_of_a_causal_network_end_with_each_frame() -> None:
+    cut = RecordedWindows(TWO, FRAMES, (FRAMES - 1,), "centered", None, "none")
+    index = [centered(len(s), FRAMES, FRAMES - 1) for s in TWO.sequences]
+    found = cut.take(torch.arange(cut.windows))
+    wanted = np.concatenate([s.keypoints[i] for s, i in zip(TWO.sequences, index, strict=True)])
+    np.testing.assert_array_equal(found.keypoints, wanted)
+    targets = np.concatenate([s.relative_m for s in TWO.sequences])
+    np.testing.assert_allclose(found.joints_m[:, 0], targets, atol=1e-6)
+
+
 @pytest.mark.parametrize("stride", [None, 4])
 def test_consecutive_windows_are_those_of_the_protocol(stride: int | None) -> None:
     cut = windows("consecutive", stride, mirror="none")

@@ -54,6 +54,14 @@ def test_recorded_windows_are_those_of_the_data_set(dataset: PoseDataset) -> Non
     assert 0.4 < (nearest >= len(windows) // 2).float().mean() < 0.6  # half are mirrored
 
 
+def test_views_of_a_causal_network_end_with_the_frame_whose_pose_is_known() -> None:
+    drawn = sampler(RECORDED, (FRAMES - 1,)).batch(SIZE, torch.Generator().manual_seed(0))
+    shown = torch.cat([drawn.keypoints[:, -1], drawn.joints_m[:, 0]], dim=-1)
+    frames = torch.cat([torch.from_numpy(np.concatenate([s.keypoints, s.relative_m], axis=-1)) for s in CLEAN.sequences])
+    mirrored = torch.cat([mirror(frames[..., :2]), mirror(frames[..., 2:])], dim=-1)
+    assert torch.cdist(shown.flatten(1), torch.cat([frames, mirrored]).flatten(1)).min(dim=1).values.max() < 0.01
+
+
 def test_the_same_generator_state_gives_the_same_batch() -> None:
     views, generator = sampler(Augmentation()), torch.Generator().manual_seed(7)
     state = generator.get_state()
