@@ -46,6 +46,15 @@ class Whiten(nn.Module):
         return F.layer_norm(x, self.shape, eps=self.eps)
 
 
+def batch_norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return scale and shift of a batch norm in evaluation."""
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = double(norm.weight) / (double(norm.running_var) + norm.eps).sqrt()
+    return scale, double(norm.bias) - double(norm.running_mean) * scale
+
+
 def after_norm(norm: nn.LayerNorm, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Move a norm's affine part into the Linear that reads it; ``weight`` is ``(in, out)``, all in double."""
     shifted = double(norm.bias) @ weight

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poseedge.fold.algebra import Dense, FoldedMLP, Whiten, after_norm, constant, double
+from poseedge.fold.algebra import Dense, FoldedMLP, Whiten, after_norm, batch_norm_affine, constant, double
 from poseedge.fold.attention import Affine, cross_attention, folded_block, self_attention, token_rows
 from poseedge.fold.pruning import center_slot, pruning_of, tokens_at
 from poseedge.fold.registry import differentiable_fold
@@ -48,7 +48,7 @@ class FoldedEmbedding(nn.Module):
             convolution, norm = embedding.get_submodule("0"), embedding.get_submodule("1")
             assert isinstance(convolution, nn.Conv1d)
             assert isinstance(norm, nn.BatchNorm1d)
-            (weight, bias), (scale, shift) = pointwise(convolution), batch_norm(norm)
+            (weight, bias), (scale, shift) = pointwise(convolution), batch_norm_affine(norm)
             self.linear = Dense(weight * scale, bias * scale + shift)
             self.positions = constant(positions)
 
@@ -155,7 +155,7 @@ def regression(head: nn.Sequential) -> Affine:
     norm, convolution = head
     assert isinstance(norm, nn.BatchNorm1d)
     assert isinstance(convolution, nn.Conv1d)
-    (scale, shift), (weight, bias) = batch_norm(norm), pointwise(convolution)
+    (scale, shift), (weight, bias) = batch_norm_affine(norm), pointwise(convolution)
     return scale[:, None] * weight, bias + shift @ weight
 
 
@@ -163,14 +163,6 @@ def pointwise(convolution: nn.Conv1d) -> Affine:
     """Return a convolution of kernel size 1 as a weight ``(in, out)`` and a bias."""
     assert convolution.bias is not None
     return double(convolution.weight[:, :, 0]).T, double(convolution.bias)
-
-
-def batch_norm(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Return the scale and the shift that a batch norm is after training."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = double(norm.weight) * (double(norm.running_var) + norm.eps).rsqrt()
-    return scale, double(norm.bias) - double(norm.running_mean) * scale
 
 
 @differentiable_fold.register

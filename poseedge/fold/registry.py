@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from poseedge.errors import PoseedgeError
+from poseedge.models.flip import Lifting
+from poseedge.models.network import LiftingNetwork
 
 
 @singledispatch
@@ -16,13 +18,21 @@ def differentiable_fold(network: nn.Module, free_batch: bool = False) -> nn.Modu
 
     What follows from those weights is then no parameter of the folded module.
     """
-    raise PoseedgeError(f"{type(network).__name__} has no folded form", "export it as it is: fold = false in its recipe")
+    raise PoseedgeError(f"{type(network).__name__} has no folded form", "docs/add_a_network.md says how to write one")
+
+
+def has_fold(network: nn.Module) -> bool:
+    """Say whether the network's class, or one that it inherits, has a folded form."""
+    return differentiable_fold.dispatch(type(network)) is not differentiable_fold.dispatch(object)
 
 
 def fold(network: nn.Module, free_batch: bool = False) -> nn.Module:
     """Return a module whose ``forward`` equals ``network.lift`` on ``(1, T, 17, C)`` input, or on any batch with ``free_batch``.
 
-    For a batch of one the batch axis is dropped inside, so that every Linear has rank 2.
+    For a batch of one the batch axis is dropped inside, so that every Linear has rank 2. A lifting network without a folded
+    form is returned as it is.
     """
+    if isinstance(network, LiftingNetwork) and not has_fold(network):
+        return Lifting(network).eval()
     with torch.no_grad():
         return differentiable_fold(network, free_batch)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseedge.errors import PoseedgeError
-from poseedge.fold.algebra import Dense, attend, attend_to, batch_axes, constant, double
+from poseedge.fold.algebra import Dense, attend, attend_to, batch_axes, batch_norm_affine, constant, double
 from poseedge.fold.registry import differentiable_fold
 from poseedge.models.strided_transformer import (
     HEADS,
@@ -54,15 +54,6 @@ def matrix(layer: nn.Module) -> tuple[Tensor, Tensor]:
     assert isinstance(layer, (nn.Linear, nn.Conv1d))
     assert layer.bias is not None
     return double(layer.weight).flatten(1).T, double(layer.bias)
-
-
-def batch_norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return scale and shift of a batch norm in evaluation."""
-    assert isinstance(norm, nn.BatchNorm1d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = double(norm.weight) / (double(norm.running_var) + norm.eps).sqrt()
-    return scale, double(norm.bias) - double(norm.running_mean) * scale
 
 
 class FoldedFrameAttention(nn.Module):

@@ -50,7 +50,6 @@ class Schedule(Table):
     lr_min: float = Field(default=1e-5, ge=0)
     # Momentum of batch norms in the first epoch and after the last.
     batch_norm: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = None
-    )
 
 
 class Data(Table):

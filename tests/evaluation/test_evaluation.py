@@ -12,7 +12,7 @@ import pytest
 from poseedge.arrays import Float32Array, Float64Array
 from poseedge.backends.registry import load
 from poseedge.data.h36m import load_dataset
-from poseedge.errors import DataError, PoseedgeError
+from poseedge.errors import DataError
 from poseedge.evaluation.parity import Limits, parity
 from poseedge.evaluation.predict import Prediction, passes, predict
 from poseedge.evaluation.protocols import plan
@@ -94,11 +94,6 @@ def swapped(points: Float32Array) -> Float32Array:
     mirrored[..., list(LEFT), :], mirrored[..., list(RIGHT), :] = points[..., list(RIGHT), :], points[..., list(LEFT), :]
     mirrored[..., 0] *= -1
     return mirrored
-
-
-def test_network_without_the_centre_frame_is_refused() -> None:
-    with pytest.raises(PoseedgeError, match="not the centre frame 4"):
-        predict(Echo(replace(SEQ2FRAME, output_frames=(8,))), dataset(5))
 
 
 # Scores

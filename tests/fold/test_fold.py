@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseedge.errors import PoseedgeError
-from poseedge.fold import fold
+from poseedge.fold import fold, has_fold
 from poseedge.fold.algebra import Dense, FoldedAttention, FoldedGraphConv, FoldedMLP, Whiten, dense, dense_after_norm
 from poseedge.fold.nanohtnet import (
     FoldedGBI,
@@ -27,6 +27,7 @@ from poseedge.fold.nanohtnet import (
 from poseedge.graph.trace import trace
 from poseedge.models.layers import MLP, Attention, ModulatedGraphConv
 from poseedge.models.nanohtnet import GBI, IPC, LGC, NanoHTNet, SpatialBlock, TemporalBlock, spatial_adjacency
+from poseedge.models.network import LiftingNetwork
 from tests.support import golden
 
 WIDTH, HIDDEN, JOINTS = 48, 64, 17
@@ -103,7 +104,30 @@ def test_pretraining_head_is_refused() -> None:
 def test_network_without_a_folded_form_is_refused_by_name() -> None:
     with pytest.raises(PoseedgeError, match="Linear has no folded form") as caught:
         fold(nn.Linear(2, 2))
-    assert "fold = false" in caught.value.hint
+    assert "docs/add_a_network.md" in caught.value.hint
+
+
+class Unfolded(LiftingNetwork):
+    """A lifting network of which nobody wrote a folded form."""
+
+    frames, output_frames = 1, (0,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * self.layer(x)
+
+    def lift(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+def test_lifting_network_without_a_folded_form_is_exported_as_it_is() -> None:
+    network, windows = Unfolded(), torch.randn(2, 1, 17, 2)
+    assert torch.equal(fold(network)(windows), network.lift(windows))
+    assert not has_fold(network)
+    assert has_fold(lifting("nanohtnet-small"))
 
 
 def test_dense_is_a_linear_with_its_weight_the_other_way_round() -> None:

@@ -28,7 +28,7 @@ MHFORMER: dict[str, Any] = {"frames": 9, "channel": 32, "d_hid": 32}
 MOTIONBERT: dict[str, Any] = {"dim_feat": 32, "dim_rep": 64, "num_heads": 4}
 PRUNED: dict[str, Any] = {"depth": 2, "token_num": 2, "layer_index": 1}
 
-USUAL = (400, 10, 16, 2e-2)
+USUAL = (800, 10, 64, 2e-2)
 # Steps, of which so many warm up, windows of a step, learning rate, and a size at which they take a few seconds; of a network
 # that is not here, the usual ones and its small size.
 NETWORKS: dict[str, tuple[int, int, int, float, dict[str, Any]]] = {
@@ -45,7 +45,7 @@ NETWORKS: dict[str, tuple[int, int, int, float, dict[str, Any]]] = {
     "motionbert": (230, 60, 16, 1e-2, {**MOTIONBERT, "mlp_ratio": 2, "maxlen": 2, "depth": 1}),
     "hot_motionbert": (280, 30, 8, 5e-3, {**MOTIONBERT, "dim_feat": 48, "dim_rep": 96, "mlp_ratio": 1, "maxlen": 3, **PRUNED}),
 }
-QUICK = ("regularize=false", "average=0.9", "schedule.kind=cosine")
+QUICK = ("regularize=false", "average=0.9", "schedule.kind=cosine", "schedule.batch_norm=null")
 ADAM = ("optimizer.name=adam", "optimizer.weight_decay=0", "optimizer.amsgrad=false")
 
 
