@@ -1,7 +1,24 @@
 """poseedge: from a 2D-to-3D pose lifting checkpoint to a verified, benchmarked edge bundle."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from poseedge.backends.registry import load as load
 from poseedge.lifter import Lifter as Lifter
 from poseedge.lifter import LifterSpec as LifterSpec
 
+if TYPE_CHECKING:
+    from poseedge.live.lift import lift as lift
+    from poseedge.live.stream import Stream as Stream
+
 __version__ = "0.1.0"
+
+_WHEN_USED = {"lift": "poseedge.live.lift", "Stream": "poseedge.live.stream"}  # importing them at once would take a while
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHEN_USED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHEN_USED[name]), name)

@@ -27,6 +27,8 @@ WITHOUT_TORCH = (
     "poseedge.engines.cuda",
     "poseedge.cli.build",
     "poseedge.cli.app",
+    "poseedge.live.lift",
+    "poseedge.live.stream",
 )
 # PyTorch and what comes with the export extra are not found, as where they are not installed.
 BLOCKED = """
@@ -57,6 +59,13 @@ def test_package_itself_imports_no_backend() -> None:
     program = "import sys, poseedge\nprint(sorted({'torch', 'onnx', 'onnxruntime'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_lifting_is_at_hand_and_imported_when_it_is_used() -> None:
+    program = "import sys, poseedge\nbefore = 'poseedge.live' in sys.modules\nprint(before, poseedge.lift, poseedge.Stream)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("False <function lift at"), done.stderr
+    assert "class 'poseedge.live.stream.Stream'" in done.stdout
 
 
 def test_eval_works_on_a_bundle(small_bundle: Path, export_inputs: Path) -> None:

@@ -34,6 +34,7 @@ class Grid:
         self._end = reach  # row ``newest`` lies before it
         self._last_px, self._last_scores = px.copy(), scores.copy()
         self._last_s = np.full(NUM_JOINTS, time)
+        self._whole_s = time  # when all joints were last seen, if no joint was seen since; else NaN
 
     def place(self, time: float) -> float:
         """Return the row at ``time``, in fractions; whole where a row lies at that time."""
@@ -41,13 +42,18 @@ class Grid:
         near = round(place)
         return float(near) if abs(place - near) <= _ON_THE_GRID else place
 
-    def expired(self, time: float) -> Flags:
-        """Say which joints were not seen for longer than a gap may last, if they are seen again at ``time``."""
-        return np.asarray(time - self._last_s > HOLD_S + EPSILON_S)
+    def is_expired(self, time: float) -> bool:
+        """Say whether a joint was not seen for longer than a gap may last, if it is seen again at ``time``."""
+        if time - self._whole_s <= HOLD_S:
+            return False
+        return bool(self._expired(time).any())
 
-    def last_seen(self, joints: Flags) -> float:
-        """Return when the first of ``joints`` was lost."""
-        return float(self._last_s[joints].min())
+    def lost_s(self, time: float) -> float:
+        """Return when the first of the joints was lost that are expired at ``time``."""
+        return float(self._last_s[self._expired(time)].min())
+
+    def _expired(self, time: float) -> Flags:
+        return np.asarray(time - self._last_s > HOLD_S + EPSILON_S)
 
     def hold(self, time: float) -> None:
         """Add the rows up to ``time``, in which nothing was seen."""
@@ -55,14 +61,20 @@ class Grid:
 
     def see(self, time: float, px: Floats, scores: Floats) -> None:
         """Add the rows up to ``time``, when joints ``(17, 2)`` were seen; NaN where one was not."""
-        known = ~np.isnan(px[:, 0])
         before = self.newest
         self.hold(time)
-        if known.all() and (self._last_s == self._last_s[0]).all():
-            self._bridge(slice(None), float(self._last_s[0]), time, px, scores, before)
+        known = ~np.isnan(px[:, 0])
+        if known.all():
+            if time - self._whole_s <= INTERPOLATE_S:
+                self._bridge(slice(None), self._whole_s, time, px, scores, before)
+                self._last_px[:], self._last_scores[:], self._last_s[:] = px, scores, time
+                self._whole_s = time
+                return
+            self._whole_s = time
         else:
-            for last in np.unique(self._last_s[known]):
-                self._bridge(np.flatnonzero(known & (self._last_s == last)), float(last), time, px, scores, before)
+            self._whole_s = math.nan
+        for last in np.unique(self._last_s[known]):
+            self._bridge(np.flatnonzero(known & (self._last_s == last)), float(last), time, px, scores, before)
         self._last_px[known], self._last_scores[known], self._last_s[known] = px[known], scores[known], time
 
     def rows(self, first: int, last: int) -> tuple[Floats, Floats]:
@@ -90,10 +102,13 @@ class Grid:
         """Rewrite the rows of ``joints`` from sighting ``last`` to this one."""
         start = math.floor(self.place(last)) + 1 if time - last <= INTERPOLATE_S + EPSILON_S else math.ceil(self.place(time))
         ours, certain = self.rows(start, self.newest)
+        here = self.place(time)
         whole = start > before  # seen in the frame before: no gap
         for row, index in enumerate(range(start, self.newest + 1)):
-            at = self.origin_s + index / self.rate
-            share = np.float32(1 if index == self.place(time) else min(max((at - last) / (time - last), 0.0), 1.0))
+            if index == here:
+                ours[row, joints], certain[row, joints] = px[joints], scores[joints]
+                continue
+            share = np.float32(min(max((self.origin_s + index / self.rate - last) / (time - last), 0.0), 1.0))
             ours[row, joints] = (1 - share) * self._last_px[joints] + share * px[joints]
-            if whole or share == 1:
+            if whole:
                 certain[row, joints] = (1 - share) * self._last_scores[joints] + share * scores[joints]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,16 +59,18 @@ class Continuity:
         self._velocity = np.zeros((NUM_JOINTS, 2), np.float32)
         self._straight_time = np.full(len(LEFT), -np.inf)  # when each pair was last not swapped
         self._strange = 0
+        self._whole_time = -np.inf  # when all joints were last seen, if no frame came since
 
     def check(self, px: Floats, time: float) -> tuple[Floats, bool]:
         """Return joints ``(17, 2)``, NaN where missing, as they are to be believed at ``time`` in seconds.
 
         Also says whether this is somebody else: then the joints are as they were given.
         """
+        if self._is_usual(px, time):
+            return px, False
         elapsed = np.minimum(time - self._time, 1e3).astype(np.float32)
         expected = self._px + self._velocity * np.minimum(elapsed, _PREDICT_S)[:, None]  # NaN where nothing is known
-        extent = np.nanmax(self._px, axis=0) - np.nanmin(self._px, axis=0) if self._seen_any() else np.zeros(2, np.float32)
-        size = float(np.hypot(extent[0], extent[1]))
+        size = self._size()
         px = self._unswapped(px, expected, size, time, elapsed)
         off = px - expected
         far = _length(off) > size * (_JUMP + _JUMP_PER_S * elapsed)  # False where either is missing
@@ -85,8 +88,31 @@ class Continuity:
         self._remember(px, time, elapsed)
         return px, False
 
-    def _seen_any(self) -> bool:
-        return bool(np.isfinite(self._time).any())
+    def _is_usual(self, px: Floats, time: float) -> bool:
+        """Say whether all joints are so near to where they were expected that nothing can be wrong; remember them if so.
+
+        A short cut: ``check`` would come to the same.
+        """
+        elapsed = time - self._whole_time
+        if elapsed > _PREDICT_S:
+            return False
+        step = px - self._px
+        off = float(np.abs(step - self._velocity * np.float32(elapsed)).max())
+        if not 3 * off <= self._size() * (_SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):  # two sides of sqrt(2); NaN is unusual
+            return False
+        step /= np.float32(elapsed)
+        self._velocity += step
+        self._velocity /= 2
+        self._px[:] = px
+        self._time[:] = self._straight_time[:] = self._whole_time = time
+        self._strange = 0
+        return True
+
+    def _size(self) -> float:
+        """Return the person's extent where it was last seen."""
+        low, high = np.fmin.reduce(self._px), np.fmax.reduce(self._px)
+        width, height = (high - low).tolist()
+        return math.hypot(width, height) if width == width else 0.0  # nothing was seen: NaN
 
     def _unswapped(self, px: Floats, expected: Floats, size: float, time: float, elapsed: Floats) -> Floats:
         """Give each pair of joints the assignment that is nearer to where they were expected."""
@@ -117,6 +143,7 @@ class Continuity:
         self._velocity[known & ~fresh] = 0
         self._px[known] = px[known]
         self._time[known] = time
+        self._whole_time = time if known.all() else -np.inf
 
 
 def _length(vectors: Floats) -> Floats:

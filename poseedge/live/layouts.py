@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.data.keypoints import coco_scores_to_h36m, coco_to_h36m
+from poseedge.data.keypoints import coco_scores_to_h36m, coco_to_h36m, middle
 from poseedge.errors import DataError, nearest
 from poseedge.live.types import Floats
 from poseedge.skeleton import NUM_JOINTS
@@ -47,7 +47,7 @@ COCO_NAMES = (
 )
 
 TRUNK_JOINTS = {"spine": 7, "thorax": 8, "neck": 9, "head": 10}  # Human3.6M's number of each
-_NOSE, _EYES, _EARS, _FACE, _SHOULDERS, _HIPS = 0, [1, 2], [3, 4], [0, 1, 2, 3, 4], [5, 6], [11, 12]
+_NOSE, _EYES, _EARS, _FACE, _SHOULDERS, _HIPS = 0, [1, 2], [3, 4], slice(5), [5, 6], [11, 12]
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,13 @@ def to_h36m(
 def _trunk(joints: Floats, confidence: Floats, coco: Floats, given: Floats, trunk: Trunk, weights: TrunkWeights) -> None:
     """Put the trunk and the head into ``joints``, and where no face is seen into ``confidence``, in place."""
     own = list(TRUNK_JOINTS.values())
-    shoulders, hips = coco[:, _SHOULDERS].mean(axis=1), coco[:, _HIPS].mean(axis=1)
+    shoulders, hips = middle(coco, _SHOULDERS), middle(coco, _HIPS)
     if trunk == "fitted":
-        points = np.stack([coco[:, _NOSE], coco[:, _EYES].mean(axis=1), coco[:, _EARS].mean(axis=1), shoulders], axis=1)
+        points = np.stack([coco[:, _NOSE], middle(coco, _EYES), middle(coco, _EARS), shoulders], axis=1)
         joints[:, own] = _weighted(points, hips, weights.face[:, :4])
     rows = np.flatnonzero(np.isnan(coco[:, _FACE]).any(axis=(1, 2)))  # of those whose face is not seen
+    if not len(rows):
+        return
     joints[rows[:, None], own] = _weighted(shoulders[rows, None], hips[rows], weights.no_face[:, :1])
     confidence[rows[:, None], [TRUNK_JOINTS["neck"], TRUNK_JOINTS["head"]]] = given[rows][:, _SHOULDERS].mean(axis=1)[:, None]
 

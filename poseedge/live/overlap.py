@@ -70,7 +70,7 @@ def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, l
     ahead = most if look_ahead is None else look_ahead
     if not 0 <= ahead <= most:
         raise PoseedgeError(f"look-ahead of {ahead} frames: {spec.model} can use 0 to {most}")
-    newest_row = min(ahead + reference_row(spec, used), spec.frames - 1)
+    newest_row = min(ahead + reference_row(spec, used, ahead), spec.frames - 1)
     chances = int(np.isin(newest_row - np.arange(ahead + 1), used).sum())  # windows that could show a frame in time
     step = every if every is not None else min(default_every(spec), chances)
     if not 1 <= step <= chances:
@@ -81,9 +81,16 @@ def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, l
     return Schedule(spec.frames, shown, weights, ahead, newest_row, step)
 
 
-def reference_row(spec: LifterSpec, used: Indices) -> int:
-    """Return the output frame that stands ``look_ahead`` before the newest, as long as the window has room for both."""
-    return int(used.max()) if len(spec.output_frames) == spec.frames else int(used.min())
+def reference_row(spec: LifterSpec, used: Indices, look_ahead: int) -> int:
+    """Return the output row that stands ``look_ahead`` rows before the newest, as long as the window has room for both.
+
+    The first, so that all slots vote, if the look-ahead is long enough for that; else the middle one. Measured on NanoHTNet:
+    the middle is 1 mm better at 2 and 4 frames, the first has a third less jitter from 8 on. A network that gives its whole
+    window sees no padding.
+    """
+    if len(spec.output_frames) == spec.frames:
+        return int(used.max())
+    return int(used.min()) if look_ahead >= np.ptp(used) else int(used[len(used) // 2])
 
 
 def default_every(spec: LifterSpec) -> int:
@@ -95,7 +102,9 @@ class Mean:
     """The weighted mean of what windows say of each frame, for frames in order."""
 
     def __init__(self, plan: Schedule) -> None:
-        self._plan = plan
+        self._blocks = plan.blocks
+        self._slots = np.flatnonzero(plan.weights)
+        self._shown, self._weights = plan.shown[self._slots], plan.weights[self._slots, None, None]
         room = 2 * plan.frames
         self._sum = np.zeros((room, NUM_JOINTS, 3), np.float32)
         self._weight = np.zeros((room, 1, 1), np.float32)
@@ -103,15 +112,13 @@ class Mean:
 
     def add(self, poses: Floats, first: int, last: int) -> None:
         """Add a window's poses ``(n, 17, 3)``; its row 0 is frame ``first``, and frames after ``last`` are padding."""
-        plan, frames = self._plan, first + self._plan.shown
-        slots = np.flatnonzero((frames >= self._next) & (frames <= last) & (plan.weights > 0))
         if last - self._base >= len(self._sum):
             self._forget()
-        rows = frames[slots] - self._base
-        if plan.blocks:
+        kept = slice(*np.searchsorted(self._shown, (self._next - first, last + 1 - first)).tolist())
+        slots, rows, weights = self._slots[kept], self._shown[kept] + (first - self._base), self._weights[kept]
+        if self._blocks:
             new = self._weight[rows, 0, 0] == 0
-            slots, rows = slots[new], rows[new]
-        weights = plan.weights[slots, None, None]
+            slots, rows, weights = slots[new], rows[new], weights[new]
         self._sum[rows] += weights * poses[slots]
         self._weight[rows] += weights
 

@@ -76,9 +76,9 @@ class Span:
         self._smooth = setup.smoother() if setup.smoother else None
         self._before: Floats | None = None  # pose of the last final frame
 
-    def expired(self, time: float) -> Flags:
-        """Say which joints will have been missing for too long at ``time``."""
-        return self._grid.expired(time)
+    def lost_s(self, time: float) -> float | None:
+        """Return when a joint was lost that will have been missing for too long at ``time``."""
+        return self._grid.lost_s(time) if self._grid.is_expired(time) else None
 
     @property
     def waiting(self) -> int | None:
@@ -113,31 +113,32 @@ class Span:
                 steps += self._steps_at(frame, last)
         return steps
 
-    def last_seen(self, joints: Flags) -> float:
-        """Return when the first of ``joints`` was lost."""
-        return self._grid.last_seen(joints)
-
     def settle(self, step: Step, poses: Floats | None) -> list[Posed]:
         """Take the poses of a step's window; return those of the sightings that are final now, in order."""
         if poses is not None:
             turned = poses if step.turn is None else poses @ step.turn
             self._mean.add(turned, step.first, step.last)
         fresh = self._mean.take(step.final)
+        if not len(fresh):
+            return []
         fresh[:, ROOT] = 0
-        known = fresh if self._before is None else np.concatenate([self._before[None], fresh])
-        zero = step.final + 1 - len(known)
-        given = []
-        for place, sighting in step.due:
-            pose, px = between(known, place - zero), between(step.keypoints, place - zero)
-            if self._smooth:
-                pose = self._smooth(pose, sighting.time_s)
-            filled = np.isnan(sighting.px[:, 0])
-            px = np.where(filled[:, None], px, sighting.px)
-            scores = np.where(filled, np.float32(0), sighting.scores)
-            given.append(Posed(sighting.frame, sighting.time_s, pose, filled, px, scores))
-        if len(known):
-            self._before = known[-1]
-        return given
+        zero, known = step.final + 1 - len(fresh), fresh
+        if self._before is not None:
+            zero, known = zero - 1, np.concatenate([self._before[None], fresh])
+        self._before = known[-1]
+        return [self._posed(sighting, place - zero, known, step.keypoints) for place, sighting in step.due]
+
+    def _posed(self, sighting: Sighting, place: float, poses: Floats, keypoints: Floats) -> Posed:
+        """Return the pose of a sighting at a ``place`` of ``poses`` and ``keypoints``."""
+        pose = between(poses, place)
+        if self._smooth:
+            pose = self._smooth(pose, sighting.time_s)
+        filled = np.isnan(sighting.px[:, 0])
+        px, scores = sighting.px, sighting.scores
+        if filled.any():
+            px = np.where(filled[:, None], between(keypoints, place), px)
+            scores = np.where(filled, np.float32(0), scores)
+        return Posed(sighting.frame, sighting.time_s, pose, filled, px, scores)
 
     def _advance(self, newest: int) -> list[Step]:
         steps: list[Step] = []
@@ -159,13 +160,13 @@ class Span:
     def _step(self, first: int, known: int, final: int, last: int) -> Step:
         """Return a step whose window begins at frame ``first`` and knows frames up to ``known``."""
         plan, setup = self._setup.plan, self._setup
-        px = np.empty((plan.frames, *self._grid.rows(known, known)[0].shape[1:]), np.float32)
-        rows, scores = self._grid.rows(first, min(known, first + plan.frames - 1))
-        px[: len(rows)], px[len(rows) :] = rows, rows[-1]
+        px, scores = self._grid.rows(first, min(known, first + plan.frames - 1))
+        if missing := plan.frames - len(px):
+            px = np.concatenate([px, np.repeat(px[-1:], missing, axis=0)])
+            scores = np.concatenate([scores, np.repeat(scores[-1:], missing, axis=0)])
         screen, turn = setup.view.see(px)
         if setup.channels == 3:
-            padded = np.concatenate([scores, np.repeat(scores[-1:], plan.frames - len(scores), axis=0)])
-            screen = np.concatenate([screen, padded[..., None]], axis=-1)
+            screen = np.concatenate([screen, scores[..., None]], axis=-1)
         return Step(self, screen, turn, first, known, *self._finish(final))
 
     def _finish(self, final: int) -> tuple[int, Floats, list[tuple[float, Sighting]]]:
@@ -217,7 +218,8 @@ class Person:
             self.faults.ended += 1
             steps += self._end(self._newest_s)
             px, _ = self._continuity.check(sighting.px, sighting.time_s)
-        sighting = replace(sighting, px=px)
+        if px is not sighting.px:
+            sighting = replace(sighting, px=px)
         missing = np.isnan(px[:, 0])
         if not missing.all():
             self._newest_s = sighting.time_s
@@ -240,13 +242,11 @@ class Person:
 
     def close(self, time_s: float) -> list[Step]:
         """End the span if a joint is missing for too long by ``time_s``."""
-        if self._span is None:
-            return []
-        expired = self._span.expired(time_s)
-        if not expired.any():
+        lost = self._span.lost_s(time_s) if self._span else None
+        if lost is None:
             return []
         self.faults.ended += 1
-        return self._end(self._span.last_seen(expired))
+        return self._end(lost)
 
     def finish(self) -> list[Step]:
         """Return the steps that finish everything."""

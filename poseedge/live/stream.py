@@ -56,6 +56,7 @@ class Stream:
                 "a stream cannot scale people to a height, which is told from all of their poses", "scale them yourself"
             )
         self._lifter, self._fps, self._layout, self._joints = lifter, fps, layout, layout_named(layout).joints
+        self._shapes = (self._joints, 2), (self._joints, 3)
         self._trunk = self._options.trunk or trained.trunk
         self._setup = setup(self._options, lifter.spec, trained, size, fps)
         self._people: dict[int, Person] = {}
@@ -122,11 +123,11 @@ class Stream:
 
     def _taken(self, people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray) -> tuple[list[int], Floats, Floats]:
         """Return ids, keypoints ``(P, K, 2)`` and scores ``(P, K)``."""
-        rows = list(people.values()) if isinstance(people, Mapping) else list(people)
+        rows = [np.asarray(row) for row in (people.values() if isinstance(people, Mapping) else people)]
         for row in rows:
-            if np.ndim(row) != 2 or row.shape[0] != self._joints or row.shape[1] not in (2, 3):
+            if row.shape not in self._shapes:
                 wanted = f"({self._joints}, 2) or ({self._joints}, 3) of {self._layout}"
-                raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {np.shape(row)}")
+                raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {row.shape}")
         keypoints = np.empty((len(rows), self._joints, 2), np.float32)
         scores = np.ones((len(rows), self._joints), np.float32)
         for place, row in enumerate(rows):
@@ -146,5 +147,7 @@ class Stream:
             for posed in step.span.settle(step, lifted):
                 self._open[posed.frame].people[number] = posed
         open_from = min((person.waiting for person in self._people.values() if person.waiting is not None), default=None)
-        done = [number for number in self._open if open_from is None or number < open_from]
-        return [self._open.pop(number) for number in done]
+        given = []
+        while self._open and (open_from is None or next(iter(self._open)) < open_from):
+            given.append(self._open.pop(next(iter(self._open))))
+        return given

@@ -35,7 +35,7 @@ def test_rows_are_what_straight_lines_and_holding_give(seed: int, fps: float, mi
     grid = Grid(50.0, 60, float(times[0]), values[0], scores[0])
     last = 0
     for number in range(1, 150):
-        if grid.expired(float(times[number])).any():
+        if grid.is_expired(float(times[number])):
             break
         grid.see(float(times[number]), values[number], scores[number])
         last = number
