@@ -121,6 +121,14 @@ def test_missing_package_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPa
     assert "poseedge[export]" in told.fix
 
 
+def test_missing_openvino_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    uninstall(monkeypatch, "openvino")
+    with pytest.raises(PoseedgeError, match="needs the Python package 'openvino'") as caught:
+        load(graph, backend="openvino")
+    assert caught.value.hint == "install it with: pip install 'poseedge[openvino]'"
+    assert probe(backends()["openvino"]).fix == caught.value.hint
+
+
 def test_silent_fallback_to_the_processor_does_not_count_as_working(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [onnxruntime.CUDA, onnxruntime.CPU])
     monkeypatch.setattr(ort.InferenceSession, "get_providers", lambda self: [onnxruntime.CPU])

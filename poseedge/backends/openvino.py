@@ -1,0 +1,95 @@
+"""OpenVINO as a lifter: Intel's runtime, on the CPU."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from poseedge.arrays import Float32Array
+from poseedge.backends.backend import Backend, Opening
+from poseedge.errors import ArtefactError, require
+from poseedge.graph.spec import read_spec
+from poseedge.lifter import Cost, check_keypoints, lift_in_batches
+
+TELEMETRY = "openvino_telemetry"
+EXTRA = "openvino"
+DEVICE = "CPU"
+
+
+class OpenVINOLifter:
+    """An ONNX file compiled for the processor. Each thread has a request of its own; they share the compiled network."""
+
+    backend = "openvino"
+    provider = DEVICE
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        """Raises ``ArtefactError`` if ``path`` is no lifting graph, or none that OpenVINO reads."""
+        core = import_openvino().Core()
+        self.path, self.spec = path, read_spec(path)
+        try:
+            self._network = core.compile_model(core.read_model(path), DEVICE, settings(threads))
+        except RuntimeError as error:
+            reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
+            raise ArtefactError(f"{path}: OpenVINO cannot load it ({reason})", "run it without --backend") from error
+        self._own = threading.local()
+
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
+        keypoints = check_keypoints(keypoints, self.spec)
+        return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1))
+
+    def _run(self, keypoints: Float32Array) -> Float32Array:
+        request = getattr(self._own, "request", None)
+        if request is None:
+            request = self._own.request = self._network.create_infer_request()
+        return request.infer({0: keypoints})[0]
+
+    def cost(self) -> Cost:
+        """Return what the graph costs."""
+        from poseedge.graph.flops import graph_cost
+
+        return graph_cost(self.path)
+
+
+def settings(threads: int) -> dict[str, Any]:
+    """Return how to compile: ``threads`` threads on one request at a time, in the number formats that the graph says.
+
+    By itself OpenVINO runs float32 as bfloat16 where the processor can, and pins its threads to cores, busy or not.
+    """
+    return {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def import_openvino() -> ModuleType:
+    """Import OpenVINO without the package by which it reports every import to Google Analytics."""
+    if "openvino" in sys.modules:
+        return require("openvino", EXTRA)
+    before = sys.modules.get(TELEMETRY)
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # this is how Python is told that a module does not exist
+    try:
+        return require("openvino", EXTRA)
+    finally:
+        del sys.modules[TELEMETRY]
+        if before is not None:
+            sys.modules[TELEMETRY] = before
+
+
+def open_lifter(path: Path, opening: Opening) -> OpenVINOLifter:
+    """Return ``path`` as OpenVINO compiles it."""
+    return OpenVINOLifter(path, opening.threads)
+
+
+def works() -> str:
+    """Ask for the processor; returns OpenVINO's version and the processor's name."""
+    found = import_openvino()
+    return f"{found.__version__.split('-')[0]}, {found.Core().get_property(DEVICE, 'FULL_DEVICE_NAME')}"
+
+
+BACKENDS = (Backend("openvino", (".onnx",), open_lifter, works, f"pip install 'poseedge[{EXTRA}]'", usual=False),)
