@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: quickstart test test-versions check lint clean
+.PHONY: quickstart test test-versions check fuzz lint clean
+SECONDS ?= 60
 
 quickstart: $(VENV)/.export  ## export NanoHTNet with the bundled weights, prove the pose survived, time it
 	$(BIN)/poseedge export --model nanohtnet --output build/nanohtnet
@@ -19,6 +20,9 @@ test-versions: $(VENV)/.dev  ## the stand-ins of every TensorRT that a JetPack b
 
 check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and no training
 	$(PYTEST) -m "not slow and not every_version"
+
+fuzz: $(VENV)/.dev  ## damage every kind of file for SECONDS each
+	FUZZ_SECONDS=$(SECONDS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz tests/live/test_formats_fuzz.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

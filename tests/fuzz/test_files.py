@@ -1,0 +1,125 @@
+"""Whatever happened to a file, reading it either works or ends with an error of ours, within seconds and without filling memory.
+
+``make fuzz`` goes on for longer, ``make fuzz SECONDS=600`` as long as you like.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from poseedge.backends.registry import load
+from poseedge.bundle.reading import open_bundle
+from poseedge.data.bvh import read_bvh
+from poseedge.data.sources import open_dataset
+from poseedge.errors import PoseedgeError
+from poseedge.export.recipe import load_recipe
+from poseedge.training import recipe as training
+from tests.fuzz.damage import DAMAGES, Damage
+from tests.support import folders
+from tests.support.bvh_files import CMU, write_bvh
+from tests.support.mpi_files import by_sequence
+
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))  # for each kind of file
+LONGEST_S = 20.0  # that one reading may take on a busy machine
+MOST_BYTES = 1 << 30  # by which reading damaged files may raise this process's peak
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A folder with one file in it that is damaged, and what reads it."""
+
+    write: Callable[[Path, Path], object]  # fresh folder, inputs of the small export
+    file: str
+    read: Callable[[Path], object]
+
+
+def copy(name: str) -> Callable[[Path, Path], object]:
+    return lambda folder, inputs: shutil.copy(inputs / name, folder / name)
+
+
+def bundle_with(name: str) -> Kind:
+    return Kind(lambda folder, inputs: shutil.copytree(inputs.parent / "bundle", folder, dirs_exist_ok=True), name, open_bundle)
+
+
+def training_config(folder: Path) -> object:
+    return training.load("nanohtnet", str(folder / "config.toml"), [], False)
+
+
+CONFIG = 'steps = 10\nbatch = 8\n[optimizer]\nlr = 1e-3\n[schedule]\ndecay = 0.9\n[data]\nsource = "recorded"\n'
+
+KINDS = {
+    "motion": Kind(lambda f, _: folders.excerpt().write(f), "data_3d_excerpt.npz", open_dataset),
+    "keypoints": Kind(lambda f, _: folders.excerpt().write(f), "data_2d_excerpt_gt.npz", open_dataset),
+    "cameras": Kind(lambda f, _: folders.excerpt().write(f), "cameras_excerpt.json", open_dataset),
+    "3dhp": Kind(lambda f, _: by_sequence(f), "data_test_3dhp.npz", open_dataset),
+    "bvh": Kind(lambda f, _: write_bvh(f / "walk.bvh", CMU, "ZYX", 5), "walk.bvh", lambda f: read_bvh(f / "walk.bvh")),
+    "checkpoint": Kind(copy("small.pth"), "small.pth", lambda f: load(f / "small.pth")),
+    "export recipe": Kind(copy("small.toml"), "small.toml", lambda f: load_recipe(str(f / "small.toml"))),
+    "training recipe": Kind(lambda f, _: (f / "config.toml").write_text(CONFIG), "config.toml", training_config),
+    "manifest": bundle_with("manifest.json"),
+    "samples": bundle_with("samples.npz"),
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(export_inputs: Path, small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the small export's inputs, with its bundle beside them."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    shutil.copytree(export_inputs, folder / "inputs")
+    shutil.copytree(small_bundle, folder / "bundle")
+    return folder / "inputs"
+
+
+@pytest.fixture
+def sound(request: pytest.FixtureRequest, inputs: Path, tmp_path: Path) -> tuple[Kind, Path]:
+    """Return a kind of file in a folder of its own, readable."""
+    kind = KINDS[request.param]
+    kind.write(tmp_path, inputs)
+    kind.read(tmp_path)
+    return kind, tmp_path
+
+
+@pytest.mark.parametrize("sound", KINDS, indirect=True)
+def test_damaged_file_is_read_or_refused(sound: tuple[Kind, Path]) -> None:
+    kind, folder = sound
+    whole = (folder / kind.file).read_bytes()
+    before, end, tried = peak_bytes(), time.monotonic() + SECONDS, 0
+
+    @settings(
+        max_examples=10**6 if SECONDS > 30 else 400,
+        deadline=None,
+        database=None,
+        derandomize=SECONDS <= 30,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(DAMAGES)
+    def check(damage: Damage) -> None:
+        nonlocal tried
+        if time.monotonic() > end:
+            return
+        tried += 1
+        (folder / kind.file).write_bytes(damage(whole))
+        started = time.monotonic()
+        with contextlib.suppress(PoseedgeError):
+            kind.read(folder)
+        assert time.monotonic() - started < LONGEST_S
+
+    check()
+    assert tried > 5
+    assert peak_bytes() - before < MOST_BYTES
+
+
+def peak_bytes() -> int:
+    """Return the largest resident size that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
