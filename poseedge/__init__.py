@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_WHEN_USED = {"lift": "poseedge.live.lift", "Stream": "poseedge.live.stream"}  # importing them at once would take a while
+# Importing these at once would take a while, and models needs PyTorch.
+_WHEN_USED = {"lift": "poseedge.live.lift", "Stream": "poseedge.live.stream"}
+_MODULES = ("metrics", "models")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"poseedge.{name}")
     if name not in _WHEN_USED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_WHEN_USED[name]), name)

@@ -68,6 +68,12 @@ def test_lifting_is_at_hand_and_imported_when_it_is_used() -> None:
     assert "class 'poseedge.live.stream.Stream'" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["poseedge.metrics.mpjpe", "poseedge.models.create", "poseedge.lift", "poseedge.Stream"])
+def test_public_names_need_no_import_of_their_own(name: str) -> None:
+    done = subprocess.run([sys.executable, "-c", f"import poseedge\n{name}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_eval_works_on_a_bundle(small_bundle: Path, export_inputs: Path) -> None:
     data = str(export_inputs / "data")
     done = without_torch(COMMAND_LINE, "eval", str(small_bundle), "--precision", "int8", "--data", data, "--json")
