@@ -18,11 +18,11 @@ from torch import nn
 from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import load_strictly
 from poseedge.models.layers import DropPath
-from poseedge.training import losses
 from poseedge.training.batch import Batch, Share, Source
 from poseedge.training.folder import Row, RunFolder
 from poseedge.training.objective import Objective
 from poseedge.training.recipe import TrainingRecipe
+from poseedge.training.step import make_step
 
 Evaluate = Callable[[Objective], dict[str, float]]
 SAVE_SECONDS = 120.0  # how much work an interruption may cost
@@ -77,7 +77,8 @@ class Training:
         self.waited = 0.0  # seconds of this process's run in which there were no windows to go on with
         self.resume()
         model = cast(nn.Module, torch.compile(objective)) if compiled else objective
-        self.model, self.stepper = fabric.setup(model, self.optimizer)
+        model, optimizer = fabric.setup(model, self.optimizer)
+        self.make = make_step(fabric, objective, model, optimizer, recipe, compiled)
 
     def run(self) -> Objective:
         """Train to the end and return what is kept: the objective, or its average if the recipe asks for one.
@@ -120,18 +121,11 @@ class Training:
     def advance(self, batch: Batch) -> None:
         """Make one step."""
         torch.manual_seed(self.share.number(self.step, purpose=2))  # what dropout draws
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate(self.step, self.per_epoch)
         if (momentum := self.recipe.batch_norm_momentum(self.step, self.per_epoch)) is not None:
             set_momentum(self.objective, momentum)
-        pairs = self.model(*self.fabric.to_device(batch))
-        loss = torch.stack([losses.total(self.recipe.loss, predicted.float(), target) for predicted, target in pairs]).sum()
-        value = loss.item()
+        value = self.make(batch, self.recipe.learning_rate(self.step, self.per_epoch))
         if not math.isfinite(value):
             raise PoseedgeError(f"the loss became {value} at step {self.step}", "lower optimizer.lr, or check the data")
-        self.stepper.zero_grad()
-        self.fabric.backward(loss)
-        self.stepper.step()
         self.step += 1
         self.running = value if math.isnan(self.running) else 0.98 * self.running + 0.02 * value
         if self.kept is not self.objective:

@@ -59,10 +59,11 @@ def training(
     evaluate: Callable[[Objective], dict[str, float]] = lambda _: {"mpjpe_mm": 1.0},
     spoil: float = 0.0,
     listen: Callable[[Status], None] = lambda _: None,
+    accelerator: str = "cpu",
     **settings: Any,
 ) -> Training:
     """Return a training of the small NanoHTNet on ``FewWindows``."""
-    fabric = Fabric(accelerator="cpu", devices=1, precision=used.precision)
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=used.precision)
     return Training(fabric, LiftingObjective(network(**settings)), FewWindows(spoil), used, folder, evaluate, listen)
 
 
