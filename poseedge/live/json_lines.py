@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poseedge.arrays import AnyArray
 from poseedge.errors import DataError
-from poseedge.live.stream import StreamFrame
+
+if TYPE_CHECKING:
+    from poseedge.live.stream import StreamFrame
 
 EXAMPLE = '{"frame": 0, "time": 0.0, "people": [{"id": 1, "keypoints": [[x, y, score], ...]}]}'
 _DIGITS = 6  # of metres
+_LARGEST = 2**53  # of a number that is counted by
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,13 @@ def read_line(text: str, number: int) -> KeypointLine:
     """Read the ``number``-th line; raises ``DataError`` that names it."""
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"line {number}: not JSON ({error})", f"a line should be {EXAMPLE}") from error
     if not isinstance(content, dict) or not isinstance(content.get("people"), list):
         raise DataError(f"line {number}: no 'people'", f"a line should be {EXAMPLE}")
     frame, time = content.get("frame"), content.get("time")
     if not (frame is None or _whole(frame)) or not (time is None or _number(time)):
-        raise DataError(f"line {number}: 'frame' {frame!r} and 'time' {time!r} should be a whole number and seconds")
+        raise DataError(f"line {number}: 'frame' {frame!r:.40} and 'time' {time!r:.40} should be a whole number and seconds")
     people = [_person(person, number) for person in content["people"]]
     ids = [number for number, _ in people if number is not None]
     if len(set(ids)) < len(ids) or len(ids) not in (0, len(people)):
@@ -61,22 +64,24 @@ def write_line(frame: StreamFrame) -> str:
 
 def _person(content: Any, line: int) -> tuple[int | None, AnyArray]:
     keypoints = content.get("keypoints") if isinstance(content, dict) else None
-    if keypoints is None:
-        raise DataError(f"line {line}: a person without 'keypoints'", f"a line should be {EXAMPLE}")
+    if not isinstance(keypoints, list):
+        raise DataError(f"line {line}: a person without a list of 'keypoints'", f"a line should be {EXAMPLE}")
     number = content.get("id")
     if not (number is None or _whole(number)):
-        raise DataError(f"line {line}: id {number!r} is not a whole number")
+        raise DataError(f"line {line}: id {number!r:.40} is not a whole number")
     try:
         width = next((len(joint) for joint in keypoints if joint is not None), 3)
         array = np.array([[None] * width if joint is None else joint for joint in keypoints], np.float32)  # null: missing
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"line {line}: keypoints are not rows of numbers ({error})", f"a line should be {EXAMPLE}") from error
+    if array.ndim != 2 or array.shape[1] not in (2, 3):
+        raise DataError(f"line {line}: keypoints of shape {array.shape}", f"a line should be {EXAMPLE}")
     return number, array
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST

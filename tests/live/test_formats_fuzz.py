@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import json
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from poseedge.live.formats import read_clip
 from poseedge.live.types import Clip
 from tests.support import keypoint_files as files
 from tests.support import motion
+from tests.support.folders import as_object
 
 PEOPLE = {
     frame: [(id, motion.coco()[frame] + 200 * id, motion.scores()[frame]) for id in (1, 2)] if frame != 2 else []
@@ -77,10 +81,64 @@ def test_damaged_bytes_raise_nothing_but_our_error(
                 copy.writestr(name, damaged(archive.read(name), damages, cut))
     else:
         target.write_bytes(damaged(whole.read_bytes(), damages, cut))
+    assert_read_or_refused(target)
+
+
+def assert_read_or_refused(path: Path) -> None:
     with contextlib.suppress(DataError):
-        clip = read_clip(target, size=motion.SIZE)
+        clip = read_clip(path, size=motion.SIZE)
         for track in clip.tracks:
             assert len(track.frames) == len(track.keypoints) == len(track.scores) > 0
             assert (np.diff(track.frames) > 0).all()
             assert ((track.scores >= 0) & (track.scores <= 1)).all()
             assert not np.isinf(track.keypoints).any()
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    10**400,
+    float("nan"),
+    float("inf"),
+    "",
+    "7",
+    "a.jpg",
+    [],
+    [[]],
+    [1, 2, 3],
+    {},
+    {"x": []},
+]
+
+
+def replaced(value: Any, places: list[int], odd: Any) -> Any:
+    """Return a tree of JSON with something odd at the place that is reached by these numbers."""
+    if not isinstance(value, list | dict) or not value or not places:
+        return odd
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    changed, key = copy.copy(value), keys[places[0] % len(keys)]
+    changed[key] = replaced(value[key], places[1:], odd)
+    return changed
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if not name.endswith(("-txt", "csv", "npy", "npz", "custom"))])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.sampled_from(ODD))
+def test_odd_values_anywhere_raise_nothing_but_our_error(name: str, tmp_path: Path, places: list[int], odd: Any) -> None:
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    path = WRITERS[name](tmp_path)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=True) as content:
+            tree = {member: content[member].tolist() for member in content.files}
+        np.savez(path, **{member: as_object(value) for member, value in replaced(tree, places, odd).items()})
+    else:
+        file = sorted(path.iterdir())[0] if path.is_dir() else path
+        lines = file.read_text().splitlines() if name == "jsonlines" else [file.read_text()]
+        lines[0] = json.dumps(replaced(json.loads(lines[0]), places, odd))
+        file.write_text("\n".join(lines))
+    assert_read_or_refused(path)

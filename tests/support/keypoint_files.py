@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poseedge.live.types import Clip, Track
+from tests.support import motion
 from tests.support.folders import as_object
 
 Person = tuple[int, npt.NDArray[Any], npt.NDArray[Any]]
@@ -242,3 +244,24 @@ def array_with_frames(path: Path, people: People) -> Path:
 def dump(path: Path, content: Any) -> Path:
     path.write_text(json.dumps(content))
     return path
+
+
+def write(path: Path, text: str, name: str = "keypoints.json") -> Path:
+    (path / name).write_text(text)
+    return path / name
+
+
+def saved(path: Path, array: Any) -> Path:
+    np.save(path / "keypoints.npy", array)
+    return path / "keypoints.npy"
+
+
+def one_person(frames: int = 5, start: int = 0) -> People:
+    """Return one person of the sample data, who has id 1."""
+    return {start + row: [(1, motion.coco()[row], motion.scores()[row])] for row in range(frames)}
+
+
+def only(clip: Clip) -> Track:
+    """Return the one track of a clip."""
+    (track,) = clip.tracks
+    return track

@@ -1,48 +1,43 @@
 """JSON lines, as ``poseedge stream`` reads them: a line per frame, in any order.
 
-``{"frame": 12, "time": 0.24, "people": [{"id": 1, "keypoints": [[x, y, score], ...]}]}``. ``frame`` is the line's number,
-from 0, where it is missing; ``time``, in seconds, gives the frame rate; ``id`` and the score may be left out; null is a
-missing joint. A frame without people has an empty list, or no line.
+``{"frame": 12, "time": 0.24, "people": [{"id": 1, "keypoints": [[x, y, score], ...]}]}``. ``frame`` counts the lines from 0
+where it is missing; ``time``, in seconds, gives the frame rate; ids and scores may be left out; null is a missing joint. A
+frame without people has an empty list, or no line.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, shown, whole_number
-from poseedge.live.formats.json_text import json_text
-from poseedge.live.formats.openpose import person_id
+from poseedge.live.formats.collect import Detections
+from poseedge.live.json_lines import KeypointLine, read_line
 
 
 def read(path: Path, found: Detections) -> None:
     """Add the people of all lines."""
-    number, times = 0, list[tuple[int, float]]()  # the earliest and the latest frame with their times
-    with json_text(path) as text:
-        while text.peek():
-            line = text.value()
-            frame = _line(line, number, found)
-            time = line.get("time")
-            if isinstance(time, int | float):
-                times = [min([*times, (frame, time)]), max([*times, (frame, time)])]
-            number += 1
-    if len(times) == 2 and times[1][1] > times[0][1] and times[1][0] > times[0][0]:
+    times = list[tuple[int, float]]()  # the earliest and the latest frame with their times
+    with path.open(encoding="utf-8-sig", newline="\n") as stream:
+        for number, text in enumerate(stream):
+            if not text.strip():
+                continue
+            try:
+                line = read_line(text, number + 1)
+            except DataError as error:
+                raise DataError(f"{path}: {error.message}", error.hint) from error
+            frame = number if line.frame is None else line.frame
+            _people(line, frame, found)
+            if line.time_s is not None:
+                times = [min([*times, (frame, line.time_s)]), max([*times, (frame, line.time_s)])]
+    if times and times[1][1] > times[0][1] and times[1][0] > times[0][0]:
         found.fps = (times[1][0] - times[0][0]) / (times[1][1] - times[0][1])
 
 
-def _line(line: Any, number: int, found: Detections) -> int:
-    """Add the people of one line; return its frame."""
-    people = line.get("people") if isinstance(line, dict) else None
-    if not isinstance(people, list):
-        raise DataError(f"{found.path}: line {number + 1}: expected 'people', found {shown(line)}")
-    frame = whole_number(line.get("frame", number), f"{found.path}: line {number + 1}: frame")
+def _people(line: KeypointLine, frame: int, found: Detections) -> None:
     found.frame(frame)
-    for person in people:
-        keypoints = person.get("keypoints") if isinstance(person, dict) else None
-        if not isinstance(keypoints, list):
-            raise DataError(f"{found.path}: frame {frame}: expected a person with 'keypoints', found {shown(person)}")
-        width = next((len(joint) for joint in keypoints if isinstance(joint, list)), 3)
-        rows = [[None] * width if joint is None else joint for joint in keypoints]
-        found.person(frame, rows, id=person_id(person.get("id"), f"{found.path}: frame {frame}"))
-    return frame
+    if isinstance(line.people, dict):
+        for id, keypoints in line.people.items():
+            found.person(frame, keypoints, id=id)
+    else:
+        for keypoints in line.people:
+            found.person(frame, keypoints)

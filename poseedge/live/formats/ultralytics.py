@@ -40,7 +40,7 @@ def _frames(entries: Any, frame: int, found: Detections) -> int:
             _person(entry, frame, found)
             continue
         found.frame(frame)
-        for person in parsed(entry, found.path) if isinstance(entry, str) else _listed(entry, frame, found):
+        for person in _picture(entry, frame, found):
             _person(person, frame, found)
         frame += 1
     if frame == start:
@@ -49,7 +49,8 @@ def _frames(entries: Any, frame: int, found: Detections) -> int:
     return frame
 
 
-def _listed(entry: Any, frame: int, found: Detections) -> list[Any]:
+def _picture(entry: Any, frame: int, found: Detections) -> list[Any]:
+    entry = parsed(entry, found.path) if isinstance(entry, str) else entry
     if not isinstance(entry, list):
         raise DataError(f"{found.path}: frame {frame}: expected a list of people, found {shown(entry)}")
     return entry
