@@ -77,7 +77,7 @@ def measure(bundle: Bundle, checkpoint: Path, rounds: int) -> dict[str, Any]:
         "threads": THREADS,
         "pinned_cores": cores,
         "batch": 1,
-        "target": bundle.manifest["target"]["name"],
+        "target": bundle.manifest.target.name,
         "checkpoint_sha256": sha256_of(checkpoint),
         "graph_sha256": {precision: sha256_of(bundle.graph(precision)) for precision in bundle.precisions},
     }

@@ -151,7 +151,7 @@ def run(lifter: Lifter, dataset: PoseDataset, every: int) -> dict[str, Any]:
         "score_s": time.perf_counter() - lifted,
         "frames_per_s": memory.frames / (lifted - start),
         "frames_per_cpu_s": memory.frames / used,
-        "mpjpe_mm": result["mpjpe_mm"],
+        "mpjpe_mm": result.mpjpe_mm,
         "predictions_bytes": sum(p.poses_m.nbytes for p in found),
         "memory": memory.growth(),
     }

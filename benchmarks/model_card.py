@@ -117,7 +117,7 @@ def tested(checkpoint: Path, dataset: PoseDataset) -> dict[str, Any]:
     lifter = load(checkpoint)
     started = time.process_time()
     scores = score(predict(lifter, dataset))
-    kept = {key: scores[key] for key in ("frames", "mpjpe_mm", "p_mpjpe_mm", "mpjve_mm")}
+    kept = scores.model_dump(include={"frames", "mpjpe_mm", "p_mpjpe_mm", "mpjve_mm"})
     return {**kept, "cpu_seconds": time.process_time() - started}
 
 

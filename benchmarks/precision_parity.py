@@ -18,12 +18,15 @@ import typer
 
 from benchmarks.networks import NETWORKS, record_networks
 from benchmarks.record import RESULTS, grid
-from poseedge.export.pipeline import Export, export_bundle
+from poseedge.export.job import Export
+from poseedge.export.pipeline import export_bundle
 from poseedge.export.recipe import load_recipe
+from poseedge.lifter import Precision
 from poseedge.resources import resource
 from poseedge.targets.boards import load_target
 
-FORMS = {"fp16": False, "int8": False, "int8 steady": True}  # and whether exported with --steady: here, two steps everywhere
+# "steady": exported with --steady, here with two steps everywhere.
+FORMS: dict[str, Precision] = {"fp16": "fp16", "int8": "int8", "int8 steady": "int8"}
 INT8_PAGE = Path(__file__).parents[1] / "docs" / "int8.md"
 
 
@@ -53,7 +56,7 @@ def parity_of(name: str, checkpoint: Path, every: int) -> dict[str, Any]:
     recipe = load_recipe(name)  # its two-step layers are those of the published size
     recipe = recipe.model_copy(update={"int8": recipe.int8.model_copy(update={"two_step": ["*"]})})
     for steady in (False, True):
-        forms = {form.partition(" ")[0]: form for form, its_own in FORMS.items() if its_own == steady}
+        forms = {precision: form for form, precision in FORMS.items() if form.endswith("steady") == steady}
         with tempfile.TemporaryDirectory() as folder:
             job = Export(
                 recipe=recipe,
@@ -69,11 +72,11 @@ def parity_of(name: str, checkpoint: Path, every: int) -> dict[str, Any]:
                 steady=steady,
             )
             manifest = export_bundle(job)
-        found |= {form: manifest["parity"][precision]["against_reference"] for precision, form in forms.items()}
+        found |= {form: manifest.parity[precision].against_reference.model_dump() for precision, form in forms.items()}
     return {
-        "config": manifest["config"],
-        "frames": manifest["dataset"]["frames"],
-        "mpjpe_mm": manifest["reference"]["mpjpe_mm"],
+        "config": manifest.config,
+        "frames": manifest.dataset.frames,
+        "mpjpe_mm": manifest.reference.mpjpe_mm,
         "against_reference": found,
     }
 

@@ -10,7 +10,8 @@ from poseedge.errors import PoseedgeError
 
 SHOWN = 60  # letters of a wrong value
 
-FileName = Annotated[str, Field(pattern=r"^(?!\.{1,2}$)[^/\\\x00]{1,255}$")]  # of a file in a folder, leading nowhere else
+# The name of a file in a folder: it leads nowhere else.
+FileName = Annotated[str, Field(max_length=255, pattern=r"^([^/\\\x00.]|\.[^/\\\x00.]|\.\.[^/\\\x00])[^/\\\x00]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -47,8 +48,8 @@ def parsed(kind: type[Model], content: Any, where: str, hint: str, error: type[P
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
-        found = "" if first["type"] in {"missing", "extra_forbidden"} else f", found {shortened(first['input'])}"
-        raise error(f"{where}: {place}{first['msg']}{found}", hint) from wrong
+        found = "" if first["type"] in {"missing", "extra_forbidden", "value_error"} else f", found {shortened(first['input'])}"
+        raise error(f"{where}: {place}{first['msg'].removeprefix('Value error, ')}{found}", hint) from wrong
 
 
 def shortened(value: Any) -> str:

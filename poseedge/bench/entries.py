@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -44,12 +45,12 @@ def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[li
 
 def graph_subject(bundle: Bundle, precision: str) -> Subject:
     """Return the bundle's graph of ``precision``."""
-    parity = bundle.manifest["parity"][precision]
-    delta = parity["against_reference"]["delta_mpjpe_mm"]
-    return Subject(bundle.graph(precision), bundle.manifest["parameters"], parity["mpjpe_mm"], delta)
+    proof = bundle.manifest.parity[bundle.precision(precision)]
+    delta = proof.against_reference.delta_mpjpe_mm
+    return Subject(bundle.graph(precision), bundle.manifest.parameters, proof.mpjpe_mm, delta)
 
 
-def engine_subjects(bundle: Bundle, precisions: list[str]) -> tuple[list[Subject], list[str]]:
+def engine_subjects(bundle: Bundle, precisions: Sequence[str]) -> tuple[list[Subject], list[str]]:
     """Return the bundle's engines that this device can run, and remarks on those that are missing or foreign."""
     try:
         tensorrt = require("tensorrt", "tensorrt")
@@ -72,7 +73,7 @@ def engine_subjects(bundle: Bundle, precisions: list[str]) -> tuple[list[Subject
             lacking.pop(facts.spec.precision, None)
             if facts.spec.precision == "int8-fp16":
                 lacking.pop("int8", None)  # ``poseedge build`` takes the one for the other
-            subjects.append(Subject(engine, bundle.manifest["parameters"]))
+            subjects.append(Subject(engine, bundle.manifest.parameters))
     except PoseedgeError as error:
         return [], [f"no TensorRT engine: {error.message}"]
     if lacking:
@@ -85,4 +86,4 @@ def reference_subject(bundle: Bundle) -> Subject:
     if find_spec("torch") is None:
         raise PoseedgeError("PyTorch is not installed", "pip install 'poseedge[export]'")
     manifest = bundle.manifest
-    return Subject(bundle.checkpoint(), manifest["parameters"], manifest["reference"]["mpjpe_mm"], 0.0, manifest.get("model"))
+    return Subject(bundle.checkpoint(), manifest.parameters, manifest.reference.mpjpe_mm, 0.0, manifest.model)

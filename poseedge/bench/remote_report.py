@@ -60,11 +60,11 @@ def row(bundle: Bundle, precision: str, found: dict[str, Any]) -> Row:
     graph = bundle.graph(precision)
     cost = graph_cost(graph)
     here = {
-        "frames_in": bundle.manifest["frames"],
+        "frames_in": bundle.manifest.frames,
         "latency_evicted_ms": None,
         "flops": cost.flops,
         "flops_without_attention": cost.flops_without_attention,
-        "params": bundle.manifest["parameters"],
+        "params": bundle.manifest.parameters,
         "nodes": cost.nodes,
         "peak_rss_bytes": None,
         "mpjpe_mm": None,

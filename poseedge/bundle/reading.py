@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from poseedge.bundle.manifest import FORMAT, MANIFEST
+from poseedge.bundle.manifest import FORMAT, MANIFEST, Manifest
+from poseedge.contract import parsed
 from poseedge.errors import ArtefactError
-from poseedge.files import sha256_of
-from poseedge.lifter import PRECISIONS
+from poseedge.files import read_json, sha256_of
+from poseedge.graph.header import read_header
+from poseedge.graph.metadata import GraphMetadata
+from poseedge.lifter import PRECISIONS, Precision
 from poseedge.resources import resource
 
-READ_KEYS = ("checkpoint", "graphs", "limits", "parameters", "parity", "reference")  # of the manifest, beside files and format
+AGAIN = "export the bundle again"
 
 
 @dataclass(frozen=True)
@@ -21,58 +22,82 @@ class Bundle:
     """A bundle whose files have been checked against its manifest."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
-    def precisions(self) -> list[str]:
+    def precisions(self) -> list[Precision]:
         """The precisions that it holds, in the order of ``PRECISIONS``."""
-        return [p for p in PRECISIONS if p in self.manifest["graphs"]]
+        return [precision for precision in PRECISIONS if precision in self.manifest.graphs]
+
+    def precision(self, name: str) -> Precision:
+        """Return ``name`` as the precision that it is; raises ``ArtefactError`` if there is no such graph."""
+        for held in self.precisions:
+            if held == name:
+                return held
+        raise ArtefactError(f"{self.folder}: holds no {name} graph", f"it holds: {', '.join(self.precisions)}")
 
     def graph(self, precision: str) -> Path:
         """Return the ONNX file of ``precision``."""
-        if precision not in self.manifest["graphs"]:
-            raise ArtefactError(f"{self.folder}: holds no {precision} graph", f"it holds: {', '.join(self.precisions)}")
-        return self.folder / str(self.manifest["graphs"][precision]["file"])
+        return self.folder / self.manifest.graphs[self.precision(precision)].file
 
     def checkpoint(self) -> Path:
         """Return the checkpoint that it was exported from, after checking that it is still the same file."""
-        entry = self.manifest["checkpoint"]
-        path = resource("weights", entry["file"]) if entry["bundled"] else Path(entry["file"])
+        entry = self.manifest.checkpoint
+        path = resource("weights", entry.file) if entry.bundled else Path(entry.file)
         if not path.is_file():
             raise ArtefactError(f"{path}: the bundle's checkpoint is not on this machine", "name another artefact instead")
-        if sha256_of(path) != entry["sha256"]:
-            raise ArtefactError(f"{path}: has changed since the bundle was exported", "export the bundle again")
+        if sha256_of(path) != entry.sha256:
+            raise ArtefactError(f"{path}: has changed since the bundle was exported", AGAIN)
         return path
 
 
 def open_bundle(folder: Path) -> Bundle:
-    """Read a bundle and check every file's hash; raises ``ArtefactError`` for the first thing that is wrong."""
+    """Read a bundle and check what its manifest says of its files; raises ``ArtefactError`` for the first thing that is wrong.
+
+    Every file that the manifest names has its hash there, lies in ``folder`` itself and not behind a link that leads out of it,
+    and has that hash. A graph's own word on its precision is that of the manifest.
+    """
     manifest = read_manifest(folder)
-    for name, wanted in manifest["files"].items():
-        file = folder / name
-        if not file.is_file():
-            raise ArtefactError(f"{file}: missing from the bundle", "copy or export the bundle again")
-        if (actual := sha256_of(file)) != wanted:
-            raise ArtefactError(
-                f"{file}: SHA-256 is {actual[:12]}..., the manifest says {wanted[:12]}...",
-                "the file was changed or damaged; export the bundle again",
-            )
+    for name, wanted in manifest.files.items():
+        check_file(folder / name, wanted)
+    for precision, entry in manifest.graphs.items():
+        check_label(folder / entry.file, precision)
     return Bundle(folder, manifest)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return what the manifest in ``folder`` says; raises ``ArtefactError`` if there is none, or another format."""
+def read_manifest(folder: Path) -> Manifest:
+    """Return what the manifest in ``folder`` says; raises ``ArtefactError`` that names the first wrong field."""
     path = folder / MANIFEST
     if not path.is_file():
         raise ArtefactError(f"{folder}: not a bundle, it has no {MANIFEST}", "make one with: poseedge export --model nanohtnet")
-    try:
-        manifest = json.loads(path.read_text())
-        manifest["files"] = dict(manifest["files"])
-        found = int(manifest["format"])
-        if found == FORMAT and (missing := [key for key in READ_KEYS if key not in manifest]):
-            raise KeyError(*missing)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{path}: not a bundle manifest ({error!r})", "export the bundle again") from error
-    if found != FORMAT:
-        raise ArtefactError(f"{path}: bundle format {found}, this poseedge reads {FORMAT}", "export the bundle again")
-    return dict(manifest)
+    content = read_json(path, "not a bundle manifest", ArtefactError, AGAIN)
+    found = content.get("format") if isinstance(content, dict) else None
+    if isinstance(found, int) and found != FORMAT:
+        raise ArtefactError(f"{path}: bundle format {found}, this poseedge reads {FORMAT}", AGAIN)
+    return parsed(Manifest, content, f"{path}: not a bundle manifest", AGAIN, ArtefactError)
+
+
+def check_file(path: Path, wanted: str) -> None:
+    """Raise ``ArtefactError`` if a file of the bundle is missing, lies elsewhere or has another hash than ``wanted``."""
+    if not path.is_file():
+        raise ArtefactError(f"{path}: missing from the bundle", "copy or export the bundle again")
+    if path.resolve().parent != path.parent.resolve():
+        raise ArtefactError(f"{path}: leads out of the bundle, to {path.resolve()}", "put the file itself there")
+    if (actual := sha256_of(path)) != wanted:
+        raise ArtefactError(
+            f"{path}: SHA-256 is {actual[:12]}..., the manifest says {wanted[:12]}...",
+            "the file was changed or damaged; export the bundle again",
+        )
+
+
+def check_label(path: Path, precision: Precision) -> None:
+    """Raise ``ArtefactError`` if a graph is not of the ``precision`` that the manifest calls it.
+
+    A graph without metadata of ours only shows whether it is quantized.
+    """
+    header = read_header(path)
+    metadata = GraphMetadata.from_props(header.metadata, path)
+    told = metadata.precision if metadata else "int8" if header.quantized else "float"
+    fits = told == precision if metadata else header.quantized == precision.startswith("int8")
+    if not fits:
+        raise ArtefactError(f"{path}: is a graph in {told}, and the manifest calls it {precision}", AGAIN)

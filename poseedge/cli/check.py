@@ -37,7 +37,7 @@ def check(
     Example: poseedge check build/nanohtnet --target jetson-orin-nano
     """
     bundle = open_bundle(artefact) if artefact.is_dir() else None
-    where = load_target(target or (bundle and bundle.manifest.get("target", {}).get("name")) or "default")
+    where = load_target(target or (bundle and bundle.manifest.target.name) or "default")
     paths = paths_of(artefact, bundle, precision)
     checked = [checked_graph(path, where) for path in paths]
     if build:
@@ -186,7 +186,7 @@ def show_estimates(content: dict[str, Any]) -> None:
 def next_command(artefact: Path, bundle: Bundle | None, target: Target, fits: bool) -> str:
     """Return what to type next; poseedge itself needs Python 3.10, which older JetPacks lack, a bundle's runner does not."""
     if not fits:
-        return f"poseedge export --model {bundle.manifest['model'] if bundle else 'MODEL'} --target {target.name}"
+        return f"poseedge export --model {bundle.manifest.model if bundle else 'MODEL'} --target {target.name}"
     if target.jetpack is None:
         return f"poseedge bench {artefact}"
     if bundle and parse_version(target.jetpack.python) < (3, 10):

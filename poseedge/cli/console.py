@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from poseedge.contract import Contract
 from poseedge.progress import Advance
 
 PLAIN_WIDTH = 140  # where there is no terminal to fit
@@ -23,7 +24,8 @@ err = Console(stderr=True, highlight=False)
 
 def emit_json(content: Any) -> None:
     """Print one JSON document to stdout and nothing else."""
-    print(json.dumps(finite(content), indent=2, allow_nan=False))
+    plain = content.model_dump(mode="json") if isinstance(content, Contract) else content
+    print(json.dumps(finite(plain), indent=2, allow_nan=False))
 
 
 def finite(content: Any) -> Any:

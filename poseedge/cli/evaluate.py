@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -15,10 +15,11 @@ from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.engines.facts import bundle_of
 from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
-from poseedge.evaluation.parity import Limits, parity
+from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, Refine, predict
 from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
+from poseedge.evaluation.results import Compared, Evaluation
 from poseedge.evaluation.score import score
 from poseedge.export.known import known_error
 from poseedge.lifter import ENGINE_SUFFIXES, Lifter
@@ -82,7 +83,7 @@ def evaluate(
         if bundle is None:
             hint = "give a path: --against model.pth"
             raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
-        other = load(bundle.checkpoint(), threads=threads, model=bundle.manifest.get("model"), flip=flipped)
+        other = load(bundle.checkpoint(), threads=threads, model=bundle.manifest.model, flip=flipped)
     elif against is not None:
         other = load(against, chosen[1].precision, threads, chosen[1].model, flipped)
     if other is not None and (network(other) != network(lifter)):
@@ -90,36 +91,38 @@ def evaluate(
     refining = refine_step(refine)
     found = run(lifter, dataset, flip, every, scoring, refining)
     warnings = doubts(found, known_error(lifter, dataset, bundle))
-    report: dict[str, Any] = {
-        "artefact": str(artefact),
-        "backend": lifter.backend,
-        "precision": lifter.spec.precision,
-        "dataset": dataset.name,
-        "keypoints": dataset.keypoints,
-        "flip": flipped,
-        "protocol": like,
-        "p2_batch": p2_batch,
-        "refine": str(refine) if refine else None,
-        **score(found, every, p2_batch),
-    }
+    compared: Compared | None = None
     if other is not None:
-        limits = bundle.manifest["limits"].get(lifter.spec.precision) if bundle else None
+        limits = bundle.manifest.limits if bundle else {}
+        asked = next((found for name, found in limits.items() if name == lifter.spec.precision), None)
         reference = run(other, dataset, flipped, every, scoring, refining)
-        between = parity(found, reference, Limits(**limits) if limits else None, every)
-        report["parity"] = {"against": against, **between}
+        compared = Compared(against=str(against), **dict(parity(found, reference, asked, every)))
         known = known_error(other, dataset, bundle if against == "checkpoint" else None)
         warnings += [f"{against}: {doubt}" for doubt in doubts(reference, known)]
-    report["warnings"] = mistaken + warnings
+    report = Evaluation(
+        artefact=str(artefact),
+        backend=lifter.backend,
+        precision=lifter.spec.precision,
+        dataset=dataset.name,
+        keypoints=dataset.keypoints,
+        flip=flipped,
+        protocol=like,
+        p2_batch=p2_batch,
+        refine=str(refine) if refine else None,
+        warnings=mistaken + warnings,
+        parity=compared,
+        **dict(score(found, every, p2_batch)),
+    )
     warn(warnings)
     if plot is not None:
         from poseedge.evaluation.figures import draw
 
-        report["plots"] = [str(path) for path in draw(report, found, plot)]
+        report = report.model_copy(update={"plots": [str(path) for path in draw(report, found, plot)]})
     if json:
         emit_json(report)
     else:
         show(report)
-    if report.get("parity", {}).get("passed") is False:
+    if compared is not None and compared.passed is False:
         raise typer.Exit(1)
 
 
@@ -174,39 +177,34 @@ def run(
         return predict(lifter, dataset, flip, every, advance, scoring, refine)
 
 
-def show(report: dict[str, Any]) -> None:
+def show(report: Evaluation) -> None:
     """Print the tables."""
-    what = f"{report['artefact']} ({report['precision']}, {report['backend']})"
-    flipped, how = (", flip" if report["flip"] else ""), ("" if report["protocol"] == "once" else f", as {report['protocol']}")
-    title = f"{what} on {report['dataset']}, {report['keypoints']} keypoints{flipped}{how} (mm)"
-    rows = [[name, str(row["frames"]), mm(row["mpjpe_mm"]), mm(row["p_mpjpe_mm"])] for name, row in report["by_action"].items()]
-    rows.append(["mean over actions", "", mm(report["action_mean_mpjpe_mm"]), mm(report["action_mean_p_mpjpe_mm"])])
-    rows.append(["mean over frames", str(report["frames"]), mm(report["mpjpe_mm"]), mm(report["p_mpjpe_mm"])])
+    what = f"{report.artefact} ({report.precision}, {report.backend})"
+    flipped, how = (", flip" if report.flip else ""), ("" if report.protocol == "once" else f", as {report.protocol}")
+    title = f"{what} on {report.dataset}, {report.keypoints} keypoints{flipped}{how} (mm)"
+    rows = [[name, str(row.frames), mm(row.mpjpe_mm), mm(row.p_mpjpe_mm)] for name, row in report.by_action.items()]
+    rows.append(["mean over actions", "", mm(report.action_mean_mpjpe_mm), mm(report.action_mean_p_mpjpe_mm)])
+    rows.append(["mean over frames", str(report.frames), mm(report.mpjpe_mm), mm(report.p_mpjpe_mm)])
     table(title, ["action", "frames", "MPJPE", "P-MPJPE"], rows)
-    between = report.get("parity")
+    between = report.parity
     joints = [
-        [name, mm(value)] + ([mm(between["by_joint_mm"][name])] if between else [])
-        for name, value in report["by_joint_mm"].items()
+        [name, mm(value)] + ([mm(between.by_joint_mm[name])] if between else []) for name, value in report.by_joint_mm.items()
     ]
     table("by joint (mm)", ["joint", "MPJPE", *(["distance"] if between else [])], joints)
-    out.print(f"velocity error (MPJVE): {mm(report['mpjve_mm'])} mm per frame")
-    out.print(f"PCK at 150 mm: {mm(report['pck_percent'])} %, AUC: {mm(report['auc_percent'])} %")
-    for path in report.get("plots", []):
+    out.print(f"velocity error (MPJVE): {mm(report.mpjve_mm)} mm per frame")
+    out.print(f"PCK at 150 mm: {mm(report.pck_percent)} %, AUC: {mm(report.auc_percent)} %")
+    for path in report.plots or []:
         out.print(f"written: {path}", soft_wrap=True)
     if between:
-        distance, jitter = between["distance_mm"], between["jitter_mm"]
-        there, change = mm(between["mpjpe_mm"]), f"{between['delta_mpjpe_mm']:+.4f}"
-        out.print(f"parity with {between['against']}: MPJPE {there} mm there, change {change} mm")
-        out.print(
-            f"  joint distance: mean {mm(distance['mean'], 3)}, p99 {mm(distance['p99'], 3)}, max {mm(distance['max'], 3)} mm"
-        )
+        distance, jitter = between.distance_mm, between.jitter_mm
+        there, change = mm(between.mpjpe_mm), f"{between.delta_mpjpe_mm:+.4f}"
+        out.print(f"parity with {between.against}: MPJPE {there} mm there, change {change} mm")
+        out.print(f"  joint distance: mean {mm(distance.mean, 3)}, p99 {mm(distance.p99, 3)}, max {mm(distance.max, 3)} mm")
         if jitter:
-            out.print(f"  jitter: {jitter['this']:.3f} against {jitter['against']:.3f} mm per frame squared")
-        verdict = {True: "within the limits", False: "LIMITS MISSED", None: "no limits are set for this artefact"}[
-            between["passed"]
-        ]
+            out.print(f"  jitter: {jitter.this:.3f} against {jitter.against:.3f} mm per frame squared")
+        verdict = {True: "within the limits", False: "LIMITS MISSED", None: "no limits are set for this artefact"}[between.passed]
         out.print(f"  {verdict}")
     if between:
-        next_step(f"poseedge bench {report['artefact']}")
+        next_step(f"poseedge bench {report.artefact}")
     else:
-        next_step(f"poseedge eval {report['artefact']} --against OTHER")
+        next_step(f"poseedge eval {report.artefact} --against OTHER")

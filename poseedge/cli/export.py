@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 
+from poseedge.bundle.manifest import Description
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
 from poseedge.errors import PoseedgeError, nearest, require
 from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
@@ -49,7 +50,8 @@ def export(
     Example: poseedge export --model nanohtnet --target jetson-orin-nano
     """
     require("torch", "export")
-    from poseedge.export.pipeline import Export, export_bundle
+    from poseedge.export.job import Export
+    from poseedge.export.pipeline import export_bundle
     from poseedge.export.recipe import load_recipe
     from poseedge.int8.ranges import METHODS
     from poseedge.lifter import Precision
@@ -87,8 +89,8 @@ def export(
         flip=flip,
     )
     manifest = export_bundle(job, stage)
-    passed = all(row["against_reference"]["passed"] is not False for row in manifest["parity"].values())
-    warn(manifest["warnings"])
+    passed = all(row.against_reference.passed is not False for row in manifest.parity.values())
+    warn(manifest.warnings)
     if json:
         emit_json(manifest)
     else:
@@ -97,39 +99,39 @@ def export(
         raise typer.Exit(1)
 
 
-def show(manifest: dict[str, Any], output: Path, passed: bool, steady: bool) -> None:
+def show(manifest: Description, output: Path, passed: bool, steady: bool) -> None:
     """Print the parity table; and if an INT8 graph jitters that was not made steady, the fix."""
-    data = manifest["dataset"]
+    data = manifest.dataset
     jitters: dict[str, float] = {}
-    rows = [["PyTorch", "-", "-", "-", mm(manifest["reference"]["mpjpe_mm"]), "-", "-", "-", "-", "reference"]]
-    for precision, graph in manifest["graphs"].items():
-        row = manifest["parity"][precision]
-        between = row["against_reference"]
-        distance, jitter = between["distance_mm"], between["jitter_mm"]
+    rows = [["PyTorch", "-", "-", "-", mm(manifest.reference.mpjpe_mm), "-", "-", "-", "-", "reference"]]
+    for precision, graph in manifest.graphs.items():
+        row = manifest.parity[precision]
+        between = row.against_reference
+        distance, jitter = between.distance_mm, between.jitter_mm
         if jitter:
-            jitters[precision] = jitter["this"] / jitter["against"]
-        verdict = {True: "pass", False: "MISSED", None: "no limit"}[between["passed"]]
+            jitters[precision] = jitter.this / jitter.against
+        verdict = {True: "pass", False: "MISSED", None: "no limit"}[between.passed]
         rows.append(
             [
                 precision,
-                str(graph["opset"]),
-                str(graph["nodes"]),
-                f"{graph['bytes'] / 1e6:.2f}",
-                mm(row["mpjpe_mm"]),
-                f"{between['delta_mpjpe_mm']:+.3f}",
-                mm(distance["mean"]),
-                mm(distance["p99"]),
+                str(graph.opset),
+                str(graph.nodes),
+                f"{graph.bytes / 1e6:.2f}",
+                mm(row.mpjpe_mm),
+                f"{between.delta_mpjpe_mm:+.3f}",
+                mm(distance.mean),
+                mm(distance.p99),
                 f"{jitters[precision]:.2f}x" if jitter else "-",
                 verdict,
             ]
         )
-    where = f"{data['name']}, test subjects, {data['keypoints']} keypoints, {data['frames']} frames"
-    title = f"{manifest['model']}: parity on {where} (mm)"
+    where = f"{data.name}, test subjects, {data.keypoints} keypoints, {data.frames} frames"
+    title = f"{manifest.model}: parity on {where} (mm)"
     table(title, ["precision", "opset", "nodes", "MB", "MPJPE", "change", "mean dist", "p99", "jitter", "limits"], rows)
     if not steady and (shaky := {name: times for name, times in jitters.items() if "int8" in name and times > SHAKY}):
         found = ", ".join(f"{name} {times:.1f} times" for name, times in shaky.items())
         out.print(f"joints jitter more than in float32, which MPJPE does not show: {found}; --steady mends it, and is slower")
-    if manifest["simplifier"] != "onnxsim":
-        out.print(f"warning: the graph was not simplified: {manifest['simplifier']}")
+    if manifest.simplifier != "onnxsim":
+        out.print(f"warning: the graph was not simplified: {manifest.simplifier}")
     out.print(f"bundle written to {output}" + ("" if passed else "; a parity limit was missed"))
     next_step(f"poseedge bench {output}")

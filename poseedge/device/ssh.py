@@ -148,16 +148,19 @@ def run_remotely(
 def needed(bundle: Bundle, precisions: list[str]) -> dict[str, Path | bytes]:
     """Return the files to copy: runner, samples, the graphs of ``precisions``, and a manifest that speaks of these alone."""
     graphs = {precision: bundle.graph(precision).name for precision in precisions}
-    names = [RUNNER, str(bundle.manifest.get("samples")), *graphs.values()]
+    names = [RUNNER, bundle.manifest.samples, *graphs.values()]
     for name in names:
-        if name not in bundle.manifest["files"]:
+        if name not in bundle.manifest.files:
             raise ArtefactError(f"{bundle.folder}: the bundle holds no {name}", "export the bundle again")
-    manifest = {
-        **bundle.manifest,
-        "graphs": {precision: bundle.manifest["graphs"][precision] for precision in precisions},
-        "files": {name: bundle.manifest["files"][name] for name in names},
-    }
-    return {MANIFEST: json.dumps(manifest).encode(), **{name: bundle.folder / name for name in names}}
+    chosen = {bundle.precision(name) for name in precisions}
+    manifest = bundle.manifest.model_copy(
+        update={
+            "graphs": {name: entry for name, entry in bundle.manifest.graphs.items() if name in chosen},
+            "files": {name: bundle.manifest.files[name] for name in names},
+            "calibration": bundle.manifest.calibration.model_copy(update={"ranges": None}),
+        }
+    )
+    return {MANIFEST: json.dumps(manifest.model_dump(mode="json")).encode(), **{name: bundle.folder / name for name in names}}
 
 
 def size_of(content: Path | bytes) -> int:

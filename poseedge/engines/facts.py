@@ -123,4 +123,4 @@ def bundle_of(engine: Path) -> Bundle | None:
     if not (graph.parent / MANIFEST).is_file():
         return None
     bundle = open_bundle(graph.parent)
-    return bundle if bundle.manifest["files"].get(graph.name) == facts.identity["onnx_sha256"] else None
+    return bundle if bundle.manifest.files.get(graph.name) == facts.identity["onnx_sha256"] else None

@@ -11,6 +11,7 @@ import numpy as np
 from poseedge import metrics
 from poseedge.errors import require
 from poseedge.evaluation.predict import Prediction
+from poseedge.evaluation.results import Evaluation
 from poseedge.evaluation.score import millimetres
 from poseedge.files import atomic_write
 from poseedge.skeleton import BONES, LEFT, RIGHT
@@ -34,13 +35,13 @@ class Pose:
         return f"{self.prediction.sequence.name}\nframe {self.prediction.frames[self.row]}: {self.error_mm:.0f} mm"
 
 
-def draw(report: dict[str, Any], predictions: list[Prediction], folder: Path) -> list[Path]:
+def draw(report: Evaluation, predictions: list[Prediction], folder: Path) -> list[Path]:
     """Write ``by_joint.png``, ``by_action.png`` and ``worst_frames.png`` into ``folder``; return their paths."""
     pyplot = require("matplotlib.pyplot", "plot")
     pyplot.switch_backend("Agg")
-    what = f"{Path(report['artefact']).name} ({report['precision']}) on {report['dataset']}, {report['keypoints']} keypoints"
+    what = f"{Path(report.artefact).name} ({report.precision}) on {report.dataset}, {report.keypoints} keypoints"
     figures = {
-        "by_joint.png": bars(report["by_joint_mm"], f"MPJPE by joint, {what}", report["mpjpe_mm"]),
+        "by_joint.png": bars(report.by_joint_mm, f"MPJPE by joint, {what}", report.mpjpe_mm),
         "by_action.png": actions(report, f"MPJPE by action, {what}"),
         "worst_frames.png": skeletons(worst(predictions), f"Frames farthest off, one per sequence, {what}"),
     }
@@ -75,17 +76,17 @@ def bars(values: dict[str, float], title: str, mean: float) -> Any:
     return figure
 
 
-def actions(report: dict[str, Any], title: str) -> Any:
+def actions(report: Evaluation, title: str) -> Any:
     """Return MPJPE and P-MPJPE by action side by side."""
     pyplot = require("matplotlib.pyplot", "plot")
-    names = list(report["by_action"])
+    names = list(report.by_action)
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.42 * len(names)), layout="constrained")
     where = np.arange(len(names))
     for offset, key, label, color in ((-0.2, "mpjpe_mm", "MPJPE", "#5b8db8"), (0.2, "p_mpjpe_mm", "P-MPJPE", "#b5cde0")):
-        drawn = axes.barh(where + offset, [report["by_action"][n][key] for n in names], 0.38, color=color, label=label)
+        drawn = axes.barh(where + offset, [getattr(report.by_action[n], key) for n in names], 0.38, color=color, label=label)
         axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=8)
     axes.set_yticks(where, names)
-    finish(axes, title, report["mpjpe_mm"])
+    finish(axes, title, report.mpjpe_mm)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

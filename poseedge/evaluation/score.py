@@ -11,10 +11,11 @@ from poseedge.arrays import FloatArray
 from poseedge.errors import DataError
 from poseedge.evaluation.predict import Prediction
 from poseedge.evaluation.protocols import batch_credited
+from poseedge.evaluation.results import ActionErrors, Score
 from poseedge.skeleton import JOINT_NAMES, ROOT
 
 
-def score(predictions: list[Prediction], every: int = 1, p2_batch: int = 0) -> dict[str, Any]:
+def score(predictions: list[Prediction], every: int = 1, p2_batch: int = 0) -> Score:
     """Return the errors of ``predictions`` against the ground truth, millimetres; PCK and AUC in percent.
 
     ``mpjpe_mm`` and ``p_mpjpe_mm`` weigh every frame alike; ``action_mean_*`` is the papers' unweighted mean over
@@ -29,29 +30,29 @@ def score(predictions: list[Prediction], every: int = 1, p2_batch: int = 0) -> d
     actions = np.repeat([p.sequence.category for p in predictions], [len(p.frames) for p in predictions])
     credited = batch_credited(aligned, actions, p2_batch) if p2_batch else aligned
     by_action = {
-        str(action): {
-            "mpjpe_mm": millimetres(joints[actions == action].mean()),
-            "p_mpjpe_mm": millimetres(credited[actions == action].mean()),
-            "frames": int((actions == action).sum()),
-        }
+        str(action): ActionErrors(
+            mpjpe_mm=millimetres(joints[actions == action].mean()),
+            p_mpjpe_mm=millimetres(credited[actions == action].mean()),
+            frames=int((actions == action).sum()),
+        )
         for action in np.unique(actions)
     }
     moving = [p for p in predictions if len(p.frames) > 1 and p.sequence.counted.all()]
     steps = [len(p.frames) - 1 for p in moving]
-    return {
-        "frames": len(joints),
-        "mpjpe_mm": millimetres(joints.mean()),
-        "p_mpjpe_mm": millimetres(aligned.mean()),
-        "mpjve_mm": millimetres(np.average([metrics.mpjve(p.poses_m, p.target_m) for p in moving], weights=steps))
+    return Score(
+        frames=len(joints),
+        mpjpe_mm=millimetres(joints.mean()),
+        p_mpjpe_mm=millimetres(aligned.mean()),
+        mpjve_mm=millimetres(np.average([metrics.mpjve(p.poses_m, p.target_m) for p in moving], weights=steps))
         if every == 1 and moving
         else None,
-        "pck_percent": metrics.pck_of(joints),
-        "auc_percent": metrics.auc_of(joints),
-        "action_mean_mpjpe_mm": float(np.mean([row["mpjpe_mm"] for row in by_action.values()])),
-        "action_mean_p_mpjpe_mm": float(np.mean([row["p_mpjpe_mm"] for row in by_action.values()])),
-        "by_action": by_action,
-        "by_joint_mm": by_joint(joints),
-    }
+        pck_percent=metrics.pck_of(joints),
+        auc_percent=metrics.auc_of(joints),
+        action_mean_mpjpe_mm=float(np.mean([row.mpjpe_mm for row in by_action.values()])),
+        action_mean_p_mpjpe_mm=float(np.mean([row.p_mpjpe_mm for row in by_action.values()])),
+        by_action=by_action,
+        by_joint_mm=by_joint(joints),
+    )
 
 
 def jitter(predictions: list[Prediction]) -> float:

@@ -22,12 +22,13 @@ def known_error(lifter: Lifter, dataset: PoseDataset, bundle: Bundle | None = No
 
 def error_in_manifest(lifter: Lifter, dataset: PoseDataset, bundle: Bundle) -> Known | None:
     """Return the error of the export's proof, if that was on the test subjects of this data set."""
-    proved = bundle.manifest.get("dataset", {})
-    if (proved.get("name"), proved.get("keypoints")) != (dataset.name, dataset.keypoints) or not is_test(dataset):
+    proved = bundle.manifest.dataset
+    if (proved.name, proved.keypoints) != (dataset.name, dataset.keypoints) or not is_test(dataset):
         return None
-    rows = bundle.manifest["parity"]
-    row = bundle.manifest["reference"] if lifter.backend == "torch" else rows.get(lifter.spec.precision, {})
-    return Known(row["mpjpe_mm"], "the bundle's manifest") if "mpjpe_mm" in row else None
+    if lifter.backend == "torch":
+        return Known(bundle.manifest.reference.mpjpe_mm, "the bundle's manifest")
+    held = bundle.manifest.parity.items()
+    return next((Known(row.mpjpe_mm, "the bundle's manifest") for name, row in held if name == lifter.spec.precision), None)
 
 
 def error_in_recipe(recipe: Recipe, checkpoint: Path, dataset: PoseDataset) -> Known | None:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -19,20 +13,15 @@ from torch import nn
 
 import poseedge
 from poseedge.arrays import Float32Array
-from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.torch import TorchLifter
-from poseedge.bundle.manifest import SAMPLES
+from poseedge.bundle.manifest import SAMPLES, CalibrationEntry, Description, GraphEntry
 from poseedge.bundle.writing import write_bundle
 from poseedge.data.h36m import load_dataset
-from poseedge.data.types import PoseDataset
 from poseedge.device.joined import run_py
 from poseedge.errors import DataError, PoseedgeError
-from poseedge.evaluation.parity import Limits, parity
-from poseedge.evaluation.plausible import doubts
-from poseedge.evaluation.predict import Prediction, lift, predict
-from poseedge.evaluation.score import score
-from poseedge.export.known import error_in_recipe
-from poseedge.export.recipe import Recipe
+from poseedge.export.describe import Made, describe
+from poseedge.export.job import Export
+from poseedge.export.proof import prove, save_samples
 from poseedge.files import sha256_of
 from poseedge.fold import fold
 from poseedge.graph.cpu_form import to_cpu_form
@@ -45,40 +34,26 @@ from poseedge.int8.placement import place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS, quantize
 from poseedge.int8.ranges import cached, passes, read_ranges
 from poseedge.int8.windows import digest, load_calibration
-from poseedge.lifter import Flip, Lifter
+from poseedge.lifter import Flip, Precision
 from poseedge.models.flip import FlipAveraged, Lifting, paired
 from poseedge.models.network import LiftingNetwork
 from poseedge.progress import Stage, silent
-from poseedge.targets.boards import Target
 
 FOLD_TOLERANCE = 1e-4  # metres; folding and tracing are exact up to float rounding
 SAMPLE_WINDOWS = 16
 RANGES = "ranges.json"
-NOTHING_DISABLED: tuple[str, ...] = ()
-RECORDED_PACKAGES = ("torch", "onnx", "onnxruntime", "onnxsim", "onnxconverter-common", "numpy")
 
 
 @dataclass(frozen=True)
-class Export:
-    """One export to do."""
+class Quantized:
+    """The INT8 graph, and what the manifest says of its calibration."""
 
-    recipe: Recipe
-    checkpoint: Path
-    bundled: bool  # the checkpoint is the one that travels with poseedge
-    target_name: str
-    target: Target
-    precisions: tuple[str, ...]
-    output: Path
-    data: Path  # parity is shown on its test subjects
-    calibration: Path  # INT8 ranges come from its training subjects
-    every: int = 1  # parity on every n-th frame
-    free_batch: bool = False
-    flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
-    steady: bool = False  # INT8 rounds in two steps where the recipe says so
+    graph: onnx.ModelProto
+    calibration: CalibrationEntry
 
 
-def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
-    """Do ``job`` and return the manifest of the bundle that it wrote.
+def export_bundle(job: Export, stage: Stage = silent) -> Description:
+    """Do ``job`` and return what the manifest of the bundle that it wrote says.
 
     Raises ``PoseedgeError`` where the input is wrong or a graph does not equal the network; a parity limit that is
     missed is no error: the manifest says so.
@@ -93,69 +68,52 @@ def export_bundle(job: Export, stage: Stage = silent) -> dict[str, Any]:
     test = test.of(test.test)
     windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows, network.in_channels)
 
-    manifest = describe(job, network, windows)
-    with write_bundle(job.output, manifest) as folder:
-        with stage("fold, trace, simplify", 1) as advance:
-            model, note = exact_graph(job, network, windows)
-            advance(1)
-        manifest["simplifier"] = note or "onnxsim"
-        metadata = partial(
-            GraphMetadata,
-            model=network.name,
-            config=network.config,
-            output_frames=network.output_frames,
-            source_sha256=manifest["checkpoint"]["sha256"],
-            version=poseedge.__version__,
-            flip=flip_of(job, network),
-        )
-        quantized = model
-        if any(is_quantized(precision) for precision in job.precisions):
-            quantized = calibrated(model, job, windows, folder, manifest, stage)
-        for precision in job.precisions:
-            graph = graph_of(precision, model, quantized, job.recipe.fp16.keep)
-            disabled = ORT_DISABLED_OPTIMIZERS if is_quantized(precision) else NOTHING_DISABLED
-            file = folder / f"{network.name}_{precision}.onnx"
-            save_graph(graph, metadata(precision=precision, ort_disabled_optimizers=disabled), file)
-            manifest["graphs"][precision] = {
-                "file": file.name,
-                "opset": opset_of(graph),
-                "nodes": len(graph.graph.node),
-                "bytes": file.stat().st_size,
-                "float32_nodes": float32_nodes(graph),  # for run.py, which has no onnx to find them with
-            }
-        prove(job, reference, test, folder, manifest, stage)
+    def fill(folder: Path) -> Description:
+        made = make_graphs(job, network, windows, folder, stage)
+        proved = prove(job, reference, test, {name: folder / entry.file for name, entry in made.graphs.items()}, stage)
         save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)
         (folder / "run.py").write_text(run_py(), encoding="utf-8")
-    return manifest
+        return describe(job, network, made, proved)
+
+    return write_bundle(job.output, fill)
 
 
-def describe(job: Export, network: LiftingNetwork, windows: Float32Array) -> dict[str, Any]:
-    """Return the manifest as far as it is known beforehand."""
-    versions = {"poseedge": poseedge.__version__, "python": platform.python_version()}
-    versions |= {name: importlib.metadata.version(name) for name in RECORDED_PACKAGES}
-    return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "model": network.name,
-        "config": network.config,
-        "frames": network.frames,
-        "channels": network.in_channels,  # of a keypoint: u, v, and a confidence if there are three
-        "output_frames": list(network.output_frames),
-        "flip": job.flip,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "checkpoint": {
-            "file": job.checkpoint.name if job.bundled else str(job.checkpoint.resolve()),
-            "bundled": job.bundled,
-            "sha256": sha256_of(job.checkpoint),
-        },
-        "recipe": job.recipe.model_dump(mode="json"),
-        "target": {"name": job.target_name, "opset": job.target.opset},
-        "calibration": {"windows": len(windows), "sha256": digest(windows)},
-        "versions": versions,
-        "samples": SAMPLES,
-        "limits": job.recipe.limits,
-        "graphs": {},
-        "parity": {},
-    }
+def make_graphs(job: Export, network: LiftingNetwork, windows: Float32Array, folder: Path, stage: Stage) -> Made:
+    """Write the graph of every precision into ``folder``, and the INT8 ranges if one needs them."""
+    with stage("fold, trace, simplify", 1) as advance:
+        exact, note = exact_graph(job, network, windows)
+        advance(1)
+    quantized = quantize_graph(exact, job, windows, folder, stage)
+    origin, graphs = sha256_of(job.checkpoint), {}
+    for precision in job.precisions:
+        graph = graph_of(precision, exact, quantized.graph, job.recipe.fp16.keep)
+        graphs[precision] = write_graph(graph, precision, job, network, origin, folder)
+    return Made(graphs, quantized.calibration, note or "onnxsim")
+
+
+def write_graph(
+    graph: onnx.ModelProto, precision: Precision, job: Export, network: LiftingNetwork, source_sha256: str, folder: Path
+) -> GraphEntry:
+    """Write one graph into ``folder``; return what the manifest says of it."""
+    file = folder / f"{network.name}_{precision}.onnx"
+    metadata = GraphMetadata(
+        model=network.name,
+        config=network.config,
+        precision=precision,
+        output_frames=network.output_frames,
+        source_sha256=source_sha256,
+        version=poseedge.__version__,
+        flip=flip_of(job, network),
+        ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS if is_quantized(precision) else (),
+    )
+    save_graph(graph, metadata, file)
+    return GraphEntry(
+        file=file.name,
+        opset=opset_of(graph),
+        nodes=len(graph.graph.node),
+        bytes=file.stat().st_size,
+        float32_nodes=float32_nodes(graph),
+    )
 
 
 def exact_graph(job: Export, network: LiftingNetwork, windows: Float32Array) -> tuple[onnx.ModelProto, str]:
@@ -197,12 +155,12 @@ def flip_of(job: Export, network: LiftingNetwork) -> Flip:
     return "shared" if network.shares_selection else "passes"
 
 
-def is_quantized(precision: str) -> bool:
+def is_quantized(precision: Precision) -> bool:
     """Say whether graphs of ``precision`` hold Q/DQ."""
     return precision.startswith("int8")
 
 
-def graph_of(precision: str, model: onnx.ModelProto, quantized: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
+def graph_of(precision: Precision, model: onnx.ModelProto, quantized: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
     """Return the graph of ``precision``, of the float32 graph and the INT8 one; ``keep`` is the recipe's for FP16."""
     if precision == "fp16":
         return to_fp16(model, keep)
@@ -211,47 +169,17 @@ def graph_of(precision: str, model: onnx.ModelProto, quantized: onnx.ModelProto,
     return quantized if precision == "int8" else model
 
 
-def calibrated(
-    model: onnx.ModelProto, job: Export, windows: Float32Array, folder: Path, manifest: dict[str, Any], stage: Stage
-) -> onnx.ModelProto:
-    """Return the INT8 graph; its ranges go into ``folder``, and the manifest learns which layers took INT8."""
+def quantize_graph(exact: onnx.ModelProto, job: Export, windows: Float32Array, folder: Path, stage: Stage) -> Quantized:
+    """Return the INT8 graph, whose ranges go into ``folder``, or the exact one if no precision of ``job`` needs it."""
+    drawn = CalibrationEntry(windows=len(windows), sha256=digest(windows))
+    if not any(is_quantized(precision) for precision in job.precisions):
+        return Quantized(exact, drawn)
     int8 = job.recipe.int8
-    placement = place(model, int8.keep, int8.two_step if job.steady else [], int8.level)
+    placement = place(exact, int8.keep, int8.two_step if job.steady else [], int8.level)
     if not placement.layers:
         raise PoseedgeError(f"no layer of {job.recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
     with stage("calibrate INT8", len(windows) * passes(int8.calibration)) as advance:
-        found = cached(model, placement, windows, int8.calibration, int8.migrate, lambda: advance(1))
+        found = cached(exact, placement, windows, int8.calibration, int8.migrate, lambda: advance(1))
     (folder / RANGES).write_text(json.dumps(found))
-    manifest["calibration"] |= {"layers": sorted(placement.layers), "two_step": placement.two_step_names, "ranges": RANGES}
-    return quantize(model, placement, read_ranges(found))
-
-
-def prove(job: Export, reference: Lifter, test: PoseDataset, folder: Path, manifest: dict[str, Any], stage: Stage) -> None:
-    """Compare every precision with the PyTorch network on the test subjects; results go into the manifest."""
-    total = sum(len(range(0, len(s), job.every)) for s in test.sequences)
-
-    def run(lifter: Lifter, label: str) -> list[Prediction]:
-        with stage(f"parity: {label}", total) as advance:
-            return predict(lifter, test, job.flip, job.every, advance)
-
-    wanted = run(reference, "PyTorch")
-    manifest["dataset"] = {"name": test.name, "keypoints": test.keypoints, "frames": total, "every": job.every}
-    manifest["reference"] = short_score(wanted, job.every)
-    manifest["warnings"] = doubts(wanted, error_in_recipe(job.recipe, job.checkpoint, test))
-    for precision in job.precisions:
-        lifter = OnnxLifter(folder / str(manifest["graphs"][precision]["file"]))
-        found = run(lifter, precision)
-        limits = manifest["limits"].get(precision)
-        between = parity(found, wanted, Limits(**limits) if limits else None, job.every)
-        manifest["parity"][precision] = {**short_score(found, job.every), "against_reference": between}
-
-
-def short_score(predictions: list[Prediction], every: int) -> Mapping[str, Any]:
-    """Return the scalars of ``score``."""
-    return {key: value for key, value in score(predictions, every).items() if key.endswith("_mm") and key != "by_joint_mm"}
-
-
-def save_samples(reference: Lifter, windows: Float32Array, flip: bool, path: Path) -> None:
-    """Write windows and the PyTorch network's poses for the device to check itself against."""
-    poses = np.concatenate([lift(reference, window[None], flip) for window in windows])
-    np.savez(path, keypoints=windows, poses_m=poses)
+    taken = {"layers": sorted(placement.layers), "two_step": placement.two_step_names, "ranges": RANGES}
+    return Quantized(quantize(exact, placement, read_ranges(found)), drawn.model_copy(update=taken))

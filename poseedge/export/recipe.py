@@ -8,6 +8,7 @@ from pydantic import Field
 
 from poseedge.contract import Table, parsed
 from poseedge.errors import PoseedgeError
+from poseedge.evaluation.results import Limits
 from poseedge.files import read_toml
 from poseedge.int8.placement import Level
 from poseedge.int8.ranges import Method
@@ -33,15 +34,6 @@ class Int8(Table):
     windows: int = Field(default=512, gt=0)
 
 
-class Parity(Table):
-    """How far a precision may be from the PyTorch network, millimetres, and how many times as much its joints may jitter."""
-
-    delta_mpjpe_mm: float = Field(gt=0)
-    mean_mm: float = Field(gt=0)
-    p99_mm: float = Field(gt=0)
-    jitter_ratio: float | None = Field(default=None, gt=0)
-
-
 class Recipe(Table):
     """One model's way from checkpoint to graphs."""
 
@@ -51,15 +43,15 @@ class Recipe(Table):
     fold: bool = True
     fp16: Fp16 = Fp16()
     int8: Int8 = Int8()
-    parity: dict[Precision, Parity]
+    parity: dict[Precision, Limits]
 
     @property
-    def limits(self) -> dict[str, dict[str, float]]:
-        """What ``parity`` asks for, by precision; INT8 in a half-precision graph has INT8's limits unless it has its own."""
-        tables: dict[str, Parity] = {name: table for name, table in self.parity.items()}
-        if "int8" in tables:
-            tables.setdefault("int8-fp16", tables["int8"])
-        return {name: table.model_dump(exclude_none=True) for name, table in tables.items()}
+    def limits(self) -> dict[Precision, Limits]:
+        """What ``parity`` asks for; INT8 in a half-precision graph has INT8's limits unless it has its own."""
+        limits = dict(self.parity)
+        if "int8" in limits:
+            limits.setdefault("int8-fp16", limits["int8"])
+        return limits
 
 
 def load_recipe(name: str) -> Recipe:

@@ -155,9 +155,10 @@ class Sensitivity:
 
     def cost_of(self, quantized: onnx.ModelProto) -> Cost:
         """Return what any INT8 form of the graph costs."""
-        report = parity(self.lift(quantized), self.exact)
-        distance, jitter = report["distance_mm"], report["jitter_mm"]
-        return Cost(report["delta_mpjpe_mm"], distance["mean"], distance["p99"], jitter["this"], jitter["against"])
+        found = parity(self.lift(quantized), self.exact)
+        distance, jitter = found.distance_mm, found.jitter_mm
+        assert jitter is not None  # the frames of a run follow each other
+        return Cost(found.delta_mpjpe_mm, distance.mean, distance.p99, jitter.this, jitter.against)
 
     def rank(self, advance: Callable[[int], None] = lambda _: None) -> list[Layer]:
         """Return every layer with what it costs alone, the worst first."""

@@ -29,6 +29,6 @@ def errors_mm(objective: Objective, datasets: list[PoseDataset], every: int, thr
         windows = calibration_windows(datasets, objective.network.frames, INT8_WINDOWS, channels=objective.network.in_channels)
         found["int8_mm"] = objective.distance_mm(windows, INT8_BATCH)
     return found | {
-        f"mpjpe_mm_{dataset.keypoints}": float(score(predict(lifter, dataset, every=every, refine=refine), every)["mpjpe_mm"])
+        f"mpjpe_mm_{dataset.keypoints}": float(score(predict(lifter, dataset, every=every, refine=refine), every).mpjpe_mm)
         for dataset in datasets
     }

@@ -43,7 +43,7 @@ def test_poses_are_those_of_onnx_runtime(small_bundle: Path, export_inputs: Path
     data = load_dataset(export_inputs / "data").of(["S9"])
     this, other = load(small_bundle, precision, backend="openvino"), load(small_bundle, precision)
     assert (this.backend, this.spec) == ("openvino", other.spec)
-    assert parity(predict(this, data), predict(other, data))["distance_mm"]["mean"] < LIMITS_MM[precision]
+    assert parity(predict(this, data), predict(other, data)).distance_mm.mean < LIMITS_MM[precision]
 
 
 def test_float32_is_not_rounded(graph: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.compare_nanohtnet import EAGER, FLOOR, NAIVE, PUBLISHED, compare
 from benchmarks.naive import export_naive
+from poseedge.bundle.manifest import Description
 from poseedge.bundle.writing import write_bundle
 from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import save_checkpoint
@@ -27,9 +28,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compare")
     network = golden.network("nanohtnet-small")
     assert isinstance(network, NanoHTNet)
-    manifest = samples.bundle_manifest(samples.checkpoint(root / "small.pth"))
-    with write_bundle(root / "bundle", {**manifest, "graphs": {"fp32": {"file": "fp32.onnx"}}}) as inside:
+
+    def fill(inside: Path) -> Description:
         export_naive(network, inside / "fp32.onnx")
+        return samples.described(inside, samples.checkpoint(root / "small.pth"))
+
+    write_bundle(root / "bundle", fill)
     return root / "bundle"
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
-from poseedge.bundle.manifest import MANIFEST
+from poseedge.backends.registry import load
+from poseedge.bench.entries import subjects_of
+from poseedge.bundle.manifest import MANIFEST, Description
 from poseedge.bundle.reading import open_bundle
 from poseedge.bundle.writing import write_bundle
-from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.errors import ArtefactError
 from poseedge.files import sha256_of
 from poseedge.resources import resource
+from tests.support import samples
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -67,9 +72,9 @@ def test_damaged_manifest_is_refused(own_bundle: Path, text: str) -> None:
     assert_refused(own_bundle, r"manifest\.json: not a bundle manifest")
 
 
-@pytest.mark.parametrize("key", ["graphs", "checkpoint", "parity", "reference", "limits", "parameters"])
+@pytest.mark.parametrize("key", ["graphs", "checkpoint", "parity", "reference", "limits", "parameters", "files", "frames"])
 def test_manifest_without_what_the_format_promises_is_refused(own_bundle: Path, key: str) -> None:
-    assert_refused(rewrite(own_bundle, lambda manifest: manifest.pop(key)), rf"manifest\.json: not a bundle manifest .*{key}")
+    assert_refused(rewrite(own_bundle, lambda manifest: manifest.pop(key)), f"not a bundle manifest: {key}: Field required")
 
 
 def test_manifest_that_is_no_text_is_refused(own_bundle: Path) -> None:
@@ -79,6 +84,126 @@ def test_manifest_that_is_no_text_is_refused(own_bundle: Path) -> None:
 
 def test_bundle_of_another_format_is_refused(own_bundle: Path) -> None:
     assert_refused(rewrite(own_bundle, lambda manifest: manifest.update(format=2)), "bundle format 2, this poseedge reads 1")
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a size in words": (lambda m: m["graphs"]["fp16"].update(bytes="many"), r"graphs\.fp16\.bytes: .*integer, found 'many'"),
+    "a list for a table": (lambda m: m.update(files=[]), r"files: .*dictionary, found \[\]"),
+    "a number for a file": (lambda m: m["graphs"]["int8"].update(file=3), r"graphs\.int8\.file: .*string, found 3"),
+    "true for a number": (lambda m: m.update(parameters=True), "parameters: .*integer, found True"),
+    "a limit of nothing": (lambda m: m["limits"]["fp32"].update(mean_mm=0), r"limits\.fp32\.mean_mm: .*greater than 0"),
+    "a limit that is not known": (lambda m: m["limits"]["fp32"].update(max_mm=1), r"limits\.fp32\.max_mm: Extra"),
+    "an unknown precision": (lambda m: m["graphs"].update(int4=m["graphs"]["int8"]), r"graphs\.int4.*'fp32', 'fp16', 'int8'"),
+    "no graphs": (lambda m: m["graphs"].clear(), "graphs: .*at least 1 item"),
+    "no hashes": (lambda m: m["files"].clear(), "files: .*at least 1 item"),
+    "half a hash": (lambda m: m["files"].update({"run.py": "00"}), r"files\.run\.py: .*pattern .* found '00'"),
+    "NaN": (lambda m: m["reference"].update(mpjpe_mm=float("nan")), r"reference\.mpjpe_mm: nan is no finite number"),
+    "a huge number": (lambda m: m.update(frames=1 << 70), "frames: a number of 71 bits"),
+    "no proof of a graph": (lambda m: m["parity"].pop("int8"), "parity says nothing of int8"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_value_is_told_with_file_and_field(own_bundle: Path, wrong: str) -> None:
+    change, reason = WRONG[wrong]
+    assert_refused(rewrite(own_bundle, change), rf"manifest\.json: not a bundle manifest: {reason}")
+
+
+def test_deep_nesting_is_told(own_bundle: Path) -> None:
+    text = (own_bundle / MANIFEST).read_text()
+    for depth, reason in ((60, "nested more than 50 deep"), (100_000, "nested")):
+        (own_bundle / MANIFEST).write_text(text.replace("{", '{"deep": ' + "[" * depth + "]" * depth + ", ", 1))
+        assert_refused(own_bundle, rf"manifest\.json: not a bundle manifest: .*{reason}")
+
+
+def test_what_a_later_poseedge_adds_is_tolerated_and_kept(own_bundle: Path) -> None:
+    def add(manifest: dict[str, Any]) -> None:
+        manifest["colour"] = "red"
+        manifest["graphs"]["fp32"]["layers"] = [1]
+
+    manifest = open_bundle(rewrite(own_bundle, add)).manifest.model_dump()
+    assert (manifest["colour"], manifest["graphs"]["fp32"]["layers"]) == ("red", [1])
+
+
+# No graph without its hash
+
+
+def test_graph_without_a_hash_is_refused(own_bundle: Path) -> None:
+    assert_refused(
+        rewrite(own_bundle, lambda m: m["files"].pop("nanohtnet_fp32.onnx")), "names 'nanohtnet_fp32.onnx', and has no"
+    )
+
+
+@pytest.mark.parametrize("key", ["samples", "ranges"])
+def test_other_file_without_a_hash_is_refused(own_bundle: Path, key: str) -> None:
+    name = {"samples": "samples.npz", "ranges": "ranges.json"}[key]
+    assert_refused(rewrite(own_bundle, lambda m: m["files"].pop(name)), f"names '{name}', and has no hash of it")
+
+
+def elsewhere(own_bundle: Path) -> Path:
+    """Return the folder beside the bundle, with a graph that the manifest could name."""
+    shutil.copy(own_bundle / "nanohtnet_fp32.onnx", own_bundle.parent / "other.onnx")
+    return own_bundle.parent
+
+
+@pytest.mark.parametrize("way", ["../other.onnx", "sub/other.onnx", "{}/other.onnx", "..", ".", "", "a\\b.onnx", "a\0b.onnx"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_graph_that_lies_elsewhere_is_refused(own_bundle: Path, way: str, listed: bool) -> None:
+    outside = elsewhere(own_bundle)
+    shutil.copytree(own_bundle, own_bundle / "sub")
+    shutil.copy(outside / "other.onnx", own_bundle / "sub")
+    name = way.format(outside)
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["graphs"]["fp32"]["file"] = name
+        if listed:
+            manifest["files"][name] = sha256_of(outside / "other.onnx")
+
+    assert_refused(rewrite(own_bundle, change), r"manifest\.json: not a bundle manifest: (graphs\.fp32\.file|files)")
+
+
+def test_link_that_leads_out_of_the_bundle_is_refused(own_bundle: Path) -> None:
+    outside = elsewhere(own_bundle)
+    (own_bundle / "nanohtnet_fp32.onnx").unlink()
+    (own_bundle / "nanohtnet_fp32.onnx").symlink_to(outside / "other.onnx")
+    assert_refused(own_bundle, r"nanohtnet_fp32\.onnx: leads out of the bundle, to .*other\.onnx")
+
+
+def test_link_within_the_bundle_and_a_bundle_behind_a_link_are_opened(own_bundle: Path, tmp_path: Path) -> None:
+    (own_bundle / "nanohtnet_fp32.onnx").rename(own_bundle / "stored")
+    (own_bundle / "nanohtnet_fp32.onnx").symlink_to("stored")
+    (tmp_path / "link").symlink_to(own_bundle)
+    assert open_bundle(tmp_path / "link").precisions == ["fp32", "fp16", "int8"]
+
+
+@pytest.mark.parametrize(("label", "other"), [("fp32", "int8"), ("int8", "fp32"), ("fp32", "fp16"), ("fp16", "int8")])
+def test_graph_of_another_precision_is_refused(own_bundle: Path, label: str, other: str) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["graphs"][label]["file"] = manifest["graphs"][other]["file"]
+
+    said = rf"nanohtnet_{other}\.onnx: is a graph in {other}, and the manifest calls it {label}"
+    assert_refused(rewrite(own_bundle, change), said)
+
+
+@pytest.mark.parametrize(("label", "other", "told"), [("fp32", "int8", "int8"), ("int8", "fp32", "float")])
+def test_graph_that_says_nothing_shows_whether_it_is_quantized(own_bundle: Path, label: str, other: str, told: str) -> None:
+    model = onnx.load(own_bundle / f"nanohtnet_{other}.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, own_bundle / f"nanohtnet_{label}.onnx")
+
+    def vouch(manifest: dict[str, Any]) -> None:
+        manifest["files"][f"nanohtnet_{label}.onnx"] = sha256_of(own_bundle / f"nanohtnet_{label}.onnx")
+
+    assert_refused(
+        rewrite(own_bundle, vouch), rf"nanohtnet_{label}\.onnx: is a graph in {told}, and the manifest calls it {label}"
+    )
+
+
+@pytest.mark.parametrize("use", [load, subjects_of], ids=["load and eval", "bench"])
+def test_every_way_in_goes_by_the_same_rule(own_bundle: Path, use: Callable[[Path], object]) -> None:
+    rewrite(own_bundle, lambda m: m["files"].pop("nanohtnet_int8.onnx"))
+    with pytest.raises(ArtefactError, match=r"names 'nanohtnet_int8\.onnx', and has no hash of it"):
+        use(own_bundle)
 
 
 def test_bundle_knows_the_checkpoint_that_it_came_from(small_bundle: Path, export_inputs: Path) -> None:
@@ -101,96 +226,48 @@ def test_checkpoint_that_is_gone_or_another_is_refused(own_bundle: Path, entry: 
         bundle.checkpoint()
 
 
-def test_written_bundle_lists_the_hash_of_every_file(tmp_path: Path) -> None:
-    with write_bundle(tmp_path / "bundle", {"model": "x"}) as folder:
-        (folder / "a.bin").write_bytes(b"a")
-    manifest = json.loads((tmp_path / "bundle" / MANIFEST).read_text())
-    assert manifest == {"format": 1, "model": "x", "files": {"a.bin": sha256_of(tmp_path / "bundle" / "a.bin")}}
+def write_over(folder: Path) -> Description:
+    """Write a bundle of two small graphs."""
+    source = samples.checkpoint(folder.parent / "source.pth")
+
+    def fill(inside: Path) -> Description:
+        for precision in ("fp32", "int8"):
+            samples.lifting_graph(inside / f"{precision}.onnx", precision)
+        return samples.described(inside, source)
+
+    return write_bundle(folder, fill)
 
 
-def test_what_the_manifest_learns_on_the_way_is_written(tmp_path: Path) -> None:
-    manifest: dict[str, Any] = {}
-    with write_bundle(tmp_path / "bundle", manifest):
-        manifest["model"] = "late"
-    assert json.loads((tmp_path / "bundle" / MANIFEST).read_text())["model"] == "late"
+def test_written_bundle_says_what_it_was_told_and_lists_the_hash_of_every_file(tmp_path: Path) -> None:
+    told = write_over(tmp_path / "bundle")
+    written = json.loads((tmp_path / "bundle" / MANIFEST).read_text())
+    names = ("fp32.onnx", "int8.onnx", "samples.npz")
+    assert written["files"] == {name: sha256_of(tmp_path / "bundle" / name) for name in names}
+    assert written == {"format": 1, **told.model_dump(mode="json"), "files": written["files"]}
+    assert open_bundle(tmp_path / "bundle").manifest.model_dump() == written | {"output_frames": list(told.output_frames)}
 
 
 def test_bundle_replaces_an_older_one(own_bundle: Path) -> None:
-    with write_bundle(own_bundle, {}):
-        pass
-    assert [path.name for path in own_bundle.iterdir()] == [MANIFEST]
+    write_over(own_bundle)
+    assert {path.name for path in own_bundle.iterdir()} == {"fp32.onnx", "int8.onnx", "samples.npz", MANIFEST}
 
 
 def test_empty_folder_may_become_a_bundle(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
-    with write_bundle(tmp_path / "bundle", {}):
-        pass
+    write_over(tmp_path / "bundle")
     assert (tmp_path / "bundle" / MANIFEST).is_file()
-
-
-def write_over(folder: Path) -> None:
-    with write_bundle(folder, {}):
-        pass
-
-
-def test_engines_and_what_builds_them_faster_outlive_the_graphs(own_bundle: Path) -> None:
-    built = {"engines/a.engine", "engines/8.6.timing", "a_fp16.10.3.sm_87.plan", "a_fp16.10.3.sm_87.json", "b.engine.json"}
-    (own_bundle / "engines").mkdir()
-    for name in {*built, "b.engine"}:
-        (own_bundle / name).write_text(name)
-    write_over(own_bundle)
-    held = {path.relative_to(own_bundle).as_posix() for path in own_bundle.rglob("*") if path.is_file()}
-    assert held == {*built, "b.engine", MANIFEST}
-    assert all((own_bundle / name).read_text() == name for name in built)
-
-
-def test_bundle_whose_runner_was_imported_is_replaced(own_bundle: Path) -> None:
-    (own_bundle / "__pycache__").mkdir()
-    (own_bundle / "__pycache__" / "run.cpython-311.pyc").write_bytes(b"x")
-    write_over(own_bundle)
-    assert not (own_bundle / "run.py").exists()
-
-
-@pytest.mark.parametrize("name", ["report.json", "src/app.js", ".env", "nanohtnet_int4.onnx"])
-def test_bundle_that_holds_what_its_manifest_does_not_list_is_not_replaced(own_bundle: Path, name: str) -> None:
-    (own_bundle / name).parent.mkdir(exist_ok=True)
-    (own_bundle / name).write_text("mine")
-    before = {path: path.read_bytes() for path in own_bundle.rglob("*") if path.is_file()}
-    with pytest.raises(PoseedgeError, match=rf"own: holds '{name.split('/')[0]}', which poseedge did not write"):
-        write_over(own_bundle)
-    assert {path: path.read_bytes() for path in own_bundle.rglob("*") if path.is_file()} == before
-
-
-@pytest.mark.parametrize(
-    "manifest",
-    [
-        '{"name": "Shop", "short_name": "Shop", "icons": [], "start_url": "/"}',  # of a web app
-        '{"manifest_version": 3, "name": "Blocker", "version": "1.0", "files": {}}',  # of a browser extension
-        '{"format": 1, "files": {"app.js": "0"}}',
-        "not JSON",
-        "",
-    ],
-)
-def test_folder_whose_manifest_is_another_programs_is_not_replaced(tmp_path: Path, manifest: str) -> None:
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / MANIFEST).write_text(manifest)
-    (tmp_path / "app" / "app.js").write_text("mine")
-    with pytest.raises(ArtefactError, match="app: exists and is no bundle, so it will not be replaced") as caught:
-        write_over(tmp_path / "app")
-    assert caught.value.hint == "choose another --output"
-    assert ((tmp_path / "app" / MANIFEST).read_text(), (tmp_path / "app" / "app.js").read_text()) == (manifest, "mine")
 
 
 def test_folder_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "1.jpg").write_bytes(b"x")
-    with pytest.raises(ArtefactError, match="exists and is no bundle"), write_bundle(tmp_path / "photos", {}):
-        pass
+    with pytest.raises(ArtefactError, match="exists and is no bundle"):
+        write_over(tmp_path / "photos")
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["1.jpg"]
 
 
 def test_file_in_the_place_of_the_bundle_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(ArtefactError, match="exists and is no bundle"), write_bundle(tmp_path / "notes", {}):
-        pass
+    with pytest.raises(ArtefactError, match="exists and is no bundle"):
+        write_over(tmp_path / "notes")
     assert (tmp_path / "notes").read_text() == "mine"

@@ -102,7 +102,7 @@ def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Pat
     data = load_dataset(checkpoints / "data").of(["S9"])
     graph, network = load(flipped), load(checkpoints / "tpc_mixste-f27.pth", flip=True)
     assert (graph.spec.flip, network.spec.flip) == ("inside", "inside")
-    assert parity(predict(graph, data, flip=True), predict(network, data, flip=True))["distance_mm"]["max"] < 0.1
+    assert parity(predict(graph, data, flip=True), predict(network, data, flip=True)).distance_mm.max < 0.1
     stored = golden.arrays("tpc_mixste-f27")
     poses = graph(stored["input"])[:, 0]
     poses[:, 0] = 0
@@ -110,7 +110,7 @@ def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Pat
     operators = [node.op_type for node in onnx.load(flipped / "tpc_mixste_fp32.onnx").graph.node]
     assert operators.count("TopK") == 1
     half = load(flipped, "fp16")
-    assert parity(predict(half, data), predict(network, data))["distance_mm"]["mean"] < 5  # random weights
+    assert parity(predict(half, data), predict(network, data)).distance_mm.mean < 5  # random weights
 
 
 def test_flip_inside_a_graph_is_reported_and_compared_like_with_like(poseedge: Command, flipped: Path, checkpoints: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from poseedge.bundle.manifest import MANIFEST
+from poseedge.bundle.manifest import MANIFEST, Manifest
 from poseedge.cli.export import show
 from poseedge.errors import PoseedgeError
 from poseedge.skeleton import JOINT_NAMES
@@ -218,7 +218,7 @@ def test_export_names_the_fix_of_jitter(
     manifest = json.loads((small_bundle / MANIFEST).read_text())
     manifest["parity"]["int8"]["against_reference"]["jitter_mm"] = {"this": times, "against": 1.0}
     manifest["parity"]["fp16"]["against_reference"]["jitter_mm"] = {"this": 9.0, "against": 1.0}
-    show(manifest, small_bundle, True, steady)
+    show(Manifest.model_validate(manifest), small_bundle, True, steady)
     found = " ".join(capsys.readouterr().out.split())
     assert (f"int8 {times:.1f} times; --steady" in found) == named
 

@@ -15,6 +15,7 @@ from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError
 from poseedge.evaluation.predict import predict
+from poseedge.evaluation.results import Score
 from poseedge.evaluation.score import score
 from tests.support.echo import SEQ2FRAME, SEQ2SEQ, Echo
 from tests.support.folders import MINI, as_object, excerpt
@@ -42,7 +43,7 @@ def test_frames_marked_invalid_are_not_scored(tmp_path: Path) -> None:
 
 
 def test_pck_auc_and_mpjpe_are_those_of_the_frames_that_count(tmp_path: Path) -> None:
-    def scored(dataset: PoseDataset) -> dict[str, Any]:
+    def scored(dataset: PoseDataset) -> Score:
         return score(predict(Echo(SEQ2FRAME), dataset))
 
     dataset = load_3dhp(by_sequence(tmp_path)).of(["TS1", "TS5"])
@@ -53,12 +54,12 @@ def test_pck_auc_and_mpjpe_are_those_of_the_frames_that_count(tmp_path: Path) ->
         pred.append(pose[1::2])
         target.append(sequence.relative_m[1::2])
     found, poses, truth = scored(dataset), np.concatenate(pred), np.concatenate(target)
-    assert found["frames"] == 10
+    assert found.frames == 10
     distance = np.linalg.norm(poses - truth, axis=-1)
-    assert found["pck_percent"] == pytest.approx(100 * (distance < 0.15).mean())
-    assert found["auc_percent"] == pytest.approx(np.mean([100 * (distance < mm / 1000).mean() for mm in range(150)]))
-    assert found["mpjpe_mm"] == pytest.approx(1000 * metrics.mpjpe(poses, truth))
-    assert list(found["by_action"]) == ["Seq1"]
+    assert found.pck_percent == pytest.approx(100 * (distance < 0.15).mean())
+    assert found.auc_percent == pytest.approx(np.mean([100 * (distance < mm / 1000).mean() for mm in range(150)]))
+    assert found.mpjpe_mm == pytest.approx(1000 * metrics.mpjpe(poses, truth))
+    assert list(found.by_action) == ["Seq1"]
 
 
 def test_another_data_set_is_opened_as_before() -> None:

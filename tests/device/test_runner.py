@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from poseedge.files import sha256_of
 from tests.doubles.binding import Fake
 from tests.doubles.gpu import LAUNCH_MS, Gpu
 from tests.doubles.install import EACH_VERSION, VERSIONS, install, uninstall, without_graphs
@@ -396,13 +398,52 @@ def test_a_graph_of_another_window_than_the_samples_is_refused(device: Device, v
         (lambda manifest: manifest["limits"].pop("fp32"), "KeyError('fp32') is missing or malformed"),
         (lambda manifest: manifest["files"].pop("samples.npz"), "vouches for no samples.npz"),
         (lambda manifest: manifest["files"].update(other="0"), "other: missing"),
+        (lambda manifest: manifest["graphs"]["fp32"].update(file=["fp32.onnx"]), "vouches for no ['fp32.onnx']"),
+        (lambda manifest: manifest["graphs"].update(fp32="fp32.onnx"), "is missing or malformed"),
+        (lambda manifest: manifest["limits"].update(fp32={"mean_mm": float("inf"), "p99_mm": 1}), "missing or malformed"),
+        (lambda manifest: manifest.update(frames=1e999), "is missing or malformed"),
+        (
+            lambda manifest: manifest["graphs"]["fp32"].update(file="int8.onnx"),
+            "is a graph in int8, and manifest.json calls it fp32",
+        ),
+        (lambda manifest: manifest["graphs"]["fp32"].update(file="run.py"), "run.py: "),
     ],
-    ids=["format", "graphs", "precision", "limits", "unlisted", "absent"],
+    ids=[
+        *("format", "graphs", "precision", "limits", "unlisted", "absent", "list", "text", "endless", "infinite"),
+        *("label", "no graph"),
+    ],
 )
 def test_a_wrong_manifest_is_refused(device: Device, change: Callable[[dict[str, Any]], None], reason: str) -> None:
     device.has("8.2.1.8")
     seal(device.folder, change)
     assert_refused(device.run(), reason)
+
+
+@pytest.mark.parametrize("name", ["../other.onnx", "{}/other.onnx", "..", ""])
+def test_graph_that_lies_elsewhere_is_refused(device: Device, name: str) -> None:
+    device.has("8.2.1.8")
+    name = name.format(device.folder.parent)
+    other = Path(shutil.copy(device.folder / "fp32.onnx", device.folder.parent / "other.onnx"))
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["graphs"]["fp32"]["file"] = name
+        manifest["files"][name] = sha256_of(other)
+
+    seal(device.folder, change)
+    assert_refused(device.run(), f"{name!r} is no name of a file in the bundle")
+
+
+def test_link_that_leads_out_of_the_bundle_is_refused(device: Device) -> None:
+    device.has("8.2.1.8")
+    (device.folder / "fp32.onnx").rename(device.folder.parent / "other.onnx")
+    (device.folder / "fp32.onnx").symlink_to(device.folder.parent / "other.onnx")
+    assert_refused(device.run(), "fp32.onnx: leads out of the bundle")
+
+
+def test_deeply_nested_manifest_is_refused(device: Device) -> None:
+    device.has("8.2.1.8")
+    (device.folder / "manifest.json").write_text("[" * 100_000)
+    assert_refused(device.run(), "not a bundle manifest")
 
 
 def test_tensorrt_without_pycuda_says_what_to_install(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,10 @@ from poseedge.arrays import Float32Array, Float64Array
 from poseedge.backends.registry import load
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import DataError
-from poseedge.evaluation.parity import Limits, parity
+from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import Prediction, passes, predict
 from poseedge.evaluation.protocols import plan
+from poseedge.evaluation.results import Distance, Limits
 from poseedge.evaluation.score import jitter, score
 from poseedge.lifter import LifterSpec
 from poseedge.skeleton import JOINT_NAMES, LEFT, RIGHT
@@ -114,25 +115,25 @@ def errors_mm(predictions: list[Prediction]) -> Float64Array:
 
 
 def test_mpjpe_is_the_mean_over_all_frames_and_joints(predictions: list[Prediction]) -> None:
-    assert score(predictions)["mpjpe_mm"] == pytest.approx(errors_mm(predictions).mean(), abs=1e-3)
+    assert score(predictions).mpjpe_mm == pytest.approx(errors_mm(predictions).mean(), abs=1e-3)
 
 
 def test_joints_are_scored_by_name(predictions: list[Prediction]) -> None:
     wanted = dict(zip(JOINT_NAMES, errors_mm(predictions).mean(axis=0), strict=True))
-    assert score(predictions)["by_joint_mm"] == pytest.approx(wanted, abs=1e-3)
+    assert score(predictions).by_joint_mm == pytest.approx(wanted, abs=1e-3)
 
 
 def test_takes_of_an_action_are_scored_together(predictions: list[Prediction]) -> None:
     errors = errors_mm(predictions)
-    found = score(predictions)["by_action"]
-    assert {name: row["frames"] for name, row in found.items()} == {"Act0": 50, "Act1": 10}
-    assert found["Act1"]["mpjpe_mm"] == pytest.approx(errors[30:40].mean(), abs=1e-3)
+    found = score(predictions).by_action
+    assert {name: row.frames for name, row in found.items()} == {"Act0": 50, "Act1": 10}
+    assert found["Act1"].mpjpe_mm == pytest.approx(errors[30:40].mean(), abs=1e-3)
 
 
 def test_action_mean_weighs_actions_alike(predictions: list[Prediction]) -> None:
     errors = errors_mm(predictions)
     by_action = [np.concatenate([errors[:30], errors[40:]]).mean(), errors[30:40].mean()]
-    assert score(predictions)["action_mean_mpjpe_mm"] == pytest.approx(np.mean(by_action), abs=1e-3)
+    assert score(predictions).action_mean_mpjpe_mm == pytest.approx(np.mean(by_action), abs=1e-3)
 
 
 def test_velocity_error_is_never_taken_across_sequences(predictions: list[Prediction]) -> None:
@@ -140,26 +141,30 @@ def test_velocity_error_is_never_taken_across_sequences(predictions: list[Predic
     for p in predictions:
         velocity = np.diff(p.poses_m.astype(np.float64), axis=0) - np.diff(p.target_m.astype(np.float64), axis=0)
         steps.append(1000 * np.sqrt((velocity**2).sum(-1)).mean(axis=1))
-    assert score(predictions)["mpjve_mm"] == pytest.approx(np.concatenate(steps).mean(), abs=1e-3)
+    assert score(predictions).mpjve_mm == pytest.approx(np.concatenate(steps).mean(), abs=1e-3)
 
 
 def test_exact_poses_have_no_error() -> None:
     exact = [Prediction(s, np.arange(len(s)), s.relative_m) for s in MINI_TEST.sequences]
     found = score(exact)
-    assert found["mpjpe_mm"] == 0
-    assert found["p_mpjpe_mm"] == pytest.approx(0, abs=1e-3)
-    assert found["mpjve_mm"] == 0
+    assert found.mpjpe_mm == 0
+    assert found.p_mpjpe_mm == pytest.approx(0, abs=1e-3)
+    assert found.mpjve_mm == 0
 
 
 def test_velocity_needs_every_frame() -> None:
-    assert score(predict(Echo(SEQ2FRAME), dataset(30), every=2), every=2)["mpjve_mm"] is None
+    assert score(predict(Echo(SEQ2FRAME), dataset(30), every=2), every=2).mpjve_mm is None
 
 
 def test_single_frames_have_no_velocity() -> None:
-    assert score(predict(Echo(SINGLE), dataset(1, 1)))["mpjve_mm"] is None
+    assert score(predict(Echo(SINGLE), dataset(1, 1))).mpjve_mm is None
 
 
 # Parity
+
+
+def limits(delta: float, mean: float, p99: float, jitter_ratio: float | None = None) -> Limits:
+    return Limits(delta_mpjpe_mm=delta, mean_mm=mean, p99_mm=p99, jitter_ratio=jitter_ratio)
 
 
 def moved(predictions: list[Prediction], by_m: Any) -> list[Prediction]:
@@ -168,17 +173,18 @@ def moved(predictions: list[Prediction], by_m: Any) -> list[Prediction]:
 
 def test_parity_of_a_lifter_with_itself_is_zero(predictions: list[Prediction]) -> None:
     found = parity(predictions, predictions)
-    assert found["delta_mpjpe_mm"] == 0
-    assert found["distance_mm"] == {"mean": 0, "p99": 0, "max": 0}
-    assert found["jitter_mm"]["this"] == found["jitter_mm"]["against"]
+    assert found.delta_mpjpe_mm == 0
+    assert found.jitter_mm is not None
+    assert found.distance_mm == Distance(mean=0, p99=0, max=0)
+    assert found.jitter_mm.this == found.jitter_mm.against
 
 
 def test_distance_is_that_of_the_joints_that_are_not_the_root(predictions: list[Prediction]) -> None:
     step = np.zeros((17, 3))
     step[1:] = [0.003, 0, 0.004]
     found = parity(moved(predictions, step), predictions)
-    assert found["distance_mm"] == pytest.approx({"mean": 5, "p99": 5, "max": 5}, abs=1e-3)
-    assert found["by_joint_mm"] == pytest.approx({"pelvis": 0} | dict.fromkeys(JOINT_NAMES[1:], 5), abs=1e-3)
+    assert dict(found.distance_mm) == pytest.approx({"mean": 5, "p99": 5, "max": 5}, abs=1e-3)
+    assert found.by_joint_mm == pytest.approx({"pelvis": 0} | dict.fromkeys(JOINT_NAMES[1:], 5), abs=1e-3)
 
 
 def test_distances_are_those_of_numpy(predictions: list[Prediction]) -> None:
@@ -191,14 +197,14 @@ def test_distances_are_those_of_numpy(predictions: list[Prediction]) -> None:
         ]
     )
     wanted = {"mean": lengths.mean(), "p99": np.percentile(lengths, 99), "max": lengths.max()}
-    assert parity(other, predictions)["distance_mm"] == pytest.approx(wanted, abs=1e-3)
+    assert dict(parity(other, predictions).distance_mm) == pytest.approx(wanted, abs=1e-3)
 
 
 def test_change_is_this_minus_the_other(predictions: list[Prediction]) -> None:
     exact = [replace(p, poses_m=p.target_m) for p in predictions]
     found = parity(predictions, exact)
-    assert found["mpjpe_mm"] == 0
-    assert found["delta_mpjpe_mm"] == pytest.approx(score(predictions)["mpjpe_mm"])
+    assert found.mpjpe_mm == 0
+    assert found.delta_mpjpe_mm == pytest.approx(score(predictions).mpjpe_mm)
 
 
 def test_jitter_is_the_mean_second_difference_within_sequences(predictions: list[Prediction]) -> None:
@@ -208,50 +214,51 @@ def test_jitter_is_the_mean_second_difference_within_sequences(predictions: list
 
 def test_jitter_needs_every_frame() -> None:
     found = predict(Echo(SEQ2FRAME), dataset(30), every=2)
-    assert parity(found, found, every=2)["jitter_mm"] is None
+    assert parity(found, found, every=2).jitter_mm is None
 
 
 def test_sequences_of_two_frames_have_no_jitter() -> None:
     found = predict(Echo(SEQ2FRAME), dataset(2, 2))
-    assert parity(found, found)["jitter_mm"] is None
+    assert parity(found, found).jitter_mm is None
 
 
 def test_without_limits_there_is_no_verdict(predictions: list[Prediction]) -> None:
     found = parity(predictions, predictions)
-    assert (found["limits"], found["passed"]) == (None, None)
+    assert (found.limits, found.passed) == (None, None)
 
 
 def test_within_its_limits_parity_passes(predictions: list[Prediction]) -> None:
-    found = parity(predictions, predictions, Limits(0.1, 1, 2))
-    assert found["limits"] == {"delta_mpjpe_mm": 0.1, "mean_mm": 1, "p99_mm": 2}
-    assert found["passed"] is True
+    found = parity(predictions, predictions, limits(0.1, 1, 2))
+    assert found.model_dump()["limits"] == {"delta_mpjpe_mm": 0.1, "mean_mm": 1, "p99_mm": 2}
+    assert found.passed is True
 
 
-@pytest.mark.parametrize("limits", [Limits(1e-6, 99, 99), Limits(99, 4.9, 99), Limits(99, 99, 4.9)], ids=["MPJPE", "mean", "p99"])
-def test_each_limit_is_held(predictions: list[Prediction], limits: Limits) -> None:
+@pytest.mark.parametrize("strict", [limits(1e-6, 99, 99), limits(99, 4.9, 99), limits(99, 99, 4.9)], ids=["MPJPE", "mean", "p99"])
+def test_each_limit_is_held(predictions: list[Prediction], strict: Limits) -> None:
     other = moved(predictions, [0.003, 0, 0.004])
-    assert parity(other, predictions, Limits(99, 99, 99))["passed"] is True
-    assert parity(other, predictions, limits)["passed"] is False
+    assert parity(other, predictions, limits(99, 99, 99)).passed is True
+    assert parity(other, predictions, strict).passed is False
 
 
 def test_jitter_is_held_to_a_multiple_of_the_other_s(predictions: list[Prediction]) -> None:
     rng = np.random.default_rng(0)
     shaken = [replace(p, poses_m=p.poses_m + rng.normal(0, 1, p.poses_m.shape)) for p in predictions]
     found = parity(shaken, predictions)
-    ratio = found["jitter_mm"]["this"] / found["jitter_mm"]["against"]
+    assert found.jitter_mm is not None
+    ratio = found.jitter_mm.this / found.jitter_mm.against
     assert ratio > 1.01
-    assert parity(shaken, predictions, Limits(1e6, 1e6, 1e6, ratio * 1.01))["passed"] is True
-    strict = parity(shaken, predictions, Limits(1e6, 1e6, 1e6, ratio * 0.99))
-    assert (strict["passed"], strict["limits"]["jitter_ratio"]) == (False, ratio * 0.99)
+    assert parity(shaken, predictions, limits(1e6, 1e6, 1e6, ratio * 1.01)).passed is True
+    strict = parity(shaken, predictions, limits(1e6, 1e6, 1e6, ratio * 0.99))
+    assert (strict.passed, strict.limits) == (False, limits(1e6, 1e6, 1e6, ratio * 0.99))
 
 
 def test_jitter_limit_is_left_out_where_frames_are_skipped(predictions: list[Prediction]) -> None:
-    assert parity(predictions, predictions, Limits(99, 99, 99, 1e-9), every=2)["passed"] is True
+    assert parity(predictions, predictions, limits(99, 99, 99, 1e-9), every=2).passed is True
 
 
 def test_a_smaller_error_counts_as_a_change_too(predictions: list[Prediction]) -> None:
     exact = [replace(p, poses_m=p.target_m) for p in predictions]
-    assert parity(exact, predictions, Limits(0.1, 1e6, 1e6))["passed"] is False
+    assert parity(exact, predictions, limits(0.1, 1e6, 1e6)).passed is False
 
 
 def test_result_that_is_not_finite_is_an_error(predictions: list[Prediction]) -> None:
@@ -262,4 +269,4 @@ def test_result_that_is_not_finite_is_an_error(predictions: list[Prediction]) ->
 def test_small_bundle_evaluates_as_its_checkpoint_does(small_bundle: Path, export_inputs: Path) -> None:
     data = load_dataset(export_inputs / "data").of(["S9"])
     graph, network = (predict(load(path), data) for path in (small_bundle, export_inputs / "small.pth"))
-    assert parity(graph, network)["distance_mm"]["max"] < 0.1
+    assert parity(graph, network).distance_mm.max < 0.1

@@ -10,6 +10,7 @@ import pytest
 
 from poseedge.evaluation.figures import draw, worst
 from poseedge.evaluation.predict import Prediction
+from poseedge.evaluation.results import Evaluation
 from poseedge.evaluation.score import score
 from tests.support.echo import MINI_TEST
 
@@ -37,7 +38,9 @@ def test_the_worst_frame_of_each_sequence_is_found_and_the_worst_comes_first() -
 
 def test_pictures_are_written_and_hold_something(tmp_path: Path) -> None:
     predictions = spoiled()
-    report = {"artefact": "x.onnx", "precision": "fp32", "dataset": "d", "keypoints": "gt", **score(predictions)}
+    what = {"artefact": "x.onnx", "backend": "onnxruntime", "precision": "fp32", "dataset": "d", "keypoints": "gt"}
+    how = {"flip": False, "protocol": "once", "p2_batch": 0, "refine": None}
+    report = Evaluation.model_validate({**what, **how, **dict(score(predictions))})
     paths = draw(report, predictions, tmp_path / "new")
     assert [path.name for path in paths] == ["by_joint.png", "by_action.png", "worst_frames.png"]
     assert sorted(paths) == sorted((tmp_path / "new").iterdir())

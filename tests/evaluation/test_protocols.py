@@ -116,9 +116,9 @@ def test_mixed_batches_credit_their_mean_as_published(batch: int, table: str) ->
 def test_batches_of_one_action_are_exact() -> None:
     predictions = predict(Echo(SEQ2FRAME), dataset(30, 10, 20))
     exact, by_batch = score(predictions), score(predictions, p2_batch=25)
-    assert by_batch["p_mpjpe_mm"] == exact["p_mpjpe_mm"]
-    assert by_batch["by_action"] != exact["by_action"]
-    assert score(predictions, p2_batch=10)["by_action"] == exact["by_action"]
+    assert by_batch.p_mpjpe_mm == exact.p_mpjpe_mm
+    assert by_batch.by_action != exact.by_action
+    assert score(predictions, p2_batch=10).by_action == exact.by_action
 
 
 def test_frames_that_do_not_count_are_context_only() -> None:
@@ -128,7 +128,7 @@ def test_frames_that_do_not_count_are_context_only() -> None:
     for spec in (SEQ2FRAME, SEQ2SEQ, LifterSpec("echo", 1, (0,), "fp32", None)):
         (found,) = predict(Echo(spec), data)
         assert found.frames.tolist() == numbers(found) == np.flatnonzero(valid).tolist()
-        assert score([found])["mpjve_mm"] is None
+        assert score([found]).mpjve_mm is None
 
 
 @pytest.mark.parametrize("name", ["tpc_mhformer-27", "tpc_mixste-f27", "mhformer-27", "strided_transformer-27"])

@@ -17,17 +17,18 @@ import pytest
 import poseedge
 from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
-from poseedge.bundle.manifest import MANIFEST
+from poseedge.bundle.manifest import MANIFEST, TargetEntry
 from poseedge.bundle.reading import open_bundle
 from poseedge.data.h36m import load_dataset
 from poseedge.device.joined import run_py
 from poseedge.errors import ArtefactError, DataError, PoseedgeError
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import predict
+from poseedge.evaluation.results import Limits
 from poseedge.evaluation.score import score
 from poseedge.export import pipeline
 from poseedge.export.pipeline import export_bundle
-from poseedge.export.recipe import Parity, Recipe
+from poseedge.export.recipe import Recipe
 from poseedge.files import sha256_of
 from poseedge.graph.float32 import float32_nodes
 from poseedge.graph.metadata import NORMALIZATION, GraphMetadata
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 PRECISIONS = ("fp32", "fp16", "int8")
 GRAPHS = {f"nanohtnet_{precision}.onnx" for precision in PRECISIONS}
-TINY = Parity(delta_mpjpe_mm=1e-9, mean_mm=1e-9, p99_mm=1e-9)
+TINY = Limits(delta_mpjpe_mm=1e-9, mean_mm=1e-9, p99_mm=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -160,15 +161,15 @@ def test_recorded_parity_is_what_a_new_evaluation_finds(
     data = load_dataset(export_inputs / "data").of(["S9"])
     found, wanted = (predict(load(path, precision), data) for path in (small_bundle, export_inputs / "small.pth"))
     recorded = manifest["parity"][precision]
-    assert recorded["mpjpe_mm"] == pytest.approx(score(found)["mpjpe_mm"], abs=0.01)
-    again = parity(found, wanted)
+    assert recorded["mpjpe_mm"] == pytest.approx(score(found).mpjpe_mm, abs=0.01)
+    again = parity(found, wanted).model_dump()
     for key in ("delta_mpjpe_mm", "distance_mm", "jitter_mm"):
         assert recorded["against_reference"][key] == pytest.approx(again[key], abs=0.01)
 
 
 def test_recorded_reference_is_the_score_of_the_checkpoint(export_inputs: Path, manifest: dict[str, Any]) -> None:
     data = load_dataset(export_inputs / "data").of(["S9"])
-    found = score(predict(load(export_inputs / "small.pth"), data))
+    found = score(predict(load(export_inputs / "small.pth"), data)).model_dump()
     assert manifest["reference"] == pytest.approx({key: found[key] for key in manifest["reference"]}, abs=0.01)
 
 
@@ -188,10 +189,10 @@ def test_every_verdict_stands_beside_its_limits(manifest: dict[str, Any]) -> Non
 
 
 def test_limit_that_is_missed_is_recorded_and_no_error(export_inputs: Path, tmp_path: Path) -> None:
-    steadier = Parity(delta_mpjpe_mm=99, mean_mm=99, p99_mm=99, jitter_ratio=0.5)
+    steadier = Limits(delta_mpjpe_mm=99, mean_mm=99, p99_mm=99, jitter_ratio=0.5)
     strict = recipe(export_inputs, parity={"fp32": TINY, "fp16": steadier})
     manifest = export_bundle(small_export.job(export_inputs, tmp_path / "b", recipe=strict, precisions=("fp32", "fp16")))
-    assert [manifest["parity"][p]["against_reference"]["passed"] for p in ("fp32", "fp16")] == [False, False]
+    assert [proof.against_reference.passed for proof in manifest.parity.values()] == [False, False]
     assert open_bundle(tmp_path / "b").precisions == ["fp32", "fp16"]
 
 
@@ -261,8 +262,8 @@ def test_jetson_nano_gets_opset_13(export_inputs: Path, tmp_path: Path) -> None:
         export_inputs, tmp_path / "b", target=target, target_name="jetson-nano", precisions=tuple(target.precisions)
     )
     manifest = export_bundle(job)
-    assert manifest["target"] == {"name": "jetson-nano", "opset": 13}
-    assert {precision: graph["opset"] for precision, graph in manifest["graphs"].items()} == {"fp32": 13, "fp16": 13}
+    assert manifest.target == TargetEntry(name="jetson-nano", opset=13)
+    assert {precision: graph.opset for precision, graph in manifest.graphs.items()} == {"fp32": 13, "fp16": 13}
 
 
 def test_free_batch_gives_graphs_for_any_number_of_windows(export_inputs: Path, tmp_path: Path) -> None:
@@ -276,24 +277,24 @@ def test_free_batch_gives_graphs_for_any_number_of_windows(export_inputs: Path, 
 
 def test_unfolded_network_is_exported_as_exactly(export_inputs: Path, tmp_path: Path) -> None:
     job = small_export.job(export_inputs, tmp_path / "b", recipe=recipe(export_inputs, fold=False), precisions=("fp32",))
-    assert export_bundle(job)["parity"]["fp32"]["against_reference"]["distance_mm"]["max"] < 0.01
+    assert export_bundle(job).parity["fp32"].against_reference.distance_mm.max < 0.01
 
 
 def test_checkpoint_that_travels_with_poseedge_is_recorded_by_name(export_inputs: Path, tmp_path: Path) -> None:
     manifest = export_bundle(small_export.job(export_inputs, tmp_path / "b", bundled=True, precisions=("fp32",)))
-    assert (manifest["checkpoint"]["file"], manifest["checkpoint"]["bundled"]) == ("small.pth", True)
+    assert (manifest.checkpoint.file, manifest.checkpoint.bundled) == ("small.pth", True)
 
 
 def test_proof_may_take_every_nth_frame(export_inputs: Path, tmp_path: Path) -> None:
     manifest = export_bundle(small_export.job(export_inputs, tmp_path / "b", every=4, precisions=("fp32",)))
-    assert (manifest["dataset"]["frames"], manifest["dataset"]["every"]) == (8, 4)
-    assert manifest["parity"]["fp32"]["against_reference"]["jitter_mm"] is None
+    assert (manifest.dataset.frames, manifest.dataset.every) == (8, 4)
+    assert manifest.parity["fp32"].against_reference.jitter_mm is None
 
 
 def test_graph_that_was_not_simplified_is_recorded(export_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "simplify", lambda model: (model, "onnxsim crashed"))
     manifest = export_bundle(small_export.job(export_inputs, tmp_path / "b", precisions=("fp32",)))
-    assert manifest["simplifier"] == "onnxsim crashed"
+    assert manifest.simplifier == "onnxsim crashed"
 
 
 # What is refused

@@ -116,5 +116,5 @@ def test_bundle_rounds_the_recipes_layers_in_two_steps_if_it_is_to_be_steady(
     recipe = load_recipe(str(export_inputs / "small.toml"))
     recipe = recipe.model_copy(update={"int8": Int8(two_step=["spatial.*.mlp.fc1"])})
     job = small_export.job(export_inputs, tmp_path / "b", recipe=recipe, precisions=("int8",), steady=steady)
-    found = export_bundle(job)["calibration"]["two_step"]
+    found = export_bundle(job).calibration.two_step
     assert found == ([name for name in linear_layers(simplified(17)[0]) if fnmatch(name, "spatial.*.mlp.fc1")] if steady else [])

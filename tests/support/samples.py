@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from poseedge.bench.report import Row
+from poseedge.bundle.manifest import Description
 from poseedge.bundle.writing import write_bundle
 from poseedge.files import sha256_of
 from poseedge.graph.metadata import GraphMetadata
@@ -17,10 +18,8 @@ from poseedge.models.checkpoints import save_checkpoint
 from tests.support import golden
 
 FRAMES = 5
-PARITY = {
-    "fp32": {"mpjpe_mm": 39.01, "against_reference": {"delta_mpjpe_mm": 0.01}},
-    "int8": {"mpjpe_mm": 39.4, "against_reference": {"delta_mpjpe_mm": 0.4}},
-}
+MPJPE_MM = {"fp32": 39.01, "int8": 39.4}
+DELTA_MM = {"fp32": 0.01, "int8": 0.4}
 
 
 def model(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str, Any], opset: int = 17) -> onnx.ModelProto:
@@ -48,25 +47,58 @@ def checkpoint(path: Path, name: str = "nanohtnet-small") -> Path:
     return path
 
 
-def bundle(folder: Path, source: Path, **manifest: Any) -> Path:
+def bundle(folder: Path, source: Path, **changes: Any) -> Path:
     """Write a bundle of two graphs that says it was made from ``source``."""
-    with write_bundle(folder, {**bundle_manifest(source), **manifest}) as inside:
-        for precision in PARITY:
+
+    def fill(inside: Path) -> Description:
+        for precision in MPJPE_MM:
             lifting_graph(inside / f"{precision}.onnx", precision)
+        return described(inside, source, **changes)
+
+    write_bundle(folder, fill)
     return folder
 
 
-def bundle_manifest(source: Path) -> dict[str, Any]:
-    """Return what an export writes of two graphs, as far as a reader of bundles looks."""
-    return {
+def described(inside: Path, source: Path, **changes: Any) -> Description:
+    """Write samples beside the graphs in ``inside``; return what an export says of them, with ``changes`` of its keys."""
+    np.savez(inside / "samples.npz", keypoints=np.zeros((1, FRAMES, 17, 2), np.float32))
+    held = [precision for precision in MPJPE_MM if (inside / f"{precision}.onnx").is_file()]
+    usual: dict[str, Any] = {
+        "created": "2026-01-01T00:00:00+00:00",
         "model": "nanohtnet",
+        "config": {},
+        "frames": FRAMES,
+        "output_frames": list(range(FRAMES)),
         "parameters": 1234,
-        "target": {"name": "default", "opset": 17},
         "checkpoint": {"file": str(source), "bundled": False, "sha256": sha256_of(source)},
+        "recipe": {},
+        "target": {"name": "default", "opset": 17},
+        "calibration": {"windows": 0, "sha256": "0" * 64},
+        "versions": {},
+        "samples": "samples.npz",
         "limits": {},
-        "graphs": {precision: {"file": f"{precision}.onnx"} for precision in PARITY},
-        "parity": PARITY,
-        "reference": {"mpjpe_mm": 39.0},
+        "graphs": {precision: {"file": f"{precision}.onnx", "opset": 17, "nodes": 1, "bytes": 1} for precision in held},
+        "parity": {precision: proof(MPJPE_MM[precision], DELTA_MM[precision]) for precision in held},
+        "simplifier": "onnxsim",
+        "dataset": {"name": "sample", "keypoints": "gt", "frames": 1, "every": 1},
+        "reference": errors(39.0),
+    }
+    return Description.model_validate(usual | changes)
+
+
+def errors(mpjpe_mm: float) -> dict[str, Any]:
+    """Return the errors that an evaluation finds, as far as a test looks."""
+    others = dict.fromkeys(("p_mpjpe_mm", "action_mean_mpjpe_mm", "action_mean_p_mpjpe_mm"), mpjpe_mm)
+    return {"mpjpe_mm": mpjpe_mm, "mpjve_mm": None, **others}
+
+
+def proof(mpjpe_mm: float, delta_mpjpe_mm: float) -> dict[str, Any]:
+    """Return what a manifest says of one graph, as far as a test looks."""
+    distance = {"mean": delta_mpjpe_mm, "p99": delta_mpjpe_mm, "max": delta_mpjpe_mm}
+    between = {"mpjpe_mm": mpjpe_mm - delta_mpjpe_mm, "delta_mpjpe_mm": delta_mpjpe_mm, "distance_mm": distance}
+    return {
+        **errors(mpjpe_mm),
+        "against_reference": {**between, "jitter_mm": None, "by_joint_mm": {}, "limits": None, "passed": None},
     }
 
 

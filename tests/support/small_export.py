@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from poseedge.export.pipeline import Export
+from poseedge.export.job import Export
 from poseedge.export.recipe import load_recipe
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.targets.boards import load_target

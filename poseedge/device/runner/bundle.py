@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import numpy as np
 
 from poseedge.device.runner.files import sha256_of
+from poseedge.device.runner.onnx_nodes import model_metadata, node_names
 from poseedge.device.runner.routes import PRECISIONS, suited
 from poseedge.device.runner.words import Refused, note
 
@@ -31,7 +32,7 @@ def open_bundle(folder: Path, precision: str, trt: Any = None) -> Bundle:
     """Read and check the bundle in ``folder``; what is named ``int8`` may depend on this TensorRT."""
     manifest = read_manifest(folder / "manifest.json")
     for name, wanted in sorted(manifest["files"].items()):
-        check_file(folder / name, wanted)
+        check_file(folder, name, wanted)
     if trt is not None and precision != suited(trt, precision, manifest["graphs"]):
         precision = suited(trt, precision, manifest["graphs"])
         note("taking the {} graph, whose rest does not run in FP32; --as-named takes the other".format(precision))
@@ -43,11 +44,14 @@ def open_bundle(folder: Path, precision: str, trt: Any = None) -> Bundle:
         frames, frames_out = int(manifest["frames"]), len(manifest["output_frames"])
         limits = {key: float(manifest["limits"][precision][key]) for key in ("mean_mm", "p99_mm")}
         float32_nodes = [str(name) for name in manifest["graphs"][precision].get("float32_nodes", [])]
-    except (KeyError, TypeError, ValueError) as error:
+        if not np.isfinite([*limits.values()]).all():
+            raise ValueError("a limit of {}".format(limits))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Refused("manifest.json: {!r} is missing or malformed".format(error)) from error
     for name in names:
-        if name not in manifest["files"]:
+        if not isinstance(name, str) or name not in manifest["files"]:
             raise Refused("manifest.json: vouches for no {}".format(name))
+    check_label(folder / names[0], precision)
     keypoints, poses = read_samples(folder / names[1], (frames, JOINTS, manifest.get("channels", 2)), frames_out)
     return Bundle(manifest, precision, folder / names[0], keypoints, poses, limits, float32_nodes)
 
@@ -59,20 +63,38 @@ def read_manifest(path: Path) -> Dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         found, tables = manifest["format"], (manifest["files"], manifest["graphs"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused("{}: not a bundle manifest ({!r})".format(path, error)) from error
     if found != FORMAT or not all(isinstance(table, dict) for table in tables):
         raise Refused("{}: bundle format {!r}, this runner reads {}".format(path, found, FORMAT))
     return dict(manifest)
 
 
-def check_file(path: Path, wanted: str) -> None:
-    """Refuse a file that is not what the manifest says."""
+def check_file(folder: Path, name: str, wanted: str) -> None:
+    """Refuse a file that does not lie in the bundle itself, or is not what the manifest says."""
+    path = folder / name
+    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
+        raise Refused("manifest.json: {!r} is no name of a file in the bundle".format(name))
     if not path.is_file():
         raise Refused("{}: missing; copy the bundle again".format(path))
+    if path.resolve().parent != folder.resolve():
+        raise Refused("{}: leads out of the bundle; put the file itself there".format(path))
     found = sha256_of(path)
     if found != wanted:
         raise Refused("{}: damaged: SHA-256 {}..., not {}...; copy the bundle again".format(path, found[:12], str(wanted)[:12]))
+
+
+def check_label(graph: Path, precision: str) -> None:
+    """Refuse a graph of another precision than the manifest says; one without metadata only shows whether it is quantized."""
+    try:
+        content = graph.read_bytes()
+        told = model_metadata(content).get("poseedge.precision")
+        quantized = any(operator in ("QuantizeLinear", "DequantizeLinear") for _, operator in node_names(content))
+    except IndexError as error:
+        raise Refused("{}: no ONNX file; copy the bundle again".format(graph)) from error
+    if told != json.dumps(precision) if told else quantized != precision.startswith("int8"):
+        found = told or ("int8" if quantized else "float")
+        raise Refused("{}: is a graph in {}, and manifest.json calls it {}".format(graph, found, precision))
 
 
 def read_samples(path: Path, window: Tuple[int, int, int], frames_out: int) -> Tuple[Any, Any]:

@@ -1,6 +1,6 @@
-"""The nodes of an ONNX file, read from its bytes: JetPack brings no onnx."""
+"""The nodes and metadata of an ONNX file, read from its bytes: JetPack brings no onnx."""
 
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 
 def node_names(model: bytes) -> List[Tuple[str, str]]:
@@ -8,9 +8,20 @@ def node_names(model: bytes) -> List[Tuple[str, str]]:
     nodes = []
     for graph in (value for field, value in message_fields(memoryview(model)) if field == 7):  # ModelProto.graph
         for node in (value for field, value in message_fields(graph) if field == 1):  # GraphProto.node
-            texts = {field: bytes(value).decode("utf-8", "replace") for field, value in message_fields(node) if field in (3, 4)}
+            texts = {field: text_of(value) for field, value in message_fields(node) if field in (3, 4)}
             nodes.append((texts.get(3, ""), texts.get(4, "")))  # NodeProto.name, .op_type
     return nodes
+
+
+def model_metadata(model: bytes) -> Dict[str, str]:
+    """Return the metadata of a serialized ONNX model."""
+    entries = [dict(message_fields(value)) for field, value in message_fields(memoryview(model)) if field == 14]
+    return {text_of(entry.get(1, b"")): text_of(entry.get(2, b"")) for entry in entries}  # StringStringEntryProto.key, .value
+
+
+def text_of(value: Any) -> str:
+    """Return the text that a field of a protobuf message holds."""
+    return bytes(value).decode("utf-8", "replace")
 
 
 def message_fields(message: Any) -> Iterator[Tuple[int, Any]]:

@@ -1,0 +1,29 @@
+"""One export to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from poseedge.export.recipe import Recipe
+from poseedge.lifter import Precision
+from poseedge.targets.boards import Target
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is exported, for what, where to, and on what data it is calibrated and proved."""
+
+    recipe: Recipe
+    checkpoint: Path
+    bundled: bool  # the checkpoint is the one that travels with poseedge
+    target_name: str
+    target: Target
+    precisions: tuple[Precision, ...]
+    output: Path
+    data: Path  # parity is shown on its test subjects
+    calibration: Path  # INT8 ranges come from its training subjects
+    every: int = 1  # parity on every n-th frame
+    free_batch: bool = False
+    flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
+    steady: bool = False  # INT8 rounds in two steps where the recipe says so
