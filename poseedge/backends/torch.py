@@ -25,7 +25,6 @@ class TorchLifter:
     """A network in evaluation mode, in float32, wherever its weights are. Calls from several threads take turns."""
 
     backend = "torch"
-    provider = "cpu"
     notes: tuple[str, ...] = ()
 
     def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1, flip: bool = False) -> None:
@@ -36,6 +35,7 @@ class TorchLifter:
         self.network, self.path, self.threads = network.eval(), path, threads
         self._lock = threading.Lock()
         self.device = next(network.parameters()).device
+        self.provider = self.device.type
         self.lift: nn.Module = FlipAveraged(Lifting(paired(network))) if flip else Lifting(network)
         self.spec = LifterSpec(
             model=network.name,

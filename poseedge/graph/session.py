@@ -77,4 +77,5 @@ def open_session(
 def reason(error: Exception) -> str:
     """Return the first line of what an error of ONNX Runtime says, without its own place and number."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^.*(\[ONNXRuntimeError\] : \d+ : \w+|with error) ?: ", "", first)
+    said = re.sub(r"^.*(\[ONNXRuntimeError\] : \d+ : \w+|with error) ?: ", "", first)
+    return re.sub(r"^\S+\.(cc|h):\d+ .*?\)( const)? (?=\S)", "", said)

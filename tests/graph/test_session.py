@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from poseedge.graph.session import SessionError, open_session, session_options
+from poseedge.graph.session import SessionError, open_session, reason, session_options
 from tests.support import samples
 
 PACKAGE = Path(__file__).parents[2] / "poseedge"
@@ -68,6 +68,19 @@ def test_error_names_the_file_once_and_says_what_onnx_runtime_says(tmp_path: Pat
     assert caught.value.message.count(str(tmp_path)) == 1
     assert "[ONNXRuntimeError]" not in caught.value.reason
     assert caught.value.reason
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        "[ONNXRuntimeError] : 1 : FAIL : no such file",
+        "/x/core/session.cc:71 Create [ONNXRuntimeError] : 1 : FAIL : no such file",
+        "/x/python/state.cc:729 void onnxruntime::python::Register(PySessionOptions&, const Options&) no such file",
+        "no such file",
+    ],
+)
+def test_reason_is_what_is_said_without_where_in_its_source(raised: str) -> None:
+    assert reason(RuntimeError(f"{raised}\nmore")) == "no such file"
 
 
 def test_graph_written_out_is_folded_but_not_fused(tmp_path: Path) -> None:
