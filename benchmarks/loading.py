@@ -50,7 +50,7 @@ def loading(
 
     def row(name: str) -> Row:
         network, recipe = make_network(recipes.load(name), None)
-        source = make_source(network, recipe, *datasets)
+        source = make_source(network, recipe, *datasets, datasets[0].train)
         return {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
 
     path = results / f"loading_{machine_slug(machine)}"

@@ -99,7 +99,7 @@ def trained(name: str, datasets: tuple[PoseDataset, PoseDataset], folder: Path, 
     recipe = recipes.load(name, CONFIG, [*settings(name), f"steps={steps}"])
     torch.manual_seed(recipe.seed)
     network, recipe = make_network(recipe, None)
-    source = make_source(network, recipe, *datasets)
+    source = make_source(network, recipe, *datasets, datasets[0].train)
     fabric = make_fabric("cpu", "1", 1, recipe.precision)
     training = Training(fabric, LiftingObjective(network), source, recipe, folder, lambda _: {"mpjpe_mm": 0.0})
     training.run()

@@ -24,7 +24,7 @@ def train(
     data: Annotated[Path, typer.Option(help="data set folder with ground-truth and detected 2D keypoints")],
     output: Annotated[Path, typer.Option(help="folder for state, log and checkpoints; training resumes from it")],
     model: Annotated[str, typer.Option(help="network to train, by its published recipe")] = "nanohtnet",
-    config: Annotated[str | None, typer.Option(help="TOML file laid over the recipe, or: views")] = None,
+    config: Annotated[str | None, typer.Option(help="TOML file laid over the recipe, or: views, live")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over both: optimizer.lr=1e-4")] = None,
     init: Annotated[Path | None, typer.Option(help="checkpoint to start from")] = None,
     refine: Annotated[bool, typer.Option("--refine", help="second stage: --init's network with its refine module")] = False,
@@ -66,12 +66,12 @@ def train(
     fabric = make_fabric(accelerator, devices, nodes, recipe.precision)
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
-    job = set_up(recipe, data, detected, init, refine, qat)
+    job = set_up(recipe, data, detected, init, refine, qat, fabric.device)
     warn(warnings_of(job.dataset))
 
     fabric.launch()
     show = Show(quiet=not fabric.is_global_zero)
-    evaluate = partial(errors_mm, datasets=job.test, every=every, threads=threads)
+    evaluate = partial(errors_mm, datasets=job.test, every=every, threads=threads, live=job.live)
     training = Training(fabric, job.objective, job.source, job.recipe, output, evaluate, show, compile)
     show.say(
         f"{model}: {job.source.windows} windows, {training.steps} steps of {job.recipe.batch}"

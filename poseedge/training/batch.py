@@ -55,15 +55,15 @@ class Source(Protocol):
 def mirror_batch(batch: Batch, mirrored: Tensor) -> Batch:
     """Mirror the windows where ``mirrored (B,)`` is true: x negated, left and right exchanged, in the camera too."""
     side = mirrored[:, None, None, None]
-    flip_x = torch.tensor([-1.0, 1.0, 1.0])
+    flip_x = torch.tensor([-1.0, 1.0, 1.0], device=side.device)
     return Batch(
         torch.where(side, mirror(batch.keypoints), batch.keypoints),
         torch.where(side, mirror(batch.joints_m), batch.joints_m),
         torch.where(mirrored[:, None, None], batch.root_m * flip_x, batch.root_m),
-        torch.where(mirrored[:, None], batch.intrinsics * MIRRORED_CAMERA, batch.intrinsics),
+        torch.where(mirrored[:, None], batch.intrinsics * MIRRORED_CAMERA.to(side.device), batch.intrinsics),
     )
 
 
 def mirror(points: Tensor) -> Tensor:
     """Negate the first coordinate of ``(..., 17, C)`` and exchange left and right."""
-    return points[..., MIRROR, :] * torch.tensor([-1.0] + [1.0] * (points.shape[-1] - 1))
+    return points[..., MIRROR, :] * torch.tensor([-1.0] + [1.0] * (points.shape[-1] - 1), device=points.device)

@@ -19,7 +19,7 @@ from poseedge.files import check_plain, read_toml
 from poseedge.network_files import network_files, read_table
 
 _RECIPES = Path(__file__).with_name("recipes")
-_ADDITIONS = ("views",)  # recipes that --config lays over a network's own
+_ADDITIONS = ("live", "views")  # recipes that --config lays over a network's own
 _QAT = "qat"  # the one that --qat lays over it
 TERMS = ("mpjpe", "weighted_mpjpe", "temporal", "velocity", "n_mpjpe", "p_mpjpe")
 
@@ -53,9 +53,14 @@ class Schedule(Table):
 
 
 class Data(Table):
-    """Which windows are seen. ``views`` draws endless augmented ones (``training/views.py``), else they are as recorded."""
+    """Which windows are seen: as recorded, or endless augmented ones.
 
-    source: Literal["recorded", "views"] = "recorded"
+    ``views``: other headings and bodies (``training/views.py``); ``live``: any camera, a detector's joints and their gaps
+    (``training/live_windows.py``).
+    """
+
+    source: Literal["recorded", "views", "live"] = "recorded"
+    validate_on: list[str] = Field(default_factory=list)  # training subjects kept out, to judge by in place of the test's
     keypoints: Literal["gt", "detected"] = "detected"
     cut: Literal["centered", "consecutive"] = "centered"
     stride: Positive | None = None  # every frame if centered, the window's length if consecutive
@@ -138,7 +143,7 @@ def names() -> list[str]:
 
 
 def load(model: str, config: str | None = None, settings: Sequence[str] = (), qat: bool = False) -> TrainingRecipe:
-    """Return the published recipe of ``model``, changed by a TOML file (or ``views``) and then by ``key=value`` settings.
+    """Return the published recipe of ``model``, changed by a TOML file (or ``views``, ``live``), then by ``key=value`` settings.
 
     With ``qat``, that of quantization-aware training is laid over it first.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from poseedge.data.h36m import available_keypoints, load_dataset
 from poseedge.data.types import PoseDataset
@@ -13,6 +16,7 @@ from poseedge.models import create, load_checkpoint
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.refine import RefineNetwork
 from poseedge.training.batch import Source
+from poseedge.training.live_windows import LiveSampler
 from poseedge.training.objective import LiftingObjective, Objective, RefiningObjective
 from poseedge.training.qat import QuantizedObjective
 from poseedge.training.recipe import TrainingRecipe
@@ -29,6 +33,7 @@ class Setup:
     recipe: TrainingRecipe  # of this stage, with the network's whole configuration
     dataset: PoseDataset  # with ground-truth keypoints
     test: list[PoseDataset]  # the first decides what is best
+    live: LiveSampler | None  # whose windows decide instead
 
 
 def set_up(
@@ -38,19 +43,24 @@ def set_up(
     init: Path | None = None,
     refine: bool = False,
     qat: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Setup:
     """Read the data set in ``folder`` and make the network, from ``init`` if given.
 
     ``detected`` chooses between several kinds of detected keypoints; ``refine`` asks for the second stage, ``qat`` for a fit to
-    INT8. Raises ``PoseedgeError`` for what does not go together.
+    INT8. Live windows are drawn on ``device``. Raises ``PoseedgeError`` for what does not go together.
     """
     clean, noisy = read_data(folder, detected, recipe)
     network, recipe = make_network(recipe, init)
     objective, recipe = make_objective(network, recipe, init, refine, qat)
-    test = [dataset.of(dataset.test) for dataset in (clean, noisy) if dataset is not None]
-    if recipe.data.keypoints == "detected" or recipe.data.source == "views":
+    judges = recipe.data.validate_on or clean.test
+    test = [dataset.of(judges) for dataset in (clean, noisy) if dataset is not None]
+    if recipe.data.keypoints == "detected" or recipe.data.source != "recorded":
         test.reverse()  # what is trained on decides what is best
-    return Setup(objective, make_source(network, recipe, clean, noisy), recipe, clean, test)
+    taught = [s for s in clean.train if s not in recipe.data.validate_on]
+    source = make_source(network, recipe, clean, noisy, taught, device)
+    live = make_source(network, recipe, clean, noisy, judges, device)
+    return Setup(objective, source, recipe, clean, test, live if isinstance(live, LiveSampler) else None)
 
 
 def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tuple[PoseDataset, PoseDataset | None]:
@@ -59,7 +69,7 @@ def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tup
     others = [kind for kind in available_keypoints(folder) if kind != "gt"]
     if detected is None and len(others) > 1:
         raise DataError(f"{folder}: holds several kinds of detected keypoints", f"choose with --detected: {', '.join(others)}")
-    needed = recipe.data.keypoints == "detected" or recipe.data.source == "views"
+    needed = recipe.data.keypoints == "detected" or recipe.data.source != "recorded"
     if detected is None and not others and needed:
         raise DataError(f"{folder}: holds no detected 2D keypoints", "train on the true ones: --set data.keypoints=gt")
     for role, subjects in (("train", clean.train), ("test", clean.test)):
@@ -96,14 +106,23 @@ def make_objective(
     return RefiningObjective(network, module), recipe
 
 
-def make_source(network: LiftingNetwork, recipe: TrainingRecipe, clean: PoseDataset, noisy: PoseDataset | None) -> Source:
-    """Return the training windows."""
+def make_source(
+    network: LiftingNetwork,
+    recipe: TrainingRecipe,
+    clean: PoseDataset,
+    noisy: PoseDataset | None,
+    subjects: Sequence[str],
+    device: torch.device | str = "cpu",
+) -> Source:
+    """Return the training windows of ``subjects``."""
     known, facts = network.supervised_frames, recipe.data
     detected = noisy if noisy is not None else clean
+    if facts.source == "live":
+        return LiveSampler(clean.of(subjects), detected.of(subjects), network.frames, known, device=device)
     if facts.source == "views":
-        return ViewSampler(clean.of(clean.train), detected.of(clean.train), network.frames, known, Augmentation())
+        return ViewSampler(clean.of(subjects), detected.of(subjects), network.frames, known, Augmentation())
     chosen = detected if facts.keypoints == "detected" else clean
-    return RecordedWindows(chosen.of(clean.train), network.frames, known, facts.cut, facts.stride, facts.mirror)
+    return RecordedWindows(chosen.of(subjects), network.frames, known, facts.cut, facts.stride, facts.mirror)
 
 
 def check_qat(qat: bool, init: Path | None, other: bool, precision: str) -> None:

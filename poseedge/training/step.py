@@ -94,7 +94,7 @@ class CapturedStep(EagerStep):
         self.optimizer.zero_grad()
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # windows are drawn beside it
                 loss = self.loss(self.batch)
                 self.fabric.backward(loss)
                 self.optimizer.step()

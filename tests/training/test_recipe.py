@@ -126,7 +126,7 @@ def test_wrong_setting_is_told_with_its_place(setting: str, said: str) -> None:
 def test_missing_file_names_what_there_is() -> None:
     with pytest.raises(PoseedgeError, match=r"none\.toml: no such file") as caught:
         load("nanohtnet", "none.toml")
-    assert caught.value.hint == "--config takes a TOML file, or one of: views"
+    assert caught.value.hint == "--config takes a TOML file, or one of: live, views"
 
 
 def test_momentum_of_batch_norms_falls_from_epoch_to_epoch() -> None:
