@@ -1,4 +1,4 @@
-"""Writing pictures as a video (H.264 or VP9), an animated GIF, or PNG files; only whole files take their names."""
+"""Writing pictures as a video (H.264 or VP9), an animated GIF, or files of one each; only whole files take their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from poseedge.errors import PoseedgeError, require
 from poseedge.files import atomic_write
 from poseedge.live.detectors.person import Picture
 
-SUFFIXES = (".mp4", ".webm", ".gif", ".png")
+STILLS = (".png", ".jpg")
+SUFFIXES = (".mp4", ".webm", ".gif", *STILLS)
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ def open_output(path: Path, size: tuple[int, int], fps: float, numbered: bool = 
     """Return what writes pictures of ``size`` (width, height, both even) to ``path``, by its suffix.
 
     ``fps``: about how many come in a second. Where H.264 cannot be encoded, ``x.mp4`` becomes ``x.webm``: see
-    ``Output.path``. ``numbered``: each PNG has its number in its name.
+    ``Output.path``. ``numbered``: each PNG or JPEG has its number in its name.
     """
-    if path.suffix == ".png":
-        return PngFiles(path, numbered)
+    if path.suffix in STILLS:
+        return Stills(path, numbered)
     wanted = {H264.suffix: (H264, VP9), VP9.suffix: (VP9,), GIF.suffix: (GIF,)}[path.suffix]
     for coding in wanted:
         if has_encoder(coding.codec):
@@ -188,14 +189,14 @@ class Palette:
         return self._sink.pull()
 
 
-class PngFiles:
-    """A PNG file per picture."""
+class Stills:
+    """A PNG or JPEG file per picture."""
 
     def __init__(self, path: Path, numbered: bool) -> None:
         self.path, self._numbered = path, numbered
         self._count = 0
 
-    def __enter__(self) -> PngFiles:
+    def __enter__(self) -> Stills:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -204,8 +205,9 @@ class PngFiles:
     def write(self, rgb: Picture, time_s: float) -> None:
         """Write the next picture: ``x.png``, or ``x_000000.png`` and so on."""
         cv2 = require("cv2", "demo")
-        path = self.path.with_name(f"{self.path.stem}_{self._count:06d}.png") if self._numbered else self.path
-        _, content = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        numbered = self.path.with_name(f"{self.path.stem}_{self._count:06d}{self.path.suffix}")
+        path = numbered if self._numbered else self.path
+        _, content = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
         with atomic_write(path) as temporary:
             temporary.write_bytes(content.tobytes())
         self._count += 1

@@ -92,6 +92,13 @@ def test_picture_is_one_png_and_a_videos_are_numbered(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "one.png"))[..., ::-1], clips.picture(50))
 
 
+def test_picture_may_be_a_jpeg(tmp_path: Path) -> None:
+    with open_output(tmp_path / "one.jpg", clips.SIZE, 25, numbered=False) as one:
+        one.write(clips.picture(50), 0)
+    assert (tmp_path / "one.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+    assert np.abs(cv2.imread(str(tmp_path / "one.jpg"))[..., ::-1].astype(int) - clips.picture(50)).mean() < 4
+
+
 def test_what_was_made_before_an_interruption_is_a_whole_video(tmp_path: Path) -> None:
     def interrupted() -> None:
         with open_output(tmp_path / "out.mp4", clips.SIZE, 25) as opened:
