@@ -52,9 +52,7 @@ def demo(
     source: Annotated[str, typer.Argument(help="video, picture, folder of pictures, camera (0), address (rtsp://...), or csi")],
     output: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--output", "-o", help=".mp4, .webm, .gif, .png, .jpg, or poses as lift writes them (repeat); else a window"
-        ),
+        typer.Option("--output", "-o", help=".mp4, .webm, .gif, .png, .jpg, or as lift writes them (repeat); else a window"),
     ] = None,
     video: Annotated[Path | None, typer.Option(help="SOURCE is a file of keypoints; draw over this video")] = None,
     detector: Annotated[
