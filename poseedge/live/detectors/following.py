@@ -21,13 +21,14 @@ class Following:
     def __init__(self, people: int, again: Again, find: Find, thorough: bool = False) -> None:
         """``again`` finds a person of the last picture once more, ``find`` whoever is in a region.
 
-        ``thorough``: the pictures do not follow each other, so each is searched on its own, region by region; otherwise
-        a search takes two regions of a picture, the whole and one that is next in turn, and goes on in the next picture.
+        The first picture is searched whole and in large squares, and the largest people are followed. Later a search takes
+        two regions of a picture, the whole and one that is next in turn, and goes on in the next picture. ``thorough``: the
+        pictures do not follow each other, so each is searched on its own, in all regions.
         """
         self._people, self._again, self._find, self._thorough = people, again, find, thorough
         self._followed: list[Person] = []
-        self._pictures_since_search = 0
-        self._turn = 0
+        self._pictures_since_search = SEARCH_EVERY
+        self._turn: int | None = None  # before the first search
 
     def step(self, rgb: Picture) -> tuple[Person, ...]:
         """Return the people in the next picture."""
@@ -37,17 +38,26 @@ class Following:
         self._pictures_since_search += 1
         if len(found) < self._people and (not found or self._pictures_since_search >= SEARCH_EVERY):
             self._pictures_since_search = 0
-            for region in self._regions(rgb):
-                _add(found, self._find(rgb, region))
-                if len(found) == self._people:
-                    break
+            found = self._searched(rgb, found)
         self._followed = [] if self._thorough else found
         return tuple(found)
 
+    def _searched(self, rgb: Picture, known: list[Person]) -> list[Person]:
+        """Return ``known`` and the largest people found besides."""
+        everybody = list(known)
+        for region in self._regions(rgb):
+            _add(everybody, self._find(rgb, region))
+        new = sorted(everybody[len(known) :], key=lambda person: -person.box[2] * person.box[3])
+        return known + new[: self._people - len(known)]
+
     def _regions(self, rgb: Picture) -> list[Box]:
-        parts = parts_of(rgb)
+        large, small = parts_of(rgb)
         if self._thorough:
-            return [whole(rgb), *parts]
+            return [whole(rgb), *large, *small]
+        if self._turn is None:
+            self._turn = 0
+            return [whole(rgb), *large]
+        parts = large + small
         self._turn = (self._turn + 1) % len(parts)
         return [whole(rgb), parts[self._turn]]
 
@@ -58,13 +68,14 @@ def _add(found: list[Person], person: Person | None) -> None:
         found.append(person)
 
 
-def parts_of(rgb: Picture) -> list[Box]:
-    """Return squares that cover the picture along its longer side, then squares half as large that cover all of it."""
+def parts_of(rgb: Picture) -> tuple[list[Box], list[Box]]:
+    """Return squares that cover the picture along its longer side, and squares half as large that cover all of it."""
     height, width = rgb.shape[:2]
-    parts = []
-    for side in (float(min(width, height)), min(width, height) / 2):
-        parts += [(left, top, side, side) for top in _starts(height, side) for left in _starts(width, side)]
-    return parts
+    large, small = (
+        [(left, top, side, side) for top in _starts(height, side) for left in _starts(width, side)]
+        for side in (float(min(width, height)), min(width, height) / 2)
+    )
+    return large, small
 
 
 def _starts(length: float, side: float) -> list[float]:

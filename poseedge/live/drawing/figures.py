@@ -20,7 +20,7 @@ Point = npt.NDArray[np.float64]  # (3,) metres
 _SETTLE_S = 0.4  # in which feet come to stand on the floor: slower than a jump's flight, quicker than a squat
 _ANKLE_M = 0.08  # above the floor
 _FOCAL = 1.1  # of the picture's longer side
-_APART_M = 2.5  # people are drawn at most this far from the middle
+_APART_M = 1.3  # the farthest from the middle is drawn so far away at most, and others nearer in proportion
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Stage:
     size: tuple[int, int]  # of the source's picture
     _grounds: dict[int, Ground] = field(default_factory=dict)
     _places: dict[int, Point] = field(default_factory=dict)
-    _middle: Point | None = None
+    _arranged: npt.NDArray[np.float64] | None = None  # (4,) middle, and by how much distances from it are shortened
     _time_s: float = 0.0
 
     def put(self, people: Sequence[Figure], time_s: float) -> list[Figure]:
@@ -59,17 +59,20 @@ class Stage:
         for figure in posed:
             if figure.pose_m is not None and figure.id not in self._places:
                 self._places[figure.id] = place_of(figure.pose_m, figure.keypoints_px, self.size)
-        target = np.mean([self._places[figure.id] for figure in posed], axis=0)
+        places = np.stack([self._places[figure.id] for figure in posed])
+        middle = places.mean(axis=0)
+        reach = max(float(np.linalg.norm(places - middle, axis=1).max()), 1e-6)
+        target = np.array([*middle, min(1.0, _APART_M / reach)])
         share = float(np.exp(-max(time_s - self._time_s, 0.0) / _SETTLE_S))
-        self._middle = target if self._middle is None else share * self._middle + (1 - share) * target
+        self._arranged = target if self._arranged is None else share * self._arranged + (1 - share) * target
         self._time_s = time_s
-        return [self._standing(figure, self._middle, time_s) for figure in people]
+        return [self._standing(figure, self._arranged, time_s) for figure in people]
 
-    def _standing(self, figure: Figure, middle: Point, time_s: float) -> Figure:
+    def _standing(self, figure: Figure, arranged: npt.NDArray[np.float64], time_s: float) -> Figure:
         if figure.pose_m is None:
             return figure
         height = self._grounds.setdefault(figure.id, Ground()).under(figure.pose_m, time_s)
-        at = np.clip(self._places[figure.id] - middle, -_APART_M, _APART_M) + np.array([0, height, 0])
+        at = (self._places[figure.id] - arranged[:3]) * arranged[3] + np.array([0, height, 0])
         return replace(figure, pose_m=(figure.pose_m - figure.pose_m[ROOT] + at).astype(np.float32))
 
 

@@ -22,6 +22,7 @@ _GRID: Colour = (120, 128, 146)
 _SHADOW: Colour = (20, 23, 28)
 _HEIGHT_M, _MARGIN = 1.9, 1.3  # what is to be seen of a person standing, and how much more
 _ELEVATION_DEG, _FIELD_DEG = 14.0, 34.0
+_ARM_M, _STEP_M = 0.9, 0.25  # beside a person's middle, and by how much the camera steps back at a time
 _SWING_S = 12.0  # once around
 _GRID_M, _GRID_REACH = 0.5, 5  # between two lines, and lines to each side
 _SHADES = 12  # of its lines, from the middle to the edge
@@ -55,7 +56,7 @@ class Scene:
 
     def __init__(self, size: tuple[int, int], view: View) -> None:
         self._size, self._view = size, view
-        self._reach_m = 0.6
+        self._reach_m = _ARM_M
         shade = np.linspace(0, 1, size[1])[:, None] ** 1.5
         wall = np.array(_ABOVE) * (1 - shade) + np.array(_BELOW) * shade
         self._ground = np.repeat(wall[:, None].astype(np.uint8), size[0], axis=1)
@@ -87,10 +88,11 @@ class Scene:
         """Return the camera; it steps back once for people farther out and stays there, so that the picture is calm."""
         for figure in figures:
             if figure.pose_m is not None:
-                self._reach_m = max(self._reach_m, float(np.ceil(np.abs(figure.pose_m[0, [0, 2]]).max() / 0.5 + 1) * 0.5))
+                needed = float(np.abs(figure.pose_m[0, [0, 2]]).max()) + _ARM_M
+                self._reach_m = max(self._reach_m, float(np.ceil(needed / _STEP_M) * _STEP_M))
         field = np.tan(np.radians(_FIELD_DEG / 2))
         narrow = min(1.0, self._size[0] / self._size[1])
-        away = max(_HEIGHT_M * _MARGIN / 2 / field, (self._reach_m + 0.5) / field / narrow)
+        away = max(_HEIGHT_M * _MARGIN / 2 / field, self._reach_m / field / narrow)
         return _Camera(self._size, round(self._view.azimuth_at(time_s), 3), away)
 
 

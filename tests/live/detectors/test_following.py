@@ -11,6 +11,7 @@ from poseedge.live.detectors.following import SEARCH_EVERY, Following, parts_of
 from poseedge.live.detectors.person import Box, Person, Picture, box_around, overlap, person_of, similarity
 
 RGB: Picture = np.zeros((480, 640, 3), np.uint8)
+PARTS = [part for parts in parts_of(RGB) for part in parts]
 
 
 def someone(x: float, score: float = 0.9) -> Person:
@@ -42,13 +43,13 @@ def test_person_is_followed_without_searching_again() -> None:
         scene.places = [x]
         (person,) = following.step(RGB)
         assert person.box[0] == x
-    assert scene.looked == [whole(RGB)]
+    assert scene.looked == [whole(RGB), *parts_of(RGB)[0]]  # of the first picture
 
 
 def test_second_person_is_found_in_a_part_and_both_keep_their_order() -> None:
     scene = Scene([50.0, 500.0])
     following = Following(2, scene.again, scene.find)
-    counts = [len(following.step(RGB)) for _ in range(len(parts_of(RGB)) * SEARCH_EVERY)]
+    counts = [len(following.step(RGB)) for _ in range(len(PARTS) * SEARCH_EVERY)]
     assert counts[0] >= 1
     assert counts[-1] == 2
     assert [person.box[0] for person in following.step(RGB)] == [50.0, 500.0]
@@ -61,6 +62,15 @@ def test_two_followed_people_never_become_one() -> None:
         pass
     scene.places = [275.0]  # both lost but one, who stands between
     assert len(following.step(RGB)) <= 1
+
+
+def test_of_more_people_than_wanted_the_largest_are_followed() -> None:
+    joints = someone(50).keypoints
+    small, large = person_of(joints / 2, np.full(17, 0.9)), person_of(joints + 200, np.full(17, 0.9))
+    finds = iter([small, large])
+    following = Following(1, lambda rgb, person: person, lambda rgb, region: next(finds, None))
+    assert following.step(RGB) == (large,)
+    assert following.step(RGB) == (large,)
 
 
 def test_person_who_left_is_given_up_and_the_next_is_found_elsewhere() -> None:
@@ -77,24 +87,27 @@ def test_person_who_left_is_given_up_and_the_next_is_found_elsewhere() -> None:
 def test_search_in_a_video_costs_two_looks_a_picture_and_covers_all_parts_in_turn() -> None:
     scene = Scene([])
     following = Following(1, scene.again, scene.find)
-    for _ in parts_of(RGB):
+    following.step(RGB)
+    scene.looked.clear()
+    for _ in PARTS:
         following.step(RGB)
-    assert len(scene.looked) == 2 * len(parts_of(RGB))
-    assert set(scene.looked) == {whole(RGB), *parts_of(RGB)}
+    assert len(scene.looked) == 2 * len(PARTS)
+    assert set(scene.looked) == {whole(RGB), *PARTS}
 
 
 def test_pictures_on_their_own_are_searched_whole_each() -> None:
     scene = Scene([])
     following = Following(1, scene.again, scene.find, thorough=True)
     following.step(RGB)
-    assert scene.looked == [whole(RGB), *parts_of(RGB)]
+    assert scene.looked == [whole(RGB), *PARTS]
 
 
 def test_parts_cover_every_pixel_of_any_shape() -> None:
     for width, height in ((640, 480), (480, 640), (1920, 200), (300, 300)):
         seen = np.zeros((height, width), bool)
-        for left, top, wide, high in parts_of(np.zeros((height, width, 3), np.uint8)):
-            seen[round(top) : round(top + high), round(left) : round(left + wide)] = True
+        for parts in parts_of(np.zeros((height, width, 3), np.uint8)):
+            for left, top, wide, high in parts:
+                seen[round(top) : round(top + high), round(left) : round(left + wide)] = True
         assert seen.all()
 
 
