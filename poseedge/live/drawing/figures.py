@@ -49,6 +49,7 @@ class Stage:
     _grounds: dict[int, Ground] = field(default_factory=dict)
     _places: dict[int, Point] = field(default_factory=dict)
     _arranged: npt.NDArray[np.float64] | None = None  # (4,) middle, and by how much distances from it are shortened
+    _in_sight: set[int] = field(default_factory=set)
     _time_s: float = 0.0
 
     def put(self, people: Sequence[Figure], time_s: float) -> list[Figure]:
@@ -64,8 +65,11 @@ class Stage:
         reach = max(float(np.linalg.norm(places - middle, axis=1).max()), 1e-6)
         target = np.array([*middle, min(1.0, _APART_M / reach)])
         share = float(np.exp(-max(time_s - self._time_s, 0.0) / _SETTLE_S))
-        self._arranged = target if self._arranged is None else share * self._arranged + (1 - share) * target
-        self._time_s = time_s
+        ids = {figure.id for figure in posed}
+        if self._arranged is None or not ids & self._in_sight:  # others than before: nothing that could jump
+            self._arranged = target
+        self._arranged = share * self._arranged + (1 - share) * target
+        self._time_s, self._in_sight = time_s, ids
         return [self._standing(figure, self._arranged, time_s) for figure in people]
 
     def _standing(self, figure: Figure, arranged: npt.NDArray[np.float64], time_s: float) -> Figure:

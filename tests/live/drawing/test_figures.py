@@ -69,6 +69,22 @@ def test_person_left_alone_comes_to_the_middle_without_a_jump() -> None:
     assert across[-1] == pytest.approx(0, abs=0.02)
 
 
+def test_person_who_follows_another_stands_in_the_middle_at_once() -> None:
+    poses = lifted(frames=4, people=2)
+    poses.seen[0, 2:] = poses.seen[1, :2] = False
+    figures = LiftedFigures(poses, SIZE)
+    across = [float(figure.pose_m[0, 0]) for n in range(4) for figure in figures.at(n, n / 30) if figure.pose_m is not None]
+    np.testing.assert_allclose(across, np.zeros(4), atol=1e-6)
+
+
+def test_people_far_apart_are_drawn_nearer_in_proportion() -> None:
+    poses = lifted(people=3)
+    poses.keypoints_px[:, :, :, 0] += np.array([-2000, 0, 2000])[:, None, None]
+    places = [float(f.pose_m[0, 0]) for f in LiftedFigures(poses, SIZE).at(0, 0.0) if f.pose_m is not None]
+    assert max(map(abs, places)) == pytest.approx(1.3, abs=0.01)
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.01)
+
+
 def test_person_who_is_half_as_large_stands_twice_as_far_away() -> None:
     near = place_of(STANDING, keypoints((400, 300)), SIZE)
     far = place_of(STANDING, keypoints((400, 300), scale=0.5), SIZE)
