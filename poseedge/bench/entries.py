@@ -10,7 +10,7 @@ from pathlib import Path
 
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.engines.cuda import open_cuda
-from poseedge.engines.facts import FOLDER, read_facts, require_fit
+from poseedge.engines.facts import FOLDER, device_identity, read_facts, require_fit
 from poseedge.errors import PoseedgeError, require
 
 
@@ -60,13 +60,13 @@ def engine_subjects(bundle: Bundle, precisions: Sequence[str]) -> tuple[list[Sub
     lacking = dict.fromkeys(precisions)
     try:
         with closing(open_cuda()) as cuda:
-            sm = "sm_{}{}".format(*cuda.capability)
+            device = device_identity(cuda)
         for engine in sorted((bundle.folder / FOLDER).glob("*.engine")):
             facts = read_facts(engine)
             if facts is None or facts.spec.precision not in precisions:
                 continue
             try:
-                require_fit(engine, facts, tensorrt.__version__, sm)
+                require_fit(engine, facts, tensorrt.__version__, device)
             except PoseedgeError as error:
                 remarks.append(f"left out: {error.message}")
                 continue

@@ -65,8 +65,8 @@ def gpus() -> list[str]:
 def jetson(root: Path = _ROOT) -> dict[str, str | None] | None:
     """Return board, L4T release, JetPack and power mode, or None if this is no Jetson."""
     release = read(root / "etc/nv_tegra_release")
-    board = read(root / "proc/device-tree/model")
-    if release is None and not (board and re.search("jetson|tegra", board, re.IGNORECASE)):
+    board = read(root / "proc/device-tree/model") or read(root / "tmp/nv_jetson_model")  # the second as jetson-containers mounts
+    if release is None and not (board and re.search("jetson|tegra|nvidia", board, re.IGNORECASE)):
         return None
     l4t = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", release or "")
     mode = re.search(r"NV Power Mode: (\S+)", output_of(["nvpmodel", "-q"]) or "")

@@ -9,6 +9,7 @@ from typing import Any
 import tensorrt as trt
 
 from poseedge.device.runner.log import parser_words
+from poseedge.device.runner.onnx_nodes import makers_of
 from poseedge.device.runner.pins import pin
 from poseedge.engines.calibrator import Feed, make_calibrator
 from poseedge.engines.log import shared_log
@@ -58,7 +59,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
         )
     config = builder.create_builder_config()
     configure(config, route, options)
-    pinned_layers = pin(trt, network, set(route.pinned))
+    pinned_layers = pin(trt, network, makers_of(graph.read_bytes(), route.pinned))
     profile = add_profile(builder, network, config, options)
     timings = set_timing_cache(config, timing_cache)  # the builder adds to it, and it must outlive the build
     calibrator = make_calibrator(feed) if feed is not None else None

@@ -13,11 +13,11 @@ from typing import Any
 import tensorrt as trt
 
 from poseedge.arrays import Float32Array
-from poseedge.device.runner import machine
+from poseedge.device.runner.identity import differences
 from poseedge.engines.builder import Options, build_plan
 from poseedge.engines.calibrator import Feed
 from poseedge.engines.cuda import Cuda
-from poseedge.engines.facts import FOLDER, EngineFacts, read_facts, write_engine
+from poseedge.engines.facts import FOLDER, EngineFacts, device_identity, read_facts, write_engine
 from poseedge.engines.routes import Route, choose_route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.files import atomic_write, locked, sha256_of
@@ -76,9 +76,7 @@ def plan_job(
         "tensorrt": trt.__version__,
         "cuda": cuda.version,
         "driver": cuda.driver,
-        "sm": "sm_{}{}".format(*cuda.capability),
-        "gpu": cuda.gpu,
-        "board": machine.board(),  # all Orin modules call their GPU alike
+        **device_identity(cuda),
         "options": plain(options),
         "route": plain(route),
         "calibration": None if windows is None else digest(windows),
@@ -129,7 +127,7 @@ def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:
         return None
     if facts is None:
         raise ArtefactError(f"{job.output}: exists, and nothing says what it is", "choose another --output, or --rebuild")
-    differs = [key for key, value in job.identity.items() if facts.identity.get(key) != value]
+    differs = differences(facts.identity, job.identity)
     if not differs and sha256_of(job.output) != facts.plan_sha256:
         differs = ["its hash: it is damaged"]
     if differs:
@@ -152,7 +150,7 @@ def build(job: Job, cuda: Cuda, stage: Stage, say: Callable[[str], None]) -> Eng
         build_s=time.perf_counter() - start,
     )
     if built.pinned_layers < len(job.route.pinned):
-        say(f"only {built.pinned_layers} of {len(job.route.pinned)} nodes that should stay in FP32 were found by name")
+        say(f"only {built.pinned_layers} of {len(job.route.pinned)} nodes that should stay in FP32 were found")
     write_engine(job.output, built.plan, facts)
     for path, content in ((job.timing_cache, built.timing_cache), (job.calibration_cache, built.calibration_cache)):
         if content:

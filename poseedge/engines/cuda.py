@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.arrays import AnyArray
-from poseedge.device.runner.context import release_primary
+from poseedge.device.runner.context import NON_BLOCKING, release_primary
+from poseedge.device.runner.machine import module_memory_gib
 from poseedge.errors import PoseedgeError
 
 HINT = "on a Jetson: export PATH=/usr/local/cuda/bin:$PATH && pip install pycuda; elsewhere: pip install pycuda or cuda-bindings"
@@ -45,6 +47,8 @@ class Cuda(Protocol):
     library: str
     capability: tuple[int, int]
     gpu: str
+    sms: int  # multiprocessors
+    memory_gib: int  # of the module, as sold
     version: str  # of CUDA, as the library was built with or brings
     driver: str  # newest CUDA that the driver takes
     stream: int  # handle
@@ -101,13 +105,15 @@ class Pycuda:
         except driver.Error as error:
             raise CudaFailure(f"no usable CUDA device: {error}") from error
         self.capability, self.gpu = device.compute_capability(), device.name()
+        self.sms = int(device.get_attribute(driver.device_attribute.MULTIPROCESSOR_COUNT))
+        self.memory_gib = module_memory_gib(device.total_memory())
         self.version = ".".join(map(str, driver.get_version()[:2]))
         self.driver = dotted(driver.get_driver_version())
         self._memory: list[Any] = []
         self._stream: Any = None
         try:
             with self:
-                self._stream = driver.Stream()
+                self._stream = driver.Stream(NON_BLOCKING)
         except CudaFailure:
             self.close()
             raise
@@ -123,20 +129,26 @@ class Pycuda:
         if isinstance(error, self._driver.Error):
             raise CudaFailure(f"CUDA failed: {error}") from error
 
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except self._driver.Error as error:
+            raise CudaFailure(f"CUDA failed: {error}") from error
+
     def allocate(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
-        host = self._driver.pagelocked_empty(shape, dtype)
-        memory = self._driver.mem_alloc(max(host.nbytes, 1))
+        host = self._call(self._driver.pagelocked_empty, shape, dtype)
+        memory = self._call(self._driver.mem_alloc, max(host.nbytes, 1))
         self._memory.append(memory)
         return Buffer(host, int(memory))
 
     def upload(self, host: AnyArray, device: int) -> None:
-        self._driver.memcpy_htod_async(device, host, self._stream)
+        self._call(self._driver.memcpy_htod_async, device, host, self._stream)
 
     def download(self, host: AnyArray, device: int) -> None:
-        self._driver.memcpy_dtoh_async(host, device, self._stream)
+        self._call(self._driver.memcpy_dtoh_async, host, device, self._stream)
 
     def wait(self) -> None:
-        self._stream.synchronize()
+        self._call(self._stream.synchronize)
 
     def close(self) -> None:
         self._context.push()
@@ -167,10 +179,12 @@ class CudaPython:
         wanted = attributes.cudaDevAttrComputeCapabilityMajor, attributes.cudaDevAttrComputeCapabilityMinor
         major, minor = (int(self._call("cudaDeviceGetAttribute", attribute, 0)) for attribute in wanted)
         self.capability = major, minor
-        self.gpu = self._call("cudaGetDeviceProperties", 0).name.decode().rstrip("\0")
+        properties = self._call("cudaGetDeviceProperties", 0)
+        self.gpu = properties.name.decode().rstrip("\0")
+        self.sms, self.memory_gib = int(properties.multiProcessorCount), module_memory_gib(properties.totalGlobalMem)
         self.version = dotted(self._call("cudaRuntimeGetVersion"))
         self.driver = dotted(self._call("cudaDriverGetVersion"))
-        self._stream = self._call("cudaStreamCreate")
+        self._stream = self._call("cudaStreamCreateWithFlags", NON_BLOCKING)
         self.stream = int(self._stream)
 
     def _call(self, name: str, *arguments: Any) -> Any:

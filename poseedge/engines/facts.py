@@ -14,7 +14,9 @@ from typing import Any
 
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import Bundle, open_bundle
-from poseedge.device.runner import machine
+from poseedge.device.runner.identity import differences
+from poseedge.device.runner.machine import board
+from poseedge.engines.cuda import Cuda
 from poseedge.errors import ArtefactError
 from poseedge.files import atomic_write, read_json, sha256_of
 from poseedge.lifter import LifterSpec
@@ -22,6 +24,14 @@ from poseedge.records import record
 
 FORMAT = 1
 FOLDER = "engines"  # beside the graphs
+# How an error names each part of a device's identity.
+DEVICE_WORDS = {
+    "sm": "{}",
+    "gpu": "{}",
+    "board": "{}",
+    "sms": "one of {} multiprocessors",
+    "memory_gib": "one with {} GiB of memory",
+}
 REBUILD = "build it again, here: poseedge build {graph} --precision {precision}"
 
 
@@ -93,15 +103,27 @@ def graph_path(engine: Path, facts: EngineFacts) -> Path:
     return Path(os.path.normpath(engine.parent / facts.graph))
 
 
-def require_fit(engine: Path, facts: EngineFacts, tensorrt: str, sm: str) -> None:
-    """Raise ``ArtefactError`` if ``engine`` is damaged, or of another TensorRT, compute capability or board than this one."""
+def device_identity(cuda: Cuda) -> dict[str, Any]:
+    """Return what is known of this device; all Orin modules call their GPU alike, so the board counts too."""
+    return {
+        "sm": "sm_{}{}".format(*cuda.capability),
+        "gpu": cuda.gpu,
+        "board": board(),
+        "sms": cuda.sms,
+        "memory_gib": cuda.memory_gib,
+    }
+
+
+def require_fit(engine: Path, facts: EngineFacts, tensorrt: str, device: dict[str, Any]) -> None:
+    """Raise ``ArtefactError`` if ``engine`` is damaged, or of another TensorRT or device than this one.
+
+    ``device`` is its ``device_identity``; a board that is unknown then or now, as in a container, is not another.
+    """
     hint = REBUILD.format(graph=graph_path(engine, facts), precision=facts.spec.precision)
-    built, device = facts.identity["tensorrt"], facts.identity["sm"]
-    board, here = facts.identity.get("board"), machine.board()
-    if device != sm:
-        raise ArtefactError(f"{engine}: built for {device}, this device is {sm}", hint)
-    if board != here:
-        raise ArtefactError(f"{engine}: built on {board or 'no Jetson'}, this is {here or 'no Jetson'}", hint)
+    built = facts.identity["tensorrt"]
+    for key in differences(facts.identity, device):
+        then, now = (DEVICE_WORDS[key].format(identity[key]) for identity in (facts.identity, device))
+        raise ArtefactError(f"{engine}: built for {then}, this device is {now}", hint)
     if built != tensorrt and not (facts.version_compatible and compatible(built, tensorrt)):
         raise ArtefactError(f"{engine}: built by TensorRT {built}, this is TensorRT {tensorrt}", hint)
     if sha256_of(engine) != facts.plan_sha256:

@@ -12,11 +12,5 @@ from poseedge.device.runner.log import make_log
 
 @cache
 def shared_log() -> Any:
-    """Return the logger, which keeps errors and quotes the last of them with ``words()``; TensorRT wants one per process.
-
-    TensorRT's own plugins are registered with it: 8.x and 10.x scatter through one.
-    """
-    log = make_log(trt)
-    if hasattr(trt, "init_libnvinfer_plugins"):
-        trt.init_libnvinfer_plugins(log, "")
-    return log
+    """Return the logger, which keeps errors and quotes the last of them with ``words()``; TensorRT wants one per process."""
+    return make_log(trt)

@@ -14,7 +14,7 @@ import tensorrt as trt
 from poseedge.arrays import AnyArray, Float32Array
 from poseedge.engines.builder import Options, build_plan
 from poseedge.engines.cuda import open_cuda
-from poseedge.engines.facts import EngineFacts, graph_path, read_facts, require_fit, sidecar
+from poseedge.engines.facts import EngineFacts, device_identity, graph_path, read_facts, require_fit, sidecar
 from poseedge.engines.plan import open_plan
 from poseedge.engines.routes import choose_route
 from poseedge.engines.session import Session
@@ -80,7 +80,7 @@ def open_engine(path: Path) -> OpenedEngine:
         raise ArtefactError(f"{path}: nothing beside it says which graph it was built from", "build it with: poseedge build")
     cuda = open_cuda()
     cuda.close()
-    require_fit(path, facts, trt.__version__, "sm_{}{}".format(*cuda.capability))
+    require_fit(path, facts, trt.__version__, device_identity(cuda))
     graph = graph_path(path, facts)
     if not graph.is_file() or sha256_of(graph) != facts.identity["onnx_sha256"]:
         raise ArtefactError(f"{path}: the graph that it was built from, {graph}, has gone or changed", "build it again")

@@ -9,7 +9,7 @@ import tensorrt as trt
 
 from poseedge.arrays import Float32Array
 from poseedge.engines.cuda import open_cuda
-from poseedge.engines.facts import EngineFacts, read_facts, require_fit
+from poseedge.engines.facts import EngineFacts, device_identity, read_facts, require_fit
 from poseedge.engines.session import Session
 from poseedge.errors import ArtefactError
 from poseedge.lifter import LifterSpec, lift_in_batches, spec_from_shapes
@@ -36,17 +36,17 @@ def open_plan(path: Path, cuda_graph: bool = True) -> OpenPlan:
     """
     facts = read_facts(path)
     cuda = open_cuda()
-    sm = "sm_{}{}".format(*cuda.capability)
     try:
         if facts is not None:
-            require_fit(path, facts, trt.__version__, sm)
+            require_fit(path, facts, trt.__version__, device_identity(cuda))
         plan = path.read_bytes()
     except BaseException:
         cuda.close()
         raise
     session = Session(path, plan, cuda, facts is not None and facts.version_compatible, cuda_graph)
     try:
-        return OpenPlan(session, engine_spec(path, facts, session), facts, f"TensorRT {trt.__version__} {sm}")
+        provider = "TensorRT {} sm_{}{}".format(trt.__version__, *cuda.capability)
+        return OpenPlan(session, engine_spec(path, facts, session), facts, provider)
     except BaseException:
         session.close()
         raise

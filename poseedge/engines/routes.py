@@ -57,12 +57,11 @@ def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, 
 
 def mixed_route(said: str) -> Route:
     """Return the route for INT8 in a half-precision graph; ``said`` is what the graph is by its own types."""
-    mixed = MIXED
     if not strongly_typed(trt):
-        raise PoseedgeError(f"{mixed}: TensorRT {trt.__version__} takes precision from builder flags", "use the int8 graph")
-    if said != mixed:
-        raise PoseedgeError(f"the graph is {said} by its own types, not {mixed}", EXPORT.format(precision=mixed))
-    return Route(*strong_route(trt, mixed))
+        raise PoseedgeError(f"{MIXED}: TensorRT {trt.__version__} takes precision from builder flags", "use the int8 graph")
+    if said != MIXED:
+        raise PoseedgeError(f"the graph is {said} by its own types, not {MIXED}", EXPORT.format(precision=MIXED))
+    return Route(*strong_route(trt))
 
 
 def own_precision(model: onnx.ModelProto) -> str:

@@ -117,9 +117,7 @@ class Session:
                 elif self._graph is None and self._ran and not self.not_captured:
                     self._capture()
                 np.copyto(self._input, keypoints)
-                started = self._graph.launch() if self._graph is not None else self._enqueue()
-                if not started:
-                    raise ArtefactError(f"{self._path}: TensorRT could not run it: {self._log.words()}")
+                self._start()
                 self._cuda.wait()
                 self._ran = True
                 return self._output.copy()
@@ -142,7 +140,8 @@ class Session:
         """Return TensorRT's description of each layer: a dictionary, or the name alone if it was built to tell no more."""
         with self._lock, self._cuda:
             text = self._engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
-        return list(json.loads(text).get("Layers", []))
+        # strict: 8.6 and later put control characters into its strings as they are.
+        return list(json.loads(text, strict=False).get("Layers", []))
 
     def _set_batch(self, count: int) -> None:
         self._drop_graph()
@@ -160,6 +159,16 @@ class Session:
         self._cuda.download(self._output, pose)
         return started
 
+    def _start(self) -> None:
+        if self._graph is None:
+            if not self._enqueue():
+                raise ArtefactError(f"{self._path}: TensorRT could not run it: {self._log.words()}")
+            return
+        try:
+            self._graph.launch()
+        except CudaGraphError as error:
+            raise ArtefactError(f"{self._path}: could not be run as a CUDA graph: {error}", "load it again") from error
+
     def _capture(self) -> None:
         def enqueue() -> bool:
             with suppress(Exception):  # what pycuda raises under capture must not leave the stream capturing
@@ -170,6 +179,14 @@ class Session:
             self._graph = CudaGraph(ctypes.CDLL("libcuda.so.1"), self._cuda.stream, enqueue)
         except (OSError, AttributeError, CudaGraphError) as error:
             self.not_captured = str(error)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Run once and look away: the error that a refused capture leaves is told by the next call, which it is not about."""
+        with suppress(Exception):
+            self._enqueue()
+            self._cuda.wait()
+        del self._log.errors[:]
 
     def _drop_graph(self) -> None:
         if self._graph is not None:

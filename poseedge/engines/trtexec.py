@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+from pathlib import Path
 from typing import Any
 
 import tensorrt as trt
 
+from poseedge.device.runner.onnx_nodes import nodes_of
 from poseedge.engines.cache import Job
 from poseedge.skeleton import NUM_JOINTS
 
+ON_A_JETSON = Path("/usr/src/tensorrt/bin/trtexec")  # not on the PATH there
 FLAGS = {"FP16": "--fp16", "INT8": "--int8", "OBEY_PRECISION_CONSTRAINTS": "--precisionConstraints=obey"}
 
 
 def trtexec_command(job: Job, input_name: str) -> str:
     """Return the command line, with the spelling of the trtexec that comes with this TensorRT."""
     route, options = job.route, job.options
-    words = ["trtexec", f"--onnx={job.graph}", f"--saveEngine={job.output}", *(FLAGS[flag] for flag in route.enable)]
+    words = [program(), f"--onnx={job.graph}", f"--saveEngine={job.output}", *(FLAGS[flag] for flag in route.enable)]
     if route.typing == "strong" and route.network_flags:
         words.append("--stronglyTyped")
     if "TF32" in route.disable:
         words.append("--noTF32")
     if route.pinned:
+        kinds = {node.name: node.operator for node in nodes_of(job.graph.read_bytes())}
         pinned = ",".join(f"{name}:fp32" for name in route.pinned)
-        words += [f"--layerPrecisions={pinned}", f"--layerOutputTypes={pinned}"]
+        outputs = ",".join(f"{name}:{output_types(kinds[name])}" for name in route.pinned)
+        words += [f"--layerPrecisions={pinned}", f"--layerOutputTypes={outputs}"]
     if route.calibrate:
         words.append(f"--calib={job.calibration_cache}")
     if job.spec.batch is None:
@@ -41,3 +47,13 @@ def trtexec_command(job: Job, input_name: str) -> str:
     words += ["--versionCompatible"] * options.version_compatible + ["--refit"] * options.refit
     words.append("--skipInference" if hasattr(config, "builder_optimization_level") else "--buildOnly")  # renamed in 8.6
     return shlex.join(words)
+
+
+def program() -> str:
+    """Return how trtexec is called here."""
+    return str(ON_A_JETSON) if shutil.which("trtexec") is None and ON_A_JETSON.is_file() else "trtexec"
+
+
+def output_types(operator: str) -> str:
+    """Return the types that a layer in FP32 gives: TopK's second output is indices, and one type would count for both."""
+    return "fp32+int32" if operator == "TopK" else "fp32"

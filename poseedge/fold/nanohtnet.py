@@ -57,6 +57,8 @@ class FoldedIPC(nn.Module):
     minor), and G, B the norms' affine parts of those joints that keep their own feature.
     """
 
+    limb_joints: Tensor
+
     def __init__(self, ipc: IPC) -> None:
         super().__init__()
         self.width = ipc.conv1.out_channels
@@ -71,11 +73,12 @@ class FoldedIPC(nn.Module):
         self.scale = constant(keep3 * double(ipc.norm_conv1.weight) + keep2 * double(ipc.norm_conv2.weight))
         self.shift = constant(keep3 * double(ipc.norm_conv1.bias) + keep2 * double(ipc.norm_conv2.bias))
         self.placement = constant(placement_matrix())
+        self.register_buffer("limb_joints", torch.tensor(sum(LIMBS, ())), persistent=False)  # as numbers, no CUDA graph takes it
 
     def forward(self, joints: Tensor, limbs: Tensor) -> Tensor:
         x = limbs + joints
         z = self.norm(x)
-        rows = z[..., [j for limb in LIMBS for j in limb], :].reshape(*batch_axes(x), 4, 3 * self.width)
+        rows = z[..., self.limb_joints, :].reshape(*batch_axes(x), 4, 3 * self.width)
         p = F.gelu(self.conv(rows))  # (..., 4, 2d)
         q = self.norm_mlp(p.reshape(*batch_axes(x), 8, self.width)).reshape(*batch_axes(x), 4, 2 * self.width)
         three, two = q.split(self.width, dim=-1)

@@ -56,12 +56,32 @@ def matrix(layer: nn.Module) -> tuple[Tensor, Tensor]:
     return double(layer.weight).flatten(1).T, double(layer.bias)
 
 
+class Frames(nn.Module):
+    """Selects from the last but one axis: by a slice where that is enough, and not at all where it is all of them."""
+
+    index: Tensor
+
+    def __init__(self, frames: Sequence[int]) -> None:
+        super().__init__()
+        self.frames = list(frames)
+        self.register_buffer("index", torch.tensor(self.frames), persistent=False)  # as numbers, no CUDA graph takes it
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.frames == list(range(x.shape[-2])):
+            return x
+        step = self.frames[1] - self.frames[0] if len(self.frames) > 1 else 1
+        span = range(self.frames[0], self.frames[-1] + 1, max(step, 1))
+        if self.frames == list(span):
+            return x[..., span.start : span.stop : span.step, :]
+        return x[..., self.index, :]
+
+
 class FoldedFrameAttention(nn.Module):
     """Attention of the frames ``queries`` to all frames, all by default; scale and biases as in ``attention_maps``."""
 
     def __init__(self, norm: StdNorm, attention: FrameAttention, queries: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.queries = queries
+        self.queries = None if queries is None else Frames(queries)
         *inputs, output = attention.linears
         (query, query_bias), (key, _), (value, value_bias) = (after_direction(norm, linear) for linear in inputs)
         scale = (len(query) // HEADS) ** -0.5
@@ -77,7 +97,7 @@ class FoldedFrameAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.queries is None:
             return self.proj(attend(self.qkv(x), HEADS))
-        return self.proj(attend_to(self.query(frames_of(x, self.queries)), self.key_value(x), HEADS))
+        return self.proj(attend_to(self.query(self.queries(x)), self.key_value(x), HEADS))
 
 
 class FoldedLayer(nn.Module):
@@ -139,13 +159,13 @@ class FoldedStridedLayer(nn.Module):
         before, between = norms(layer)
         assert isinstance(layer.feed_forward, StridedFeedForward)
         self.norm1, self.norm2 = Direction(before), Direction(between)
-        self.read, self.padding = plan.read, plan.padding
-        self.kept = [self.read.index(frame) for frame in plan.outputs]
-        rows = [*[-1] * self.padding[0], *self.read, *[plan.frames] * self.padding[1]]
-        self.windows = [rows.index(frame) for frame in plan.windows]
+        self.read, self.padding = Frames(plan.read), plan.padding
+        self.kept = Frames([plan.read.index(frame) for frame in plan.outputs])
+        rows = [*[-1] * self.padding[0], *plan.read, *[plan.frames] * self.padding[1]]
+        self.windows = Frames([rows.index(frame) for frame in plan.windows])
         self.outputs = len(plan.outputs)
 
-        self.attention = FoldedFrameAttention(before, layer.self_attn, self.read)
+        self.attention = FoldedFrameAttention(before, layer.self_attn, plan.read)
         self.w_1 = Dense(*after_direction(between, layer.feed_forward.w_1))
         convolution = layer.feed_forward.w_2
         assert convolution.bias is not None
@@ -158,10 +178,10 @@ class FoldedStridedLayer(nn.Module):
         self.w_2 = Dense(weight, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = frames_of(x, self.read) + self.attention(self.norm1(x))
+        x = self.read(x) + self.attention(self.norm1(x))
         hidden = F.pad(F.relu(self.w_1(self.norm2(x))), (0, 0, *self.padding), value=0.0)
-        windows = frames_of(hidden, self.windows).reshape(*batch_axes(x), self.outputs, len(self.w_2.weight))
-        kept = frames_of(x, self.kept)
+        windows = self.windows(hidden).reshape(*batch_axes(x), self.outputs, len(self.w_2.weight))
+        kept = self.kept(x)
         return self.w_2(windows) + (kept if self.head is None else self.head(kept))
 
 
@@ -171,17 +191,6 @@ def norms(layer: Layer) -> tuple[StdNorm, StdNorm]:
     assert isinstance(before, StdNorm)
     assert isinstance(between, StdNorm)
     return before, between
-
-
-def frames_of(x: Tensor, frames: Sequence[int]) -> Tensor:
-    """Select from the last but one axis: a slice where that is enough, nothing to do where it is all of them."""
-    if list(frames) == list(range(x.shape[-2])):
-        return x
-    step = frames[1] - frames[0] if len(frames) > 1 else 1
-    span = range(frames[0], frames[-1] + 1, max(step, 1))
-    if list(frames) == list(span):
-        return x[..., span.start : span.stop : span.step, :]
-    return x[..., list(frames), :]
 
 
 class FoldedStridedTransformer(nn.Module):

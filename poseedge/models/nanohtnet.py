@@ -68,6 +68,11 @@ class LGC(nn.Module):
 class IPC(nn.Module):
     """Limb level: convolutions over limbs of three and of two joints replace the outer joints' features."""
 
+    limbs: Tensor
+    outer: Tensor
+    from_limb: Tensor
+    from_tip: Tensor
+
     def __init__(self, width: int, hidden: int, dropout: float, drop_path: float) -> None:
         super().__init__()
         self.norm_conv1 = nn.LayerNorm(width)
@@ -79,21 +84,25 @@ class IPC(nn.Module):
         self.norm_conv2_mlp = nn.LayerNorm(width)
         self.mlp_down_2 = MLP(width, hidden, dropout)
         self.drop_path = DropPath(drop_path)
+        # As buffers: an index that is written as numbers is copied to the GPU in every call, which no CUDA graph takes.
+        places = {"limbs": sum(LIMBS, ()), "outer": sum(OUTER, ()), "from_limb": FROM_LIMB, "from_tip": FROM_TIP}
+        for name, joints in places.items():
+            self.register_buffer(name, torch.tensor(joints), persistent=False)
 
     def forward(self, joints: Tensor, limbs: Tensor) -> Tensor:
         x = limbs + joints
         x1, x2 = self.norm_conv1(x), self.norm_conv2(x)
-        p1 = self.pool(x1, sum(LIMBS, ()), self.conv1)
+        p1 = self.pool(x1, self.limbs, self.conv1)
         p1 = p1 + self.drop_path(self.mlp_down_1(self.norm_conv1_mlp(p1)))
-        p2 = self.pool(x2, sum(OUTER, ()), self.conv2)
+        p2 = self.pool(x2, self.outer, self.conv2)
         p2 = p2 + self.drop_path(self.mlp_down_2(self.norm_conv2_mlp(p2)))
-        o1 = torch.cat([x1, p1], dim=1)[:, FROM_LIMB]
-        o2 = torch.cat([x2, p2], dim=1)[:, FROM_TIP]
+        o1 = torch.cat([x1, p1], dim=1)[:, self.from_limb]
+        o2 = torch.cat([x2, p2], dim=1)[:, self.from_tip]
         return o1 + o2 + x
 
-    def pool(self, x: Tensor, joints: tuple[int, ...], conv: nn.Module) -> Tensor:
+    def pool(self, x: Tensor, joints: Tensor, conv: nn.Module) -> Tensor:
         """One vector per limb: ``(B, 17, d)`` to ``(B, 4, d)``."""
-        rows = x[:, list(joints)].transpose(1, 2)
+        rows = x[:, joints].transpose(1, 2)
         return self.drop_path(F.gelu(conv(rows).transpose(1, 2)))
 
 

@@ -176,10 +176,12 @@ def test_a_plan_of_another_board_is_recognised(
 ) -> None:
     from poseedge.device.runner import machine
 
+    monkeypatch.setattr(machine, "BOARD_FILES", (tmp_path / "model",))
+    monkeypatch.setenv("JETSON_MODEL", "NVIDIA Jetson AGX Orin Developer Kit")
     engine = build(graph).path
     (tmp_path / "model").write_text("NVIDIA Jetson Orin Nano Developer Kit\0")
-    monkeypatch.setattr(machine, "BOARD_FILE", tmp_path / "model")
-    with pytest.raises(ArtefactError, match="built on no Jetson, this is NVIDIA Jetson Orin Nano Developer Kit"):
+    wanted = "built for NVIDIA Jetson AGX Orin Developer Kit, this device is NVIDIA Jetson Orin Nano Developer Kit"
+    with pytest.raises(ArtefactError, match=wanted):
         load(engine)
 
 

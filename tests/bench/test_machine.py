@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from poseedge.bench.machine import busy, cpu_model, jetson, machine_facts
 
 RELEASE = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37 UTC 2025\n"
@@ -30,6 +32,21 @@ def test_jetson_is_recognised_by_its_release_file(tmp_path: Path) -> None:
     assert board is not None
     assert board["board"] == "NVIDIA Jetson Orin Nano Developer Kit"
     assert board["l4t"] == "36.4.3"
+
+
+@pytest.mark.parametrize("model", ["NVIDIA Orin Nano Developer Kit", "NVIDIA Orin NX Developer Kit", "Jetson-AGX"])
+def test_jetson_is_recognised_by_its_model_alone(tmp_path: Path, model: str) -> None:
+    write(tmp_path, "proc/device-tree/model", f"{model}\0")
+    board = jetson(tmp_path)
+    assert board is not None
+    assert (board["board"], board["l4t"]) == (model, None)
+
+
+def test_jetson_is_recognised_in_a_container_of_jetson_containers(tmp_path: Path) -> None:
+    write(tmp_path, "tmp/nv_jetson_model", "NVIDIA Jetson AGX Orin Developer Kit\0")
+    board = jetson(tmp_path)
+    assert board is not None
+    assert board["board"] == "NVIDIA Jetson AGX Orin Developer Kit"
 
 
 def test_other_boards_are_no_jetson(tmp_path: Path) -> None:

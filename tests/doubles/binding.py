@@ -24,6 +24,9 @@ class Fake:
     built: list[Plan] = field(default_factory=list)
     build_error: str | None = None  # build_serialized_network logs this and returns None
     on_build: Callable[[], None] = lambda: None
+    stored_int8: bool = True  # reads INT8 weights: no release before 8.5 does; where 8.5 to 9.x do is not settled
+    capture_error: bool = False  # the network cannot be captured
+    plugins: bool = False  # whether the stock plugins were registered
     printed: list[str] = field(default_factory=list)  # what the bindings print of exceptions that callbacks raise
 
     @property

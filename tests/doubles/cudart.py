@@ -74,7 +74,8 @@ class Calls:
         return (self.gpu.capability[attribute - Attribute.cudaDevAttrComputeCapabilityMajor],)
 
     def cudaGetDeviceProperties(self, device: int) -> tuple[SimpleNamespace]:
-        return (SimpleNamespace(name=self.gpu.name.encode()),)
+        known = {"multiProcessorCount": self.gpu.sms, "totalGlobalMem": self.gpu.memory}
+        return (SimpleNamespace(name=self.gpu.name.encode(), **known),)
 
     def cudaRuntimeGetVersion(self) -> tuple[int]:
         return (12060,)
@@ -85,10 +86,10 @@ class Calls:
     def cudaGetErrorString(self, status: Status) -> tuple[bytes]:
         return ({Status.cudaErrorMemoryAllocation: b"out of memory"}.get(status, b"invalid argument"),)
 
-    def cudaStreamCreate(self) -> tuple[int]:
+    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int]:
         self.gpu.need_context("cudaStreamCreate")
         handle = self.gpu.new_handle()
-        self.gpu.queues[handle] = Queue()
+        self.gpu.queues[handle] = Queue(blocking=not flags & 1)  # cudaStreamNonBlocking
         self.gpu.alive["stream"] += 1
         return (handle,)
 

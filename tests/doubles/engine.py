@@ -17,6 +17,7 @@ from tests.doubles.inspector import built_layers, report_times
 
 CONTEXT_BYTES = 64 << 10  # device memory of every execution context
 HEADER_BYTES = 4
+PLUGINS = {"ScatterElements"}  # operators that become a stock plugin (CHANGELOG of TensorRT 10.x; 8.x too)
 NUMPY_TYPES = {"FLOAT": np.float32, "HALF": np.float16, "INT32": np.int32, "INT64": np.int64}
 Shape = tuple[int, ...]
 
@@ -86,6 +87,8 @@ class Runtime(Bound):
                 "Serialization assertion stdVersionRead == kSERIALIZATION_VERSION failed. Version tag does not match. "
                 "Note: Current Version: 239, Serialized Engine Version: 240"
             )
+        if not self.fake.plugins and any(node.op_type in PLUGINS for node in onnx.load_from_string(model).graph.node):
+            return self._refuse("getPluginCreator could not find plugin: ScatterElements version: 1")
         if plan.capability != self.fake.gpu.capability:
             return self._refuse("The engine plan file is generated on an incompatible device")
         return self.trt.ICudaEngine(self, plan, model)
@@ -104,7 +107,7 @@ class CudaEngine(Bound):
         graph, self._layers = parsed.graph, built_layers(parsed, self.fake.release)
         self._io = [(value.name, True, self._type(value), shape_of(value)) for value in graph.input]
         self._io += [(value.name, False, self._type(value), shape_of(value)) for value in graph.output]
-        self._session = open_session(model)
+        self._session = open_session(with_tf32(parsed, plan).SerializeToString())
         self.fake.gpu.track(self, "engine")
 
     def _type(self, value: onnx.ValueInfoProto) -> str:
@@ -181,7 +184,7 @@ class ExecutionContext(Bound):
         self._engine, self._gpu = engine, self.fake.gpu
         self._shapes = {name: shape for name, is_input, _, shape in engine._io if is_input and -1 not in shape}
         self._addresses: dict[str, int] = {}
-        self._ran = False
+        self._ran = self._left_error = False
         self._profiler: Any = None
         self._gpu.reserved += CONTEXT_BYTES
         self._gpu.track(self, "execution context")
@@ -258,8 +261,13 @@ def enqueue(context: ExecutionContext, addresses: dict[str, int], stream: int) -
         shape = fixed_shape(context, name)
         dtype = np.dtype(NUMPY_TYPES[kind])
         memory[name] = (gpu.device_bytes(addresses[name], int(np.prod(shape)) * dtype.itemsize), dtype, shape)
-    if stream and gpu.queues[stream].recorded is not None and not context._ran:
-        tell(engine._logger, "Run once before the capture, to finish what is put off to the first run")
+    if stream and gpu.queues[stream].recorded is not None and (not context._ran or context.fake.capture_error):
+        tell(engine._logger, "operation not permitted when stream is capturing")
+        context._left_error = True  # trtexec clears it with cudaGetLastError after a failed capture (sampleUtils.cpp)
+        return False
+    if context._left_error:
+        context._left_error = False
+        tell(engine._logger, "operation failed due to a previous error during capture")
         return False
     context._ran = True
     gpu.submit(stream, lambda: run(engine, memory, gpu))
@@ -281,14 +289,35 @@ def run(engine: CudaEngine, memory: dict[str, tuple[memoryview, np.dtype[Any], S
 
 
 def as_built(value: np.ndarray[Any, Any], plan: Plan) -> np.ndarray[Any, Any]:
-    """Round as the builder's freedom allows: to FP16 under that flag, to TF32's 10 bits where it is on."""
+    """Round as the builder's freedom allows: to FP16 under that flag."""
     if value.dtype != np.float32:
         return value
     if "FP16" in plan.flags:
         return value.astype(np.float16).astype(np.float32)
-    if "TF32" in plan.flags and plan.capability >= (8, 0):
-        return (value.view(np.uint32) & np.uint32(0xFFFF_E000)).view(np.float32)
     return value
+
+
+def with_tf32(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
+    """Return the network as it computes where TF32 is on: FP32 products read their inputs with the 10 bits of FP16's mantissa.
+
+    Whatever the other flags and the typing: it counts for all that stays in FP32 (``BuilderFlag.TF32`` of NvInfer.h).
+    """
+    if "TF32" not in plan.flags or plan.capability < (8, 0):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    kinds = {value.name: value.type.tensor_type.elem_type for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    nodes = list(copy.graph.node)
+    del copy.graph.node[:]
+    for node in nodes:
+        if node.op_type == "MatMul" and kinds.get(node.output[0]) == onnx.TensorProto.FLOAT:
+            for place, name in enumerate(node.input):
+                half, rounded = f"{node.name}_{place}_tf32", f"{node.name}_{place}_rounded"
+                copy.graph.node.append(onnx.helper.make_node("Cast", [name], [half], to=onnx.TensorProto.FLOAT16))
+                copy.graph.node.append(onnx.helper.make_node("Cast", [half], [rounded], to=onnx.TensorProto.FLOAT))
+                node.input[place] = rounded
+        copy.graph.node.append(node)
+    return copy
 
 
 def as_calibrated(value: np.ndarray[Any, Any], plan: Plan) -> np.ndarray[Any, Any]:

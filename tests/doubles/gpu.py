@@ -32,6 +32,7 @@ class CudaMemoryError(CudaError):
 class Queue:
     """A stream: work waits until somebody waits for it; under capture it is recorded instead."""
 
+    blocking: bool = True  # waits for the legacy stream, and the legacy stream for it
     pending: list[Work] = field(default_factory=list)
     recorded: list[Work] | None = None
 
@@ -39,7 +40,7 @@ class Queue:
 class Gpu:
     """One device of a given compute capability and memory."""
 
-    def __init__(self, capability: tuple[int, int] = (8, 7), memory: int = 1 << 30, name: str = "Orin") -> None:
+    def __init__(self, capability: tuple[int, int] = (8, 7), memory: int = 1 << 30, name: str = "Orin", sms: int = 8) -> None:
         self.capability, self.memory, self.name = capability, memory, name
         self._contexts: dict[int, list[object]] = {}  # the driver's stacks, by thread, the current one last
         self._pycuda_contexts: dict[int, list[object]] = {}  # pycuda's own
@@ -47,6 +48,9 @@ class Gpu:
         self.retained = 0
         self.alive: Counter[str] = Counter()
         self.mistakes: list[str] = []
+        self.sms = sms
+        self.on_capture: Work = lambda: None  # what other threads do while a stream captures
+        self.launch_status = 0  # what cuGraphLaunch returns
         self.clock_ms = 0.0
         self.reserved = 0
         self.queues: dict[int, Queue] = {}
@@ -150,10 +154,19 @@ class Gpu:
         """Put ``work`` on a stream, or into the graph that the stream is recording."""
         if stream == 0:
             self.mistakes.append("work on the default stream")
+            self.legacy_call()
             work()
             return
         queue = self.queues[stream]
         (queue.pending if queue.recorded is None else queue.recorded).append(work)
+
+    def legacy_call(self) -> None:
+        """Do work on the legacy stream, as other code in the process may; CUDA refuses it while a blocking stream captures.
+
+        cudaErrorStreamCaptureImplicit of the runtime's documentation; seen by roboflow/inference in #2866.
+        """
+        if any(queue.blocking and queue.recorded is not None for queue in self.queues.values()):
+            raise CudaLogicError("operation would make the legacy stream depend on a capturing blocking stream (906)")
 
     def wait(self, stream: int) -> None:
         """Do everything that waits on a stream."""

@@ -59,7 +59,8 @@ class EngineInspector(Bound):
         detailed = plan.verbosity == "DETAILED"
         layers = [self._layer(layer) if detailed else layer.name for layer in self._engine._layers]
         ends = [entry[0] for entry in self._engine._io]
-        return json.dumps({"Layers": layers, "I/O Tensors" if release >= SPLIT_FORMAT else "Bindings": ends})
+        text = json.dumps({"Layers": layers, "I/O Tensors" if release >= SPLIT_FORMAT else "Bindings": ends})
+        return text.replace("\\u001e", "\x1e")  # TensorRT writes the separator as it is, which strict JSON does not allow
 
     def _layer(self, layer: BuiltLayer) -> dict[str, Any]:
         release, plan = self.fake.release, self._engine._plan

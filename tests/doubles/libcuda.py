@@ -27,6 +27,7 @@ class LibcudaBefore114:
         if queue is None or mode not in (0, 1, 2) or queue.recorded is not None or queue.pending:
             return INVALID_VALUE
         queue.recorded = []
+        self._gpu.on_capture()
         return SUCCESS
 
     def cuStreamEndCapture(self, stream: ctypes.c_void_p, graph: Any) -> int:
@@ -41,8 +42,14 @@ class LibcudaBefore114:
         return self._instantiate(executable, graph)
 
     def cuGraphLaunch(self, executable: ctypes.c_void_p, stream: ctypes.c_void_p) -> int:
+        if self._gpu.launch_status:
+            return self._gpu.launch_status
         for work in self._gpu.graphs[executable.value or 0]:
             self._gpu.submit(stream.value or 0, work)
+        return SUCCESS
+
+    def cuGetErrorString(self, status: int, text: Any) -> int:
+        text._obj.value = {700: b"an illegal memory access was encountered"}.get(status, b"invalid argument")
         return SUCCESS
 
     def cuGraphDestroy(self, graph: ctypes.c_void_p) -> int:

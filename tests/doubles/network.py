@@ -27,6 +27,7 @@ OPERATORS = {
 }
 NATIVE = {"FLOAT16": "HALF"}  # by ONNX type; all others are called alike
 LAYER_TYPES = ("ELEMENTWISE", "SHAPE", *OPERATORS.values())
+# Sparsebit #16 has the words, of TensorRT 8.2.5; NVIDIA/TensorRT #2163 and #2604 the same for 8.4.
 NEVER_READ = {"DynamicQuantizeLinear", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger"}
 
 
@@ -158,16 +159,26 @@ class OnnxParser(Bound):
         if opset > newest:
             return self._fail(f"Opset {opset} is not supported, the newest is {newest}")
         for index, node in enumerate(parsed.graph.node):
+            stored = {tensor.name for tensor in parsed.graph.initializer if tensor.data_type == onnx.TensorProto.INT8}
+            reads = node.op_type == "DequantizeLinear" and node.input[0] in stored
+            if reads and (self.fake.release < (8, 5) or not self.fake.stored_int8):
+                return self._fail(f"{node.input[0]}: invalid weights type of Int8", index, node)
             if node.op_type in NEVER_READ or (node.op_type == "LayerNormalization" and self.fake.release < (8, 6)):
                 return self._fail(f"No importer registered for op: {node.op_type}", index, node)
         self._network._model = model
         typed = {value.name: self._tensor(value) for value in described(parsed)}
         self._network._layers = [
-            self.trt.ILayer(node.name, node.op_type, [typed[name] for name in node.output if name in typed])
-            for node in parsed.graph.node
+            self.trt.ILayer(self._layer_name(index, node), node.op_type, [typed[name] for name in node.output if name in typed])
+            for index, node in enumerate(parsed.graph.node)
         ]
         self._network._inputs = [self._tensor(value) for value in parsed.graph.input]
         return True
+
+    def _layer_name(self, index: int, node: onnx.NodeProto) -> str:
+        """Return the node's name; the importer of 8.6 registers none for a normalization (normalizationHelper, 8.6-GA)."""
+        if node.op_type == "LayerNormalization" and self.fake.release == (8, 6):
+            return f"(Unnamed Layer* {index}) [Normalization]"
+        return node.name
 
     def _tensor(self, value: onnx.ValueInfoProto) -> Any:
         kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from tests.doubles.gpu import CudaError, CudaLogicError, CudaMemoryError, Gpu, Queue
 
+MULTIPROCESSOR_COUNT = 16  # CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
+NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 Host = np.ndarray[Any, Any]
 
 
@@ -35,7 +37,8 @@ def _members(driver: _Driver) -> dict[str, Any]:
     )
     classes = ("Device", "Stream", "Event")
     errors = {"Error": CudaError, "LogicError": CudaLogicError, "MemoryError": CudaMemoryError}
-    return {name: getattr(driver, name) for name in functions + classes} | errors
+    attributes = SimpleNamespace(MULTIPROCESSOR_COUNT=MULTIPROCESSOR_COUNT)
+    return {name: getattr(driver, name) for name in functions + classes} | errors | {"device_attribute": attributes}
 
 
 class _Driver:
@@ -59,7 +62,7 @@ class _Driver:
         return _Device(self.gpu)
 
     def Stream(self, flags: int = 0) -> _Stream:
-        return _Stream(self.gpu)
+        return _Stream(self.gpu, flags)
 
     def Event(self, flags: int = 0) -> _Event:
         return _Event(self.gpu)
@@ -98,6 +101,13 @@ class _Device:
 
     def compute_capability(self) -> tuple[int, int]:
         return self._gpu.capability
+
+    def total_memory(self) -> int:
+        return self._gpu.memory
+
+    def get_attribute(self, attribute: int) -> int:
+        assert attribute == MULTIPROCESSOR_COUNT
+        return self._gpu.sms
 
     def retain_primary_context(self) -> _Context:
         return _Context(self._gpu)
@@ -149,10 +159,10 @@ class _Context:
 
 
 class _Stream:
-    def __init__(self, gpu: Gpu) -> None:
+    def __init__(self, gpu: Gpu, flags: int) -> None:
         gpu.need_context("cuStreamCreate")
         self._gpu, self.handle = gpu, gpu.new_handle()
-        gpu.queues[self.handle] = Queue()
+        gpu.queues[self.handle] = Queue(blocking=not flags & NON_BLOCKING)
         gpu.track(self, "stream")
 
     def synchronize(self) -> None:

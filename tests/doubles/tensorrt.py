@@ -51,6 +51,11 @@ def make_tensorrt(fake: Fake) -> ModuleType:
     for alias, name in (ALIASES | LATER_ALIASES).items():
         if present(alias, fake.release):
             members[alias] = members["DataType"][name]
+
+    def register_plugins(logger: ILogger, namespace: str) -> bool:
+        fake.plugins = True
+        return True
+
     bound = {
         "Builder": Builder,
         "INetworkDefinition": NetworkDefinition,
@@ -68,7 +73,7 @@ def make_tensorrt(fake: Fake) -> ModuleType:
     }
     members |= {name: restrict(kind, name, fake, module) for name, kind in bound.items()}
     members |= {"IProgressMonitor": ProgressMonitor, "IInt8MinMaxCalibrator": Calibrator, "IProfiler": Profiler}
-    members |= {"ILogger": ILogger, "__version__": fake.version, "init_libnvinfer_plugins": lambda logger, namespace: True}
+    members |= {"ILogger": ILogger, "__version__": fake.version, "init_libnvinfer_plugins": register_plugins}
     for name, value in members.items():
         if present(name, fake.release):
             setattr(module, name, value)

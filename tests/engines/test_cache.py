@@ -37,7 +37,8 @@ def test_asking_for_a_rebuild_builds_again(some_device: Fake, graph: Path) -> No
         ("driver", "11.4"),
         ("sm", "sm_53"),
         ("gpu", "Nano"),
-        ("board", "NVIDIA Jetson AGX Orin"),
+        ("sms", 16),
+        ("memory_gib", 64),
         ("route", {}),
     ],
 )

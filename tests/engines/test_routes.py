@@ -17,7 +17,7 @@ from tests.doubles.gpu import Gpu
 from tests.support.engines import build, expected, keypoints, normalized_graph, write_graph
 from tests.support.lifting_bundle import MIXED
 
-FP16, INT8, TF32, OBEY = "FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS"
+FP16, INT8, OBEY = "FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"
 
 
 def strong(fake: Fake) -> bool:
@@ -25,16 +25,12 @@ def strong(fake: Fake) -> bool:
     return fake.release >= (10, 12)
 
 
-@pytest.mark.parametrize(
-    ("precision", "weak", "typed"), [("fp32", (), ()), ("fp16", (FP16, TF32), (TF32,)), ("int8", (FP16, INT8, TF32), (TF32,))]
-)
-def test_graph_that_says_its_precision(
-    device: Fake, tmp_path: Path, precision: str, weak: tuple[str, ...], typed: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize(("precision", "weak"), [("fp32", ()), ("fp16", (FP16,)), ("int8", (FP16, INT8))])
+def test_graph_that_says_its_precision(device: Fake, tmp_path: Path, precision: str, weak: tuple[str, ...]) -> None:
     made = build(write_graph(tmp_path / "small.onnx", precision), precision)
     [plan] = device.built
     assert plan.strongly_typed is strong(device)
-    assert set(plan.flags) - {OBEY} == set(typed if strong(device) else weak)
+    assert set(plan.flags) - {OBEY} == set(() if strong(device) else weak)
     assert made.facts.spec.precision == precision
 
 
@@ -46,7 +42,7 @@ def test_graph_that_mixes_int8_and_fp16_is_built_where_types_are_law(device: Fak
         return
     made = build(path, MIXED)
     [plan] = device.built
-    assert (plan.strongly_typed, plan.flags, plan.pinned) == (True, (TF32,), ())
+    assert (plan.strongly_typed, plan.flags, plan.pinned) == (True, (), ())
     assert made.facts.spec.precision == MIXED
 
 
@@ -62,7 +58,7 @@ def test_mixed_graph_is_never_built_as_another_precision(device: Fake, tmp_path:
             build(write_graph(tmp_path / "small.onnx", MIXED), asked)
 
 
-@pytest.mark.parametrize(("precision", "flags"), [("fp16", (FP16, TF32)), ("int8", (FP16, INT8, TF32))])
+@pytest.mark.parametrize(("precision", "flags"), [("fp16", (FP16,)), ("int8", (FP16, INT8))])
 def test_graph_that_leaves_its_precision_to_tensorrt(device: Fake, graph: Path, precision: str, flags: tuple[str, ...]) -> None:
     if device.release >= (11, 0):
         with pytest.raises(PoseedgeError, match=f"takes precision from the graph alone, and this graph is fp32, not {precision}"):
@@ -79,6 +75,30 @@ def test_graph_that_leaves_its_precision_to_tensorrt(device: Fake, graph: Path, 
 def test_graph_of_another_precision_is_refused(some_device: Fake, tmp_path: Path, says: str, asked: str) -> None:
     with pytest.raises(PoseedgeError, match=f"the graph is {says} by its own types, not {asked}"):
         build(write_graph(tmp_path / "small.onnx", says), asked)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_products_that_stay_in_fp32_are_not_rounded_to_tf32(device: Fake, tmp_path: Path, precision: str) -> None:
+    graph = write_graph(tmp_path / "small.onnx") if precision == "fp32" else raw_product_kept(tmp_path / "kept.onnx")
+    windows = keypoints(4)
+    wanted = expected(graph, windows)
+    if precision == "fp16" and not strong(device):
+        wanted = wanted.astype(np.float16).astype(np.float32)  # as flags allow what is not held
+    np.testing.assert_array_equal(load(build(graph, precision).path)(windows), wanted)
+
+
+def raw_product_kept(path: Path) -> Path:
+    """Write a half precision graph whose first product, of raw coordinates, stays in FP32."""
+    model = onnx.load(write_graph(path, "fp16"))
+    enter, choose, lift, *rest = (onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node)
+    matrix = next(tensor for tensor in model.graph.initializer if tensor.name == "matrix")
+    matrix.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(matrix).astype(np.float32), "matrix"))
+    choose.input[0], lift.output[0] = "keypoints", "raw"
+    enter.input[0], enter.output[0] = "raw", "turned"
+    del model.graph.node[:]
+    model.graph.node.extend([choose, lift, enter, *rest])
+    onnx.save(model, path)
+    return path
 
 
 @pytest.mark.parametrize(("capability", "board"), [((5, 3), "Jetson Nano"), ((6, 2), "Jetson TX2")])
@@ -104,7 +124,7 @@ def test_nodes_that_are_not_found_again_are_told(some_device: Fake, tmp_path: Pa
 
     monkeypatch.setattr(pins, "NEVER_PINNED", ("REDUCE",))
     assert build(normalized_graph(tmp_path / "norm.onnx"), "fp16").said == [
-        "only 5 of 7 nodes that should stay in FP32 were found by name"
+        "only 5 of 7 nodes that should stay in FP32 were found"
     ]
 
 

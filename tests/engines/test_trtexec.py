@@ -6,7 +6,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from tests.doubles.binding import Fake
 from tests.doubles.fixtures import Install
@@ -37,25 +40,26 @@ def command(graph: Path, precision: str, **options: Any) -> list[str]:
         (
             "8.5.2.2",
             "fp16",
-            "--fp16 --memPoolSize=workspace:256 --timingCacheFile=8.5.2.2.sm_87.timing --profilingVerbosity=detailed --buildOnly",
+            "--fp16 --noTF32 --memPoolSize=workspace:256 --timingCacheFile=8.5.2.2.sm_87.timing "
+            "--profilingVerbosity=detailed --buildOnly",
         ),
         (
             "10.3.0",
             "int8",
-            "--int8 --fp16 --memPoolSize=workspace:256 --timingCacheFile=10.3.0.sm_87.timing --profilingVerbosity=detailed "
-            "--maxAuxStreams=0 --skipInference",
+            "--int8 --fp16 --noTF32 --memPoolSize=workspace:256 --timingCacheFile=10.3.0.sm_87.timing "
+            "--profilingVerbosity=detailed --maxAuxStreams=0 --skipInference",
         ),
         (
             "10.13.3.9",
             "int8",
-            "--stronglyTyped --memPoolSize=workspace:256 --timingCacheFile=10.13.3.9.sm_87.timing --profilingVerbosity=detailed "
-            "--maxAuxStreams=0 --skipInference",
+            "--stronglyTyped --noTF32 --memPoolSize=workspace:256 --timingCacheFile=10.13.3.9.sm_87.timing "
+            "--profilingVerbosity=detailed --maxAuxStreams=0 --skipInference",
         ),
         (
             "11.4.1.4",
             "fp16",
-            "--memPoolSize=workspace:256 --timingCacheFile=11.4.1.4.sm_87.timing --profilingVerbosity=detailed "
-            "--maxAuxStreams=0 --skipInference",
+            "--noTF32 --memPoolSize=workspace:256 --timingCacheFile=11.4.1.4.sm_87.timing "
+            "--profilingVerbosity=detailed --maxAuxStreams=0 --skipInference",
         ),
     ],
 )
@@ -79,3 +83,29 @@ def test_pinned_layers_and_calibration(some_device: Fake, tmp_path: Path) -> Non
     [layers] = [word for word in found if word.startswith("--layerPrecisions=")]
     assert set(layers.removeprefix("--layerPrecisions=").split(",")) > {"mean:fp32", "normed:fp32"}
     assert any(word.startswith("--calib=norm.") for word in found)
+
+
+def test_pinned_layer_with_indices_names_a_type_for_each_output(some_device: Fake, tmp_path: Path) -> None:
+    model = onnx.load(write_graph(tmp_path / "half.onnx", "fp16"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([17], np.int64), "count"))
+    model.graph.node[0].input[0] = "largest"
+    top = helper.make_node("TopK", ["keypoints", "count"], ["largest", "places"], name="top", axis=2)
+    model.graph.node.insert(0, top)
+    onnx.save(model, tmp_path / "half.onnx")
+    found = command(tmp_path / "half.onnx", "fp16")
+    assert {"--layerPrecisions=top:fp32", "--layerOutputTypes=top:fp32+int32"} < set(found)
+
+
+def test_trtexec_of_a_jetson_is_called_by_its_path(
+    some_device: Fake, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poseedge.engines import trtexec
+
+    there = tmp_path / "bin" / "trtexec"
+    there.parent.mkdir()
+    there.touch()
+    monkeypatch.setattr(trtexec, "ON_A_JETSON", there)
+    assert command(graph, "fp32")[0] == "bin/trtexec"
+    there.chmod(0o755)
+    monkeypatch.setenv("PATH", str(there.parent))
+    assert command(graph, "fp32")[0] == "trtexec"

@@ -15,6 +15,11 @@ from poseedge.device.runner.plan_file import PlanFile
 from poseedge.device.runner.tensorrt_runner import TensorRTRunner
 from poseedge.device.runner.words import Refused, note
 
+# By the newest Python that needs it: JetPack 4 has 3.6, JetPack 5 has 3.8 with apt's numpy 1.17, while a newer pycuda builds
+# against numpy 1.24's C interface.
+PYCUDA = (((3, 6), "<2021.1"), ((3, 8), "<2024.1.1"))
+NUMPY_HINT = "; built against another numpy: pip3 install 'pycuda<2024.1.1', or pip3 install numpy==1.24.4 before pycuda"
+
 
 @contextmanager
 def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterator[Any]:
@@ -22,7 +27,7 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
     if trt is not None:
         cuda = optional_module("pycuda.driver")
         if cuda is None:
-            raise Refused("TensorRT {} is installed but pycuda is not: pip3 install pycuda".format(trt.__version__))
+            raise Refused("TensorRT {} is installed but pycuda is not: {}".format(trt.__version__, install_pycuda()))
         with primary_context(cuda) as device:
             log = make_log(trt)
             plan = PlanFile(trt, cuda, log, bundle, device, options)
@@ -47,4 +52,11 @@ def optional_module(name: str) -> Any:
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name in (name, name.split(".")[0]):
             return None
-        raise Refused("{} is installed but cannot be imported: {}".format(name, error)) from error
+        hint = NUMPY_HINT if "numpy" in str(error) and name.startswith("pycuda") else ""
+        raise Refused("{} is installed but cannot be imported: {}{}".format(name, error, hint)) from error
+
+
+def install_pycuda() -> str:
+    """Return the command that installs a pycuda that works with the numpy which JetPack brings to this Python."""
+    newest = next((below for python, below in PYCUDA if sys.version_info[:2] <= python), "")
+    return "export PATH=/usr/local/cuda/bin:$PATH && pip3 install 'pycuda{}'".format(newest)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, List
 
 from poseedge.device.runner.log import parser_words
+from poseedge.device.runner.onnx_nodes import makers_of
 from poseedge.device.runner.pins import pin
 from poseedge.device.runner.routes import Route
 from poseedge.device.runner.words import Refused, note
@@ -11,16 +12,14 @@ from poseedge.device.runner.words import Refused, note
 
 def build_plan(trt: Any, log: Any, graph: Path, route: Route, pinned: List[str], workspace_mib: int) -> bytes:
     """Return the serialized engine of ``graph`` with the nodes ``pinned`` held in FP32."""
-    if hasattr(trt, "init_libnvinfer_plugins"):
-        trt.init_libnvinfer_plugins(log, "")
     builder = trt.Builder(log)
     network = builder.create_network(route.network_flags)
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(graph)):
         raise Refused("{}: TensorRT {} cannot read it: {}".format(graph, trt.__version__, parser_words(parser, graph, log)))
-    found = pin(trt, network, set(pinned))
+    found = pin(trt, network, makers_of(graph.read_bytes(), pinned)) if pinned else 0
     if found < len(pinned):
-        note("only {} of {} nodes that should stay in FP32 were found by name".format(found, len(pinned)))
+        note("only {} of {} nodes that should stay in FP32 were found".format(found, len(pinned)))
     config = builder.create_builder_config()
     for name in route.enable:
         config.set_flag(getattr(trt.BuilderFlag, name))

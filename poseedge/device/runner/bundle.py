@@ -8,7 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import numpy as np
 
 from poseedge.device.runner.files import sha256_of
-from poseedge.device.runner.onnx_nodes import model_metadata, node_names
+from poseedge.device.runner.onnx_nodes import model_metadata, nodes_of
 from poseedge.device.runner.routes import PRECISIONS, suited
 from poseedge.device.runner.words import Refused, note
 
@@ -89,7 +89,7 @@ def check_label(graph: Path, precision: str) -> None:
     try:
         content = graph.read_bytes()
         told = model_metadata(content).get("poseedge.precision")
-        quantized = any(operator in ("QuantizeLinear", "DequantizeLinear") for _, operator in node_names(content))
+        quantized = any(operator in ("QuantizeLinear", "DequantizeLinear") for _, operator, _ in nodes_of(content))
     except IndexError as error:
         raise Refused("{}: no ONNX file; copy the bundle again".format(graph)) from error
     if told != json.dumps(precision) if told else quantized != precision.startswith("int8"):

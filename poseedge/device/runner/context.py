@@ -7,6 +7,8 @@ from typing import Any, Iterator
 
 from poseedge.device.runner.words import Refused
 
+NON_BLOCKING = 1  # a stream that waits for no work on CUDA's legacy stream, and does not disturb others' while it captures
+
 
 @contextmanager
 def primary_context(cuda: Any) -> Iterator[Any]:

@@ -1,15 +1,15 @@
-"""CUDA graphs, captured through the driver's C interface."""
+"""CUDA graphs, captured through the driver's C interface: pycuda binds none."""
 
 import ctypes
 from typing import Any, Callable
 
 
 class CudaGraphError(Exception):
-    """The driver cannot capture this network."""
+    """The driver cannot capture or replay this network."""
 
 
 class CudaGraph:
-    """One captured start of the network, replayed through the driver's C interface: pycuda binds no graphs."""
+    """One captured start of the network, to be replayed."""
 
     def __init__(self, driver: Any, stream: int, enqueue: Callable[[], bool]) -> None:
         self.driver, self.stream, self.executable = driver, ctypes.c_void_p(stream), ctypes.c_void_p()
@@ -31,16 +31,18 @@ class CudaGraph:
             return int(self.driver.cuGraphInstantiateWithFlags(ctypes.byref(self.executable), captured, ctypes.c_ulonglong(0)))
         return int(self.driver.cuGraphInstantiate(ctypes.byref(self.executable), captured, None, None, ctypes.c_size_t(0)))
 
-    def launch(self) -> bool:
-        """Replay it on the stream that it was captured on."""
-        return bool(self.driver.cuGraphLaunch(self.executable, self.stream) == 0)
+    def launch(self) -> None:
+        """Replay it on the stream that it was captured on; raises ``CudaGraphError`` with CUDA's status."""
+        self.check(self.driver.cuGraphLaunch(self.executable, self.stream), "cuGraphLaunch")
 
     def close(self) -> None:
         """Release the executable graph."""
         self.driver.cuGraphExecDestroy(self.executable)
 
-    @staticmethod
-    def check(status: int, call: str) -> None:
+    def check(self, status: int, call: str) -> None:
         """Raise if the driver refused ``call``."""
         if status != 0:
-            raise CudaGraphError("{} returned CUDA error {}".format(call, status))
+            text = ctypes.c_char_p()
+            self.driver.cuGetErrorString(status, ctypes.byref(text))
+            words = (text.value or b"unknown").decode()
+            raise CudaGraphError("{} returned CUDA error {}: {}".format(call, status, words))

@@ -1,16 +1,32 @@
 """The nodes and metadata of an ONNX file, read from its bytes: JetPack brings no onnx."""
 
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 
-def node_names(model: bytes) -> List[Tuple[str, str]]:
-    """Return (name, operator) of a serialized ONNX model's nodes: JetPack brings no onnx, TensorRT 8 gives only numbers."""
+class Node(NamedTuple):
+    """What is needed of a NodeProto."""
+
+    name: str
+    operator: str
+    outputs: Tuple[str, ...]
+
+
+def nodes_of(model: bytes) -> List[Node]:
+    """Return the nodes of a serialized ONNX model in order."""
     nodes = []
     for graph in (value for field, value in message_fields(memoryview(model)) if field == 7):  # ModelProto.graph
         for node in (value for field, value in message_fields(graph) if field == 1):  # GraphProto.node
-            texts = {field: text_of(value) for field, value in message_fields(node) if field in (3, 4)}
-            nodes.append((texts.get(3, ""), texts.get(4, "")))  # NodeProto.name, .op_type
+            texts = [(field, text_of(value)) for field, value in message_fields(node) if field in (2, 3, 4)]
+            single = dict(texts)
+            outputs = tuple(text for field, text in texts if field == 2)  # NodeProto.output, .name, .op_type
+            nodes.append(Node(single.get(3, ""), single.get(4, ""), outputs))
     return nodes
+
+
+def makers_of(model: bytes, names: Iterable[str]) -> Dict[str, str]:
+    """Return, for each tensor that one of the nodes ``names`` makes, that node."""
+    wanted = set(names)
+    return {output: node.name for node in nodes_of(model) if node.name in wanted for output in node.outputs if output}
 
 
 def model_metadata(model: bytes) -> Dict[str, str]:

@@ -10,7 +10,8 @@ from typing import Any, List, Optional
 from poseedge.device.runner.build import build_plan
 from poseedge.device.runner.bundle import Bundle
 from poseedge.device.runner.files import locked, write_atomically
-from poseedge.device.runner.machine import board, power_mode
+from poseedge.device.runner.identity import differences
+from poseedge.device.runner.machine import board, module_memory_gib, power_mode
 from poseedge.device.runner.routes import MIXED, NO_INT8, OBEY, basic_route, strongly_typed
 from poseedge.device.runner.words import Refused, note
 
@@ -36,7 +37,10 @@ class PlanFile:
             "cuda": ".".join(str(number) for number in cuda.get_version()[:2]),
             "cuda_driver": cuda.get_driver_version(),
             "sm": "sm_{}{}".format(*capability),
-            "board": board() or device.name(),
+            "gpu": device.name(),
+            "board": board(),
+            "sms": device.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT),
+            "memory_gib": module_memory_gib(device.total_memory()),
             "flags": dict(self.route._asdict(), enable=list(self.route.enable), disable=list(self.route.disable)),
             "pinned_nodes": len(self.pinned),
             "workspace_mib": options.workspace_mib,
@@ -76,7 +80,7 @@ class PlanFile:
         except (OSError, ValueError):
             return None
         wanted = dict(self.identity, plan_sha256=hashlib.sha256(plan).hexdigest())
-        other = [key for key, value in wanted.items() if not isinstance(known, dict) or known.get(key) != value]
+        other = differences(known, wanted) if isinstance(known, dict) else ["everything"]
         if other:
             note("{}: not used, it differs in {}; building it again".format(self.path.name, ", ".join(other)))
             return None

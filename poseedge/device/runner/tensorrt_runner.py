@@ -7,6 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional
 import numpy as np
 
 from poseedge.device.runner.bundle import Bundle, pose_output
+from poseedge.device.runner.context import NON_BLOCKING
 from poseedge.device.runner.cuda_graph import CudaGraph, CudaGraphError
 from poseedge.device.runner.plan_file import PlanFile
 from poseedge.device.runner.tensors import BindingApi, TensorApi, numpy_type
@@ -41,7 +42,7 @@ class TensorRTRunner:
         self.finished: Any = None
         self.buffers: Dict[str, Buffer] = {}
         try:
-            self.stream = cuda.Stream()
+            self.stream = cuda.Stream(NON_BLOCKING)
             self.started, self.finished = cuda.Event(), cuda.Event()
             self.runtime = trt.Runtime(log)
             self.engine = plan.open(self.runtime)
@@ -84,12 +85,22 @@ class TensorRTRunner:
         np.copyto(self.source.host[0], window)
         self.cuda.memcpy_htod_async(self.source.device, self.source.host, self.stream)
         self.started.record(self.stream)
-        if not (self.graph.launch() if self.graph is not None else self.api.enqueue(self.stream.handle)):
-            raise Refused("the network could not be started: " + self.log.words())
+        self.start()
         self.finished.record(self.stream)
         self.cuda.memcpy_dtoh_async(self.pose.host, self.pose.device, self.stream)
         self.stream.synchronize()
         return self.pose.host.reshape(self.shape).copy()
+
+    def start(self) -> None:
+        """Put the network on the stream."""
+        if self.graph is None:
+            if not self.api.enqueue(self.stream.handle):
+                raise Refused("the network could not be started: " + self.log.words())
+            return
+        try:
+            self.graph.launch()
+        except CudaGraphError as error:
+            raise Refused("the network could not be started: {}".format(error)) from error
 
     def gpu_ms(self) -> float:
         """Return the time of the last run between the events around the network."""
@@ -101,8 +112,16 @@ class TensorRTRunner:
             driver = ctypes.CDLL("libcuda.so.1")
             self.graph = CudaGraph(driver, self.stream.handle, lambda: self.api.enqueue(self.stream.handle))
         except (OSError, AttributeError, CudaGraphError) as error:
+            self.settle()
             return str(error)
         return None
+
+    def settle(self) -> None:
+        """Run once and look away: the error that a refused capture leaves is told by the next call, which it is not about."""
+        with suppress(self.cuda.Error):
+            self.api.enqueue(self.stream.handle)
+            self.stream.synchronize()
+        del self.log.errors[:]
 
     def close(self) -> None:
         """Release everything in the order that TensorRT needs, while the CUDA context is still current."""

@@ -1,0 +1,20 @@
+"""The board that the tests of the runner share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.device import Device
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Device]:
+    """A board; at the end of every test the GPU is as it was found, whatever happened."""
+    device = Device(tmp_path / "bundle", monkeypatch, capsys)
+    yield device
+    assert device.fake.gpu.mistakes == []
+    assert device.fake.gpu.leftovers() == {}
+    assert device.names(".*") == []  # no temporary file
