@@ -20,6 +20,7 @@ import typer
 
 from benchmarks.record import RESULTS, grid, machine_slug, record, versions
 from poseedge.arrays import Float32Array
+from poseedge.backends.backend import Opening
 from poseedge.backends.registry import load
 from poseedge.backends.torch import TorchLifter
 from poseedge.bench.latency import pinned
@@ -114,7 +115,7 @@ def measure(bundle: Path, checkpoint: Path, dataset: PoseDataset, torch_every: i
     machine, test = machine_facts(), dataset.of(dataset.test)
     warm_up = replace(test, sequences=test.sequences[:1])
     with pinned(1) as cores:
-        onnx, torch = load(bundle), TorchLifter.from_checkpoint(checkpoint)
+        onnx, torch = load(bundle), TorchLifter.from_checkpoint(checkpoint, Opening())
         rows = []
         for name, lifter, every in (
             ("no network", Nothing(onnx.spec), 1),

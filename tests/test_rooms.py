@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "poseedge"
 STOREYS = (
     ("arrays", "errors", "progress", "records", "resources"),
     ("contract", "files", "metrics", "skeleton"),
-    ("lifter", "network_files"),
+    ("lifter", "network_files", "settings"),
     ("data", "models"),
     ("graph", "fold"),
     ("evaluation",),

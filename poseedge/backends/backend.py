@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poseedge.lifter import Lifter
 
@@ -19,6 +19,7 @@ class Opening:
 
     threads: int = 1
     model: str | None = None  # as which network, where a checkpoint fits two
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of that network, in place of what the file tells or is assumed
     flip: bool = False  # a network whose flip test is not simply two passes does it itself
 
 
@@ -32,7 +33,8 @@ class Backend:
     works: Callable[[], str]  # runs something tiny and returns versions and devices; raises if it cannot, best with a hint
     fix: str  # what to do where an error of ``works`` gives no hint
     usual: bool = True  # opens its files where no backend is named
-    takes_model: bool = False  # whether ``Opening.model`` means anything to it
+    takes_model: bool = False  # whether ``Opening.model`` and ``settings`` mean anything to it
+    recognises: Callable[[Path], bool] | None = None  # says by the content whether it opens a file, whatever that is called
     session: Callable[[Path, int], ort.InferenceSession] | None = None  # opens any ONNX file with that many threads
 
 

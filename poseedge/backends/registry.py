@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from poseedge import backends as package
 from poseedge.backends.backend import Backend, Opening, Probe
@@ -25,10 +27,12 @@ def load(
     model: str | None = None,
     flip: bool = False,
     backend: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Lifter:
     """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, a TensorRT engine, or a bundle folder.
 
-    ``precision`` chooses within a bundle (default fp32), ``model`` between networks that a checkpoint fits alike.
+    ``precision`` chooses within a bundle (default fp32), ``model`` between networks that a checkpoint fits alike, whose
+    ``settings`` take the place of what a published file does not tell.
     ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. ``backend`` names
     another runtime than the usual one for such files, such as ``cuda`` for ONNX files.
 
@@ -38,8 +42,10 @@ def load(
     if path.is_dir():
         from poseedge.bundle.reading import open_bundle
 
-        if model is not None:
-            raise PoseedgeError(f"{path}: a bundle knows its network, so there is no model to choose", "leave out --model")
+        if model is not None or settings:
+            raise PoseedgeError(
+                f"{path}: a bundle knows its network, so there is none to choose or set", "leave out --model and --set"
+            )
         return load(
             open_bundle(path).graph("fp32" if precision is None else precision), threads=threads, flip=flip, backend=backend
         )
@@ -48,14 +54,16 @@ def load(
     chosen = backend_for(path, backend)
     if precision is not None:
         raise PoseedgeError(f"{path}: a single file has one precision; {precision!r} chooses within a bundle", "leave it out")
-    if model is not None and not chosen.takes_model:
-        raise PoseedgeError(f"{path}: --model {model} is for checkpoints, which may fit two networks", "leave out --model")
-    return chosen.open(path, Opening(threads, model, flip))
+    if (model is not None or settings) and not chosen.takes_model:
+        raise PoseedgeError(f"{path}: --model and --set are for checkpoints, which may fit two networks", "leave them out")
+    return chosen.open(path, Opening(threads, model, settings or {}, flip))
 
 
 def backend_for(path: Path, name: str | None = None) -> Backend:
     """Return the backend that opens ``path``: the usual one, or that called ``name`` if it opens such files."""
     fitting = {backend.name: backend for backend in backends().values() if opens(backend, path)}
+    if not fitting:
+        fitting = {backend.name: backend for backend in backends().values() if backend.recognises and backend.recognises(path)}
     if not fitting:
         known = sorted({suffix for backend in backends().values() for suffix in backend.suffixes})
         raise ArtefactError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ class TorchLifter:
     """A network in evaluation mode, in float32, wherever its weights are. Calls from several threads take turns."""
 
     backend = "torch"
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
     def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1, flip: bool = False) -> None:
         """With ``flip``, a network whose flip test is not simply two passes does it itself."""
@@ -33,6 +34,7 @@ class TorchLifter:
 
         flip = flip and network.shares_selection
         self.network, self.path, self.threads = network.eval(), path, threads
+        self.notes = network.identity.notes if network.identity else ()
         self._lock = threading.Lock()
         self.device = next(network.parameters()).device
         self.provider = self.device.type
@@ -48,16 +50,16 @@ class TorchLifter:
         )
 
     @classmethod
-    def from_checkpoint(cls, path: Path, threads: int = 1, name: str | None = None, flip: bool = False) -> TorchLifter:
-        """Read ``path``, as network ``name`` if given; raises ``CheckpointError`` if it holds no such lifting network."""
+    def from_checkpoint(cls, path: Path, opening: Opening) -> TorchLifter:
+        """Read ``path`` as ``opening`` wants it; raises ``CheckpointError`` if it holds no such lifting network."""
         require("torch", EXTRA)
         from poseedge.models import load_checkpoint
         from poseedge.models.network import LiftingNetwork
 
-        network = load_checkpoint(path, name)
+        network = load_checkpoint(path, opening.model, opening.settings)
         if not isinstance(network, LiftingNetwork):
             raise CheckpointError(f"{path}: holds {network.name}, which refines poses and lifts none", "give a lifting network")
-        return cls(network, path, threads, flip)
+        return cls(network, path, opening.threads, opening.flip)
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         import torch
@@ -91,7 +93,19 @@ def torch_threads(count: int) -> Iterator[None]:
 
 def open_checkpoint(path: Path, opening: Opening) -> TorchLifter:
     """Return the network that the checkpoint ``path`` holds."""
-    return TorchLifter.from_checkpoint(path, opening.threads, opening.model, opening.flip)
+    return TorchLifter.from_checkpoint(path, opening)
+
+
+def looks_like_checkpoint(path: Path) -> bool:
+    """Say whether a file holds a pickle, PyTorch's archive, or safetensors."""
+    with path.open("rb") as stream:
+        head = stream.read(9)
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return True
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
 def works() -> str:
@@ -104,4 +118,5 @@ def works() -> str:
 
 
 FIX = f"pip install 'poseedge[{EXTRA}]'"
-BACKENDS = (Backend("torch", (".pth", ".pt", ".bin"), open_checkpoint, works, FIX, takes_model=True),)
+SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".pkl", ".t7", ".safetensors")
+BACKENDS = (Backend("torch", SUFFIXES, open_checkpoint, works, FIX, takes_model=True, recognises=looks_like_checkpoint),)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.engines.cuda import open_cuda
@@ -23,6 +24,7 @@ class Subject:
     mpjpe_mm: float | None = None
     delta_mpjpe_mm: float | None = None  # against the checkpoint
     model: str | None = None  # as which network to load a checkpoint that fits two
+    settings: Mapping[str, Any] | None = None  # of that network
 
 
 def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[list[Subject], list[str]]:
@@ -86,4 +88,5 @@ def reference_subject(bundle: Bundle) -> Subject:
     if find_spec("torch") is None:
         raise PoseedgeError("PyTorch is not installed", "pip install 'poseedge[export]'")
     manifest = bundle.manifest
-    return Subject(bundle.checkpoint(), manifest.parameters, manifest.reference.mpjpe_mm, 0.0, manifest.model)
+    errors = manifest.reference.mpjpe_mm, 0.0
+    return Subject(bundle.checkpoint(), manifest.parameters, *errors, manifest.model, manifest.config)

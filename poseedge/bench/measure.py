@@ -47,7 +47,7 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress)
     machine = machine_facts()
     with pinned(settings.threads) as cores:
         lifters = [
-            load(subject.path, threads=settings.threads, model=subject.model, backend=backend)
+            load(subject.path, threads=settings.threads, model=subject.model, backend=backend, settings=subject.settings)
             for subject, backend in zip(subjects, chosen_backends(subjects, settings.backend), strict=True)
         ]
         calls: dict[str, Candidate] = {

@@ -7,8 +7,9 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -20,6 +21,13 @@ PLAIN_WIDTH = 140  # where there is no terminal to fit
 
 out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+# Of several verbs: settings of a checkpoint's network.
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="of a checkpoint's network, what its file does not tell: network.layer_index=2 (repeat)"),
+]
 
 
 def emit_json(content: Any) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from poseedge.backends.registry import backend_for, load, names_for
 from poseedge.bundle.reading import Bundle, open_bundle
-from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table, warn
+from poseedge.cli.console import Settings, emit_json, err, mm, next_step, out, stage, table, warn
 from poseedge.data.mistakes import warnings_of
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
@@ -24,6 +24,7 @@ from poseedge.evaluation.score import score
 from poseedge.export.known import known_error
 from poseedge.lifter import ENGINE_SUFFIXES, Lifter
 from poseedge.resources import SAMPLE_DATA, resource
+from poseedge.settings import network_settings
 
 SEPARATE_SELECTIONS = (
     "note: this graph chooses frames in each pass of the flip test; the published test chooses once for both: export --flip"
@@ -37,6 +38,7 @@ def evaluate(
         str | None, typer.Option(help="another artefact, or 'checkpoint': the one that the bundle came from")
     ] = None,
     model: Annotated[str | None, typer.Option(help="network of a checkpoint that fits two, such as tpc_mixste")] = None,
+    settings: Settings = None,
     data: Annotated[Path | None, typer.Option(help="data set folder; default: the bundled sample")] = None,
     keypoints: Annotated[str, typer.Option(help="2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
     subjects: Annotated[str | None, typer.Option(help="comma-separated; default: the data set's test subjects")] = None,
@@ -71,8 +73,9 @@ def evaluate(
     mistaken = warnings_of(dataset)
     warn(mistaken)  # before minutes are spent
     bundle = bundle_behind(artefact)
-    chosen = choices([artefact, *([Path(against)] if against not in (None, "checkpoint") else [])], precision, model)
-    lifter = load(artefact, chosen[0].precision, threads, chosen[0].model, flip, backend)
+    artefacts = [artefact, *([Path(against)] if against not in (None, "checkpoint") else [])]
+    chosen = choices(artefacts, precision, model, network_settings(settings or []))
+    lifter = load(artefact, chosen[0].precision, threads, chosen[0].model, flip, backend, chosen[0].settings)
     for note in lifter.notes:
         err.print(f"note: {artefact} on {lifter.backend}: {note}", markup=False, soft_wrap=True)
     if flip and lifter.spec.flip == "shared":
@@ -83,9 +86,10 @@ def evaluate(
         if bundle is None:
             hint = "give a path: --against model.pth"
             raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
-        other = load(bundle.checkpoint(), threads=threads, model=bundle.manifest.model, flip=flipped)
+        known_as, config = bundle.manifest.model, bundle.manifest.config
+        other = load(bundle.checkpoint(), threads=threads, model=known_as, flip=flipped, settings=config)
     elif against is not None:
-        other = load(against, chosen[1].precision, threads, chosen[1].model, flipped)
+        other = load(against, chosen[1].precision, threads, chosen[1].model, flipped, settings=chosen[1].settings)
     if other is not None and (network(other) != network(lifter)):
         err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
     refining = refine_step(refine)
@@ -131,17 +135,22 @@ class Choice(NamedTuple):
 
     precision: str | None
     model: str | None
+    settings: dict[str, Any]
 
 
-def choices(artefacts: list[Path], precision: str | None, model: str | None) -> list[Choice]:
-    """Return what to load each artefact with: a precision is for bundles, a model for checkpoints.
+def choices(artefacts: list[Path], precision: str | None, model: str | None, settings: dict[str, Any]) -> list[Choice]:
+    """Return what to load each artefact with: a precision is for bundles, a model and its settings for checkpoints.
 
     Where that is none of them, each gets the option and ``load`` refuses it.
     """
     bundles = [path.is_dir() for path in artefacts]
     checkpoints = [path.is_file() and backend_for(path).takes_model for path in artefacts]
     return [
-        Choice(precision if bundle or not any(bundles) else None, model if checkpoint or not any(checkpoints) else None)
+        Choice(
+            precision if bundle or not any(bundles) else None,
+            model if checkpoint or not any(checkpoints) else None,
+            settings if checkpoint or not any(checkpoints) else {},
+        )
         for bundle, checkpoint in zip(bundles, checkpoints, strict=True)
     ]
 

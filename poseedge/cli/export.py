@@ -8,9 +8,10 @@ from typing import Annotated, get_args
 import typer
 
 from poseedge.bundle.manifest import Description
-from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
+from poseedge.cli.console import Settings, emit_json, mm, next_step, out, stage, table, warn
 from poseedge.errors import PoseedgeError, nearest, require
 from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
+from poseedge.settings import network_settings
 
 SHAKY = 2.0  # times the jitter of the PyTorch network, beyond which the fix is named
 
@@ -18,6 +19,7 @@ SHAKY = 2.0  # times the jitter of the PyTorch network, beyond which the fix is 
 def export(
     model: Annotated[str, typer.Option(help="network to export; its recipe is export/MODEL.toml")],
     checkpoint: Annotated[Path | None, typer.Option(help="your .pth; default: the weights that travel with poseedge")] = None,
+    settings: Settings = None,
     target: Annotated[str, typer.Option(help="what will run it; poseedge targets shows them")] = "default",
     precision: Annotated[
         list[str] | None, typer.Option(help="only these precisions (repeat); default: all of the target's")
@@ -87,6 +89,7 @@ def export(
         free_batch=free_batch,
         steady=steady,
         flip=flip,
+        settings=network_settings(settings or []),
     )
     manifest = export_bundle(job, stage)
     passed = all(row.against_reference.passed is not False for row in manifest.parity.values())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from poseedge.cli.console import emit_json, next_step, out, table
-from poseedge.errors import require
+from poseedge.cli.console import Settings, emit_json, next_step, out, table
+from poseedge.errors import PoseedgeError, require
+from poseedge.settings import network_settings
 
 
 def models(
-    checkpoint: Annotated[Path | None, typer.Option(help="say which network and configuration this .pth holds")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="say which network and configuration this file holds")] = None,
+    model: Annotated[str | None, typer.Option(help="take the checkpoint for this network, where it fits two")] = None,
+    settings: Settings = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """List the networks, or recognise a checkpoint.
@@ -21,17 +25,12 @@ def models(
     """
     require("torch", "export")
     from poseedge.bench.networks import network_facts
-    from poseedge.models import load_checkpoint
 
     if checkpoint is not None:
-        network = load_checkpoint(checkpoint)
-        found: dict[str, Any] = {"checkpoint": str(checkpoint), "model": network.name, "config": network.config}
-        if json:
-            emit_json(found)
-            return
-        table(f"{checkpoint}: {network.name}", ["setting", "value"], [[key, str(value)] for key, value in network.config.items()])
-        next_step(f"poseedge export --model {network.name} --checkpoint {checkpoint}")
+        show_checkpoint(checkpoint, model, settings or [], json)
         return
+    if model or settings:
+        raise PoseedgeError("--model and --set say what a checkpoint is", "name it with --checkpoint")
     rows = network_facts()
     if json:
         emit_json(rows)
@@ -58,6 +57,27 @@ def models(
     if any(row["reconstruction"] for row in rows):
         out.print("* our reconstruction: the authors have not published the network file")
     next_step("poseedge export --model nanohtnet")
+
+
+def show_checkpoint(path: Path, model: str | None, settings: list[str], json: bool) -> None:
+    """Print which network a checkpoint holds, what of that is assumed, and which other networks it fits."""
+    from poseedge.models import load_checkpoint
+
+    network = load_checkpoint(path, model, network_settings(settings))
+    assert network.identity is not None
+    assumed, others = network.identity.assumed, network.identity.others
+    if json:
+        found = {"checkpoint": str(path), "model": network.name, "config": network.config}
+        emit_json(found | {"assumed": list(assumed), "fits": list(others)})
+        return
+    said = {key: "  (assumed: the file does not tell)" for key in assumed}
+    rows = [[key, f"{value}{said.get(key, '')}"] for key, value in network.config.items()]
+    fitting = f"; fits {', '.join(others)} as well: --model" if others else ""
+    table(f"{path}: {network.name}{fitting}", ["setting", "value"], rows, text=("value",))
+    if assumed:
+        out.print(f"another value: --set network.{assumed[0]}=...", soft_wrap=True)
+    chosen = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
+    next_step(f"poseedge export --model {network.name} --checkpoint {shlex.quote(str(path))}{chosen}")
 
 
 def cells(row: dict[str, Any]) -> list[str]:

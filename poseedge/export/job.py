@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from poseedge.export.recipe import Recipe
 from poseedge.lifter import Precision
@@ -27,3 +29,4 @@ class Export:
     free_batch: bool = False
     flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
     steady: bool = False  # INT8 rounds in two steps where the recipe says so
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the network, in place of what a published checkpoint tells

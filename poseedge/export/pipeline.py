@@ -13,6 +13,7 @@ from torch import nn
 
 import poseedge
 from poseedge.arrays import Float32Array
+from poseedge.backends.backend import Opening
 from poseedge.backends.torch import TorchLifter
 from poseedge.bundle.manifest import SAMPLES, CalibrationEntry, Description, GraphEntry
 from poseedge.bundle.writing import write_bundle
@@ -58,7 +59,8 @@ def export_bundle(job: Export, stage: Stage = silent) -> Description:
     Raises ``PoseedgeError`` where the input is wrong or a graph does not equal the network; a parity limit that is
     missed is no error: the manifest says so.
     """
-    reference = TorchLifter.from_checkpoint(job.checkpoint, torch.get_num_threads(), job.recipe.model, job.flip)
+    opening = Opening(torch.get_num_threads(), job.recipe.model, job.settings, job.flip)
+    reference = TorchLifter.from_checkpoint(job.checkpoint, opening)
     network = reference.network
     test = load_dataset(job.data)
     if not test.test:

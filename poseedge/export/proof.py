@@ -50,7 +50,7 @@ def prove(job: Export, reference: Lifter, test: PoseDataset, graphs: Mapping[Pre
     return Proved(
         dataset=DatasetEntry(name=test.name, keypoints=test.keypoints, frames=total, every=job.every),
         reference=score(wanted, job.every).errors,
-        warnings=doubts(wanted, error_in_recipe(job.recipe, job.checkpoint, test)),
+        warnings=[*reference.notes, *doubts(wanted, error_in_recipe(job.recipe, job.checkpoint, test))],
         parity=proofs,
     )
 

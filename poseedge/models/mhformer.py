@@ -209,6 +209,8 @@ class MHFormer(Backbone):
 class TpcMHFormer(CenterPruning, MHFormer):
     """MHFormer that goes on with ``token_num`` frames from SHR block ``layer_index`` on, for the centre pose."""
 
+    assumed = ("token_num", "layer_index")
+
     def __init__(
         self,
         frames: int = 351,

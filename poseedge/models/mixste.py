@@ -5,7 +5,7 @@ With the Hourglass Tokenizer: ``hot_mixste`` prunes frames and recovers them, ``
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from poseedge.models.registry import register
 @register("mixste")
 class MixSTE(Backbone):
     """``(B, frames, 17, 2)`` to ``(B, frames, 17, 3)``: the poses of all frames."""
+
+    assumed: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     def __init__(
         self,
@@ -82,6 +84,8 @@ class MixSTE(Backbone):
 class HotMixSTE(Hourglass, MixSTE):
     """MixSTE that runs the block pairs from ``layer_index`` on with ``token_num`` frames; all frames come out."""
 
+    assumed = ("num_heads", "layer_index")
+
     def __init__(
         self,
         frames: int = 243,
@@ -109,6 +113,8 @@ class HotMixSTE(Hourglass, MixSTE):
 @register("tpc_mixste")
 class TpcMixSTE(CenterPruning, MixSTE):
     """MixSTE that runs the block pairs from ``layer_index`` on with ``token_num`` frames, for the centre pose."""
+
+    assumed = ("num_heads", "token_num", "layer_index")
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ Two streams per level, joints then frames and frames then joints, fused by learn
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,8 @@ class MotionBERT(Backbone):
     The defaults are the "lite" size; the base size is ``dim_feat=512, mlp_ratio=2``. As published, poses are x, y and
     depth in the input's screen scale, not metres: what the scale is, the training targets decide.
     """
+
+    assumed: ClassVar[tuple[str, ...]] = ("num_heads",)
 
     in_channels = 3
 
@@ -119,6 +121,8 @@ class HotMotionBERT(Hourglass, MotionBERT):
 
     Windows have exactly ``maxlen`` frames.
     """
+
+    assumed = ("num_heads", "layer_index")
 
     def __init__(
         self,

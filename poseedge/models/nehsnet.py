@@ -155,6 +155,8 @@ class NEHSNet(LiftingNetwork):
     Our reconstruction of an unpublished network: no claim of equality with the authors' is made.
     """
 
+    assumed = ("n_heads",)
+
     def __init__(
         self,
         depth: int = 3,

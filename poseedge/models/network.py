@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -12,16 +14,41 @@ from torch import Tensor, nn
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+@dataclass(frozen=True)
+class Identity:
+    """Which network a checkpoint was taken for, and on what that rests."""
+
+    name: str
+    config: dict[str, Any]
+    others: tuple[str, ...] = ()  # networks that it fits as well
+    assumed: tuple[str, ...] = ()  # settings that nothing in the file tells
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of it, a line each."""
+        said = [f"{self.name}; fits {', '.join(self.others)} as well: --model"] if self.others else []
+        values = ", ".join(f"{key} = {self.config[key]}" for key in self.assumed)
+        said += [f"the file does not tell {values}; other values: --set network.{self.assumed[0]}=..."] if values else []
+        return tuple(said)
+
+
 class Network(nn.Module):
     """What every registered network is: a module that carries its configuration and can tell its own checkpoints."""
 
     name: ClassVar[str]
+    assumed: ClassVar[tuple[str, ...]] = ()  # settings that leave no trace in a state dict, though they change the poses
     config: dict[str, Any]
+    identity: Identity | None = None  # where its weights come from a file
 
     @classmethod
     def infer_config(cls, shapes: Shapes) -> dict[str, Any] | None:
         """Return the configuration that a state dict of these shapes has, or None if it is another network's."""
         return None
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return every setting with its default, the published size."""
+        return {key: parameter.default for key, parameter in inspect.signature(cls).parameters.items()}
 
 
 class LiftingNetwork(Network, ABC):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.models.network import LiftingNetwork, Network
 
+LARGEST = 10_000  # frames, channels, layers
 _NETWORKS: dict[str, type[Network]] = {}
 NetworkClass = TypeVar("NetworkClass", bound=type[Network])
 
@@ -48,12 +49,30 @@ def network_class(name: str) -> type[Network]:
 
 
 def create(name: str, **config: Any) -> Network:
-    """Build the network ``name`` in evaluation mode; ``config`` overrides its published defaults."""
+    """Build the network ``name`` in evaluation mode; ``config`` overrides its published defaults.
+
+    Raises ``PoseedgeError`` for a setting that it does not have, and for a value with which it cannot be built.
+    """
     network = network_class(name)
     known = inspect.signature(network).parameters
     for key in config:
         if key not in known:
             raise PoseedgeError(f"{name} has no setting {key!r}", f"its settings are: {', '.join(known)}")
-    module = network(**config)
+    if large := oversized(config, LARGEST):  # building it would take time and memory before anything else can fail
+        raise PoseedgeError(f"no network is as large as {name} with {large}", f"at most {LARGEST}")
+    try:
+        module = network(**config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PoseedgeError(f"{name} cannot be built with {config}: {first}", f"its defaults: {network.defaults()}") from error
     module.config = {key: config.get(key, parameter.default) for key, parameter in known.items()}
     return module.eval()
+
+
+def oversized(config: Mapping[str, Any], bound: int) -> str:
+    """Return the first setting with a number beyond ``bound``, as ``key = value``; empty if there is none."""
+    for key, value in config.items():
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if len(numbers) > bound or any(isinstance(number, int) and number > bound for number in numbers):
+            return f"{key} = {str(value)[:40]}"
+    return ""

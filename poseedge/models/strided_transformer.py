@@ -159,6 +159,8 @@ class VanillaTransformer(nn.Module):
 class StridedTransformer(LiftingNetwork):
     """``(B, frames, 17, 2)`` to ``(B, 1, 17, 3)`` when the strides shrink the window to one token."""
 
+    assumed = ("stride_num",)
+
     def __init__(
         self,
         frames: int = 351,

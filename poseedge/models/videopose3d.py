@@ -30,6 +30,8 @@ class VideoPose3D(LiftingNetwork):
     the work: it computes only the frames that the pose depends on. ``lift`` takes that form whatever ``strided`` says.
     """
 
+    assumed = ("causal",)
+
     def __init__(
         self,
         filter_widths: list[int] | tuple[int, ...] = DEFAULT_WIDTHS,

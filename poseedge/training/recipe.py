@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,8 +14,9 @@ from pydantic import Field, field_validator
 
 from poseedge.contract import Positive, Table, parsed
 from poseedge.errors import PoseedgeError, nearest
-from poseedge.files import check_plain, read_toml
+from poseedge.files import read_toml
 from poseedge.network_files import network_files, read_table
+from poseedge.settings import merged, read_setting
 
 _RECIPES = Path(__file__).with_name("recipes")
 _ADDITIONS = ("live", "views")  # recipes that --config lays over a network's own
@@ -166,29 +166,6 @@ def load(model: str, config: str | None = None, settings: Sequence[str] = (), qa
     if recipe.model != model:
         raise PoseedgeError(f"this is the training recipe of {recipe.model}, not of {model}", f"use --model {recipe.model}")
     return recipe
-
-
-def read_setting(setting: str) -> dict[str, Any]:
-    """Read ``optimizer.lr=1e-4`` into nested tables; a value is JSON, or else a string."""
-    key, separator, text = setting.partition("=")
-    if not separator or not key:
-        raise PoseedgeError(f"--set {setting}: expected key=value", "for example --set optimizer.lr=1e-4")
-    try:
-        content = json.loads(text)
-        check_plain(content)
-    except (ValueError, RecursionError):
-        content = text
-    for part in reversed(key.split(".")):
-        content = {part: content}
-    return dict(content)
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with the values of ``over``, table by table."""
-    result = dict(base)
-    for key, value in over.items():
-        result[key] = merged(result[key], value) if isinstance(value, dict) and isinstance(result.get(key), dict) else value
-    return result
 
 
 def _validated(content: dict[str, Any], where: str) -> TrainingRecipe:

@@ -15,6 +15,7 @@ from poseedge.export.recipe import load_recipe
 from poseedge.models import create, load_checkpoint
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.refine import RefineNetwork
+from poseedge.models.registry import network_class
 from poseedge.training.batch import Source
 from poseedge.training.live_windows import LiveSampler
 from poseedge.training.objective import LiftingObjective, Objective, RefiningObjective
@@ -81,7 +82,8 @@ def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tup
 
 def make_network(recipe: TrainingRecipe, init: Path | None) -> tuple[LiftingNetwork, TrainingRecipe]:
     """Return the network to train, from ``init`` if given, and the recipe with its whole configuration."""
-    network = create(recipe.model, **recipe.network) if init is None else load_checkpoint(init, recipe.model)
+    untold = {key: recipe.network[key] for key in network_class(recipe.model).assumed if key in recipe.network}
+    network = create(recipe.model, **recipe.network) if init is None else load_checkpoint(init, recipe.model, untold)
     if not isinstance(network, LiftingNetwork):
         raise PoseedgeError(f"{recipe.model} lifts no windows", "refine modules are trained by --refine")
     for key, value in recipe.network.items():
