@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from poseedge.contract import Contract
 from poseedge.progress import Advance
@@ -45,13 +46,27 @@ def finite(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
+class Rate(ProgressColumn):
+    """How many are done in a second."""
+
+    def __init__(self, each: str) -> None:
+        super().__init__()
+        self._each = each
+
+    def render(self, task: Task) -> Text:
+        """Return the rate of a task, empty before there is one."""
+        rate = task.finished_speed or task.speed
+        return Text(f"{rate:.0f} {self._each}/s" if rate else "")
+
+
 @contextmanager
-def stage(description: str, total: int | None) -> Iterator[Advance]:
-    """A progress bar on stderr for one stage of work, kept when it is done."""
+def stage(description: str, total: int | None, each: str | None = None) -> Iterator[Advance]:
+    """A progress bar on stderr for one stage of work, kept when it is done; ``each`` in a second are shown, if named."""
     columns = (
         TextColumn("{task.description:<24}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *([Rate(each)] if each else []),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=err) as progress:

@@ -195,7 +195,7 @@ def detected(source: Source, detector: Any, seconds: float | None) -> tuple[Clip
     from poseedge.live.demo.offline import Detection
 
     detection = Detection(source, detector, seconds)
-    with interruptible(detection.stop), stage("finding people", source.count) as advance:
+    with interruptible(detection.stop), stage("finding people", source.count, "frames") as advance:
         clip = detection.run(advance)
     notes = []
     if source.count and len(clip.frames) < source.count and not detection.broken_off:
@@ -223,7 +223,7 @@ def lift_and_draw(
 
     clip = select(clip, choose.parsed_person(person))
     begun = time.perf_counter()
-    with stage("lifting", len(clip.frames)) as advance:
+    with stage("lifting", len(clip.frames), "frames") as advance:
         lifted = lift_clip(lifter, clip, options, trained_on(lifter), advance)
     ms = {"lift": 1000 * (time.perf_counter() - begun) / max(len(clip.frames), 1)}
     if not lifted.seen.any():
@@ -240,7 +240,7 @@ def lift_and_draw(
             opened = outputs.opened(maker, frames.fps or 1.0, frames.count != 1, drawing.stop, live=False)
             entered = [stack.enter_context(each) for each in opened]
             stack.enter_context(interruptible(drawing.stop))
-            drawing.run(entered, stack.enter_context(stage("drawing", len(clip.frames))))
+            drawing.run(entered, stack.enter_context(stage("drawing", len(clip.frames), "frames")))
         frames.close()
         paths += [str(each.path) for each in opened if each.path in outputs.pictures or each.path.suffix == ".webm"]
         ms |= milliseconds(drawing.times)
@@ -268,7 +268,7 @@ def run_live(
         entered = [stack.enter_context(each) for each in opened]
         stack.enter_context(interruptible(show.stop))
         try:
-            show.run(entered, stack.enter_context(stage("showing", None)))
+            show.run(entered, stack.enter_context(stage("showing", None, "frames")))
         except DataError as error:
             if not show.frames:
                 raise

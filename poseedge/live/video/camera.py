@@ -19,6 +19,7 @@ class Camera:
         """Open camera ``number`` and ask it for ``size`` and ``fps``; it gives what it can that is nearest."""
         self._cv2 = require("cv2", "demo")
         self.name = f"camera {number}"
+        self._cv2.utils.logging.setLogLevel(self._cv2.utils.logging.LOG_LEVEL_SILENT)  # what matters is said below
         self._capture = self._cv2.VideoCapture(number)
         if not self._capture.isOpened():
             raise DataError(

@@ -104,6 +104,7 @@ def test_frames_before_the_camera_was_unplugged_are_given(plugged_in: None) -> N
     assert frames[1].rgb[:8, :8].mean() > 240
 
 
-def test_camera_that_is_not_there_is_refused() -> None:
+def test_camera_that_is_not_there_is_refused_in_our_words_alone(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DataError, match="camera 99: cannot be opened"):
         open_source("99")
+    assert capfd.readouterr().err == ""
