@@ -27,6 +27,7 @@ WITHOUT_TORCH = (
     "poseedge.engines.cuda",
     "poseedge.cli.build",
     "poseedge.cli.app",
+    "poseedge.live.formats",
     "poseedge.live.lift",
     "poseedge.live.stream",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 
 from poseedge.errors import DataError
-from poseedge.live.formats import read_clip
-from poseedge.live.layouts import COCO_NAMES
+from poseedge.live.formats import FORMATS, read_clip
+from poseedge.live.layouts import COCO_NAMES, LAYOUTS
 from poseedge.skeleton import JOINT_NAMES
 from tests.support import keypoint_files as files
 from tests.support import motion
@@ -202,3 +203,12 @@ def test_a_long_file_takes_half_of_the_memory_that_decoding_it_takes(tmp_path: P
         tracemalloc.stop()
         del content
     assert peaks[0] < peaks[1] / 2
+
+
+# --- what the page says ---
+
+
+def test_the_page_on_keypoint_files_names_every_format_and_layout() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keypoint_files.md").read_text()
+    assert set(re.findall(r"^\| `([a-z][a-z0-9-]*)` \|", page, re.MULTILINE)) == set(FORMATS)
+    assert all(f"`{name}`" in page for name in LAYOUTS)
