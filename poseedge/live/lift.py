@@ -23,11 +23,10 @@ from poseedge.live.person import Person, Posed, Setup, Sighting, Step
 from poseedge.live.tracks import select
 from poseedge.live.trained import TrainedOn, trained_on
 from poseedge.live.types import Clip, Floats, Indices, Lifted, Track
+from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS
 
 BATCH_FRAMES = 16_000  # of all windows that wait to be lifted together
-# Of a standing person's height: shoulder to hip, hip to knee, knee to ankle (Drillis and Contini 1966).
-TRUNK_AND_LEG = 0.288 + 0.245 + 0.246
 
 
 def lift(

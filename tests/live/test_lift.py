@@ -15,10 +15,11 @@ from poseedge.data.windows import centered
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation.protocols import plan
 from poseedge.lifter import Lifter
-from poseedge.live.lift import TRUNK_AND_LEG, lift_clip, trunk_and_leg
+from poseedge.live.lift import lift_clip, trunk_and_leg
 from poseedge.live.options import Options
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Clip, Track
+from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.metrics import jitter
 from poseedge.skeleton import ROOT
 from tests.support import motion, recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseedge.live.view import LEAN_SHARE, PersonView, Shot, about_x, aimed, extent
+from poseedge.live.view import LEAN_SHARE, TRUNK_AND_LEG, PersonView, Shot, about_x, aimed, extent
 from tests.support import recorded
 from tests.support.linear_lifter import Array
 
@@ -22,7 +22,7 @@ def walking(distance_m: float = 5.0, frames: int = 81) -> Array:
 
 def photographed(joints: Array, shot: Shot) -> Array:
     """Project joints in camera axes to pixels."""
-    return np.asarray(joints[..., :2] / joints[..., 2:] * shot.focal + [shot.width / 2, shot.height / 2], np.float32)
+    return np.asarray(joints[..., :2] / joints[..., 2:] * (shot.focal_px or 1500) + [shot.width / 2, shot.height / 2], np.float32)
 
 
 def seen(joints: Array, shot: Shot, size: float = SIZE) -> tuple[Array, Array]:
@@ -86,6 +86,16 @@ def test_lean_is_turned_by_six_tenths_of_what_the_elevation_exceeds_that_of_trai
     upright = np.array([0, -np.cos(np.radians(7)), -np.sin(np.radians(7))])  # as seen in training
     leaning = expected @ upright
     assert np.degrees(np.arctan2(-leaning[2], -leaning[1])) == pytest.approx(7 + 12)
+
+
+def test_unknown_camera_stands_four_metres_away_or_further() -> None:
+    for distance_m, assumed in ((3.0, True), (12.0, False)):
+        joints, unknown = walking(distance_m), Shot(1000, 1000)
+        px = photographed(joints, Shot(1000, 1000, 1200))
+        height_px = extent(px.reshape(len(px), -1)) / TRUNK_AND_LEG
+        guess = height_px * 4.0 / 1.7 if assumed else 900.0
+        found, expected = (PersonView(shot, SIZE, ELEVATION).see(px)[0] for shot in (unknown, Shot(1000, 1000, guess)))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
 def test_camera_that_looks_straight_down_is_aimed_too() -> None:
