@@ -1,4 +1,4 @@
-"""Which windows to run, what each may know of the future, and how the poses that they give for a frame become one."""
+"""Which windows to run, and what each may know of the future."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from poseedge.device.runner.overlap import slot_weights
 from poseedge.errors import PoseedgeError
 from poseedge.lifter import LifterSpec
 from poseedge.live.types import Floats, Indices
-from poseedge.skeleton import NUM_JOINTS
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,9 @@ def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, l
             raise PoseedgeError(f"{spec.model} without overlap runs windows that follow each other", "leave --no-overlap out")
         ones = np.ones(len(shown), np.float32)
         return Schedule(spec.frames, shown, ones, spec.frames - 1, spec.frames - 1, spec.frames, blocks=True)
-    slots = np.arange(len(shown))
-    weights = np.minimum(slots + 1, len(shown) - slots).astype(np.float32)
+    weights = slot_weights(len(shown))
     if not overlap:
-        weights = (slots == spec.center_slot).astype(np.float32)
+        weights = (np.arange(len(shown)) == spec.center_slot).astype(np.float32)
     used = shown[weights > 0]
     most = spec.frames - 1 - int(used.min())
     ahead = most if look_ahead is None else look_ahead
@@ -96,42 +95,3 @@ def reference_row(spec: LifterSpec, used: Indices, look_ahead: int) -> int:
 def default_every(spec: LifterSpec) -> int:
     """Return the frames between windows that were measured to pay (docs/lift.md)."""
     return max(len(spec.output_frames) // 9, 1) if len(spec.output_frames) == spec.frames else 1
-
-
-class Mean:
-    """The weighted mean of what windows say of each frame, for frames in order."""
-
-    def __init__(self, plan: Schedule) -> None:
-        self._blocks = plan.blocks
-        self._slots = np.flatnonzero(plan.weights)
-        self._shown, self._weights = plan.shown[self._slots], plan.weights[self._slots, None, None]
-        room = 2 * plan.frames
-        self._sum = np.zeros((room, NUM_JOINTS, 3), np.float32)
-        self._weight = np.zeros((room, 1, 1), np.float32)
-        self._base = self._next = 0  # frame of row 0, and the next that is taken
-
-    def add(self, poses: Floats, first: int, last: int) -> None:
-        """Add a window's poses ``(n, 17, 3)``; its row 0 is frame ``first``, and frames after ``last`` are padding."""
-        if last - self._base >= len(self._sum):
-            self._forget()
-        kept = slice(*np.searchsorted(self._shown, (self._next - first, last + 1 - first)).tolist())
-        slots, rows, weights = self._slots[kept], self._shown[kept] + (first - self._base), self._weights[kept]
-        if self._blocks:
-            new = self._weight[rows, 0, 0] == 0
-            slots, rows, weights = slots[new], rows[new], weights[new]
-        self._sum[rows] += weights * poses[slots]
-        self._weight[rows] += weights
-
-    def take(self, last: int) -> Floats:
-        """Return the poses ``(n, 17, 3)`` of the frames up to ``last`` that were not taken before."""
-        rows = slice(self._next - self._base, last + 1 - self._base)
-        self._next = last + 1
-        return np.asarray(self._sum[rows] / self._weight[rows])
-
-    def _forget(self) -> None:
-        """Make room: drop the rows of frames that were taken."""
-        done = self._next - self._base
-        for rows in (self._sum, self._weight):
-            rows[: len(rows) - done] = rows[done:].copy()
-            rows[len(rows) - done :] = 0
-        self._base = self._next

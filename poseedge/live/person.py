@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from poseedge.device.runner.overlap import Mean
 from poseedge.live.clock import EPSILON_S, Grid
 from poseedge.live.gaps import Continuity, Faults
-from poseedge.live.overlap import Mean, Schedule
+from poseedge.live.overlap import Schedule
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.types import Flags, Floats
 from poseedge.live.view import PersonView, PlainView, Turn
@@ -69,7 +70,7 @@ class Span:
     """A person from one sighting to the last before a long gap, on the network's frames."""
 
     def __init__(self, setup: Setup, first: Sighting) -> None:
-        self._setup, self._mean = setup, Mean(setup.plan)
+        self._setup, self._mean = setup, Mean(setup.plan.frames, setup.plan.shown, setup.plan.weights, setup.plan.blocks)
         self._grid = Grid(setup.rate, setup.plan.frames, first.time_s, first.px, first.scores)
         self._waiting: deque[tuple[float, Sighting]] = deque([(0.0, first)])
         self._stepped = self._final = -1  # newest frame for which windows were run, and that is final

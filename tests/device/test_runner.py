@@ -19,7 +19,7 @@ import pytest
 from poseedge.files import sha256_of
 from tests.doubles.gpu import LAUNCH_MS, Gpu
 from tests.doubles.install import EACH_VERSION, VERSIONS, uninstall, without_graphs
-from tests.support.device import Change, Device, assert_refused, rewrite_graph
+from tests.support.device import Change, Device, assert_refused, rewrite_graph, rewrite_samples
 from tests.support.lifting_bundle import LIMITS, MIXED, load_runner, seal, write_bundle
 
 # Builder flags; TF32, the one that is on from the start, is off throughout.
@@ -457,14 +457,6 @@ def names_float32(*names: str) -> Callable[[dict[str, Any]], None]:
             graph["float32_nodes"] = list(names)
 
     return change
-
-
-def rewrite_samples(folder: Path, **changes: Change) -> None:
-    """Replace the sample windows by others that the manifest vouches for."""
-    with np.load(folder / "samples.npz") as stored:
-        arrays: dict[str, Any] = {name: changes.get(name, lambda array: array)(stored[name]) for name in stored.files}
-    np.savez(folder / "samples.npz", **arrays)
-    seal(folder)
 
 
 def hostile_node(model: Any) -> None:

@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 from contextlib import closing, contextmanager
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 from poseedge.device.runner.bundle import Bundle
 from poseedge.device.runner.context import primary_context
@@ -28,10 +28,10 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
         cuda = optional_module("pycuda.driver")
         if cuda is None:
             raise Refused("TensorRT {} is installed but pycuda is not: {}".format(trt.__version__, install_pycuda()))
-        with primary_context(cuda) as device:
+        with primary_context(cuda) as (device, context):
             log = make_log(trt)
             plan = PlanFile(trt, cuda, log, bundle, device, options)
-            with closing(TensorRTRunner(trt, cuda, log, bundle, device, plan)) as runner:
+            with closing(TensorRTRunner(trt, cuda, log, bundle, context, plan)) as runner:
                 yield runner
         return
     if options.backend == "tensorrt":
@@ -43,6 +43,12 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
     if options.backend is None:
         note("TensorRT is not installed here; ONNX Runtime runs on the CPU instead")
     yield OnnxRuntimeRunner(ort, bundle)
+
+
+def tensorrt_for(backend: Optional[str]) -> Any:
+    """Return the module if it is installed and may be used; there may be type stubs alone."""
+    trt = None if backend == "onnxruntime" else optional_module("tensorrt")
+    return trt if hasattr(trt, "Builder") else None
 
 
 def optional_module(name: str) -> Any:

@@ -3,7 +3,7 @@
 import ctypes
 import traceback
 from contextlib import contextmanager, suppress
-from typing import Any, Iterator
+from typing import Any, Iterator, Tuple
 
 from poseedge.device.runner.words import Refused
 
@@ -11,8 +11,8 @@ NON_BLOCKING = 1  # a stream that waits for no work on CUDA's legacy stream, and
 
 
 @contextmanager
-def primary_context(cuda: Any) -> Iterator[Any]:
-    """Yield device 0 with its primary context current; CUDA's errors become one line."""
+def primary_context(cuda: Any) -> Iterator[Tuple[Any, Any]]:
+    """Yield device 0 and its primary context, which is current; CUDA's errors become one line."""
     try:
         cuda.init()
         device = cuda.Device(0)
@@ -21,7 +21,7 @@ def primary_context(cuda: Any) -> Iterator[Any]:
     except cuda.Error as error:
         raise Refused("no usable CUDA device: {}".format(error)) from error
     try:
-        yield device
+        yield device, context
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # what they hold of TensorRT must go before the context
         if isinstance(error, cuda.Error):

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import List, Optional
 
-from poseedge.device.runner.backends import open_runner, optional_module
+from poseedge.device.runner.backends import open_runner, tensorrt_for
 from poseedge.device.runner.bundle import open_bundle
 from poseedge.device.runner.files import write_atomically
 from poseedge.device.runner.measure import measure
@@ -22,8 +22,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
             raise Refused("--runs and --workspace-mib start at 1, --warmup at 0")
         if options.json and not options.json.absolute().parent.is_dir():
             raise Refused("{}: no such folder for the report".format(options.json.parent))
-        trt = None if options.backend == "onnxruntime" else optional_module("tensorrt")
-        trt = trt if hasattr(trt, "Builder") else None  # there may be type stubs alone
+        trt = tensorrt_for(options.backend)
         bundle = open_bundle(Path(__file__).absolute().parent, options.precision, None if options.as_named else trt)
         with open_runner(bundle, options, trt) as runner:
             report = make_report(bundle, runner, measure(runner, bundle, options), options)

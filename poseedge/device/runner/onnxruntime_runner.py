@@ -40,6 +40,12 @@ class OnnxRuntimeRunner:
         """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
         return self.session.run([self.output], {self.input: window[None]})[0].reshape(self.shape)
 
+    def enter(self) -> None:
+        """Any thread may run it."""
+
+    def leave(self) -> None:
+        """Nothing was entered."""
+
     def gpu_ms(self) -> None:
         """No GPU is involved."""
 

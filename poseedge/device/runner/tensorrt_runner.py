@@ -26,8 +26,8 @@ class TensorRTRunner:
 
     backend, threads = "tensorrt", None
 
-    def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, device: Any, plan: PlanFile) -> None:
-        self.trt, self.cuda, self.log = trt, cuda, log
+    def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, context: Any, plan: PlanFile) -> None:
+        self.trt, self.cuda, self.log, self.primary = trt, cuda, log, context
         self.provider = "TensorRT {} {}".format(trt.__version__, plan.identity["sm"])
         self.artefact = plan.path
         self.runtime: Any = None
@@ -55,8 +55,7 @@ class TensorRTRunner:
             self.close()
             raise
         self.details = dict(plan.identity, file=plan.path.name, build_s=plan.build_s)
-        driver = cuda.get_driver_version()
-        self.machine = {"gpu": device.name(), "sm": plan.identity["sm"], "tensorrt": trt.__version__, "cuda_driver": driver}
+        self.machine = {key: plan.identity[key] for key in ("gpu", "sm", "sms", "memory_gib", "tensorrt", "cuda_driver")}
 
     def allocate(self, bundle: Bundle) -> None:
         """Fix the batch at one window and give every tensor its memory."""
@@ -101,6 +100,14 @@ class TensorRTRunner:
             self.graph.launch()
         except CudaGraphError as error:
             raise Refused("the network could not be started: {}".format(error)) from error
+
+    def enter(self) -> None:
+        """Make the context current in this thread."""
+        self.primary.push()
+
+    def leave(self) -> None:
+        """Give this thread back the context that was current before."""
+        self.primary.pop()
 
     def gpu_ms(self) -> float:
         """Return the time of the last run between the events around the network."""

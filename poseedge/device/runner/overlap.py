@@ -1,0 +1,54 @@
+"""The mean of what overlapping windows say of each frame."""
+
+from typing import Any
+
+import numpy as np
+
+
+def slot_weights(slots: int) -> Any:
+    """Return the weights of a window's output slots: the centre counts most."""
+    places = np.arange(slots)
+    return np.minimum(places + 1, slots - places).astype(np.float32)
+
+
+class Mean:
+    """The weighted mean of what windows say of each frame, for frames in order."""
+
+    def __init__(self, frames: int, shown: Any, weights: Any, keep_first: bool = False) -> None:
+        """Windows of ``frames`` rows, whose slots show the rows ``shown`` and count as ``weights``.
+
+        ``keep_first``: a frame keeps what it was given first.
+        """
+        self._keep_first = keep_first
+        self._slots = np.flatnonzero(weights)
+        self._shown, self._weights = shown[self._slots], weights[self._slots, None, None]
+        room = 2 * frames
+        self._sum = np.zeros((room, 17, 3), np.float32)
+        self._weight = np.zeros((room, 1, 1), np.float32)
+        self._base = self._next = 0  # frame of row 0, and the next that is taken
+
+    def add(self, poses: Any, first: int, last: int) -> None:
+        """Add a window's poses ``(n, 17, 3)``; its row 0 is frame ``first``, and frames after ``last`` are padding."""
+        if last - self._base >= len(self._sum):
+            self._forget()
+        kept = slice(*np.searchsorted(self._shown, (self._next - first, last + 1 - first)).tolist())
+        slots, rows, weights = self._slots[kept], self._shown[kept] + (first - self._base), self._weights[kept]
+        if self._keep_first:
+            new = self._weight[rows, 0, 0] == 0
+            slots, rows, weights = slots[new], rows[new], weights[new]
+        self._sum[rows] += weights * poses[slots]
+        self._weight[rows] += weights
+
+    def take(self, last: int) -> Any:
+        """Return the poses ``(n, 17, 3)`` of the frames up to ``last`` that were not taken before."""
+        rows = slice(self._next - self._base, last + 1 - self._base)
+        self._next = last + 1
+        return np.asarray(self._sum[rows] / self._weight[rows])
+
+    def _forget(self) -> None:
+        """Make room: drop the rows of frames that were taken."""
+        done = self._next - self._base
+        for rows in (self._sum, self._weight):
+            rows[: len(rows) - done] = rows[done:].copy()
+            rows[len(rows) - done :] = 0
+        self._base = self._next
