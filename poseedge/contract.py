@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from poseedge.errors import PoseedgeError
 
 SHOWN = 60  # letters of a wrong value
 
+
+def _storable(name: str) -> str:
+    if len(name.encode()) > 255:
+        raise ValueError("no file system has names as long as this")
+    return name
+
+
 # The name of a file in a folder: it leads nowhere else.
-FileName = Annotated[str, Field(max_length=255, pattern=r"^([^/\\\x00.]|\.[^/\\\x00.]|\.\.[^/\\\x00])[^/\\\x00]*$")]
+FileName = Annotated[str, Field(pattern=r"^([^/\\\x00.]|\.[^/\\\x00.]|\.\.[^/\\\x00])[^/\\\x00]*$"), AfterValidator(_storable)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]

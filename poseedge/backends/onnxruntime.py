@@ -134,7 +134,7 @@ def open_session(path: Path, threads: int, provider: str, optimize: bool = True)
         raise PoseedgeError(
             f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}", PROVIDERS[provider].fix
         )
-    metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+    metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map, path)
     if optimize and metadata and metadata.ort_disabled_optimizers and provider == CPU:
         graph = integer_graph(path) if metadata.precision == "int8" else path
         return open_plainly(graph, options, disabled=metadata.ort_disabled_optimizers, name=str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,6 @@ def cut_calibration_set(
             f"{source}: {'no 2D keypoints' if not checked else 'no training subjects'}", "poseedge data check says more"
         )
     rig, random = read_rig(rig_path(source, of)), np.random.default_rng(seed) if seed is not None else None
-    described = json.loads(rig_path(source, of).read_text())
     positions = layout_member(source / f"data_3d_{of}.npz", "positions_3d")
     cuts = {
         s: {a: cut(len(positions[s][a]), frames, random) for a in chosen(positions[s], takes, random)} for s in checked[0].train
@@ -65,11 +63,11 @@ def cut_calibration_set(
         }
     facts = {
         "name": name,
-        "fps": described["fps"],
+        "fps": rig.fps,
         "train": list(cuts),
         "test": [],
         "cameras": {s: [rig.entries[s][c] for c in own] for s, own in cameras.items()},
-        "origin": described.get("origin", f"excerpt of {of}"),
+        "origin": rig.origin or f"excerpt of {of}",
     }
     write_dataset(target, name, motion, tracks, facts)
     clips = [(s, a, part) for s, actions in cuts.items() for a, part in actions.items()]

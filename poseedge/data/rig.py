@@ -45,6 +45,7 @@ class CamerasFile(Contract):
     train: list[str]
     test: list[str]
     cameras: dict[str, list[CameraEntry]]
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Rig:
     test: tuple[str, ...]
     cameras: dict[str, tuple[Camera, ...]]
     entries: dict[str, list[dict[str, Any]]]  # the same as the file has them
+    origin: str | None  # of the motion
 
 
 def read_rig(path: Path) -> Rig:
@@ -70,6 +72,7 @@ def read_rig(path: Path) -> Rig:
         test=tuple(file.test),
         cameras={subject: _cameras(entries, f"{path}: {subject}") for subject, entries in content["cameras"].items()},
         entries=content["cameras"],
+        origin=file.origin,
     )
 
 

@@ -39,7 +39,7 @@ class Side:
     def read(cls, path: Path) -> Side:
         """Read an ONNX file; raises ``ArtefactError`` for anything else."""
         model = load_graph(path)
-        metadata = GraphMetadata.from_props({entry.key: entry.value for entry in model.metadata_props})
+        metadata = GraphMetadata.from_props({entry.key: entry.value for entry in model.metadata_props}, path)
         return cls(path, model, metadata.precision if metadata else "fp32")
 
     def tensors(self, names: list[str]) -> Callable[[Float32Array], list[AnyArray]]:

@@ -35,7 +35,7 @@ class GraphMetadata:
         return {_PREFIX + key: json.dumps(value) for key, value in asdict(self).items()}
 
     @classmethod
-    def from_props(cls, props: dict[str, str], path: Path | str = "graph") -> GraphMetadata | None:
+    def from_props(cls, props: dict[str, str], path: Path | str = "the graph") -> GraphMetadata | None:
         """Return the metadata in ``props``, or None if the graph at ``path`` is not one of ours.
 
         Raises ``ArtefactError`` that names the first entry which is not as ``to_props`` writes it. Entries that a later poseedge

@@ -49,9 +49,16 @@ def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: di
     if found is None or {inputs[0].kind, outputs[0].kind} != {FLOAT}:
         shapes = " -> ".join(", ".join(f"{end.kind} {list(end.shape)}" for end in ends) for ends in (inputs, outputs))
         raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {shapes}")
-    metadata = GraphMetadata.from_props(props)
+    metadata = GraphMetadata.from_props(props, path)
     if metadata is None:
         return replace(found, precision=precision_at(path))
+    given = len(found.output_frames)
+    if len(metadata.output_frames) != given or not all(0 <= frame < found.frames for frame in metadata.output_frames):
+        raise ArtefactError(
+            f"{path}: damaged metadata: poseedge.output_frames should be {given} of {found.frames} frames, "
+            f"found {list(metadata.output_frames)}",
+            "export it again",
+        )
     return replace(
         found,
         model=metadata.model,

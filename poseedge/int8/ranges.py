@@ -211,7 +211,7 @@ def cached(
     name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = base / "poseedge" / "calibration" / f"{name}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         content: dict[str, Any] = json.loads(path.read_text())
         read_ranges(content)
         for _ in range(len(windows) * passes(method)):  # a progress bar is full then, too

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from dataclasses import dataclass
 
-from poseedge.bundle.manifest import MANIFEST
+from poseedge.bundle.reading import read_manifest
+from poseedge.errors import ArtefactError
 from poseedge.files import sha256_of
 from poseedge.lifter import Lifter
 from poseedge.live.layouts import Trunk
@@ -34,5 +35,6 @@ def has_bundled_weights(lifter: Lifter) -> bool:
     if lifter.path.suffix in _CHECKPOINTS:
         bundled = resource("weights", f"{lifter.spec.model}.pth")
         return bundled.is_file() and sha256_of(bundled) == sha256_of(lifter.path)
-    manifest = lifter.path.parent / MANIFEST
-    return manifest.is_file() and bool(json.loads(manifest.read_text())["checkpoint"]["bundled"])
+    with contextlib.suppress(ArtefactError):
+        return read_manifest(lifter.path.parent).checkpoint.bundled
+    return False

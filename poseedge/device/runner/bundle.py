@@ -73,7 +73,7 @@ def read_manifest(path: Path) -> Dict[str, Any]:
 def check_file(folder: Path, name: str, wanted: str) -> None:
     """Refuse a file that does not lie in the bundle itself, or is not what the manifest says."""
     path = folder / name
-    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
+    if name in ("", ".", "..") or len(name.encode("utf-8", "replace")) > 255 or any(letter in name for letter in "/\\\0"):
         raise Refused("manifest.json: {!r} is no name of a file in the bundle".format(name))
     if not path.is_file():
         raise Refused("{}: missing; copy the bundle again".format(path))
