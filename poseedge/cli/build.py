@@ -13,7 +13,7 @@ from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
-from poseedge.device.runner.routes import suited
+from poseedge.device.runner.engine.routes import suited
 from poseedge.engines.facts import bundle_of
 from poseedge.errors import PoseedgeError, require
 from poseedge.int8.windows import load_calibration

@@ -26,11 +26,17 @@ WIDTH = 120  # of the lines between the parts
 
 def run_py() -> str:
     """Return the text of ``run.py``; the same parts always give the same text."""
-    parts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PARTS.glob("*.py")) if path.stem != "__init__"}
+    parts = {name: path.read_text(encoding="utf-8") for name, path in sorted(part_files().items())}
     trees = {part: ast.parse(text) for part, text in parts.items()}
     order = in_order({part: set(used_parts(tree)) for part, tree in trees.items()})
     sections = [f"{heading(trees[part])}\n\n{body(parts[part], trees[part])}" for part in order]
     return "\n\n\n".join([HEAD + "\n" + "\n".join(imports(trees.values())), *sections, TAIL])
+
+
+def part_files() -> dict[str, Path]:
+    """Return the file of each part by its dotted name."""
+    files = (path for path in PARTS.rglob("*.py") if path.stem != "__init__")
+    return {".".join(path.relative_to(PARTS).with_suffix("").parts): path for path in files}
 
 
 def imports(trees: Iterable[ast.Module]) -> list[str]:

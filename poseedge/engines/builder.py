@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorrt as trt
 
-from poseedge.device.runner.log import parser_words
-from poseedge.device.runner.onnx_nodes import makers_of
-from poseedge.device.runner.pins import pin
+from poseedge.device.runner.engine.log import parser_words
+from poseedge.device.runner.engine.onnx_nodes import makers_of
+from poseedge.device.runner.engine.pins import pin
 from poseedge.engines.calibrator import Feed, make_calibrator
 from poseedge.engines.log import shared_log
 from poseedge.engines.monitor import watched

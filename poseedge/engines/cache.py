@@ -13,7 +13,7 @@ from typing import Any
 import tensorrt as trt
 
 from poseedge.arrays import Float32Array
-from poseedge.device.runner.identity import differences
+from poseedge.device.runner.engine.identity import differences
 from poseedge.engines.builder import Options, build_plan
 from poseedge.engines.calibrator import Feed
 from poseedge.engines.cuda import Cuda

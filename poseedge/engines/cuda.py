@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.arrays import AnyArray
-from poseedge.device.runner.context import NON_BLOCKING, release_primary
+from poseedge.device.runner.engine.context import NON_BLOCKING, release_primary
 from poseedge.device.runner.machine import module_memory_gib
 from poseedge.errors import PoseedgeError
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import Bundle, open_bundle
-from poseedge.device.runner.identity import differences
+from poseedge.device.runner.engine.identity import differences
 from poseedge.device.runner.machine import board
 from poseedge.engines.cuda import Cuda
 from poseedge.errors import ArtefactError

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorrt as trt
 
-from poseedge.device.runner.log import make_log
+from poseedge.device.runner.engine.log import make_log
 
 
 @cache

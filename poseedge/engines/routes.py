@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx
 import tensorrt as trt
 
-from poseedge.device.runner.routes import MIXED, NO_INT8, OBEY, basic_route, strong_route, strongly_typed, weak_route
+from poseedge.device.runner.engine.routes import MIXED, NO_INT8, OBEY, basic_route, strong_route, strongly_typed, weak_route
 from poseedge.errors import PoseedgeError
 from poseedge.graph.float32 import float32_nodes, holds_half
 

@@ -13,8 +13,8 @@ import numpy as np
 import tensorrt as trt
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.device.runner.cuda_graph import CudaGraph, CudaGraphError
-from poseedge.device.runner.tensors import BindingApi, TensorApi, numpy_type
+from poseedge.device.runner.engine.cuda_graph import CudaGraph, CudaGraphError
+from poseedge.device.runner.engine.tensors import BindingApi, TensorApi, numpy_type
 from poseedge.device.runner.words import Refused
 from poseedge.engines.cuda import Cuda
 from poseedge.engines.log import shared_log

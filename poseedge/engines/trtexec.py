@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorrt as trt
 
-from poseedge.device.runner.onnx_nodes import nodes_of
+from poseedge.device.runner.engine.onnx_nodes import nodes_of
 from poseedge.engines.cache import Job
 from poseedge.skeleton import NUM_JOINTS
 

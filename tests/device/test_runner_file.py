@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from poseedge.device import far_end
-from poseedge.device.joined import PARTS, run_py
+from poseedge.device.joined import part_files, run_py
 from tests.support.lifting_bundle import write_bundle
 from tests.support.python36 import ALLOWED
 
@@ -54,7 +54,7 @@ def names_of(node: ast.stmt) -> list[str]:
 
 
 def test_it_holds_every_line_of_its_parts() -> None:
-    for part in (part for part in PARTS.glob("*.py") if part.stem != "__init__"):
+    for part in part_files().values():
         tree = ast.parse(part.read_text())
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign):

@@ -120,7 +120,7 @@ def test_decomposed_layer_norm_stays_in_fp32_under_weak_typing(device: Fake, tmp
 
 
 def test_nodes_that_are_not_found_again_are_told(some_device: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from poseedge.device.runner import pins
+    from poseedge.device.runner.engine import pins
 
     monkeypatch.setattr(pins, "NEVER_PINNED", ("REDUCE",))
     assert build(normalized_graph(tmp_path / "norm.onnx"), "fp16").said == [

@@ -8,11 +8,11 @@ from contextlib import closing, contextmanager
 from typing import Any, Iterator, Optional
 
 from poseedge.device.runner.bundle import Bundle
-from poseedge.device.runner.context import primary_context
-from poseedge.device.runner.log import make_log
+from poseedge.device.runner.engine.context import primary_context
+from poseedge.device.runner.engine.log import make_log
+from poseedge.device.runner.engine.plan_file import PlanFile
+from poseedge.device.runner.engine.tensorrt_runner import TensorRTRunner
 from poseedge.device.runner.onnxruntime_runner import OnnxRuntimeRunner
-from poseedge.device.runner.plan_file import PlanFile
-from poseedge.device.runner.tensorrt_runner import TensorRTRunner
 from poseedge.device.runner.words import Refused, note
 
 # By the newest Python that needs it: JetPack 4 has 3.6, JetPack 5 has 3.8 with apt's numpy 1.17, while a newer pycuda builds

@@ -7,9 +7,9 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
+from poseedge.device.runner.engine.onnx_nodes import model_metadata, nodes_of
+from poseedge.device.runner.engine.routes import PRECISIONS, suited
 from poseedge.device.runner.files import sha256_of
-from poseedge.device.runner.onnx_nodes import model_metadata, nodes_of
-from poseedge.device.runner.routes import PRECISIONS, suited
 from poseedge.device.runner.words import Refused, note
 
 FORMAT = 1

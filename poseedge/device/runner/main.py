@@ -7,10 +7,10 @@ from typing import List, Optional
 
 from poseedge.device.runner.backends import open_runner, tensorrt_for
 from poseedge.device.runner.bundle import open_bundle
+from poseedge.device.runner.engine.routes import PRECISIONS
 from poseedge.device.runner.files import write_atomically
 from poseedge.device.runner.measure import measure
 from poseedge.device.runner.report import format_table, make_report
-from poseedge.device.runner.routes import PRECISIONS
 from poseedge.device.runner.words import Refused, note
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, List
 
-from poseedge.device.runner.log import parser_words
-from poseedge.device.runner.onnx_nodes import makers_of
-from poseedge.device.runner.pins import pin
-from poseedge.device.runner.routes import Route
+from poseedge.device.runner.engine.log import parser_words
+from poseedge.device.runner.engine.onnx_nodes import makers_of
+from poseedge.device.runner.engine.pins import pin
+from poseedge.device.runner.engine.routes import Route
 from poseedge.device.runner.words import Refused, note
 
 

@@ -7,10 +7,10 @@ from typing import Any, Dict, NamedTuple, Optional
 import numpy as np
 
 from poseedge.device.runner.bundle import Bundle, pose_output
-from poseedge.device.runner.context import NON_BLOCKING
-from poseedge.device.runner.cuda_graph import CudaGraph, CudaGraphError
-from poseedge.device.runner.plan_file import PlanFile
-from poseedge.device.runner.tensors import BindingApi, TensorApi, numpy_type
+from poseedge.device.runner.engine.context import NON_BLOCKING
+from poseedge.device.runner.engine.cuda_graph import CudaGraph, CudaGraphError
+from poseedge.device.runner.engine.plan_file import PlanFile
+from poseedge.device.runner.engine.tensors import BindingApi, TensorApi, numpy_type
 from poseedge.device.runner.words import Refused
 
 

@@ -7,12 +7,12 @@ import os
 import time
 from typing import Any, List, Optional
 
-from poseedge.device.runner.build import build_plan
 from poseedge.device.runner.bundle import Bundle
+from poseedge.device.runner.engine.build import build_plan
+from poseedge.device.runner.engine.identity import differences
+from poseedge.device.runner.engine.routes import MIXED, NO_INT8, OBEY, basic_route, strongly_typed
 from poseedge.device.runner.files import locked, write_atomically
-from poseedge.device.runner.identity import differences
 from poseedge.device.runner.machine import board, module_memory_gib, power_mode
-from poseedge.device.runner.routes import MIXED, NO_INT8, OBEY, basic_route, strongly_typed
 from poseedge.device.runner.words import Refused, note
 
 
