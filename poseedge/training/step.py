@@ -68,17 +68,17 @@ class CapturedStep(EagerStep):
             return super().__call__(batch, learning_rate)
         self.rate.fill_(learning_rate)
         self.calls += 1
-        if self.calls <= WARM_UP:
-            return self.warm(batch)
+        if self.calls <= WARM_UP or (self.graph is not None and batch[0].shape != self.batch[0].shape):
+            return self.beside(batch)  # the last batch of an epoch is smaller
         if self.graph is None and not self.capture(batch):
             return super().__call__(batch, learning_rate)
         assert self.graph is not None
         for ours, given in zip(self.batch, batch, strict=True):
             ours.copy_(given, non_blocking=True)
         self.graph.replay()
-        return float(self.value)
+        return self.value.item()
 
-    def warm(self, batch: Batch) -> float:
+    def beside(self, batch: Batch) -> float:
         """Make an eager step on another stream."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -86,7 +86,7 @@ class CapturedStep(EagerStep):
             loss = self.loss(self.fabric.to_device(batch))
             self.update(loss)
         torch.cuda.current_stream().wait_stream(stream)
-        return float(loss)
+        return loss.item()
 
     def capture(self, batch: Batch) -> bool:
         """Record the step on buffers of its own, without making it; say whether that could be done."""

@@ -9,7 +9,7 @@ import torch
 
 from poseedge.training import step as steps
 from poseedge.training.step import WARM_UP, CapturedStep, EagerStep
-from tests.support.training import recipe, same, trained, training, weights
+from tests.support.training import FewWindows, recipe, same, trained, training, weights
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -32,6 +32,15 @@ def test_training_that_goes_on_captures_again_and_ends_alike(tmp_path: Path) -> 
     whole = trained(tmp_path / "whole", recipe("epochs=8"), accelerator="cuda")
     trained(tmp_path / "parts", recipe("epochs=4"), accelerator="cuda")
     assert same(trained(tmp_path / "parts", recipe("epochs=8"), accelerator="cuda"), whole)
+
+
+@needs_gpu
+def test_smaller_last_batch_is_stepped_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = FewWindows.draw
+    monkeypatch.setattr(FewWindows, "draw", lambda source, step, size, share: draw(source, step, size - step % 2, share))
+    found = trained(tmp_path / "captured", recipe("epochs=6"), accelerator="cuda")
+    monkeypatch.setattr(steps, "CapturedStep", EagerStep)
+    assert same(found, trained(tmp_path / "eager", recipe("epochs=6"), accelerator="cuda"))
 
 
 def test_processor_steps_eagerly(tmp_path: Path) -> None:
