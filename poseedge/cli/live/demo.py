@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poseedge.backends.registry import load, names_for
+from poseedge.backends.registry import names_for
 from poseedge.cli.console import emit_json, err, next_step, out, stage
 from poseedge.cli.live import options as choose
 from poseedge.cli.live.lift import show as show_people
@@ -99,7 +99,7 @@ def demo(
     at = View(azimuth, turn)
     if video is not None:
         refuse({"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints")
-        lifter = load(choose.artefact_or_bundled(artefact), precision, threads, backend=backend)
+        lifter = choose.opened(artefact, precision, threads, backend)
         clip = keypoints_over(source, video, format, layout, wanted, fps)
         report = lift_and_draw(clip, lambda: open_source(str(video), fps=fps), lifter, options, outputs, at, person)
         tell(report, json)
@@ -111,7 +111,7 @@ def demo(
             refuse({"--person": person, "--height": height}, "a live source is not known to its end; lift a recording of it")
         elif wanted:
             refuse({"--size": size}, "the pictures say their own size; --size asks a camera for one")
-        lifter = load(choose.artefact_or_bundled(artefact), precision, threads, backend=backend)
+        lifter = choose.opened(artefact, precision, threads, backend)
         found = open_detector(detector, people, threads, backend, thorough=pictures.fps is None)
         if pictures.live:
             if look_ahead is None:

@@ -43,7 +43,6 @@ def lift(
 
     Example: poseedge lift alphapose-results.json --size 1920x1080 --fps 30 -o poses.npz
     """
-    from poseedge.backends.registry import load
     from poseedge.live.formats import read_clip
     from poseedge.live.lift import lift_clip
     from poseedge.live.summary import remarks, summary, why_empty
@@ -57,7 +56,7 @@ def lift(
         check_path(path)
     clip = read_clip(source, format, layout, choose.parsed_size(size), fps)
     clip = select(clip, choose.parsed_person(person))
-    lifter = load(choose.artefact_or_bundled(artefact), precision, threads)
+    lifter = choose.opened(artefact, precision, threads)
     with stage("lifting", len(clip.frames)) as advance:
         lifted = lift_clip(lifter, clip, options, trained_on(lifter), advance)
     if not lifted.seen.any():

@@ -10,11 +10,15 @@ import typer
 from poseedge.errors import PoseedgeError
 from poseedge.resources import resource
 
+READY_MADE = ("weights", "nanohtnet")
+
 if TYPE_CHECKING:
+    from poseedge.lifter import Lifter
     from poseedge.live.options import Options
 
 Artefact = Annotated[
-    Path | None, typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint; default: the bundled NanoHTNet")
+    Path | None,
+    typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint; default: the bundled NanoHTNet, INT8"),
 ]
 Precision = Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="size of the picture in pixels, where the source does not say it")]
@@ -39,12 +43,13 @@ LookAhead = Annotated[int | None, typer.Option(min=0, metavar="FRAMES", help="fr
 Threads = Annotated[int, typer.Option(min=1)]
 
 
-def artefact_or_bundled(artefact: Path | None) -> Path:
-    """Return ``artefact``, or the NanoHTNet that comes with the package: its bundle, or the checkpoint, which needs PyTorch."""
-    if artefact is not None:
-        return artefact
-    bundle = resource("weights", "nanohtnet")
-    return bundle if bundle.is_dir() else resource("weights", "nanohtnet.pth")
+def opened(artefact: Path | None, precision: str | None, threads: int, backend: str | None = None) -> Lifter:
+    """Open ``artefact``, or the ready-made bundle that comes with the package, which is INT8 alone."""
+    from poseedge.backends.registry import load
+
+    if artefact is None:
+        return load(resource(*READY_MADE), precision or "int8", threads, backend=backend)
+    return load(artefact, precision, threads, backend=backend)
 
 
 def options(given: dict[str, Any]) -> Options:

@@ -39,12 +39,11 @@ def stream(
 
     Example: detector | poseedge stream --size 1280x720 --fps 30 --look-ahead 10
     """
-    from poseedge.backends.registry import load
     from poseedge.live.json_lines import read_line, write_line
     from poseedge.live.stream import Stream
     from poseedge.live.trained import trained_on
 
-    lifter, wide = load(choose.artefact_or_bundled(artefact), precision, threads), choose.parsed_size(size)
+    lifter, wide = choose.opened(artefact, precision, threads), choose.parsed_size(size)
     assert wide is not None
     options = choose.options({**context.params, "height": None})
     lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))

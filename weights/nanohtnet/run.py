@@ -1,0 +1,1081 @@
+#!/usr/bin/env python3
+"""Build, verify and time this bundle on the device at hand.
+
+    python3 run.py --precision fp16
+
+Written into every bundle as ``run.py``. Needs Python 3.6 and numpy, then TensorRT and pycuda as JetPack brings
+them, or ONNX Runtime where there is no TensorRT; nothing of poseedge. Exit status: 0 the poses agree with the
+reference within the bundle's limits, 1 they do not, 2 it could not be run.
+"""
+
+import argparse
+import ctypes
+import hashlib
+import importlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+
+# --- What the person is told, and why something is refused ------------------------------------------------------------
+
+class Refused(Exception):
+    """Bad input, or a device that cannot do it: one line that says what and why."""
+
+
+def note(text: str) -> None:
+    """Tell the person something that belongs to no report."""
+    print("run.py: " + text, file=sys.stderr, flush=True)
+
+
+# --- Files: hashes, atomic writes, and one process at a time in a folder ----------------------------------------------
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    handle, name = tempfile.mkstemp(dir=str(path.absolute().parent), prefix="." + path.name + ".")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, 0o644)  # noqa: PTH101  # mkstemp gives a name, not a Path
+        os.replace(name, str(path))  # noqa: PTH105
+    except BaseException as error:
+        os.unlink(name)  # noqa: PTH108
+        if isinstance(error, OSError):  # which does not say where a disk is full
+            raise Refused("{}: {}".format(path, error.strerror)) from error
+        raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time into the block; the lock is on the folder itself and dies with its process."""
+    import fcntl  # not on Windows, where there is no TensorRT for a Jetson's bundle either
+
+    handle = os.open(str(folder), os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("another process builds in {}; waiting for it".format(folder))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+# --- The nodes and metadata of an ONNX file, read from its bytes: JetPack brings no onnx ------------------------------
+
+class Node(NamedTuple):
+    """What is needed of a NodeProto."""
+
+    name: str
+    operator: str
+    outputs: Tuple[str, ...]
+
+
+def nodes_of(model: bytes) -> List[Node]:
+    """Return the nodes of a serialized ONNX model in order."""
+    nodes = []
+    for graph in (value for field, value in message_fields(memoryview(model)) if field == 7):  # ModelProto.graph
+        for node in (value for field, value in message_fields(graph) if field == 1):  # GraphProto.node
+            texts = [(field, text_of(value)) for field, value in message_fields(node) if field in (2, 3, 4)]
+            single = dict(texts)
+            outputs = tuple(text for field, text in texts if field == 2)  # NodeProto.output, .name, .op_type
+            nodes.append(Node(single.get(3, ""), single.get(4, ""), outputs))
+    return nodes
+
+
+def makers_of(model: bytes, names: Iterable[str]) -> Dict[str, str]:
+    """Return, for each tensor that one of the nodes ``names`` makes, that node."""
+    wanted = set(names)
+    return {output: node.name for node in nodes_of(model) if node.name in wanted for output in node.outputs if output}
+
+
+def model_metadata(model: bytes) -> Dict[str, str]:
+    """Return the metadata of a serialized ONNX model."""
+    entries = [dict(message_fields(value)) for field, value in message_fields(memoryview(model)) if field == 14]
+    return {text_of(entry.get(1, b"")): text_of(entry.get(2, b"")) for entry in entries}  # StringStringEntryProto.key, .value
+
+
+def text_of(value: Any) -> str:
+    """Return the text that a field of a protobuf message holds."""
+    return bytes(value).decode("utf-8", "replace")
+
+
+def message_fields(message: Any) -> Iterator[Tuple[int, Any]]:
+    """Yield (number, bytes) of the length-delimited fields of a protobuf message."""
+    at = 0
+    while at < len(message):
+        key, at = read_varint(message, at)
+        size = {1: 8, 5: 4}.get(key & 7, 0)
+        if key & 7 in (0, 2):
+            value, at = read_varint(message, at)
+            size = value if key & 7 == 2 else 0
+        if key & 7 == 2:
+            yield key >> 3, message[at : at + size]
+        at += size
+
+
+def read_varint(message: Any, at: int) -> Tuple[int, int]:
+    """Return the protobuf integer at ``at`` and where it ends."""
+    value, shift = 0, 0
+    while True:
+        byte = message[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at
+
+
+# --- How TensorRT is told about precision -----------------------------------------------------------------------------
+
+PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
+MIXED = "int8-fp16"  # INT8 products in a half-precision graph, for TensorRT where strongly typed
+NO_INT8 = {(5, 3): "Jetson Nano", (6, 2): "Jetson TX2"}  # compute capabilities without INT8 hardware
+OBEY = "OBEY_PRECISION_CONSTRAINTS"
+# What stays in FP32 beside FP16 and INT8 must be FP32: TF32 has FP16's mantissa, and is on from the start.
+ALWAYS_OFF = ("TF32",)
+
+
+class Route(NamedTuple):
+    """How this TensorRT is told about precision."""
+
+    typing: str  # "strong": strongly typed; "weak": builder flags allow lower ones
+    network_flags: int
+    enable: Tuple[str, ...]  # builder flags
+    disable: Tuple[str, ...]
+
+
+def strongly_typed(trt: Any) -> bool:
+    """Say whether strong typing is complete in this TensorRT (from 10.12) or the only way (from 11)."""
+    # A call that came with 10.13 marks the versions of the Jetsons where strong typing is complete.
+    return hasattr(trt.Builder, "build_serialized_network_to_stream") or not hasattr(trt.BuilderFlag, "FP16")
+
+
+def suited(trt: Any, precision: str, held: Any) -> str:
+    """Return which of the graphs ``held`` to take: with strong typing the rest of a plain INT8 graph would run in FP32."""
+    return MIXED if precision == "int8" and MIXED in held and strongly_typed(trt) else precision
+
+
+def basic_route(trt: Any, precision: str) -> Route:
+    """Choose by what this TensorRT has: strong typing wherever it is complete."""
+    return strong_route(trt) if strongly_typed(trt) else weak_route(trt, precision)
+
+
+def strong_route(trt: Any) -> Route:
+    """The network is strongly typed; without the flags for weak typing that is so anyway."""
+    optional = hasattr(trt.BuilderFlag, "FP16")
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED) if optional else 0
+    return Route("strong", flags, (), ALWAYS_OFF)
+
+
+def weak_route(trt: Any, precision: str) -> Route:
+    """Builder flags say what is allowed; 8.x parses no ONNX without EXPLICIT_BATCH, 10.x ignores it."""
+    enable: Dict[str, Tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("INT8", "FP16")}
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+    return Route("weak", flags, enable[precision], ALWAYS_OFF)
+
+
+# --- One precision of a bundle, read and checked against its manifest -------------------------------------------------
+
+FORMAT = 1
+JOINTS = 17
+
+
+class Bundle(NamedTuple):
+    """One precision of a bundle whose files have been checked against the manifest."""
+
+    manifest: Dict[str, Any]
+    precision: str
+    graph: Path
+    keypoints: Any  # (N, T, 17, C) float32, normalized screen coordinates, and a confidence if C is 3
+    poses: Any  # (N, T_out, 17, 3) float32, metres: what the network gives in FP32
+    limits: Dict[str, float]  # mean_mm, p99_mm
+    float32_nodes: List[str]  # what stays in FP32 where TensorRT may choose a lower precision by itself
+
+
+def open_bundle(folder: Path, precision: str, trt: Any = None) -> Bundle:
+    """Read and check the bundle in ``folder``; what is named ``int8`` may depend on this TensorRT."""
+    manifest = read_manifest(folder / "manifest.json")
+    for name, wanted in sorted(manifest["files"].items()):
+        check_file(folder, name, wanted)
+    if trt is not None and precision != suited(trt, precision, manifest["graphs"]):
+        precision = suited(trt, precision, manifest["graphs"])
+        note("taking the {} graph, whose rest does not run in FP32; --as-named takes the other".format(precision))
+    if precision not in manifest["graphs"]:
+        held = ", ".join(p for p in PRECISIONS if p in manifest["graphs"])
+        raise Refused("the bundle holds no {} graph; it holds: {}".format(precision, held))
+    try:
+        names = manifest["graphs"][precision]["file"], manifest["samples"]
+        frames, frames_out = int(manifest["frames"]), len(manifest["output_frames"])
+        limits = {key: float(manifest["limits"][precision][key]) for key in ("mean_mm", "p99_mm")}
+        float32_nodes = [str(name) for name in manifest["graphs"][precision].get("float32_nodes", [])]
+        if not np.isfinite([*limits.values()]).all():
+            raise ValueError("a limit of {}".format(limits))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise Refused("manifest.json: {!r} is missing or malformed".format(error)) from error
+    for name in names:
+        if not isinstance(name, str) or name not in manifest["files"]:
+            raise Refused("manifest.json: vouches for no {}".format(name))
+    check_label(folder / names[0], precision)
+    keypoints, poses = read_samples(folder / names[1], (frames, JOINTS, manifest.get("channels", 2)), frames_out)
+    return Bundle(manifest, precision, folder / names[0], keypoints, poses, limits, float32_nodes)
+
+
+def read_manifest(path: Path) -> Dict[str, Any]:
+    """Read the manifest far enough to know that it is one."""
+    if not path.is_file():
+        raise Refused("{}: missing; run.py belongs inside a bundle".format(path))
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found, tables = manifest["format"], (manifest["files"], manifest["graphs"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused("{}: not a bundle manifest ({!r})".format(path, error)) from error
+    if found != FORMAT or not all(isinstance(table, dict) for table in tables):
+        raise Refused("{}: bundle format {!r}, this runner reads {}".format(path, found, FORMAT))
+    return dict(manifest)
+
+
+def check_file(folder: Path, name: str, wanted: str) -> None:
+    """Refuse a file that does not lie in the bundle itself, or is not what the manifest says."""
+    path = folder / name
+    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
+        raise Refused("manifest.json: {!r} is no name of a file in the bundle".format(name))
+    if not path.is_file():
+        raise Refused("{}: missing; copy the bundle again".format(path))
+    if path.resolve().parent != folder.resolve():
+        raise Refused("{}: leads out of the bundle; put the file itself there".format(path))
+    found = sha256_of(path)
+    if found != wanted:
+        raise Refused("{}: damaged: SHA-256 {}..., not {}...; copy the bundle again".format(path, found[:12], str(wanted)[:12]))
+
+
+def check_label(graph: Path, precision: str) -> None:
+    """Refuse a graph of another precision than the manifest says; one without metadata only shows whether it is quantized."""
+    try:
+        content = graph.read_bytes()
+        told = model_metadata(content).get("poseedge.precision")
+        quantized = any(operator in ("QuantizeLinear", "DequantizeLinear") for _, operator, _ in nodes_of(content))
+    except IndexError as error:
+        raise Refused("{}: no ONNX file; copy the bundle again".format(graph)) from error
+    if told != json.dumps(precision) if told else quantized != precision.startswith("int8"):
+        found = told or ("int8" if quantized else "float")
+        raise Refused("{}: is a graph in {}, and manifest.json calls it {}".format(graph, found, precision))
+
+
+def read_samples(path: Path, window: Tuple[int, int, int], frames_out: int) -> Tuple[Any, Any]:
+    """Return the sample windows (N, T, 17, C) and their reference poses (N, T_out, 17, 3)."""
+    try:
+        with np.load(str(path), allow_pickle=False) as arrays:
+            keypoints, poses = arrays["keypoints"], arrays["poses_m"]
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise Refused("{}: no sample windows in it ({})".format(path, error)) from error
+    for name, array, shape in (("keypoints", keypoints, window), ("poses_m", poses, (frames_out, JOINTS, 3))):
+        if array.shape[1:] != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+            wanted = "finite float32 (N, {}, {}, {})".format(*shape)
+            raise Refused("{}: {} is {} {}, wanted {}".format(path, name, array.dtype, array.shape, wanted))
+    if not len(keypoints) or len(keypoints) != len(poses):
+        raise Refused("{}: {} windows and {} poses".format(path, len(keypoints), len(poses)))
+    return keypoints, poses
+
+
+def pose_output(shapes: Dict[str, Tuple[Any, ...]], bundle: Bundle) -> str:
+    """Return the name of the output that is the pose (.., T_out, 17, 3)."""
+    wanted = bundle.poses.shape[1:]
+    found = [name for name, shape in shapes.items() if shape[-3:] == wanted]
+    if len(found) != 1:
+        raise Refused("{}: gives {}, no single pose (.., {}, {}, {})".format(bundle.graph, shapes, *wanted))
+    return found[0]
+
+
+# --- Device 0 and its primary context, through pycuda -----------------------------------------------------------------
+
+NON_BLOCKING = 1  # a stream that waits for no work on CUDA's legacy stream, and does not disturb others' while it captures
+
+
+@contextmanager
+def primary_context(cuda: Any) -> Iterator[Any]:
+    """Yield device 0 with its primary context current; CUDA's errors become one line."""
+    try:
+        cuda.init()
+        device = cuda.Device(0)
+        context = device.retain_primary_context()
+        context.push()
+    except cuda.Error as error:
+        raise Refused("no usable CUDA device: {}".format(error)) from error
+    try:
+        yield device
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # what they hold of TensorRT must go before the context
+        if isinstance(error, cuda.Error):
+            raise Refused("CUDA failed: {}".format(error)) from error
+        raise
+    finally:
+        release_primary(context)
+
+
+def release_primary(context: Any) -> None:
+    """Let go of a primary context that was pushed last, in any thread.
+
+    pycuda takes one that is merely dropped for one of its own making, and on detaching leaves it on the driver's stack:
+    ``cuDevicePrimaryCtxRelease`` pops nothing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libcuda.so.1").cuCtxPopCurrent_v2(ctypes.byref(ctypes.c_void_p()))
+    context.detach()
+
+
+# --- TensorRT's log and the parser's errors ---------------------------------------------------------------------------
+
+def make_log(trt: Any) -> Any:
+    """Return a TensorRT logger that keeps the errors, and register TensorRT's own plugins with it.
+
+    TensorRT may call it from any thread. 8.x and 10.x scatter through a plugin, in a plan that is loaded too.
+    """
+    serious = (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR)
+
+    class Log(trt.ILogger):  # type: ignore[misc]  # a class of a module that is found at run time
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: List[str] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in serious:
+                self.errors.append(msg)
+
+        def words(self) -> str:
+            return "TensorRT says: " + ("; ".join(self.errors[-3:]) or "nothing")
+
+    log = Log()
+    if hasattr(trt, "init_libnvinfer_plugins"):
+        trt.init_libnvinfer_plugins(log, "")
+    return log
+
+
+def parser_words(parser: Any, graph: Path, log: Any) -> str:
+    """Return the parser's errors, each with its node's name and operator."""
+    lines = []
+    for index in range(parser.num_errors):
+        error = parser.get_error(index)
+        if hasattr(error, "node_name"):
+            name, operator = error.node_name(), error.node_operator()
+        else:
+            nodes = nodes_of(graph.read_bytes())
+            name, operator = nodes[error.node()][:2] if 0 <= error.node() < len(nodes) else ("", "")
+        lines.append("node {!r} ({}): {}".format(name, operator, error.desc()) if operator else error.desc())
+    return "; ".join(lines) or log.words()
+
+
+# --- A graph that runs in ONNX Runtime --------------------------------------------------------------------------------
+
+class OnnxRuntimeRunner:
+    """The bundle's graph in ONNX Runtime on one CPU thread."""
+
+    backend, provider, threads, captured = "onnxruntime", "CPUExecutionProvider", 1, False
+
+    def __init__(self, ort: Any, bundle: Bundle) -> None:
+        self.artefact = bundle.graph
+        self.details = None
+        self.machine = {"onnxruntime": ort.__version__}
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = self.threads
+        settings.log_severity_level = 3
+        self.shape = bundle.poses.shape[1:]
+        try:
+            self.session = ort.InferenceSession(str(bundle.graph), settings, providers=[self.provider])
+            known = self.session.get_modelmeta().custom_metadata_map
+            disabled = json.loads(known.get("poseedge.ort_disabled_optimizers", "[]"))
+            if disabled:  # the exporter found that these change this graph's result
+                self.session = ort.InferenceSession(
+                    str(bundle.graph), settings, providers=[self.provider], disabled_optimizers=disabled
+                )
+            shapes = {output.name: tuple(output.shape) for output in self.session.get_outputs()}
+            self.input, self.output = self.session.get_inputs()[0].name, pose_output(shapes, bundle)
+            self.infer(bundle.keypoints[0])
+        except Refused:
+            raise
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            raise Refused("{}: ONNX Runtime cannot run it: {}".format(bundle.graph, error)) from error
+
+    def infer(self, window: Any) -> Any:
+        """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
+        return self.session.run([self.output], {self.input: window[None]})[0].reshape(self.shape)
+
+    def gpu_ms(self) -> None:
+        """No GPU is involved."""
+
+    def capture(self) -> str:
+        """No CUDA graph, and nothing to say of it."""
+        return ""
+
+
+# --- Layers held in FP32 under weak typing ----------------------------------------------------------------------------
+
+NEVER_PINNED = ("CONSTANT", "SHAPE", "CAST", "IDENTITY", "QUANTIZE", "DEQUANTIZE")  # precision means nothing to them
+
+
+def pin(trt: Any, network: Any, makers: Dict[str, str]) -> int:
+    """Hold layers in FP32; ``makers`` gives the ONNX node of each tensor that a node to be held makes.
+
+    Returns how many nodes were found. The parser names layers after nodes, but for LayerNormalization in 8.6, which it leaves
+    unnamed: there the tensor tells.
+    """
+    never = {getattr(trt.LayerType, kind) for kind in NEVER_PINNED if hasattr(trt.LayerType, kind)}
+    nodes, found = set(makers.values()), set()
+    for index in range(network.num_layers if nodes else 0):
+        layer = network.get_layer(index)
+        outputs = [layer.get_output(number) for number in range(layer.num_outputs)]
+        node = layer.name if layer.name in nodes else next((makers[out.name] for out in outputs if out.name in makers), None)
+        if node is None or layer.type in never:
+            continue
+        layer.precision = trt.float32
+        for number, output in enumerate(outputs):
+            if output.dtype in (trt.float32, trt.float16):  # TopK gives indices too
+                layer.set_output_type(number, trt.float32)
+        found.add(node)
+    return len(found)
+
+
+# --- From graph to plan -----------------------------------------------------------------------------------------------
+
+def build_plan(trt: Any, log: Any, graph: Path, route: Route, pinned: List[str], workspace_mib: int) -> bytes:
+    """Return the serialized engine of ``graph`` with the nodes ``pinned`` held in FP32."""
+    builder = trt.Builder(log)
+    network = builder.create_network(route.network_flags)
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(graph)):
+        raise Refused("{}: TensorRT {} cannot read it: {}".format(graph, trt.__version__, parser_words(parser, graph, log)))
+    found = pin(trt, network, makers_of(graph.read_bytes(), pinned)) if pinned else 0
+    if found < len(pinned):
+        note("only {} of {} nodes that should stay in FP32 were found".format(found, len(pinned)))
+    config = builder.create_builder_config()
+    for name in route.enable:
+        config.set_flag(getattr(trt.BuilderFlag, name))
+    for name in route.disable:
+        config.clear_flag(getattr(trt.BuilderFlag, name))
+    if hasattr(config, "set_memory_pool_limit"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
+    else:
+        config.max_workspace_size = workspace_mib << 20
+    if hasattr(config, "max_aux_streams"):
+        config.max_aux_streams = 0  # one stream, so that its events see all of the work
+    add_profile(builder, network, config)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        hint = "a larger --workspace-mib may help"
+        raise Refused("{}: TensorRT {} cannot build it ({}): {}".format(graph, trt.__version__, hint, log.words()))
+    return bytes(plan)
+
+
+def add_profile(builder: Any, network: Any, config: Any) -> None:
+    """Fix a free batch at one window."""
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        shape = tuple(tensor.shape)
+        if -1 in shape:
+            profile = builder.create_optimization_profile()
+            one = (1, *shape[1:])
+            profile.set_shape(tensor.name, one, one, one)
+            if config.add_optimization_profile(profile) < 0:
+                raise Refused("TensorRT refuses the shape {} for input {}".format(one, tensor.name))
+
+
+# --- What an engine was built for, compared with what is here ---------------------------------------------------------
+
+MAY_BE_UNKNOWN = ("board", "gpu", "sms", "memory_gib")
+
+
+def differences(built: Dict[str, Any], wanted: Dict[str, Any]) -> List[str]:
+    """Return the keys in which ``built`` is not what is ``wanted``; unknown is unknown, not different."""
+    unequal = [key for key, value in wanted.items() if built.get(key) != value]
+    return [key for key in unequal if key not in MAY_BE_UNKNOWN or None not in (built.get(key), wanted[key])]
+
+
+# --- The machine: board, system, power mode ---------------------------------------------------------------------------
+
+BOARD_FILES = (Path("/proc/device-tree/model"), Path("/tmp/nv_jetson_model"))
+BOARD_VARIABLE = "JETSON_MODEL"  # as jetson-stats exports it
+RELEASE_FILE = Path("/etc/nv_tegra_release")
+
+
+def board() -> Optional[str]:
+    """Return the Jetson board's name; None where it is unknown: on another machine, or in a container that was not told."""
+    known = [first_line(path) for path in BOARD_FILES] + [os.environ.get(BOARD_VARIABLE)]
+    return next((name for name in known if name), None)
+
+
+def module_memory_gib(total_bytes: int) -> int:
+    """Return the memory that a module is sold with, the next power of two: what the system keeps of it varies by release."""
+    return 1 << (max(total_bytes - 1, 0) >> 30).bit_length()
+
+
+def first_line(path: Path) -> Optional[str]:
+    """Return the first line of a small system file, None if it cannot be read."""
+    try:
+        return path.read_text(errors="replace").rstrip("\0\n").split("\n")[0]
+    except OSError:
+        return None
+
+
+def power_mode() -> Optional[str]:
+    """Return what nvpmodel says of the power mode: no Jetson time means anything without it."""
+    if shutil.which("nvpmodel") is None:
+        return None
+    found = subprocess.run(["nvpmodel", "-q"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True)
+    return " ".join(found.stdout.split()) or None
+
+
+# --- An engine's file and what is known of it -------------------------------------------------------------------------
+
+class PlanFile:
+    """The engine's file, with a JSON file beside it that says what it was built from and for."""
+
+    def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, device: Any, options: argparse.Namespace) -> None:
+        capability = device.compute_capability()
+        if bundle.precision in ("int8", MIXED) and capability in NO_INT8:
+            raise Refused("int8: {} (sm_{}{}) has no INT8 hardware; use fp16".format(NO_INT8[capability], *capability))
+        if bundle.precision == MIXED and not strongly_typed(trt):
+            raise Refused("{}: TensorRT {} takes precision from builder flags; use int8".format(MIXED, trt.__version__))
+        self.trt, self.log, self.graph = trt, log, bundle.graph
+        self.route = basic_route(trt, bundle.precision)
+        self.pinned: List[str] = []
+        if self.route.typing == "weak" and bundle.precision != "fp32" and bundle.float32_nodes:
+            self.route, self.pinned = self.route._replace(enable=(*self.route.enable, OBEY)), bundle.float32_nodes
+        self.workspace_mib, self.rebuild = options.workspace_mib, options.rebuild
+        self.identity = {
+            "onnx_sha256": bundle.manifest["files"][bundle.graph.name],
+            "tensorrt": trt.__version__,
+            "cuda": ".".join(str(number) for number in cuda.get_version()[:2]),
+            "cuda_driver": cuda.get_driver_version(),
+            "sm": "sm_{}{}".format(*capability),
+            "gpu": device.name(),
+            "board": board(),
+            "sms": device.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT),
+            "memory_gib": module_memory_gib(device.total_memory()),
+            "flags": dict(self.route._asdict(), enable=list(self.route.enable), disable=list(self.route.disable)),
+            "pinned_nodes": len(self.pinned),
+            "workspace_mib": options.workspace_mib,
+        }
+        stem = "{}.{tensorrt}.{sm}".format(bundle.graph.stem, **self.identity)
+        self.folder = bundle.graph.parent
+        if options.engines:  # names repeat from bundle to bundle, graphs do not
+            self.folder = options.engines.absolute() / self.identity["onnx_sha256"][:16]
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.path = self.folder / (stem + ".plan")
+        self.sidecar = self.folder / (stem + ".json")
+        self.build_s: Optional[float] = None  # None: it was loaded
+
+    def open(self, runtime: Any) -> Any:
+        """Return the engine: loaded if the plan fits, else built and written; one process at a time does so in a folder."""
+        with locked(self.folder):
+            return self.open_alone(runtime)
+
+    def open_alone(self, runtime: Any) -> Any:
+        """As ``open``, while no other process builds here: two at once would disturb each other's kernel timings."""
+        plan = None if self.rebuild else self.read()
+        engine = None if plan is None else runtime.deserialize_cuda_engine(plan)
+        if engine is not None:
+            return engine
+        if plan is not None:
+            note("{}: {}; building it again".format(self.path.name, self.log.words()))
+        engine = runtime.deserialize_cuda_engine(self.build())
+        if engine is None:
+            raise Refused("{}: built, but it cannot be loaded: {}".format(self.path, self.log.words()))
+        return engine
+
+    def read(self) -> Optional[bytes]:
+        """Return the plan if it is whole and was built from this graph for this device, else None."""
+        try:
+            known = json.loads(self.sidecar.read_text(encoding="utf-8"))
+            plan = self.path.read_bytes()
+        except (OSError, ValueError):
+            return None
+        wanted = dict(self.identity, plan_sha256=hashlib.sha256(plan).hexdigest())
+        other = differences(known, wanted) if isinstance(known, dict) else ["everything"]
+        if other:
+            note("{}: not used, it differs in {}; building it again".format(self.path.name, ", ".join(other)))
+            return None
+        tuned_for = known.get("power_mode")
+        if tuned_for != power_mode():
+            note("{}: was built in power mode {}; --rebuild tunes it for this one".format(self.path.name, tuned_for))
+        return plan
+
+    def build(self) -> bytes:
+        """Build the plan and write it with its sidecar."""
+        if not os.access(str(self.folder), os.W_OK):  # to be known before a build of minutes
+            raise Refused("{}: cannot be written to; keep the engine elsewhere with --engines FOLDER".format(self.folder))
+        note("building {}; this takes minutes on a small board".format(self.path.name))
+        del self.log.errors[:]
+        start = time.perf_counter()
+        plan = build_plan(self.trt, self.log, self.graph, self.route, self.pinned, self.workspace_mib)
+        self.build_s = time.perf_counter() - start
+        write_atomically(self.path, plan)
+        facts = dict(self.identity, plan_sha256=hashlib.sha256(plan).hexdigest(), build_s=self.build_s, power_mode=power_mode())
+        write_atomically(self.sidecar, json.dumps(facts, indent=2).encode() + b"\n")
+        return plan
+
+
+# --- CUDA graphs, captured through the driver's C interface: pycuda binds none ----------------------------------------
+
+class CudaGraphError(Exception):
+    """The driver cannot capture or replay this network."""
+
+
+class CudaGraph:
+    """One captured start of the network, to be replayed."""
+
+    def __init__(self, driver: Any, stream: int, enqueue: Callable[[], bool]) -> None:
+        self.driver, self.stream, self.executable = driver, ctypes.c_void_p(stream), ctypes.c_void_p()
+        captured = ctypes.c_void_p()
+        thread_local = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads' calls do not disturb
+        self.check(driver.cuStreamBeginCapture_v2(self.stream, thread_local), "cuStreamBeginCapture")
+        started = enqueue()
+        self.check(driver.cuStreamEndCapture(self.stream, ctypes.byref(captured)), "cuStreamEndCapture")
+        try:
+            if not started:
+                raise CudaGraphError("TensorRT does not start this network under capture")
+            self.check(self.instantiate(captured), "cuGraphInstantiate")
+        finally:
+            driver.cuGraphDestroy(captured)
+
+    def instantiate(self, captured: ctypes.c_void_p) -> int:
+        """Make the captured graph executable; the three-argument call came with CUDA 11.4."""
+        if hasattr(self.driver, "cuGraphInstantiateWithFlags"):
+            return int(self.driver.cuGraphInstantiateWithFlags(ctypes.byref(self.executable), captured, ctypes.c_ulonglong(0)))
+        return int(self.driver.cuGraphInstantiate(ctypes.byref(self.executable), captured, None, None, ctypes.c_size_t(0)))
+
+    def launch(self) -> None:
+        """Replay it on the stream that it was captured on; raises ``CudaGraphError`` with CUDA's status."""
+        self.check(self.driver.cuGraphLaunch(self.executable, self.stream), "cuGraphLaunch")
+
+    def close(self) -> None:
+        """Release the executable graph."""
+        self.driver.cuGraphExecDestroy(self.executable)
+
+    def check(self, status: int, call: str) -> None:
+        """Raise if the driver refused ``call``."""
+        if status != 0:
+            text = ctypes.c_char_p()
+            self.driver.cuGetErrorString(status, ctypes.byref(text))
+            words = (text.value or b"unknown").decode()
+            raise CudaGraphError("{} returned CUDA error {}: {}".format(call, status, words))
+
+
+# --- An engine's inputs and outputs -----------------------------------------------------------------------------------
+
+class BindingApi:
+    """Inputs and outputs by number: TensorRT before 8.5."""
+
+    def __init__(self, trt: Any, engine: Any, context: Any) -> None:
+        self.engine, self.context = engine, context
+        self.names = [engine.get_binding_name(index) for index in range(engine.num_bindings)]
+        self.inputs = [name for index, name in enumerate(self.names) if engine.binding_is_input(index)]
+        self.addresses = [0] * len(self.names)
+
+    def set_shape(self, name: str, shape: Tuple[int, ...]) -> None:
+        """Fix a free input shape."""
+        self.context.set_binding_shape(self.names.index(name), shape)
+
+    def tensor(self, name: str) -> Tuple[Any, Tuple[int, ...]]:
+        """Return (TensorRT type, shape) once the input shapes are fixed."""
+        index = self.names.index(name)
+        return self.engine.get_binding_dtype(index), tuple(self.context.get_binding_shape(index))
+
+    def bind(self, name: str, address: int) -> bool:
+        """Give a tensor its device memory."""
+        self.addresses[self.names.index(name)] = address
+        return True
+
+    def enqueue(self, stream: int) -> bool:
+        """Start the network on a CUDA stream."""
+        return bool(self.context.execute_async_v2(bindings=self.addresses, stream_handle=stream))
+
+
+class TensorApi:
+    """Inputs and outputs by name: TensorRT from 8.5."""
+
+    def __init__(self, trt: Any, engine: Any, context: Any) -> None:
+        self.engine, self.context = engine, context
+        self.names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        self.inputs = [name for name in self.names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+
+    def set_shape(self, name: str, shape: Tuple[int, ...]) -> None:
+        """Fix a free input shape."""
+        self.context.set_input_shape(name, shape)
+
+    def tensor(self, name: str) -> Tuple[Any, Tuple[int, ...]]:
+        """Return (TensorRT type, shape) once the input shapes are fixed."""
+        return self.engine.get_tensor_dtype(name), tuple(self.context.get_tensor_shape(name))
+
+    def bind(self, name: str, address: int) -> bool:
+        """Give a tensor its device memory."""
+        return bool(self.context.set_tensor_address(name, address))
+
+    def enqueue(self, stream: int) -> bool:
+        """Start the network on a CUDA stream."""
+        return bool(self.context.execute_async_v3(stream_handle=stream))
+
+
+def numpy_type(trt: Any, dtype: Any) -> Any:
+    """Return the numpy type of a TensorRT type; ``trt.nptype`` of 8.2 breaks with numpy 1.24."""
+    for name in ("float32", "float16", "int32", "int8", "bool", "uint8", "int64"):
+        if getattr(trt, name, None) == dtype:
+            return np.dtype(name)
+    raise Refused("tensors of type {} are not supported".format(dtype))
+
+
+# --- An engine that runs ----------------------------------------------------------------------------------------------
+
+class Buffer(NamedTuple):
+    """Page-locked host memory and device memory of one tensor."""
+
+    host: Any
+    device: Any
+
+
+class TensorRTRunner:
+    """One engine, one CUDA stream, one window at a time; to be used and closed inside ``primary_context``."""
+
+    backend, threads = "tensorrt", None
+
+    def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, device: Any, plan: PlanFile) -> None:
+        self.trt, self.cuda, self.log = trt, cuda, log
+        self.provider = "TensorRT {} {}".format(trt.__version__, plan.identity["sm"])
+        self.artefact = plan.path
+        self.runtime: Any = None
+        self.engine: Any = None
+        self.context: Any = None
+        self.api: Any = None
+        self.graph: Any = None
+        self.stream: Any = None
+        self.source: Any = None
+        self.pose: Any = None
+        self.started: Any = None
+        self.finished: Any = None
+        self.buffers: Dict[str, Buffer] = {}
+        try:
+            self.stream = cuda.Stream(NON_BLOCKING)
+            self.started, self.finished = cuda.Event(), cuda.Event()
+            self.runtime = trt.Runtime(log)
+            self.engine = plan.open(self.runtime)
+            self.context = self.engine.create_execution_context()
+            if self.context is None:
+                raise Refused("no execution context, is the device out of memory? " + log.words())
+            self.api = (TensorApi if hasattr(self.engine, "num_io_tensors") else BindingApi)(trt, self.engine, self.context)
+            self.allocate(bundle)
+        except BaseException:
+            self.close()
+            raise
+        self.details = dict(plan.identity, file=plan.path.name, build_s=plan.build_s)
+        driver = cuda.get_driver_version()
+        self.machine = {"gpu": device.name(), "sm": plan.identity["sm"], "tensorrt": trt.__version__, "cuda_driver": driver}
+
+    def allocate(self, bundle: Bundle) -> None:
+        """Fix the batch at one window and give every tensor its memory."""
+        source, shape = self.api.inputs[0], (1, *bundle.keypoints.shape[1:])
+        if -1 in self.api.tensor(source)[1]:
+            self.api.set_shape(source, shape)
+        if self.api.tensor(source)[1] != shape:
+            raise Refused("{} does not take the samples' shape {}".format(bundle.graph, shape))
+        for name in self.api.names:
+            dtype, shape = self.api.tensor(name)
+            host = self.cuda.pagelocked_empty(shape, numpy_type(self.trt, dtype))
+            self.buffers[name] = Buffer(host, self.cuda.mem_alloc(host.nbytes))
+            if not self.api.bind(name, int(self.buffers[name].device)):
+                raise Refused("TensorRT refuses the memory of {}: {}".format(name, self.log.words()))
+        shapes = {name: self.buffers[name].host.shape for name in self.api.names if name != source}
+        self.source, self.pose = self.buffers[source], self.buffers[pose_output(shapes, bundle)]
+        self.shape = bundle.poses.shape[1:]
+
+    @property
+    def captured(self) -> bool:
+        """Whether the network runs as a CUDA graph."""
+        return self.graph is not None
+
+    def infer(self, window: Any) -> Any:
+        """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
+        np.copyto(self.source.host[0], window)
+        self.cuda.memcpy_htod_async(self.source.device, self.source.host, self.stream)
+        self.started.record(self.stream)
+        self.start()
+        self.finished.record(self.stream)
+        self.cuda.memcpy_dtoh_async(self.pose.host, self.pose.device, self.stream)
+        self.stream.synchronize()
+        return self.pose.host.reshape(self.shape).copy()
+
+    def start(self) -> None:
+        """Put the network on the stream."""
+        if self.graph is None:
+            if not self.api.enqueue(self.stream.handle):
+                raise Refused("the network could not be started: " + self.log.words())
+            return
+        try:
+            self.graph.launch()
+        except CudaGraphError as error:
+            raise Refused("the network could not be started: {}".format(error)) from error
+
+    def gpu_ms(self) -> float:
+        """Return the time of the last run between the events around the network."""
+        return float(self.started.time_till(self.finished))
+
+    def capture(self) -> Optional[str]:
+        """Replay a CUDA graph from now on; returns the reason if that cannot be."""
+        try:
+            driver = ctypes.CDLL("libcuda.so.1")
+            self.graph = CudaGraph(driver, self.stream.handle, lambda: self.api.enqueue(self.stream.handle))
+        except (OSError, AttributeError, CudaGraphError) as error:
+            self.settle()
+            return str(error)
+        return None
+
+    def settle(self) -> None:
+        """Run once and look away: the error that a refused capture leaves is told by the next call, which it is not about."""
+        with suppress(self.cuda.Error):
+            self.api.enqueue(self.stream.handle)
+            self.stream.synchronize()
+        del self.log.errors[:]
+
+    def close(self) -> None:
+        """Release everything in the order that TensorRT needs, while the CUDA context is still current."""
+        if self.stream is not None:
+            with suppress(self.cuda.Error):  # after a failed run there may be nothing to wait for
+                self.stream.synchronize()
+        if self.graph is not None:
+            self.graph.close()
+        self.graph = self.api = None
+        self.context = None
+        self.engine = None
+        self.runtime = None
+        for buffer in self.buffers.values():
+            buffer.device.free()
+        self.buffers = {}
+        self.source = self.pose = self.started = self.finished = self.stream = None
+
+
+# --- The backend that was asked for, or the best one that is installed ------------------------------------------------
+
+PYCUDA = (((3, 6), "<2021.1"), ((3, 8), "<2024.1.1"))
+NUMPY_HINT = "; built against another numpy: pip3 install 'pycuda<2024.1.1', or pip3 install numpy==1.24.4 before pycuda"
+
+
+@contextmanager
+def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterator[Any]:
+    """Yield the runner of the backend that was asked for, or of the best one that is installed."""
+    if trt is not None:
+        cuda = optional_module("pycuda.driver")
+        if cuda is None:
+            raise Refused("TensorRT {} is installed but pycuda is not: {}".format(trt.__version__, install_pycuda()))
+        with primary_context(cuda) as device:
+            log = make_log(trt)
+            plan = PlanFile(trt, cuda, log, bundle, device, options)
+            with closing(TensorRTRunner(trt, cuda, log, bundle, device, plan)) as runner:
+                yield runner
+        return
+    if options.backend == "tensorrt":
+        raise Refused("TensorRT is not installed for {}; on a Jetson it comes with JetPack".format(sys.executable))
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the import: ONNX Runtime reports to Microsoft
+    ort = optional_module("onnxruntime")
+    if ort is None:
+        raise Refused("neither TensorRT nor ONNX Runtime is installed for {}".format(sys.executable))
+    if options.backend is None:
+        note("TensorRT is not installed here; ONNX Runtime runs on the CPU instead")
+    yield OnnxRuntimeRunner(ort, bundle)
+
+
+def optional_module(name: str) -> Any:
+    """Import ``name``, or return None if it is not installed; one that is but does not load says why."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (name, name.split(".")[0]):
+            return None
+        hint = NUMPY_HINT if "numpy" in str(error) and name.startswith("pycuda") else ""
+        raise Refused("{} is installed but cannot be imported: {}{}".format(name, error, hint)) from error
+
+
+def install_pycuda() -> str:
+    """Return the command that installs a pycuda that works with the numpy which JetPack brings to this Python."""
+    newest = next((below for python, below in PYCUDA if sys.version_info[:2] <= python), "")
+    return "export PATH=/usr/local/cuda/bin:$PATH && pip3 install 'pycuda{}'".format(newest)
+
+
+# --- Distance from the reference poses, and time ----------------------------------------------------------------------
+
+def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> List[Dict[str, Any]]:
+    """Verify and time ``runner``, then once more as a CUDA graph where it can be captured."""
+    rows = [measure_once(runner, bundle, options)]
+    reason = runner.capture()
+    if reason is None:
+        rows.append(measure_once(runner, bundle, options))
+    elif reason:
+        note("no CUDA graph: " + reason)
+    return rows
+
+
+def measure_once(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Dict[str, Any]:
+    """Return one row: distance from the reference poses and time for one window."""
+    poses = np.stack([runner.infer(window) for window in bundle.keypoints])
+    distance_mm, passed = compare(poses, bundle.poses, bundle.limits)
+    latency_ms, gpu_ms = time_windows(runner, bundle.keypoints, options.warmup, options.runs)
+    return {
+        "artefact": runner.artefact.name,
+        "model": bundle.manifest.get("model"),
+        "precision": bundle.precision,
+        "backend": runner.backend,
+        "provider": runner.provider,
+        "batch": 1,
+        "threads": runner.threads,
+        "frames_out": poses.shape[1],
+        "cuda_graph": runner.captured,
+        "distance_mm": distance_mm,
+        "passed": passed,
+        "latency_ms": latency_ms,
+        "gpu_ms": gpu_ms,
+        "file_bytes": runner.artefact.stat().st_size,
+    }
+
+
+def compare(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[str, Optional[float]], bool]:
+    """Return mean, 99th percentile and maximum joint distance in mm, and whether they keep within ``limits``."""
+    distance = 1000 * np.linalg.norm(poses.astype(np.float64) - reference, axis=-1)
+    if not np.isfinite(distance).all():  # JSON knows no NaN
+        return {"mean": None, "p99": None, "max": None}, False
+    found = {"mean": float(distance.mean()), "p99": float(np.percentile(distance, 99)), "max": float(distance.max())}
+    return dict(found), found["mean"] <= limits["mean_mm"] and found["p99"] <= limits["p99_mm"]
+
+
+def time_windows(runner: Any, windows: Any, warmup: int, runs: int) -> Tuple[Dict[str, Any], Optional[Dict[str, Any]]]:
+    """Time single windows: on the host from input to pose, and on the GPU if the runner can say."""
+    host_ms, gpu_ms = [], []
+    for run in range(warmup + runs):
+        window = windows[run % len(windows)]
+        start = time.perf_counter()
+        runner.infer(window)
+        elapsed_ms = 1000 * (time.perf_counter() - start)
+        if run >= warmup:
+            host_ms.append(elapsed_ms)
+            gpu_ms.append(runner.gpu_ms())
+    return summary(host_ms), None if gpu_ms[0] is None else summary(gpu_ms)
+
+
+def summary(values: List[float]) -> Dict[str, Any]:
+    """Return percentiles, mean and standard deviation of times in ms."""
+    p50, p90, p99 = (float(value) for value in np.percentile(values, (50, 90, 99)))
+    return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(values)), "std": float(np.std(values)), "n": len(values)}
+
+
+# --- What was found, for a machine and for a person -------------------------------------------------------------------
+
+def make_report(bundle: Bundle, runner: Any, rows: List[Dict[str, Any]], options: argparse.Namespace) -> Dict[str, Any]:
+    """Return everything that was found, for a person's table and for a machine."""
+    machine = {"board": board(), "l4t": first_line(RELEASE_FILE), "power_mode": power_mode()}
+    machine.update({"python": platform.python_version(), "numpy": np.__version__, "system": platform.platform()})
+    machine.update(runner.machine)
+    return {
+        "format": FORMAT,
+        "bundle": {"model": bundle.manifest.get("model"), "config": bundle.manifest.get("config")},
+        "graph": {"file": bundle.graph.name, "sha256": bundle.manifest["files"][bundle.graph.name]},
+        "machine": machine,
+        "engine": runner.details,
+        "method": {
+            "windows": len(bundle.keypoints),
+            "warmup": options.warmup,
+            "runs": options.runs,
+            "latency_ms": "host clock, one window from input array to pose array, synchronised each run",
+            "gpu_ms": "CUDA events around the network, without the copies",
+        },
+        "limits": bundle.limits,
+        "rows": rows,
+        "passed": all(row["passed"] for row in rows),
+    }
+
+
+def format_table(report: Dict[str, Any]) -> str:
+    """Return the report as a person reads it."""
+    machine, first, limits = report["machine"], report["rows"][0], report["limits"]
+    place = machine["board"] or machine.get("gpu") or machine["system"]
+    text = ["{} {}, {}, on {}".format(first["model"], first["precision"], first["provider"], place)]
+    head = ("mean mm", "p99 mm", "max mm", "host p50 ms", "host p99 ms", "gpu p50 ms", "gpu p99 ms")
+    text.append(" " * 13 + "".join("{:>13}".format(word) for word in head))
+    text.append(table_line("limit", [limits["mean_mm"], limits["p99_mm"]]))
+    for row in report["rows"]:
+        distance, host, gpu = row["distance_mm"], row["latency_ms"], row["gpu_ms"] or {}
+        values = [distance["mean"], distance["p99"], distance["max"], host["p50"], host["p99"], gpu.get("p50"), gpu.get("p99")]
+        text.append(table_line("CUDA graph" if row["cuda_graph"] else "plain", values))
+    verdict = "within the limits" if report["passed"] else "NOT within the limits"
+    text.append("poses of {} sample windows: {}".format(report["method"]["windows"], verdict))
+    return "\n".join(text)
+
+
+def table_line(label: str, values: List[Optional[float]]) -> str:
+    """Format one line of the table."""
+    cells = ("-" if value is None else "{:.4f}".format(value) for value in values)
+    return "  {:<11}".format(label) + "".join("{:>13}".format(cell) for cell in cells)
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the bundle that this file lies in; returns the exit status."""
+    options = parse_arguments(arguments)
+    try:
+        if options.runs < 1 or options.warmup < 0 or options.workspace_mib < 1:
+            raise Refused("--runs and --workspace-mib start at 1, --warmup at 0")
+        if options.json and not options.json.absolute().parent.is_dir():
+            raise Refused("{}: no such folder for the report".format(options.json.parent))
+        trt = None if options.backend == "onnxruntime" else optional_module("tensorrt")
+        trt = trt if hasattr(trt, "Builder") else None  # there may be type stubs alone
+        bundle = open_bundle(Path(__file__).absolute().parent, options.precision, None if options.as_named else trt)
+        with open_runner(bundle, options, trt) as runner:
+            report = make_report(bundle, runner, measure(runner, bundle, options), options)
+        if options.json:
+            write_atomically(options.json, json.dumps(report, indent=2, allow_nan=False).encode() + b"\n")
+    except (Refused, OSError) as error:
+        note(" ".join(str(error).split()))
+        return 2
+    except KeyboardInterrupt:
+        note("interrupted; nothing half-written is left behind")
+        return 130
+    print(format_table(report))
+    return 0 if report["passed"] else 1
+
+
+def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
+    """Read the command line; exits with status 2 on bad usage."""
+    parser = argparse.ArgumentParser(
+        description="Build, verify and time this bundle on the device at hand.",
+        epilog="example: python3 run.py --precision fp16 --json fp16.json",
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="graph to run (default fp32)")
+    parser.add_argument("--as-named", action="store_true", help="int8 even where int8-fp16 is taken for it")
+    parser.add_argument("--backend", choices=("tensorrt", "onnxruntime"), help="default: tensorrt where it is installed")
+    parser.add_argument("--runs", type=int, default=200, help="timed runs (default 200)")
+    parser.add_argument("--warmup", type=int, default=50, help="runs before the timed ones (default 50)")
+    parser.add_argument("--json", type=Path, help="also write the report to this file")
+    parser.add_argument("--workspace-mib", type=int, default=256, help="memory for the build, MiB (default 256)")
+    parser.add_argument("--rebuild", action="store_true", help="build the engine even if there is one that fits")
+    parser.add_argument("--engines", type=Path, help="folder to keep engines in, for many bundles (default: beside the graph)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
