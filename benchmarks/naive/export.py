@@ -21,6 +21,7 @@ from poseedge.graph.session import ort
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.pruning import CenterPruning
 from poseedge.models.strided_transformer import StridedTransformer
+from poseedge.models.videopose3d import VideoPose3D
 from poseedge.skeleton import NUM_JOINTS
 
 OPSET = 17
@@ -59,6 +60,11 @@ def published_outputs(network: LiftingNetwork, x: Tensor) -> tuple[Tensor, ...]:
 @published_outputs.register
 def _(network: StridedTransformer, x: Tensor) -> tuple[Tensor, ...]:
     return network.forward_with_sequence(x)
+
+
+@published_outputs.register
+def _(network: VideoPose3D, x: Tensor) -> tuple[Tensor, ...]:
+    return (network.lift(x),)  # strided: the dilated form would do fifteen times the work for one window
 
 
 @published_outputs.register
