@@ -104,6 +104,16 @@ def test_truncated_json_is_an_error(tmp_path: Path, writer: Any, share: float) -
     assert "truncated" in caught.value.hint
 
 
+def test_damage_is_said_by_its_place_in_the_whole_file(tmp_path: Path) -> None:
+    people = {frame: one_person()[frame % 5] for frame in range(2_000)}  # more than is read at once
+    path = files.alphapose(tmp_path, people)
+    content = path.read_text()
+    place = content.index(":", content.index("1999.jpg"))
+    path.write_text(content[:place] + ";" + content[place + 1 :])
+    with pytest.raises(DataError, match=f"damaged JSON at character {place}: Expecting ':' delimiter"):
+        read_clip(path)
+
+
 def test_a_line_that_is_cut_off_is_named(tmp_path: Path) -> None:
     path = files.jsonlines(tmp_path, one_person())
     path.write_bytes(path.read_bytes()[:-40])

@@ -25,6 +25,7 @@ class JsonText:
     def __init__(self, path: Path, stream: TextIO) -> None:
         self.path, self._stream = path, stream
         self._text, self._at, self._ended = "", 0, False
+        self._before = 0  # characters that have been read and let go
 
     def peek(self) -> str:
         """Return the next character that is no space, and leave it; empty at the end."""
@@ -44,9 +45,11 @@ class JsonText:
                 value, end = _decode(self._text, self._at)
             except RecursionError as error:
                 raise DataError(f"{self.path}: nested too deeply", "no detector writes such a file") from error
-            except ValueError as error:
+            except json.JSONDecodeError as error:
                 if self._ended:
-                    raise self._damaged(error) from error
+                    raise self._damaged(error.msg, error.pos) from error
+            except ValueError as error:  # a number of thousands of digits
+                raise self._damaged(error) from error
             else:
                 # A number at the end of the piece may go on in the next one.
                 if end < len(self._text) or self._ended:
@@ -104,10 +107,12 @@ class JsonText:
             piece = self._stream.read(max(_PIECE, len(waiting)))
         except UnicodeDecodeError as error:
             raise DataError(f"{self.path}: not UTF-8 text ({error})", "save it as UTF-8") from error
+        self._before += self._at
         self._text, self._at, self._ended = waiting + piece, 0, not piece
 
-    def _damaged(self, why: object) -> DataError:
-        return DataError(f"{self.path}: damaged JSON: {why}", "it may be truncated; write it again")
+    def _damaged(self, why: object, at: int | None = None) -> DataError:
+        place = self._before + (self._at if at is None else at)
+        return DataError(f"{self.path}: damaged JSON at character {place}: {why}", "it may be truncated; write it again")
 
 
 def parsed(text: str, path: Path) -> Any:
