@@ -35,6 +35,10 @@ class ArtefactError(PoseedgeError):
     """An ONNX file, engine or bundle is damaged or foreign."""
 
 
+class PoseedgeWarning(UserWarning):
+    """What is given may be meant otherwise; for those who call the library. The command line reads and normalizes itself."""
+
+
 def nearest(name: str, known: list[str]) -> str:
     """Return a hint for an unknown ``name``: the nearest of ``known``, and all of them."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.errors import DataError
+from poseedge.errors import ArtefactError, DataError, PoseedgeWarning
 from poseedge.skeleton import NUM_JOINTS
 
+NORMALIZATION = "u = 2 px / W - 1, v = 2 py / W - H / W"  # screen coordinates of pixels: x from -1 to 1, y up to H / W
+FAR_OFF = 3.0  # screen coordinates beyond this are no detector's
+STRAY = 0.1  # of the keypoints may be: a detector errs, too
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 Precision = Literal["fp32", "fp16", "int8", "int8-fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -98,7 +102,10 @@ class Lifter(Protocol):
 
 
 def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
-    """Return ``keypoints`` as contiguous float32, or raise ``DataError`` that says what is wrong with them."""
+    """Return ``keypoints`` as contiguous float32, or raise ``DataError`` that says what is wrong with them.
+
+    Keypoints that lie between 0 and 1 without exception are doubted by a ``PoseedgeWarning``.
+    """
     wanted = (spec.frames, NUM_JOINTS, spec.channels)
     if keypoints.ndim != 4 or keypoints.shape[1:] != wanted:
         raise DataError(
@@ -106,19 +113,44 @@ def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
             "windows of frames, 17 Human3.6M joints, normalized screen coordinates",
         )
     keypoints = np.ascontiguousarray(keypoints, dtype=np.float32)
-    values = keypoints.ravel()
-    if not math.isfinite(values.dot(values)) and not np.isfinite(values).all():  # the product is the quickest to tell
+    points = keypoints if spec.channels == 2 else keypoints[..., :2]  # a confidence has no place on the screen
+    low, high = float(keypoints.min(initial=0)), float(keypoints.max(initial=0))
+    if not (math.isfinite(low) and math.isfinite(high)):
         window, frame = np.argwhere(~np.isfinite(keypoints))[0, :2]
         raise DataError(
             f"keypoints hold NaN or infinity (window {window}, frame {frame})", "fill or cut missing detections first"
         )
+    if max(-low, high) > FAR_OFF and np.mean(np.abs(points) > FAR_OFF) > STRAY:
+        raise DataError(
+            f"keypoints reach from {low:g} to {high:g}, where the screen's edges are at -1 and 1: are they pixels?",
+            f"normalize them: {NORMALIZATION}, for a picture of W x H pixels",
+        )
+    if 0 <= low < high <= 1 and points.min() > 0:
+        said = "all keypoints lie between 0 and 1: if they are fractions of the picture's sides, normalize them: "
+        warnings.warn(f"{said}{NORMALIZATION}, for a picture of W x H pixels", PoseedgeWarning, stacklevel=3)
     return keypoints
+
+
+def check_poses(poses: Float32Array, spec: LifterSpec) -> Float32Array:
+    """Return ``poses``; raises ``ArtefactError`` if a network made NaN or infinity of keypoints that have been checked."""
+    values = poses.ravel()
+    if not math.isfinite(values.dot(values)) and not np.isfinite(values).all():  # the product is the quickest to tell
+        raise ArtefactError(
+            f"{spec.model} ({spec.precision}) gives NaN or infinity for these keypoints",
+            "half precision ends at 65504: run fp32, or keep more of the network in float32 (fp16.keep in the recipe)"
+            if "fp16" in spec.precision
+            else "are its weights damaged?",
+        )
+    return poses
 
 
 def lift_in_batches(
     run: Callable[[Float32Array], Float32Array], keypoints: Float32Array, spec: LifterSpec, most: int
 ) -> Float32Array:
-    """Call ``run`` with at most ``most`` windows at a time; where the batch is fixed, the last call is filled up."""
+    """Call ``run`` with at most ``most`` windows at a time; where the batch is fixed, the last call is filled up.
+
+    Raises as ``check_poses`` does.
+    """
     if not len(keypoints):
         return np.empty((0, len(spec.output_frames), NUM_JOINTS, 3), np.float32)
     parts = []
@@ -129,7 +161,7 @@ def lift_in_batches(
             part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
         poses = run(part)
         parts.append(poses[: len(poses) - missing] if missing else poses)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return check_poses(parts[0] if len(parts) == 1 else np.concatenate(parts), spec)
 
 
 def random_keypoints(spec: LifterSpec, batch: int) -> Float32Array:

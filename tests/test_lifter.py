@@ -16,10 +16,10 @@ import poseedge
 from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.registry import load
-from poseedge.errors import ArtefactError, CheckpointError, DataError, PoseedgeError
+from poseedge.errors import ArtefactError, CheckpointError, DataError, PoseedgeError, PoseedgeWarning
 from poseedge.lifter import Lifter, LifterSpec
 from poseedge.models.checkpoints import save_checkpoint
-from tests.support import golden
+from tests.support import golden, samples
 
 SPEC = LifterSpec("net", 9, (3, 4, 5), "fp32", None)
 
@@ -192,6 +192,40 @@ def test_keypoints_of_another_shape_are_told_with_both_shapes(lifter: Lifter, sh
     with pytest.raises(DataError, match=r"takes keypoints \(B, 27, 17, 2\), found \(") as caught:
         lifter(np.zeros(shape, np.float32))
     assert str(shape) in caught.value.message
+
+
+def test_pixels_are_refused_with_the_way_to_normalize_them(lifter: Lifter, windows: Float32Array) -> None:
+    with pytest.raises(DataError, match=r"keypoints reach from .* are they pixels\?") as caught:
+        lifter(500 * (windows + 1))
+    assert "u = 2 px / W - 1" in caught.value.hint
+
+
+def test_stray_keypoints_of_a_detector_are_lifted(lifter: Lifter, windows: Float32Array) -> None:
+    stray = windows[:1].copy()
+    stray[0, ::5, 3] = 40.0  # one joint in every fifth frame, far outside the picture
+    assert np.isfinite(lifter(stray)).all()
+
+
+def test_fractions_of_the_picture_are_doubted_and_what_lies_around_the_centre_is_not(
+    lifter: Lifter, windows: Float32Array, recwarn: pytest.WarningsRecorder
+) -> None:
+    lifter(windows)
+    lifter(np.zeros_like(windows))
+    assert not [said for said in recwarn if said.category is PoseedgeWarning]
+    with pytest.warns(PoseedgeWarning, match="between 0 and 1: if they are fractions of the picture's sides"):
+        lifter(0.01 + 0.49 * (windows + 1))
+
+
+@pytest.mark.parametrize(("precision", "fix"), [("fp16", "65504"), ("fp32", "damaged")])
+def test_graph_that_overflows_is_told_by_its_lifter(tmp_path: Path, precision: str, fix: str) -> None:
+    path = samples.lifting_graph(tmp_path / "g.onnx", precision)
+    model = onnx.load(path)
+    weight = numpy_helper.from_array(np.full((2, 3), np.inf, np.float32), "w")
+    model.graph.initializer[0].CopyFrom(weight)
+    onnx.save(model, path)
+    with pytest.raises(ArtefactError, match=f"sample \\({precision}\\) gives NaN or infinity") as caught:
+        load(path)(np.full((1, samples.FRAMES, 17, 2), -0.5, np.float32))
+    assert fix in caught.value.hint
 
 
 # Wrong graphs

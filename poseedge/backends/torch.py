@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
 from poseedge.errors import CheckpointError, require
-from poseedge.lifter import Cost, LifterSpec, check_keypoints
+from poseedge.lifter import Cost, LifterSpec, check_keypoints, check_poses
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +66,8 @@ class TorchLifter:
 
         windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
         with self._lock, torch.inference_mode(), torch_threads(self.threads):
-            return self.lift(windows).cpu().numpy()
+            poses = self.lift(windows).cpu().numpy()
+        return check_poses(poses, self.spec)
 
     def cost(self) -> Cost:
         """Return what the network costs; its size is the checkpoint's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import typer
 from rich.markup import escape
@@ -26,7 +27,7 @@ from poseedge.cli import (
 )
 from poseedge.cli.console import err
 from poseedge.cli.live import demo, lift, stream
-from poseedge.errors import PoseedgeError
+from poseedge.errors import PoseedgeError, PoseedgeWarning
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +61,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
+    warnings.simplefilter("ignore", PoseedgeWarning)  # for those who normalize keypoints themselves; commands do it for all
     try:
         app()
     except PoseedgeError as error:

@@ -9,10 +9,9 @@ from typing import Any
 
 from poseedge.errors import ArtefactError
 from poseedge.files import check_plain
-from poseedge.lifter import Flip
+from poseedge.lifter import NORMALIZATION, Flip
 from poseedge.records import record
 
-NORMALIZATION = "u = 2 px / W - 1, v = 2 py / W - H / W"
 _PREFIX = "poseedge."
 
 

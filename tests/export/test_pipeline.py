@@ -31,8 +31,9 @@ from poseedge.export.pipeline import export_bundle
 from poseedge.export.recipe import Recipe
 from poseedge.files import sha256_of
 from poseedge.graph.float32 import float32_nodes
-from poseedge.graph.metadata import NORMALIZATION, GraphMetadata
+from poseedge.graph.metadata import GraphMetadata
 from poseedge.int8.windows import calibration_windows, digest
+from poseedge.lifter import NORMALIZATION
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.targets.boards import load_target
 from tests.support import golden, small_export
