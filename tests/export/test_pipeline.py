@@ -160,7 +160,7 @@ def test_recorded_parity_is_what_a_new_evaluation_finds(
     small_bundle: Path, export_inputs: Path, manifest: dict[str, Any], precision: str
 ) -> None:
     data = load_dataset(export_inputs / "data").of(["S9"])
-    found, wanted = (predict(load(path, precision), data) for path in (small_bundle, export_inputs / "small.pth"))
+    found, wanted = predict(load(small_bundle, precision), data), predict(load(export_inputs / "small.pth"), data)
     recorded = manifest["parity"][precision]
     assert recorded["mpjpe_mm"] == pytest.approx(score(found).mpjpe_mm, abs=0.01)
     again = parity(found, wanted).model_dump()
