@@ -96,7 +96,7 @@ def test_choice_that_cannot_apply_is_refused(small_bundle: Path, graph: Path) ->
         load(graph, "int8")
     with pytest.raises(PoseedgeError, match="a bundle knows its network"):
         load(small_bundle, model="mixste")
-    with pytest.raises(PoseedgeError, match="--model mixste is for checkpoints"):
+    with pytest.raises(PoseedgeError, match="--model and --set are for checkpoints"):
         load(graph, model="mixste")
     with pytest.raises(ArtefactError, match="holds no  graph"):
         load(small_bundle, "")
