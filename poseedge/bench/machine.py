@@ -13,7 +13,7 @@ from typing import Any
 
 import poseedge
 
-PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxsim", "tensorrt")
+PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxsim", "openvino", "tensorrt")
 BUSY_LOAD = 0.75  # waiting or running processes for each core
 _ROOT = Path("/")
 

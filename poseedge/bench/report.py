@@ -70,9 +70,9 @@ class Report:
         return self.complete and all(row.passed is not False for row in self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values: ``machine``, ``method``, ``rows``."""
+        """Return plain values: ``machine``, ``method``, ``rows``, ``notes``."""
         rows = [{**asdict(r), "latency_per_frame_ms": r.per_frame_ms, "speedup": self.speedup(r)} for r in self.rows]
-        return {"machine": self.machine, "method": self.method, "rows": rows}
+        return {"machine": self.machine, "method": self.method, "rows": rows, "notes": self.notes}
 
     def speedup(self, row: Row) -> float | None:
         """Return how many times faster ``row`` is than PyTorch on the same model, by medians; None without PyTorch."""

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from poseedge.contract import Contract
+from poseedge.lifter import Lifter
 from poseedge.progress import Advance
 
 PLAIN_WIDTH = 140  # where there is no terminal to fit
@@ -93,6 +94,12 @@ def warn(messages: Iterable[str]) -> None:
     """Print what is suspicious to stderr."""
     for message in messages:
         err.print(f"warning: {message}", soft_wrap=True)
+
+
+def tell(lifter: Lifter) -> None:
+    """Print what a lifter notes of itself to stderr, such as nodes that run elsewhere than asked."""
+    for note in lifter.notes:
+        err.print(f"note: {lifter.path.name} on {lifter.backend}: {note}", markup=False, soft_wrap=True)
 
 
 def mm(value: float | None, digits: int = 2) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from poseedge.backends.registry import backend_for, load, names_for
 from poseedge.bundle.reading import Bundle, open_bundle
-from poseedge.cli.console import Settings, emit_json, err, mm, next_step, out, stage, table, warn
+from poseedge.cli.console import Settings, emit_json, err, mm, next_step, out, stage, table, tell, warn
 from poseedge.data.mistakes import warnings_of
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
@@ -76,8 +76,7 @@ def evaluate(
     artefacts = [artefact, *([Path(against)] if against not in (None, "checkpoint") else [])]
     chosen = choices(artefacts, precision, model, network_settings(settings or []))
     lifter = load(artefact, chosen[0].precision, threads, chosen[0].model, flip, backend, chosen[0].settings)
-    for note in lifter.notes:
-        err.print(f"note: {artefact} on {lifter.backend}: {note}", markup=False, soft_wrap=True)
+    tell(lifter)
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"

@@ -63,7 +63,7 @@ def test_bench_tells_each_remark_once(monkeypatch: pytest.MonkeyPatch, graph: Pa
     settings = measuring.Settings(rounds=1, backend="cuda")
     report = measuring.measure([Subject(graph), Subject(other)], settings, lambda *_: None)
     assert [(row.backend, row.provider) for row in report.rows] == [("cuda", CUDA)] * 2
-    assert [note for note in report.notes if "TF32" in note] == [f"small.onnx, other.onnx: {TF32_OFF} (cuda)"]
+    assert [note for note in report.to_json()["notes"] if "TF32" in note] == [f"small.onnx, other.onnx: {TF32_OFF} (cuda)"]
 
 
 def test_backend_of_bench_is_for_the_files_that_it_opens(

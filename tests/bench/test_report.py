@@ -30,7 +30,7 @@ def printed(content: Report) -> str:
 
 def test_json_holds_what_was_promised() -> None:
     content = report(samples.row(1.0)).to_json()
-    assert content.keys() == {"machine", "method", "rows"}
+    assert content.keys() == {"machine", "method", "rows", "notes"}
     assert content["rows"][0].keys() >= CONTRACT
     assert content["rows"][0]["latency_ms"].keys() == {"p50", "p90", "p99", "mean", "std", "n"}
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from tests.doubles import onnxruntime
 from tests.support.user import Command, assert_refused
 
 
@@ -32,3 +35,13 @@ def test_bench_refuses_choices_that_cannot_apply(poseedge: Command, small_bundle
     assert_refused(poseedge("bench", graph, "--backend", "nonsense"), "no backend 'nonsense'", "onnxruntime")
     for option in (("--port", 22), ("--timeout", 9), ("--ssh", "ssh"), ("--python", "python3")):
         assert_refused(poseedge("bench", graph, *option), f"{option[0]} goes with --host", "leave it out")
+
+
+def test_eval_tells_how_a_device_runs_the_graph(
+    monkeypatch: pytest.MonkeyPatch, poseedge: Command, small_bundle: Path, export_inputs: Path
+) -> None:
+    onnxruntime.install(monkeypatch, "CUDAExecutionProvider", on_cpu=("Concat",))
+    outcome = poseedge("eval", small_bundle, "--backend", "cuda", "--data", export_inputs / "data", "--json")
+    assert outcome.json["backend"] == "cuda"
+    assert "note: nanohtnet_fp32.onnx on cuda: TF32 is off" in outcome.err
+    assert "nodes run in CPUExecutionProvider, such as Concat" in outcome.err

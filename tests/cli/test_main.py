@@ -173,7 +173,7 @@ def test_bench_json_has_the_contract_s_keys(poseedge: Command, small_bundle: Pat
     outcome = poseedge("bench", small_bundle, "--rounds", "1", "--json")
     report = outcome.json
     assert outcome.status == 0
-    assert report.keys() == {"machine", "method", "rows"}
+    assert report.keys() == {"machine", "method", "rows", "notes"}
     for row in report["rows"]:
         assert {
             *("artefact", "model", "precision", "backend", "provider", "batch", "threads", "frames_out", "latency_ms"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from poseedge.cli.console import tell
 from poseedge.errors import PoseedgeError
 from poseedge.resources import resource
 
@@ -48,8 +49,10 @@ def opened(artefact: Path | None, precision: str | None, threads: int, backend: 
     from poseedge.backends.registry import load
 
     if artefact is None:
-        return load(resource(*READY_MADE), precision or "int8", threads, backend=backend)
-    return load(artefact, precision, threads, backend=backend)
+        artefact, precision = resource(*READY_MADE), precision or "int8"
+    lifter = load(artefact, precision, threads, backend=backend)
+    tell(lifter)
+    return lifter
 
 
 def options(given: dict[str, Any]) -> Options:
