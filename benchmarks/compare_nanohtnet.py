@@ -56,7 +56,7 @@ def measure(bundle: Bundle, checkpoint: Path, rounds: int) -> dict[str, Any]:
         calls, differences = prepare(bundle, checkpoint, Path(folder))
         warm = time_alternating(calls, Schedule(rounds))
         evicted = time_alternating(calls, Schedule(rounds), CacheEvictor())
-    latencies = {name: (summary_ms(warm[name]), summary_ms(evicted[name])) for name in calls}
+    latencies = {name: (summary_ms(warm[name]).model_dump(), summary_ms(evicted[name]).model_dump()) for name in calls}
     rows = [
         {
             "form": name,

@@ -74,7 +74,7 @@ def measure(networks: dict[str, LiftingNetwork], machine: dict[str, Any], thread
         schedule = affordable(calls, budget_s * len(networks))
         spent = time_alternating(calls, schedule)
     for name, row in rows.items():
-        row["latency_ms"] = {form: summary_ms(spent[f"{name} {form}"]) for form in FORMS}
+        row["latency_ms"] = {form: summary_ms(spent[f"{name} {form}"]).model_dump() for form in FORMS}
         row["ratio"] = p50(row, "folded") / p50(row, "naive")
     method = {
         "rounds": schedule.rounds,

@@ -70,7 +70,7 @@ def measure(network: LiftingNetwork, budget_s: float) -> dict[str, Any]:
         spent = time_alternating(calls, affordable(calls, budget_s))
         sizes = {form: path.stat().st_size for form, path in paths.items()}
     return {
-        "latency_ms": {form: summary_ms(times) for form, times in spent.items()},
+        "latency_ms": {form: summary_ms(times).model_dump() for form, times in spent.items()},
         "file_bytes": sizes,
         "int8_share": int8_share(graphs["fp32"], recipe.int8.keep),
     }

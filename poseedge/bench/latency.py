@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poseedge.arrays import Float64Array
+from poseedge.bench.results import Timing
 from poseedge.errors import PoseedgeError
 
 Candidate = Callable[[], object]
@@ -72,17 +73,11 @@ def affordable_rounds(
     return int(np.clip(budget_s / max(round_s, 1e-9), least, most))
 
 
-def summary_ms(latency_s: Float64Array) -> dict[str, float]:
-    """Return percentiles, mean and standard deviation in milliseconds, and the number of calls; nothing is clipped."""
-    p50, p90, p99 = np.percentile(latency_s * 1e3, [50, 90, 99])
-    return {
-        "p50": float(p50),
-        "p90": float(p90),
-        "p99": float(p99),
-        "mean": float(latency_s.mean() * 1e3),
-        "std": float(latency_s.std() * 1e3),
-        "n": len(latency_s),
-    }
+def summary_ms(latency_s: Float64Array) -> Timing:
+    """Return the percentiles, mean and standard deviation of ``latency_s``, seconds, in milliseconds."""
+    p50, p90, p99 = (float(value) for value in np.percentile(latency_s * 1e3, [50, 90, 99]))
+    mean, std = float(latency_s.mean() * 1e3), float(latency_s.std() * 1e3)
+    return Timing(p50=p50, p90=p90, p99=p99, mean=mean, std=std, n=len(latency_s))
 
 
 class CacheEvictor:

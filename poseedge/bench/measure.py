@@ -22,7 +22,8 @@ from poseedge.bench.latency import (
 )
 from poseedge.bench.machine import machine_facts
 from poseedge.bench.memory import peak_rss
-from poseedge.bench.report import Report, Row
+from poseedge.bench.report import Report
+from poseedge.bench.results import Row
 from poseedge.lifter import Cost, Lifter, random_keypoints
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all

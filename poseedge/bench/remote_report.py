@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from poseedge.bench.latency import Schedule
-from poseedge.bench.report import Report, Row
-from poseedge.bundle.reading import Bundle
+from poseedge.bench.report import Report
+from poseedge.bench.results import Row
+from poseedge.bundle.reading import AGAIN, Bundle
+from poseedge.contract import parsed
 from poseedge.device.ssh import Outcome
 from poseedge.errors import PoseedgeError
 from poseedge.graph.flops import graph_cost
@@ -70,5 +71,5 @@ def row(bundle: Bundle, precision: str, found: dict[str, Any]) -> Row:
         "mpjpe_mm": None,
         "delta_mpjpe_mm": None,
     }
-    names = {field.name for field in fields(Row)}
-    return Row(**{**here, **{name: value for name, value in found.items() if name in names}, "artefact": str(graph)})
+    told = {name: value for name, value in found.items() if name in Row.model_fields}
+    return parsed(Row, {**here, **told, "artefact": str(graph)}, f"the report on {precision}", AGAIN)

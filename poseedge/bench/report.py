@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
@@ -10,48 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from poseedge.bench.machine import busy
+from poseedge.bench.results import BenchReport, ReportRow, Row
 
 STEADY_CV = 0.025  # NVIDIA's trtexec warns above this coefficient of variation
 CALLS_FOR_P99 = 662  # MLPerf's early-stopping floor for a 99th percentile
-
-
-@dataclass(frozen=True)
-class Row:
-    """One artefact; ``latency_ms`` as ``latency.summary_ms`` gives it, all for warm caches unless named otherwise."""
-
-    artefact: str
-    model: str
-    precision: str
-    backend: str
-    provider: str
-    batch: int
-    threads: int | None  # None on a GPU
-    frames_in: int
-    frames_out: int
-    latency_ms: dict[str, float]
-    latency_evicted_ms: dict[str, float] | None
-    flops: int | None
-    flops_without_attention: int | None
-    params: int | None
-    nodes: int | None
-    file_bytes: int
-    peak_rss_bytes: int | None
-    mpjpe_mm: float | None
-    delta_mpjpe_mm: float | None
-    gpu_ms: dict[str, float] | None = None  # of the network alone, by the GPU's own clock
-    cuda_graph: bool = False
-    distance_mm: dict[str, float | None] | None = None  # from the bundle's reference poses: mean, p99, max
-    passed: bool | None = None  # whether that is within the bundle's limits
-
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return self.artefact.replace("\\", "/").rsplit("/", 1)[-1]
-
-    @property
-    def per_frame_ms(self) -> float:
-        """Median latency for each pose that comes out."""
-        return self.latency_ms["p50"] / (self.batch * self.frames_out)
 
 
 @dataclass(frozen=True)
@@ -71,13 +33,14 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: ``machine``, ``method``, ``rows``, ``notes``."""
-        rows = [{**asdict(r), "latency_per_frame_ms": r.per_frame_ms, "speedup": self.speedup(r)} for r in self.rows]
-        return {"machine": self.machine, "method": self.method, "rows": rows, "notes": self.notes}
+        rows = [ReportRow(**dict(r), latency_per_frame_ms=r.per_frame_ms, speedup=self.speedup(r)) for r in self.rows]
+        report = BenchReport(machine=self.machine, method=self.method, rows=rows, notes=self.notes)
+        return report.model_dump(mode="json")
 
     def speedup(self, row: Row) -> float | None:
         """Return how many times faster ``row`` is than PyTorch on the same model, by medians; None without PyTorch."""
         reference = next((r for r in self.rows if r.backend == "torch" and r.model == row.model), None)
-        return reference.latency_ms["p50"] / row.latency_ms["p50"] if reference else None
+        return reference.latency_ms.p50 / row.latency_ms.p50 if reference else None
 
 
 def tables(report: Report) -> list[Table]:
@@ -91,15 +54,15 @@ def latency_table(report: Report) -> Table:
     columns: dict[str, list[str]] = {
         "size\nMB": [f"{row.file_bytes / 1e6:.2f}" for row in rows],
         "nodes": [shown(row.nodes, "d") for row in rows],
-        **{p: [f"{row.latency_ms[p]:.3f}" for row in rows] for p in ("p50", "p90", "p99")},
+        **{p: [f"{getattr(row.latency_ms, p):.3f}" for row in rows] for p in ("p50", "p90", "p99")},
         "p50 per\nframe": [f"{row.per_frame_ms:.4f}" for row in rows],
-        "GPU\np50": [shown((row.gpu_ms or {}).get("p50"), ".3f") for row in rows],
-        "evicted\np50": [shown((row.latency_evicted_ms or {}).get("p50"), ".3f") for row in rows],
+        "GPU\np50": [shown(row.gpu_ms.p50 if row.gpu_ms else None, ".3f") for row in rows],
+        "evicted\np50": [shown(row.latency_evicted_ms.p50 if row.latency_evicted_ms else None, ".3f") for row in rows],
         "speed\nup": [shown(report.speedup(row), ".2f", "x") for row in rows],
         "MPJPE\nmm": [shown(row.mpjpe_mm, ".2f") for row in rows],
         "change\nmm": [shown(row.delta_mpjpe_mm, "+.3f") for row in rows],
-        "distance\nmm": [shown((row.distance_mm or {}).get("mean"), ".3f") for row in rows],
-        "p99\nmm": [shown((row.distance_mm or {}).get("p99"), ".3f") for row in rows],
+        "distance\nmm": [shown(row.distance_mm.mean if row.distance_mm else None, ".3f") for row in rows],
+        "p99\nmm": [shown(row.distance_mm.p99 if row.distance_mm else None, ".3f") for row in rows],
     }
     kept = {heading: cells for heading, cells in columns.items() if set(cells) != {"-"}}
     table = new_table(latency_title(report.method))
@@ -150,7 +113,7 @@ def remarks(report: Report) -> list[str]:
     unsteady = max(report.rows, key=variation)
     if variation(unsteady) > STEADY_CV:
         said.append(f"latency is unsteady: it varies by up to {variation(unsteady):.0%} ({unsteady.name}); nothing was clipped")
-    calls = report.rows[0].latency_ms["n"]
+    calls = report.rows[0].latency_ms.n
     if calls < CALLS_FOR_P99:
         rounds = -(-CALLS_FOR_P99 // report.method["timed_calls_per_block"])
         said.append(f"p99 of {calls} calls is a guess; --rounds {rounds} makes it dependable")
@@ -163,16 +126,16 @@ def int8_remarks(rows: list[Row]) -> list[str]:
     for row in rows:
         alike = [r for r in rows if (r.model, r.backend, r.cuda_graph) == (row.model, row.backend, row.cuda_graph)]
         floats = [r for r in alike if not r.precision.startswith("int8")]
-        best = min(floats, key=lambda r: r.latency_ms["p50"], default=None)
-        if row.precision.startswith("int8") and best and best.latency_ms["p50"] <= row.latency_ms["p50"]:
-            times = f"{row.latency_ms['p50']:.3f} ms against {best.latency_ms['p50']:.3f} ms for {best.precision}"
+        best = min(floats, key=lambda r: r.latency_ms.p50, default=None)
+        if row.precision.startswith("int8") and best and best.latency_ms.p50 <= row.latency_ms.p50:
+            times = f"{row.latency_ms.p50:.3f} ms against {best.latency_ms.p50:.3f} ms for {best.precision}"
             said.append(f"{row.precision} does not pay on {row.backend} here: {times} ({row.name})")
     return said
 
 
 def variation(row: Row) -> float:
     """Return the coefficient of variation of the latency."""
-    return row.latency_ms["std"] / row.latency_ms["mean"]
+    return row.latency_ms.std / row.latency_ms.mean
 
 
 def millions(value: int | None) -> float | None:

@@ -133,7 +133,7 @@ def next_command(artefact: Path, report: Report) -> str:
     if not artefact.is_dir():
         return f"poseedge eval {artefact}"
     graphs = [row for row in report.rows if Path(row.artefact).parent == artefact]
-    fastest = min(graphs, key=lambda row: row.latency_ms["p50"])
+    fastest = min(graphs, key=lambda row: row.latency_ms.p50)
     return f"poseedge eval {artefact} --precision {fastest.precision} --against checkpoint"
 
 

@@ -90,7 +90,7 @@ def test_slow_candidates_get_fewer_rounds(ms: float, rounds: int) -> None:
 
 def test_summary_clips_nothing() -> None:
     latency_s = np.array([0.001] * 99 + [1.0])
-    summary = summary_ms(latency_s)
+    summary = summary_ms(latency_s).model_dump()
     assert summary["n"] == 100
     assert summary["p50"] == pytest.approx(1.0)
     assert summary["mean"] == pytest.approx(10.99)
@@ -99,7 +99,7 @@ def test_summary_clips_nothing() -> None:
 
 def test_summary_percentiles_are_those_of_numpy() -> None:
     latency_s = np.random.default_rng(0).exponential(size=500)
-    summary = summary_ms(latency_s)
+    summary = summary_ms(latency_s).model_dump()
     for percentile in (50, 90, 99):
         assert summary[f"p{percentile}"] == pytest.approx(np.percentile(latency_s, percentile) * 1e3)
 

@@ -41,7 +41,7 @@ def test_bundle_and_its_checkpoint_stand_side_by_side(tmp_path: Path) -> None:
         ("onnxruntime", "fp32"),
         ("onnxruntime", "int8"),
     ]
-    assert all(row.latency_ms["n"] == 8 and row.flops and row.peak_rss_bytes for row in report.rows)
+    assert all(row.latency_ms.n == 8 and row.flops and row.peak_rss_bytes for row in report.rows)
     assert all(row.latency_evicted_ms is None for row in report.rows)
 
 

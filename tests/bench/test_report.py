@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from poseedge.bench.report import Report, Row, remarks, tables
+from poseedge.bench.report import Report, remarks, tables
+from poseedge.bench.results import Row, Timing
 from tests.support import samples
 
 CONTRACT = {"artefact", "model", "precision", "backend", "provider", "batch", "threads", "frames_out", "latency_ms"}
@@ -58,7 +59,7 @@ def test_unknown_values_are_dashes() -> None:
 
 
 def test_evicted_latency_has_a_column_when_it_was_measured() -> None:
-    late = {"p50": 2.5, "p90": 2.5, "p99": 2.5, "mean": 2.5, "std": 0.0, "n": 800}
+    late = Timing(p50=2.5, p90=2.5, p99=2.5, mean=2.5, std=0.0, n=800)
     assert "evicted" not in printed(report(samples.row(1.0)))
     assert "2.500" in printed(report(samples.row(1.0, latency_evicted_ms=late)))
 
@@ -77,9 +78,8 @@ def test_int8_is_compared_with_the_same_backend_only() -> None:
 
 
 def test_unsteady_latency_is_named() -> None:
-    row = samples.row(1.0)
-    row.latency_ms["std"] = 0.2
-    assert any("varies by up to 20%" in said for said in remarks(report(row)))
+    shaky = Timing(p50=1.0, p90=1.0, p99=1.0, mean=1.0, std=0.2, n=800)
+    assert any("varies by up to 20%" in said for said in remarks(report(samples.row(1.0, latency_ms=shaky))))
 
 
 def test_too_few_calls_for_a_99th_percentile_are_named() -> None:

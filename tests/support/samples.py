@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from poseedge.bench.report import Row
+from poseedge.bench.results import Row, Timing
 from poseedge.bundle.manifest import Description
 from poseedge.bundle.writing import write_bundle
 from poseedge.files import sha256_of
@@ -104,7 +104,6 @@ def proof(mpjpe_mm: float, delta_mpjpe_mm: float) -> dict[str, Any]:
 
 def row(p50: float, backend: str = "onnxruntime", precision: str = "fp32", calls: int = 800, **changes: Any) -> Row:
     """Return a report row with the median ``p50``."""
-    latency = {"p50": p50, "p90": p50, "p99": p50, "mean": p50, "std": 0.0, "n": calls}
     usual: dict[str, Any] = {
         "artefact": f"build/{precision}.onnx",
         "model": "sample",
@@ -123,4 +122,5 @@ def row(p50: float, backend: str = "onnxruntime", precision: str = "fp32", calls
         "mpjpe_mm": None,
         "delta_mpjpe_mm": None,
     }
-    return Row(latency_ms=latency, backend=backend, precision=precision, **{**usual, **changes})
+    usual |= {"latency_ms": Timing(p50=p50, p90=p50, p99=p50, mean=p50, std=0.0, n=calls)}
+    return Row.model_validate({**usual, "backend": backend, "precision": precision, **changes})
