@@ -25,7 +25,7 @@ WITHOUT_TORCH = (
     "poseedge.targets.preflight",
     "poseedge.backends.onnxruntime",
     "poseedge.engines.cuda",
-    "poseedge.cli.build",
+    "poseedge.cli.verbs.build",
     "poseedge.cli.app",
     "poseedge.live.formats",
     "poseedge.live.lift",

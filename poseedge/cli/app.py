@@ -8,25 +8,27 @@ import warnings
 import typer
 from rich.markup import escape
 
-from poseedge.cli import (
+from poseedge.cli.console import err
+from poseedge.cli.verbs import (
     bench,
     build,
     check,
     compare,
     data,
+    demo,
     doctor,
     evaluate,
     export,
+    lift,
     models,
     pretrain,
     profile,
     quantize,
     sensitivity,
+    stream,
     targets,
     train,
 )
-from poseedge.cli.console import err
-from poseedge.cli.live import demo, lift, stream
 from poseedge.errors import PoseedgeError, PoseedgeWarning
 
 app = typer.Typer(

@@ -22,7 +22,7 @@ from poseedge.bench import latency, machine, memory, report
 from poseedge.graph import flops
 from poseedge.bench.measure import Settings, measure
 from poseedge.bench.entries import subjects_of
-import poseedge.cli.bench, poseedge.cli.doctor
+import poseedge.cli.verbs.bench, poseedge.cli.verbs.doctor
 subjects, notes = subjects_of(Path(sys.argv[1]))
 print(len(measure(subjects, Settings(rounds=1), lambda *_: None).rows))
 """

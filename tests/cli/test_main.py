@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from poseedge.bundle.manifest import MANIFEST, Manifest
-from poseedge.cli.export import show
+from poseedge.cli.verbs.export import show
 from poseedge.errors import PoseedgeError
 from poseedge.skeleton import JOINT_NAMES
 from tests.support.engines import write_graph
@@ -70,7 +70,7 @@ def test_debug_gives_the_traceback(poseedge: Command, tmp_path: Path) -> None:
 def test_bug_is_told_as_one_and_without_a_traceback(
     poseedge: Command, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("poseedge.cli.evaluate.open_dataset", lambda *_: 1 / 0)
+    monkeypatch.setattr("poseedge.cli.verbs.evaluate.open_dataset", lambda *_: 1 / 0)
     outcome = poseedge("eval", small_bundle)
     assert outcome.status == 2
     assert outcome.err.startswith("unexpected error: ZeroDivisionError")
@@ -81,7 +81,7 @@ def test_full_disk_is_no_bug(poseedge: Command, small_bundle: Path, monkeypatch:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "here.json")
 
-    monkeypatch.setattr("poseedge.cli.evaluate.open_dataset", full)
+    monkeypatch.setattr("poseedge.cli.verbs.evaluate.open_dataset", full)
     outcome = poseedge("eval", small_bundle)
     assert (outcome.status, outcome.err) == (2, "error: here.json: No space left on device\n")
 
@@ -92,7 +92,7 @@ def test_full_disk_is_no_bug(poseedge: Command, small_bundle: Path, monkeypatch:
 def test_other_artefact_is_opened_before_anything_runs(
     poseedge: Command, small_bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("poseedge.cli.evaluate.run", lambda *_: 1 / 0)
+    monkeypatch.setattr("poseedge.cli.verbs.evaluate.run", lambda *_: 1 / 0)
     outcome = poseedge("eval", small_bundle, "--data", data, "--against", "nothing")
     assert (outcome.status, outcome.err.splitlines()[0]) == (2, "error: nothing: no such file or bundle")
 

@@ -9,7 +9,7 @@ import pytest
 
 import poseedge as product
 from poseedge.bundle.reading import open_bundle
-from poseedge.cli.live.options import READY_MADE
+from poseedge.cli.live_options import READY_MADE
 from poseedge.resources import resource
 from tests.support.user import Command
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from poseedge.bundle.reading import open_bundle
-from poseedge.cli.check import next_command
+from poseedge.cli.verbs.check import next_command
 from poseedge.targets.aot import compiler, missing_part
 from poseedge.targets.boards import load_target
 from tests.support import bad_graphs

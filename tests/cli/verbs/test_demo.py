@@ -26,7 +26,7 @@ from tests.support.user import Command, assert_refused
 av = pytest.importorskip("av")
 cv2 = pytest.importorskip("cv2")
 
-CLIP = Path(__file__).parents[1] / "live" / "clip" / "single_cam02_480.mp4"
+CLIP = Path(__file__).parents[2] / "live" / "clip" / "single_cam02_480.mp4"
 TICK = Fraction(1, 90_000)
 COMMAND = [sys.executable, "-c", "from poseedge.cli.app import main\nmain()", "demo"]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from poseedge.cli.live import options as choose
+from poseedge.cli import live_options as choose
 
 
 def stream(

@@ -26,7 +26,7 @@ from tests.support.python36 import ALLOWED
 from tests.support.ssh_server import PASSWORD, Server, serve
 from tests.support.user import Command, Outcome, assert_refused
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATIENCE_S = 90  # on a machine that is busy with other things
 # As a program there imports it: the stand-ins take the place of these modules.
 TENSORRT = """

@@ -36,7 +36,7 @@ def test_search_by_latency_keeps_slower_layers_float_and_says_so(
     def times(model: onnx.ModelProto, int8: onnx.ModelProto, placement: Placement) -> dict[str, float]:
         return {name: -0.002 if name == "spatial.0.mlp.fc1" else 0.003 for name in placement.layers}
 
-    monkeypatch.setattr("poseedge.cli.sensitivity.saved_ms", times)
+    monkeypatch.setattr("poseedge.cli.verbs.sensitivity.saved_ms", times)
     outcome = poseedge("sensitivity", small_bundle, *SMALL, "--budget", 1000, "--by", "latency")
     assert outcome.status == 0, outcome.err
     assert 'keep = ["spatial.0.mlp.fc1"]' in outcome.out

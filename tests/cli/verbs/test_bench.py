@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from poseedge.cli.bench import bench
+from poseedge.cli.verbs.bench import bench
 from poseedge.errors import ArtefactError
 from tests.support import samples
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from poseedge.backends.registry import names_for
+from poseedge.cli import live_options as choose
 from poseedge.cli.console import emit_json, err, next_step, out, stage
-from poseedge.cli.live import options as choose
-from poseedge.cli.live.lift import show as show_people
+from poseedge.cli.verbs.lift import show as show_people
 from poseedge.errors import DataError, PoseedgeError
 
 if TYPE_CHECKING:

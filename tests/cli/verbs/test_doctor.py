@@ -9,8 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from poseedge.backends.backend import Probe
-from poseedge.cli import doctor as module
-from poseedge.cli.doctor import doctor
+from poseedge.cli.verbs import doctor as module
+from poseedge.cli.verbs.doctor import doctor
 
 WORKING = Probe("onnxruntime", True, "1", opens=(".onnx",))
 app = typer.Typer()

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from poseedge.cli import live_options as choose
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
-from poseedge.cli.live import options as choose
 from poseedge.errors import DataError
 from poseedge.live.formats import FORMATS
 
