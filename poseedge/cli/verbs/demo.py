@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LIVE_LOOK_AHEAD = 10  # frames of the network that a live pose waits for, a fifth of a second; fewer where it can use fewer
 
+KEYPOINT_SUFFIXES = (".csv", ".json", ".jsonl", ".npy", ".npz", ".txt")
+
 
 @dataclass(frozen=True)
 class _Outputs:
@@ -105,6 +107,10 @@ def demo(
         tell(report, json)
         return
     refuse({"--layout": layout, "--format": format}, "they say how to read keypoints: see --video")
+    if Path(source).suffix.lower() in KEYPOINT_SUFFIXES:
+        raise DataError(
+            f"{source}: looks like keypoints, not pictures", "draw them over a video: --video FILE; or: poseedge lift"
+        )
     pictures = open_source(source, wanted, fps)
     try:
         if pictures.live:

@@ -156,6 +156,7 @@ def test_picture_of_nobody_is_an_answer_and_leaves_nothing(poseedge: Command, ho
     ("arguments", "error"),
     [
         (["nothing.mp4", "-o", "out.mp4"], "nothing.mp4: no such video, picture or folder"),
+        (["keypoints.json", "-o", "out.mp4"], "keypoints.json: looks like keypoints, not pictures"),
         (["{clip}", "-o", "out.avi"], "out.avi: unknown kind of output '.avi'"),
         (["{clip}", "-o", "out"], "no suffix says the kind of output"),
         (["{clip}", "-o", "out.mp4", "--layout", "coco17"], "--layout cannot apply here"),
