@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: quickstart test test-versions check fuzz lint clean
+.PHONY: quickstart test test-versions test-nvidia check fuzz lint clean
 SECONDS ?= 60
 
 quickstart: $(VENV)/.export  ## export NanoHTNet with the bundled weights, prove the pose survived, time it
@@ -17,6 +17,18 @@ test: $(VENV)/.dev lint  ## lint, types and tests
 
 test-versions: $(VENV)/.dev  ## the stand-ins of every TensorRT that a JetPack brings, not four of them alone
 	$(PYTEST) -m every_version
+
+# In a folder of its own: 96 MB that only this needs, and a module that must not be found as TensorRT elsewhere.
+NVIDIA := build/nvidia
+test-nvidia: $(VENV)/.dev $(NVIDIA)/.installed  ## NVIDIA's own parser and builder, without a GPU, on every network and precision
+	PYTHONPATH=$(NVIDIA) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/nvidia -m nvidia -s
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/targets/aot
+
+$(NVIDIA)/.installed:
+	$(BIN)/python -m pip install --quiet --no-deps --target $(NVIDIA) \
+		tensorrt-rtx-cu13-libs==1.7.1.116 tensorrt-rtx-cu13-bindings==1.7.1.116
+	$(PIP) --editable '.[aot]'
+	touch $@
 
 check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and no training
 	$(PYTEST) -m "not slow and not every_version"

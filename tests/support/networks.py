@@ -10,6 +10,7 @@ import onnx
 import torch
 
 from poseedge.arrays import Float32Array
+from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.fold import fold
 from poseedge.graph.trace import simplify, trace
 from poseedge.models import create
@@ -64,6 +65,13 @@ def lifting(name: str) -> LiftingNetwork:
 def small(name: str) -> LiftingNetwork:
     """Return the network of the size that its file calls small, with weights."""
     return drawn(name, **read_table(name, "small")["network"])
+
+
+def small_recipe(name: str) -> Recipe:
+    """Return the network's recipe with what a small one, of one block, can have: no layer kept, its first ones in two steps."""
+    recipe = load_recipe(name)
+    first = [pattern for pattern in recipe.int8.two_step if pattern == "*" or ".0." in pattern]
+    return recipe.model_copy(update={"int8": recipe.int8.model_copy(update={"keep": [], "two_step": first})})
 
 
 def drawn(name: str, **config: Any) -> LiftingNetwork:

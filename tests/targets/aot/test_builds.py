@@ -15,13 +15,12 @@ import pytest
 
 from benchmarks.compile_graphs import build, graphs_of
 from poseedge.arrays import AnyArray
-from poseedge.export.recipe import load_recipe
 from poseedge.graph.graph import run_graph
 from poseedge.targets.aot import Compiler, missing_part
 from poseedge.targets.boards import MODERN, SPELT_OUT, load_target
 from poseedge.targets.preflight import check_graph, passed
 from tests.support import bad_graphs
-from tests.support.networks import LIFTING, small, windows
+from tests.support.networks import LIFTING, small, small_recipe, windows
 
 pytestmark = pytest.mark.slow
 
@@ -51,10 +50,7 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
     network = small(name)
     samples = np.concatenate([windows(network, 2).numpy(), windows(network, 1).numpy() * 0.5])
     sizes = {}
-    recipe = load_recipe(name)
-    first = [pattern for pattern in recipe.int8.two_step if pattern == "*" or ".0." in pattern]  # a small network has one block
-    everything = recipe.int8.model_copy(update={"keep": [], "two_step": first})
-    recipe = recipe.model_copy(update={"int8": everything})
+    recipe = small_recipe(name)
     graphs = graphs_of(network, recipe, opset, samples)
     for precision, model in graphs.items():
         if precision == "int8-fp16 steady" and name != "nanohtnet":
