@@ -37,7 +37,7 @@ class Device:
         """Run the bundle with few runs; returns status, what was printed, and the report."""
         path = self.folder.parent / "out.json"
         path.unlink(missing_ok=True)
-        command = ["--runs", "5", "--warmup", "2", "--json", str(path), *arguments]
+        command = ["--runs", "5", "--warmup", "2", "--energy", "0", "--json", str(path), *arguments]
         status = load_runner(self.run_py).main(command)
         printed = self._capsys.readouterr()
         report = json.loads(path.read_text()) if path.exists() else None

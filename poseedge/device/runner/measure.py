@@ -1,31 +1,53 @@
-"""Distance from the reference poses, and time."""
+"""Distance from the reference poses, time, and energy."""
 
 import argparse
-import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from poseedge.device.runner.bundle import Bundle
+from poseedge.device.runner.sensors.energy import energy_per_pose, power_meter
+from poseedge.device.runner.sensors.state import doubts, gpu_state
+from poseedge.device.runner.timing import Clock, time_forms
 from poseedge.device.runner.words import note
 
 
-def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> List[Dict[str, Any]]:
-    """Verify and time ``runner``, then once more as a CUDA graph where it can be captured."""
-    rows = [measure_once(runner, bundle, options)]
+class Measured(NamedTuple):
+    """What was found: a row for each form of the network, and how."""
+
+    rows: List[Dict[str, Any]]
+    method: Dict[str, Any]
+    states: Dict[str, Any]  # of the GPU, before and after
+    doubts: List[str]  # why the times say little
+    energy: Optional[Dict[str, Any]]  # of the last form
+
+
+def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measured:
+    """Verify and time ``runner``, as a CUDA graph too where it can be captured; then its energy where power can be read."""
+    rows = [verified(runner, bundle)]
     reason = runner.capture()
     if reason is None:
-        rows.append(measure_once(runner, bundle, options))
+        rows.append(verified(runner, bundle))
     elif reason:
         note("no CUDA graph: " + reason)
-    return rows
+    forms = [Clock(runner, bundle.keypoints, row["cuda_graph"]) for row in rows]
+    before = gpu_state()
+    method = time_forms(forms, options.runs, options.warmup, options.seconds)
+    after = gpu_state()
+    for row, form in zip(rows, forms):  # noqa: B905  # Python 3.6
+        row.update(form.summaries())
+    found = doubts(before, after)
+    if method["stable"] is False:
+        found.append("the times had not become stable after {:.0f} s".format(method["warmup_s"]))
+    for doubt in found:
+        note(doubt)
+    return Measured(rows, method, {"before": before, "after": after}, found, energy_of(runner, bundle, options.energy))
 
 
-def measure_once(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Dict[str, Any]:
-    """Return one row: distance from the reference poses and time for one window."""
+def verified(runner: Any, bundle: Bundle) -> Dict[str, Any]:
+    """Return one row without times: the network as it runs now, and its distance from the reference poses."""
     poses = np.stack([runner.infer(window) for window in bundle.keypoints])
     distance_mm, passed = compare(poses, bundle.poses, bundle.limits)
-    latency_ms, gpu_ms = time_windows(runner, bundle.keypoints, options.warmup, options.runs)
     return {
         "artefact": runner.artefact.name,
         "model": bundle.manifest.get("model"),
@@ -38,10 +60,19 @@ def measure_once(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Di
         "cuda_graph": runner.captured,
         "distance_mm": distance_mm,
         "passed": passed,
-        "latency_ms": latency_ms,
-        "gpu_ms": gpu_ms,
         "file_bytes": runner.artefact.stat().st_size,
     }
+
+
+def energy_of(runner: Any, bundle: Bundle, seconds: float) -> Optional[Dict[str, Any]]:
+    """Return the energy of the form that was captured last, None where it cannot be told or was not asked for."""
+    if not seconds:
+        return None
+    window = bundle.keypoints[0]
+    with power_meter() as meter:
+        if meter is None:
+            return None
+        return energy_per_pose(meter, lambda: runner.infer(window), len(bundle.poses[0]), seconds)
 
 
 def compare(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[str, Optional[float]], bool]:
@@ -51,23 +82,3 @@ def compare(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[
         return {"mean": None, "p99": None, "max": None}, False
     found = {"mean": float(distance.mean()), "p99": float(np.percentile(distance, 99)), "max": float(distance.max())}
     return dict(found), found["mean"] <= limits["mean_mm"] and found["p99"] <= limits["p99_mm"]
-
-
-def time_windows(runner: Any, windows: Any, warmup: int, runs: int) -> Tuple[Dict[str, Any], Optional[Dict[str, Any]]]:
-    """Time single windows: on the host from input to pose, and on the GPU if the runner can say."""
-    host_ms, gpu_ms = [], []
-    for run in range(warmup + runs):
-        window = windows[run % len(windows)]
-        start = time.perf_counter()
-        runner.infer(window)
-        elapsed_ms = 1000 * (time.perf_counter() - start)
-        if run >= warmup:
-            host_ms.append(elapsed_ms)
-            gpu_ms.append(runner.gpu_ms())
-    return summary(host_ms), None if gpu_ms[0] is None else summary(gpu_ms)
-
-
-def summary(values: List[float]) -> Dict[str, Any]:
-    """Return percentiles, mean and standard deviation of times in ms."""
-    p50, p90, p99 = (float(value) for value in np.percentile(values, (50, 90, 99)))
-    return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(values)), "std": float(np.std(values)), "n": len(values)}

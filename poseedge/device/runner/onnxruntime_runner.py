@@ -40,6 +40,9 @@ class OnnxRuntimeRunner:
         """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
         return self.session.run([self.output], {self.input: window[None]})[0].reshape(self.shape)
 
+    def replay(self, replaying: bool) -> None:
+        """There is one way to run it."""
+
     def enter(self) -> None:
         """Any thread may run it."""
 

@@ -1,6 +1,5 @@
 """What was found, for a machine and for a person."""
 
-import argparse
 import platform
 from typing import Any, Dict, List, Optional
 
@@ -8,9 +7,15 @@ import numpy as np
 
 from poseedge.device.runner.bundle import FORMAT, Bundle
 from poseedge.device.runner.machine import RELEASE_FILE, board, first_line, power_mode
+from poseedge.device.runner.measure import Measured
+
+ENERGY = (
+    "energy: {gross_j_per_window:.4f} J per window ({net_j_per_window:.4f} above rest), {gross_j_per_pose:.4f} J per pose; "
+    "{mean_w:.2f} W, at rest {idle_w:.2f} W, of {of}"
+)
 
 
-def make_report(bundle: Bundle, runner: Any, rows: List[Dict[str, Any]], options: argparse.Namespace) -> Dict[str, Any]:
+def make_report(bundle: Bundle, runner: Any, found: Measured) -> Dict[str, Any]:
     """Return everything that was found, for a person's table and for a machine."""
     machine = {"board": board(), "l4t": first_line(RELEASE_FILE), "power_mode": power_mode()}
     machine.update({"python": platform.python_version(), "numpy": np.__version__, "system": platform.platform()})
@@ -23,14 +28,17 @@ def make_report(bundle: Bundle, runner: Any, rows: List[Dict[str, Any]], options
         "engine": runner.details,
         "method": {
             "windows": len(bundle.keypoints),
-            "warmup": options.warmup,
-            "runs": options.runs,
+            "runs": found.rows[0]["latency_ms"]["n"],
+            **found.method,
             "latency_ms": "host clock, one window from input array to pose array, synchronised each run",
             "gpu_ms": "CUDA events around the network, without the copies",
         },
         "limits": bundle.limits,
-        "rows": rows,
-        "passed": all(row["passed"] for row in rows),
+        "rows": found.rows,
+        "states": found.states,
+        "doubts": found.doubts,
+        "energy": found.energy,
+        "passed": all(row["passed"] for row in found.rows),
     }
 
 
@@ -48,6 +56,9 @@ def format_table(report: Dict[str, Any]) -> str:
         text.append(table_line("CUDA graph" if row["cuda_graph"] else "plain", values))
     verdict = "within the limits" if report["passed"] else "NOT within the limits"
     text.append("poses of {} sample windows: {}".format(report["method"]["windows"], verdict))
+    if report["energy"] is not None:
+        text.append(ENERGY.format(**report["energy"]))
+    text += ["times say little: " + doubt for doubt in report["doubts"]]
     return "\n".join(text)
 
 

@@ -35,6 +35,7 @@ class TensorRTRunner:
         self.context: Any = None
         self.api: Any = None
         self.graph: Any = None
+        self.replaying = True
         self.stream: Any = None
         self.source: Any = None
         self.pose: Any = None
@@ -77,7 +78,11 @@ class TensorRTRunner:
     @property
     def captured(self) -> bool:
         """Whether the network runs as a CUDA graph."""
-        return self.graph is not None
+        return self.graph is not None and self.replaying
+
+    def replay(self, replaying: bool) -> None:
+        """Run the CUDA graph, if there is one, or start the network plainly."""
+        self.replaying = replaying
 
     def infer(self, window: Any) -> Any:
         """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
@@ -92,7 +97,7 @@ class TensorRTRunner:
 
     def start(self) -> None:
         """Put the network on the stream."""
-        if self.graph is None:
+        if not self.captured:
             if not self.api.enqueue(self.stream.handle):
                 raise Refused("the network could not be started: " + self.log.words())
             return

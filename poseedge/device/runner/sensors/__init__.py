@@ -1,0 +1,1 @@
+"""The parts of ``run.py`` that read power, clocks and temperatures."""
