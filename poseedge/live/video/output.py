@@ -47,7 +47,9 @@ GIF = Coding(".gif", "gif", "pal8", Fraction(1, 100), most_fps=12.5, widest=640,
 class Output(Protocol):
     """Takes pictures in order; leaving its ``with`` block finishes the file, also after an error that is not its own."""
 
-    path: Path
+    @property
+    def written(self) -> str:
+        """Return the files' names for people, empty if there are none."""
 
     def __enter__(self) -> Output:
         """Make the file under a temporary name."""
@@ -63,7 +65,7 @@ def open_output(path: Path, size: tuple[int, int], fps: float, numbered: bool = 
     """Return what writes pictures of ``size`` (width, height, both even) to ``path``, by its suffix.
 
     ``fps``: about how many come in a second. Where H.264 cannot be encoded, ``x.mp4`` becomes ``x.webm``: see
-    ``Output.path``. ``numbered``: each PNG or JPEG has its number in its name.
+    ``Output.written``. ``numbered``: each PNG or JPEG has its number in its name.
     """
     if path.suffix in STILLS:
         return Stills(path, numbered)
@@ -99,6 +101,11 @@ class VideoWriter:
         self._due_s = 0.0
         self._last_tick = -1
         self._failed = False
+
+    @property
+    def written(self) -> str:
+        """Return the file's name."""
+        return str(self.path)
 
     def __enter__(self) -> VideoWriter:
         temporary = self._held.__enter__()
@@ -196,6 +203,12 @@ class Stills:
         self.path, self._numbered = path, numbered
         self._count = 0
 
+    @property
+    def written(self) -> str:
+        """Return the names of the first and the last file, or of the only one."""
+        first, last = self._path(0), self._path(max(self._count - 1, 0))
+        return str(first) if first == last else f"{first} to {last}"
+
     def __enter__(self) -> Stills:
         return self
 
@@ -205,12 +218,14 @@ class Stills:
     def write(self, rgb: Picture, time_s: float) -> None:
         """Write the next picture: ``x.png``, or ``x_000000.png`` and so on."""
         cv2 = require("cv2", "demo")
-        numbered = self.path.with_name(f"{self.path.stem}_{self._count:06d}{self.path.suffix}")
-        path = numbered if self._numbered else self.path
+        path = self._path(self._count)
         _, content = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
         with atomic_write(path) as temporary:
             temporary.write_bytes(content.tobytes())
         self._count += 1
+
+    def _path(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.stem}_{number:06d}{self.path.suffix}") if self._numbered else self.path
 
 
 def _narrowed(size: tuple[int, int], widest: int | None) -> tuple[int, int]:

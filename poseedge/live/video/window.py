@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 
 from poseedge.errors import PoseedgeError, require
@@ -17,7 +16,7 @@ _QUIT = {ord("q"), 27}  # 27: Escape
 class Window:
     """Shows pictures; ``q``, Escape or closing the window calls ``on_close``."""
 
-    path = Path(_NAME)
+    written = ""
 
     def __init__(self, on_close: Callable[[], None], paced: bool) -> None:
         """``paced``: wait until a picture's time has come, for videos."""

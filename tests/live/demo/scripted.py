@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -74,7 +73,7 @@ class Script:
 class Shown:
     """An output that keeps what it is given."""
 
-    path = Path("shown.mp4")
+    written = "shown.mp4"
 
     def __init__(self) -> None:
         self.pictures: list[Picture] = []

@@ -25,7 +25,7 @@ def write(path: Path, times: list[float] = TIMES, size: tuple[int, int] = clips.
     with open_output(path, size, fps=25) as opened:
         for number, at in enumerate(times):
             opened.write(clips.picture(5 * number, size), at)
-    return opened.path
+    return Path(opened.written)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
@@ -88,6 +88,8 @@ def test_picture_is_one_png_and_a_videos_are_numbered(tmp_path: Path) -> None:
     with open_output(tmp_path / "many.png", clips.SIZE, 25) as many:
         many.write(clips.picture(50), 0)
         many.write(clips.picture(60), 0.04)
+    assert one.written == str(tmp_path / "one.png")
+    assert many.written == f"{tmp_path / 'many_000000.png'} to {tmp_path / 'many_000001.png'}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["many_000000.png", "many_000001.png", "one.png"]
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "one.png"))[..., ::-1], clips.picture(50))
 

@@ -1,0 +1,190 @@
+"""The demo as a whole, without a command line: what is shown, where it goes, and what is told of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from poseedge.errors import DataError, nearest
+from poseedge.lifter import Lifter
+from poseedge.live.demo.live import Show, gathered
+from poseedge.live.demo.offline import Detection, Drawing
+from poseedge.live.demo.pipeline import Times
+from poseedge.live.detectors import Detector
+from poseedge.live.drawing import PictureMaker, View
+from poseedge.live.lift import lift_clip
+from poseedge.live.options import Options
+from poseedge.live.overlap import schedule
+from poseedge.live.stream import Stream
+from poseedge.live.summary import remarks, summary, why_empty
+from poseedge.live.tracks import select
+from poseedge.live.trained import trained_on
+from poseedge.live.types import Clip
+from poseedge.live.video import Source
+from poseedge.live.video.output import SUFFIXES as PICTURES
+from poseedge.live.video.output import Output, open_output
+from poseedge.live.video.window import Window
+from poseedge.live.writers import SUFFIXES as POSES
+from poseedge.live.writers import write
+from poseedge.live.writers.registry import check_path
+from poseedge.progress import Stage
+
+LIVE_LOOK_AHEAD = 10  # frames of the network that a live pose waits for, a fifth of a second; fewer where it can use fewer
+
+Report = dict[str, Any]
+Stop = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where to write: files of poses, and of pictures; without any, pictures go to a window."""
+
+    poses: tuple[Path, ...]
+    pictures: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, paths: list[Path]) -> Outputs:
+        """Sort paths by what they hold; raises ``DataError`` for a kind that is not known."""
+        for path in paths:
+            if path.suffix.lower() not in (*PICTURES, *POSES):
+                kind = f"unknown kind of output {path.suffix!r}" if path.suffix else "no suffix says the kind of output"
+                raise DataError(f"{path}: {kind}", nearest(path.suffix.lower(), [*PICTURES, *POSES]))
+            if path.suffix.lower() in POSES:
+                check_path(path)
+        poses = tuple(path for path in paths if path.suffix.lower() in POSES)
+        return cls(poses, tuple(path for path in paths if path.suffix.lower() in PICTURES))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether pictures are wanted at all."""
+        return bool(self.pictures) or not self.poses
+
+    @contextmanager
+    def opened(self, maker: PictureMaker, source: Source, stop: Stop) -> Iterator[list[Output]]:
+        """Open what takes pictures; ``stop`` is called when the window is closed."""
+        fps = source.fps or 1.0
+        with ExitStack() as stack:
+            wanted: list[Output] = [open_output(path, maker.size, fps, source.count != 1) for path in self.pictures]
+            if not self.poses and not self.pictures:
+                wanted = [Window(stop, paced=not source.live)]
+            yield [stack.enter_context(output) for output in wanted]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for every source."""
+
+    lifter: Lifter
+    options: Options
+    outputs: Outputs
+    view: View
+    stage: Stage  # listens to progress
+    interruptible: Callable[[Stop], AbstractContextManager[None]]  # lets a block be stopped from outside
+
+    def maker(self, source: Source) -> PictureMaker:
+        """Return what draws the pictures of ``source``."""
+        return PictureMaker(source.size, self.view, f"{self.lifter.spec.model} {self.lifter.spec.precision}")
+
+
+def detect(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[Clip, Report, DataError | None]:
+    """Find the keypoints of all frames; return them, what to tell, and why the source broke off, if it did."""
+    detection = Detection(source, detector, seconds)
+    with job.interruptible(detection.stop), job.stage("finding people", source.count) as advance:
+        clip = detection.run(advance)
+    notes = []
+    if source.count and len(clip.frames) < source.count and not detection.broken_off:
+        notes.append(f"{len(clip.frames)} of the {source.count} frames that {source.name} speaks of were read")
+    return clip, {"detector": detector.name, "ms": milliseconds(detection.times), "notes": notes}, detection.broken_off
+
+
+def lift_and_draw(
+    job: Job, clip: Clip, reopen: Callable[[], Source], person: Literal["largest"] | int | None, before: Report | None = None
+) -> Report:
+    """Lift a clip, write its poses, draw them over its frames; return what to tell, with what was told ``before``.
+
+    Raises ``DataError`` if nobody has a pose.
+    """
+    before = before or {"ms": {}, "notes": []}
+    clip = select(clip, person)
+    begun = time.perf_counter()
+    with job.stage("lifting", len(clip.frames)) as advance:
+        lifted = lift_clip(job.lifter, clip, job.options, trained_on(job.lifter), advance)
+    ms = before["ms"] | {"lift": 1000 * (time.perf_counter() - begun) / max(len(clip.frames), 1)}
+    if not lifted.seen.any():
+        raise DataError(f"{clip.name}: no pose in {len(lifted.frames)} frames, {why_empty(lifted)}", "is the whole body seen?")
+    written = [write(lifted, path) for path in job.outputs.poses]
+    paths, notes = [str(path) for each in written for path in each.paths], [note for each in written for note in each.notes]
+    if job.outputs.drawn:
+        frames = reopen()
+        maker = job.maker(frames)
+        drawing = Drawing(frames, lifted, maker)
+        with job.outputs.opened(maker, frames, drawing.stop) as outputs, job.interruptible(drawing.stop):
+            with job.stage("drawing", len(clip.frames)) as advance:
+                drawing.run(outputs, advance)
+            frames.close()
+        paths += [output.written for output in outputs if output.written]
+        ms |= milliseconds(drawing.times)
+    found = summary(lifted)
+    return {**found, **before, "ms": ms, "written": paths, "notes": [*before["notes"], *remarks(found), *notes]}
+
+
+def show_live(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[Report, DataError | None]:
+    """Show a live source until it ends or is stopped; return what to tell, and why the source broke off, if it did."""
+    options, maker, broken = job.options, job.maker(source), None
+    if options.look_ahead is None:
+        most = schedule(job.lifter.spec, options.overlap, options.every).look_ahead
+        options = replace(options, look_ahead=min(LIVE_LOOK_AHEAD, most))
+    stream = Stream(job.lifter, source.size, source.fps, detector.layout, trained_on(job.lifter), **asdict(options))
+    show = Show(source, detector, stream, maker, seconds)
+    begun = time.perf_counter()
+    with job.outputs.opened(maker, source, show.stop) as outputs, job.interruptible(show.stop):
+        try:
+            with job.stage("showing", None) as advance:
+                show.run(outputs, advance)
+        except DataError as error:
+            broken = error
+        if not show.frames:
+            raise broken or DataError(f"{source.name}: no frame came", "is the camera running?")
+    took = time.perf_counter() - begun
+    lifted = gathered(show.frames, live_meta(job.lifter, source, detector, stream))
+    paths = [str(path) for out in job.outputs.poses for path in write(lifted, out).paths]
+    delays = 1000 * np.array(show.delays_s)
+    report = {
+        **lifted.meta,
+        "detector": detector.name,
+        "frames": len(lifted.frames),
+        "dropped": show.dropped,
+        "fps_shown": len(lifted.frames) / took,
+        "delay_ms": {"p50": float(np.percentile(delays, 50)), "p99": float(np.percentile(delays, 99))},
+        "people": [{"id": int(number), "frames": int(seen.sum())} for number, seen in zip(lifted.ids, lifted.seen, strict=True)],
+        "ms": milliseconds(show.times),
+        "written": paths + [output.written for output in outputs if output.written],
+        "notes": [],
+    }
+    return report, broken
+
+
+def live_meta(lifter: Lifter, source: Source, detector: Detector, stream: Stream) -> dict[str, Any]:
+    """Return how the poses of a live source came about."""
+    return {
+        "source": source.name,
+        "layout": detector.layout,
+        "artefact": str(lifter.path),
+        "model": lifter.spec.model,
+        "precision": lifter.spec.precision,
+        "backend": lifter.backend,
+        "look_ahead": stream.look_ahead,
+        "fps": source.fps,
+        "size": list(source.size),
+    }
+
+
+def milliseconds(times: dict[str, Times]) -> dict[str, float]:
+    """Return the mean time of each step."""
+    return {name: round(each.mean_ms, 2) for name, each in times.items()}
