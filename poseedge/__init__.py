@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from poseedge.backends.registry import load as load
-from poseedge.lifter import Lifter as Lifter
-from poseedge.lifter import LifterSpec as LifterSpec
-
+TYPE_CHECKING = False  # as type checkers read it; importing typing would be most of the time that this takes
 if TYPE_CHECKING:
+    from typing import Any
+
+    from poseedge.backends.registry import load as load
+    from poseedge.lifter import Lifter as Lifter
+    from poseedge.lifter import LifterSpec as LifterSpec
     from poseedge.live.lift import lift as lift
     from poseedge.live.stream import Stream as Stream
 
 __version__ = "0.1.0"
 
 # Importing these at once would take a while, and models needs PyTorch.
-_WHEN_USED = {"lift": "poseedge.live.lift", "Stream": "poseedge.live.stream"}
+_WHEN_USED = {
+    "Lifter": "poseedge.lifter",
+    "LifterSpec": "poseedge.lifter",
+    "Stream": "poseedge.live.stream",
+    "lift": "poseedge.live.lift",
+    "load": "poseedge.backends.registry",
+}
 _MODULES = ("metrics", "models")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from poseedge.cli.app import app
+from poseedge.cli.commands import app
 from poseedge.device.runner.main import parse_arguments
 from poseedge.targets.boards import load_target
 

@@ -1,87 +1,93 @@
-"""The ``poseedge`` command: argument parsing and printing only."""
+"""The ``poseedge`` command as a process: what becomes of errors, interrupts, and of a standard output that nobody reads.
+
+Nothing is imported here that takes time, so that an interrupt finds no half-imported module and leaves no traceback.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
-import warnings
 
-import typer
-from rich.markup import escape
+from poseedge.cli.outlet import open_closed_streams, outlive_the_reader
 
-from poseedge.cli.console import err
-from poseedge.cli.verbs import (
-    bench,
-    build,
-    check,
-    compare,
-    data,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    lift,
-    models,
-    pretrain,
-    profile,
-    quantize,
-    sensitivity,
-    stream,
-    targets,
-    train,
-)
-from poseedge.errors import PoseedgeError, PoseedgeWarning
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="From a 2D-to-3D pose lifting checkpoint to a verified, benchmarked edge bundle.",
-    epilog="Exit status: 0 done; 1 it ran and the answer is no; 2 wrong usage or input. --debug shows tracebacks.",
-)
-app.command("models")(models.models)
-app.command("export")(export.export)
-app.command("targets")(targets.targets)
-app.command("check")(check.check)
-app.command("eval")(evaluate.evaluate)
-app.command("lift")(lift.lift)
-app.command("demo")(demo.demo)
-app.command("stream")(stream.stream)
-app.command("build")(build.build)
-app.command("bench")(bench.bench)
-app.command("profile")(profile.profile)
-app.command("compare")(compare.compare_graphs)
-app.command("quantize")(quantize.quantize)
-app.command("sensitivity")(sensitivity.sensitivity)
-app.command("pretrain")(pretrain.pretrain)
-app.command("train")(train.train)
-app.add_typer(data.data, name="data")
-app.command("doctor")(doctor.doctor)
+INTERRUPTED = 130  # as shells count it
 
 
 def main() -> None:
-    """Run the command line; errors become one clear message and exit status 2."""
+    """Run the command line; errors become one clear message, or a line of JSON with ``--json``, and exit status 2."""
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to tidy up yet: an interrupt ends the process at once
+    open_closed_streams()
+    outlive_the_reader()
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    warnings.simplefilter("ignore", PoseedgeWarning)  # for those who normalize keypoints themselves; commands do it for all
     try:
-        app()
-    except PoseedgeError as error:
-        if debug:
-            raise
-        err.print(f"[bold red]error:[/bold red] {escape(error.message)}", soft_wrap=True)
-        if error.hint:
-            err.print(f"[bold]hint:[/bold] {escape(error.hint)}", soft_wrap=True)
-        sys.exit(2)
-    except OSError as error:  # no room, no permission, not there
-        if debug:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        err.print(f"[bold red]error:[/bold red] {escape(where + (error.strerror or str(error)))}", soft_wrap=True)
-        sys.exit(2)
+        run(interruptible)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:
             raise
-        err.print(f"[bold red]unexpected error:[/bold red] {escape(repr(error))}", soft_wrap=True)
-        err.print("[bold]hint:[/bold] this is a bug; run again with --debug for the traceback and report it", soft_wrap=True)
+        message, hint, word = said(error)
+        tell(message, hint, word)
         sys.exit(2)
+
+
+def run(interruptible: bool) -> None:
+    """Import the verbs and run the one that is asked for."""
+    import warnings
+
+    from poseedge.cli.commands import app
+    from poseedge.errors import PoseedgeWarning
+
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    warnings.simplefilter("ignore", PoseedgeWarning)  # for those who normalize keypoints themselves; commands do it for all
+    if not wants_json():
+        app(prog_name="poseedge")
+        return
+    try:
+        status = app(prog_name="poseedge", standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # wrong usage, by whichever click typer carries
+            raise
+        context = getattr(error, "ctx", None)
+        tell(error.format_message(), f"see {context.command_path if context else 'poseedge'} --help")
+        sys.exit(2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def wants_json() -> bool:
+    """Say whether a program reads what is printed."""
+    words = sys.argv[1:]
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def said(error: Exception) -> tuple[str, str, str]:
+    """Return message, hint and the word before them."""
+    from poseedge.errors import PoseedgeError
+
+    if isinstance(error, PoseedgeError):
+        return error.message, error.hint, "error"
+    if isinstance(error, OSError):  # no room, no permission, not there
+        where = f"{error.filename}: " if error.filename else ""
+        return where + (error.strerror or str(error)), "", "error"
+    return repr(error), "this is a bug; run again with --debug for the traceback and report it", "unexpected error"
+
+
+def tell(message: str, hint: str, word: str = "error") -> None:
+    """Print an error to stderr."""
+    import json
+
+    from rich.markup import escape
+
+    from poseedge.cli.console import err
+
+    if wants_json():
+        print(json.dumps({"error": message, "hint": hint}), file=sys.stderr)
+        return
+    err.print(f"[bold red]{word}:[/bold red] {escape(message)}", soft_wrap=True)
+    if hint:
+        err.print(f"[bold]hint:[/bold] {escape(hint)}", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from poseedge.cli import live_options as choose
+from poseedge.cli.outlet import reader_gone
 
 
 def stream(
@@ -47,13 +47,12 @@ def stream(
     assert wide is not None
     options = choose.options({**context.params, "height": None})
     lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))
-    try:
-        for number, text in enumerate(sys.stdin, start=1):
-            if text.strip():
-                line = read_line(text, number)
-                for frame in lifting.push(line.people, line.time_s, line.frame):
-                    print(write_line(frame), flush=True)
-        for frame in lifting.finish():
-            print(write_line(frame), flush=True)
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for number, text in enumerate(sys.stdin, start=1):
+        if text.strip():
+            line = read_line(text, number)
+            for frame in lifting.push(line.people, line.time_s, line.frame):
+                print(write_line(frame), flush=True)
+            if reader_gone():
+                return
+    for frame in lifting.finish():
+        print(write_line(frame), flush=True)

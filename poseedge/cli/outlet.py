@@ -1,0 +1,57 @@
+"""Standard streams that are closed, or whose reader leaves early: neither is an error of the work."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+TYPE_CHECKING = False  # as type checkers read it; see app.py for why typing is not imported
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+class Outlet(io.FileIO):
+    """A file descriptor that takes everything, also when nobody reads it any more (``| head -1``)."""
+
+    reader_gone = False
+
+    def write(self, data: object) -> int:
+        """Write as ``io.FileIO`` does; without a reader the rest goes nowhere."""
+        try:
+            return super().write(data)  # type: ignore[call-overload, no-any-return]
+        except BrokenPipeError:
+            self.reader_gone = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return super().write(data)  # type: ignore[call-overload, no-any-return]
+
+
+def outlive_the_reader() -> None:
+    """Let standard output go on without its reader: the verb still ends as its work did."""
+    if sys.stdout is not sys.__stdout__ or sys.stdout.isatty():
+        return
+    sys.stdout.flush()
+    raw = Outlet(sys.stdout.fileno(), "wb", closefd=False)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), sys.stdout.encoding, sys.stdout.errors)
+
+
+def reader_gone() -> bool:
+    """Say whether standard output has lost its reader, which only endless work needs to know."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(raw, Outlet) and raw.reader_gone
+
+
+def open_closed_streams() -> None:
+    """Give each standard stream that was closed (``>&-``) the null device, so that no file takes its number."""
+    sys.stdin = sys.stdin or opened(0, "r")
+    sys.stdout = sys.stdout or opened(1, "w")
+    sys.stderr = sys.stderr or opened(2, "w")
+
+
+def opened(number: int, mode: str) -> TextIO:
+    """Open the null device as file descriptor ``number``."""
+    handle = os.open(os.devnull, os.O_RDWR)
+    if handle != number:
+        os.dup2(handle, number)
+        os.close(handle)
+    return open(number, mode, closefd=False)
