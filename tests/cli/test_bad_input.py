@@ -190,6 +190,43 @@ def test_folder_of_somebody_else_is_not_overwritten(poseedge: Command, inputs: l
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["1.jpg"]
 
 
+def test_web_app_with_a_manifest_of_its_own_is_not_overwritten(poseedge: Command, inputs: list[object], tmp_path: Path) -> None:
+    app = {"manifest.json": '{"name": "Shop", "start_url": "/"}', "src/index.js": "mine", "index.html": "mine"}
+    (tmp_path / "app" / "src").mkdir(parents=True)
+    for name, text in app.items():
+        (tmp_path / "app" / name).write_text(text)
+    assert_refused(poseedge("export", *inputs, "--output", tmp_path / "app"), "exists and is no bundle", "--output")
+    assert {name: (tmp_path / "app" / name).read_text() for name in app} == app
+
+
+def test_file_that_somebody_put_into_a_bundle_survives_its_export(
+    poseedge: Command, inputs: list[object], own_bundle: Path
+) -> None:
+    (own_bundle / "notes.txt").write_text("mine")
+    before = sha256_of(own_bundle / MANIFEST)
+    outcome = poseedge("export", *inputs, "--output", own_bundle)
+    assert_refused(outcome, "holds 'notes.txt', which poseedge did not write", "move that elsewhere first")
+    assert ((own_bundle / "notes.txt").read_text(), sha256_of(own_bundle / MANIFEST)) == ("mine", before)
+
+
+@pytest.mark.parametrize("verb", ["eval", "bench", "check", "sensitivity"])
+def test_bundle_whose_float32_graph_is_the_int8_one_is_refused_by_every_verb(
+    poseedge: Command, own_bundle: Path, verb: str
+) -> None:
+    manifest = json.loads((own_bundle / MANIFEST).read_text())
+    manifest["graphs"]["fp32"]["file"] = manifest["graphs"]["int8"]["file"]
+    (own_bundle / MANIFEST).write_text(json.dumps(manifest))
+    assert_refused(poseedge(verb, own_bundle), "is a graph in int8, and the manifest calls it fp32", "export the bundle again")
+
+
+@pytest.mark.parametrize("verb", ["eval", "bench", "check", "sensitivity"])
+def test_graph_that_no_hash_vouches_for_is_refused_by_every_verb(poseedge: Command, own_bundle: Path, verb: str) -> None:
+    manifest = json.loads((own_bundle / MANIFEST).read_text())
+    del manifest["files"]["nanohtnet_fp32.onnx"]
+    (own_bundle / MANIFEST).write_text(json.dumps(manifest))
+    assert_refused(poseedge(verb, own_bundle), "names 'nanohtnet_fp32.onnx', and has no hash of it", "export the bundle again")
+
+
 def test_recipe_with_a_mistake_is_told_with_its_place(poseedge: Command, inputs: list[object], tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text(RECIPE.replace("windows", "window"))
     assert_refused(poseedge("export", *inputs, "--recipe", tmp_path / "wrong.toml"), "wrong.toml: int8.window: ")
