@@ -12,6 +12,8 @@ from poseedge.errors import DataError, require
 from poseedge.live.detectors.person import Picture
 from poseedge.live.video.source import Frame
 
+# What FFmpeg is asked of networks: RTSP over TCP, which loses nothing, and little delay ("nobuffer" loses the first frames).
+_PROMPT = {"rtsp_transport": "tcp", "flags": "low_delay"}
 _TIMEOUT_S = 10.0  # until a network source must answer, and until its next frame
 
 
@@ -23,7 +25,7 @@ class VideoFile:
         self._av = require("av", "demo")
         self.name = place
         network = "://" in place
-        options = {"rtsp_transport": "tcp"} if place.lower().startswith("rtsp") else {}
+        options = dict(_PROMPT) if network else {}
         try:
             self._container = self._av.open(place, options=options, timeout=_TIMEOUT_S if network else None)
         except self._av.FFmpegError as error:
@@ -33,9 +35,9 @@ class VideoFile:
             self._container.close()
             raise DataError(f"{place}: holds no video", "it may be sound alone")
         self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
-        self._given_fps = fps
         self.live = network and self._container.duration is None
+        self._stream.thread_type = "SLICE" if self.live else "AUTO"  # frames decoded side by side come late
+        self._given_fps = fps
         self.fps: float | None = fps or _rate(self._stream)
         self.count: int | None = self._stream.frames or None
         self._ahead = self._decoded()
