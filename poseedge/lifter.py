@@ -37,6 +37,7 @@ class LifterSpec:
     batch: int | None  # fixed batch, or None if free
     channels: int = 2  # per keypoint: 2, or 3 with a confidence
     flip: Flip = "passes"
+    weights_sha256: str = ""  # of the checkpoint that a graph was exported from, if it is known
 
     @property
     def center_slot(self) -> int:

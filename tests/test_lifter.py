@@ -16,6 +16,7 @@ import poseedge
 from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.registry import load
+from poseedge.bundle.reading import open_bundle
 from poseedge.errors import ArtefactError, CheckpointError, DataError, PoseedgeError, PoseedgeWarning
 from poseedge.lifter import Lifter, LifterSpec
 from poseedge.models.checkpoints import save_checkpoint
@@ -77,7 +78,8 @@ def test_bundle_gives_float32_unless_told(small_bundle: Path) -> None:
 def test_bundle_gives_the_graph_of_a_precision(small_bundle: Path, precision: str) -> None:
     lifter = load(str(small_bundle), precision)
     assert lifter.path.name == f"nanohtnet_{precision}.onnx"
-    assert lifter.spec == LifterSpec("nanohtnet", 27, (12, 13, 14), precision, 1)
+    weights = open_bundle(small_bundle).manifest.checkpoint.sha256
+    assert lifter.spec == LifterSpec("nanohtnet", 27, (12, 13, 14), precision, 1, weights_sha256=weights)
 
 
 def test_onnx_file_of_ours_says_what_it_is(small_bundle: Path) -> None:

@@ -31,8 +31,8 @@ def load(
 ) -> Lifter:
     """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, a TensorRT engine, or a bundle folder.
 
-    ``precision`` chooses within a bundle (default fp32), ``model`` between networks that a checkpoint fits alike, whose
-    ``settings`` take the place of what a published file does not tell.
+    ``precision`` chooses within a bundle (default: fp32, or the most exact that it holds), ``model`` between networks that a
+    checkpoint fits alike, whose ``settings`` take the place of what a published file does not tell.
     ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. ``backend`` names
     another runtime than the usual one for such files, such as ``cuda`` for ONNX files.
 
@@ -46,9 +46,9 @@ def load(
             raise PoseedgeError(
                 f"{path}: a bundle knows its network, so there is none to choose or set", "leave out --model and --set"
             )
-        return load(
-            open_bundle(path).graph("fp32" if precision is None else precision), threads=threads, flip=flip, backend=backend
-        )
+        bundle = open_bundle(path)
+        graph = bundle.graph(bundle.precisions[0] if precision is None else precision)
+        return load(graph, threads=threads, flip=flip, backend=backend)
     if not path.exists():
         raise ArtefactError(f"{path}: no such file or bundle", "make one with: poseedge export --model nanohtnet")
     chosen = backend_for(path, backend)

@@ -9,9 +9,6 @@ import typer
 
 from poseedge.cli.console import tell
 from poseedge.errors import PoseedgeError
-from poseedge.resources import resource
-
-READY_MADE = ("weights", "nanohtnet")
 
 if TYPE_CHECKING:
     from poseedge.lifter import Lifter
@@ -21,7 +18,7 @@ Artefact = Annotated[
     Path | None,
     typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint; default: the bundled NanoHTNet, INT8"),
 ]
-Precision = Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")]
+Precision = Annotated[str | None, typer.Option(help="which graph of a bundle; default: fp32, or the most exact that it holds")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="size of the picture in pixels, where the source does not say it")]
 Fps = Annotated[float | None, typer.Option(min=0.1, help="frames per second, where the source does not say them")]
 LayoutName = Annotated[
@@ -47,10 +44,9 @@ Threads = Annotated[int, typer.Option(min=1)]
 def opened(artefact: Path | None, precision: str | None, threads: int, backend: str | None = None) -> Lifter:
     """Open ``artefact``, or the ready-made bundle that comes with the package, which is INT8 alone."""
     from poseedge.backends.registry import load
+    from poseedge.live.trained import bundled_network
 
-    if artefact is None:
-        artefact, precision = resource(*READY_MADE), precision or "int8"
-    lifter = load(artefact, precision, threads, backend=backend)
+    lifter = load(artefact or bundled_network(), precision, threads, backend=backend)
     tell(lifter)
     return lifter
 

@@ -65,6 +65,7 @@ def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: di
         output_frames=metadata.output_frames,
         precision=metadata.precision,
         flip=metadata.flip,
+        weights_sha256=metadata.source_sha256,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,17 +22,19 @@ from poseedge.live.layouts import Trunk, to_h36m
 from poseedge.live.options import Options, setup
 from poseedge.live.person import Person, Posed, Setup, Sighting, Step
 from poseedge.live.tracks import select
-from poseedge.live.trained import TrainedOn, trained_on
+from poseedge.live.trained import TrainedOn, bundled_network, trained_on
 from poseedge.live.types import Clip, Floats, Indices, Lifted, Track
 from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS
 
 BATCH_FRAMES = 16_000  # of all windows that wait to be lifted together
+MOST_BYTES = 8 * 2**30  # of the poses of a clip
+_BYTES_OF_A_JOINT = 3 * 4 + 2 * 4 + 4 + 1
 
 
 def lift(
     source: Clip | str | Path,
-    lifter: Lifter | str | Path,
+    lifter: Lifter | str | Path | None = None,
     *,
     precision: str | None = None,
     format: str | None = None,
@@ -43,14 +46,15 @@ def lift(
 ) -> Lifted:
     """Return the 3D poses of all people in a keypoint file or folder, or in a ``Clip``.
 
-    ``lifter``: what ``poseedge.load`` returns, or what it takes; ``precision`` chooses within a bundle. ``format``, ``layout``,
-    ``size`` (width and height of the picture) and ``fps`` are asked for where the file does not tell; ``person`` keeps one
-    person alone. ``choices``: see ``Options``. Raises ``DataError`` for input that cannot be used.
+    ``lifter``: what ``poseedge.load`` returns, or what it takes, by default the bundled NanoHTNet in INT8; ``precision`` chooses
+    within a bundle. ``format``, ``layout``, ``size`` (width and height of the picture) and ``fps`` are asked for where the file
+    does not tell; ``person`` keeps one person alone. ``choices``: see ``Options``. Raises ``DataError`` for input that cannot be
+    used.
     """
     if not isinstance(source, Clip):
         source = read_clip(Path(source), format, layout, size, fps)
-    if isinstance(lifter, str | Path):
-        lifter = load(lifter, precision)
+    if lifter is None or isinstance(lifter, str | Path):
+        lifter = load(lifter or bundled_network(), precision)
     return lift_clip(lifter, select(source, person), Options(**choices), trained_on(lifter))
 
 
@@ -72,17 +76,25 @@ def lift_clip(
         raise DataError(f"{clip.name}: does not say its frame rate, and {known}", "say it: --fps 30")
     fps = clip.fps or trained.fps
     shared = setup(options, lifter.spec, trained, clip.size, fps)
-    people = [_Follower(Person(shared), *joints_of(track, clip.layout, options.trunk or trained.trunk)) for track in clip.tracks]
+    trunk = options.trunk or trained.trunk
+    people = [
+        _Follower(number, Person(shared), *joints_of(track, clip.layout, trunk)) for number, track in enumerate(clip.tracks)
+    ]
+    coming = deque(sorted((each for each in people if len(each.frames)), key=lambda each: int(each.frames[0])))
+    there: list[_Follower] = []
     lifted = _empty(clip, fps)
     queue: list[tuple[int, Step]] = []
     for frame, time in zip(clip.frames.tolist(), lifted.times_s.tolist(), strict=True):
-        for number, follower in enumerate(people):
-            queue += [(number, step) for step in follower.take(frame, time)]
+        while coming and coming[0].frames[0] <= frame:
+            there.append(coming.popleft())
+        for follower in there:
+            queue += [(follower.number, step) for step in follower.take(frame, time)]
+        there = [follower for follower in there if not follower.gone]
         if len(queue) * lifter.spec.frames >= BATCH_FRAMES:
             _settle(lifter, queue, options.flip, lifted)
         advance(1)
-    for number, follower in enumerate(people):
-        queue += [(number, step) for step in follower.person.finish()]
+    for follower in there:
+        queue += [(follower.number, step) for step in follower.person.finish()]
     _settle(lifter, queue, options.flip, lifted)
     if options.height_m is not None:
         lifted = sized(lifted, options.height_m)
@@ -128,11 +140,17 @@ def trunk_and_leg(poses_m: Floats) -> npt.NDArray[np.float64]:
 class _Follower:
     """A person, and the frames of the clip in which somebody saw it."""
 
+    number: int
     person: Person
     frames: Indices
     joints: Floats
     scores: Floats
     at: int = 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing will come any more."""
+        return self.at == len(self.frames) and self.person.idle
 
     def take(self, frame: int, time: float) -> list[Step]:
         if self.at == len(self.frames) or self.frames[self.at] != frame:
@@ -158,6 +176,11 @@ def _put(lifted: Lifted, person: int, posed: Posed) -> None:
 
 def _empty(clip: Clip, fps: float) -> Lifted:
     shape = len(clip.tracks), len(clip.frames)
+    if (needed := shape[0] * shape[1] * NUM_JOINTS * _BYTES_OF_A_JOINT) > MOST_BYTES:
+        raise DataError(
+            f"{clip.name}: poses of {shape[0]} people over {shape[1]} frames would take {needed / 2**30:.0f} GiB",
+            "lift one of them: --person largest, or an id",
+        )
     return Lifted(
         poses_m=np.full((*shape, NUM_JOINTS, 3), np.nan, np.float32),
         frames=clip.frames,

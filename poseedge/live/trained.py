@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 
-from poseedge.bundle.reading import read_manifest
-from poseedge.errors import ArtefactError
+from poseedge.errors import PoseedgeError
 from poseedge.files import sha256_of
 from poseedge.lifter import Lifter
 from poseedge.live.layouts import Trunk
+from poseedge.network_files import network_file, network_files, read_table
+from poseedge.records import record
 from poseedge.resources import resource
 
 _CHECKPOINTS = {".pth", ".pt", ".bin"}
@@ -25,16 +26,26 @@ class TrainedOn:
     trunk: Trunk = "papers"
 
 
+def bundled_network() -> Path:
+    """Return the bundle that travels with poseedge: NanoHTNet in INT8 for CPUs."""
+    return resource("weights", "nanohtnet")
+
+
 def trained_on(lifter: Lifter) -> TrainedOn:
-    """Return what is known of a network's training: only the bundled weights know the trunk as CMU's mocap has it."""
-    return TrainedOn(trunk="fitted" if has_bundled_weights(lifter) else "papers")
+    """Return what the table ``lifting`` of a network's recipe says of its bundled weights; the defaults for any others."""
+    name = lifter.spec.model
+    if name not in network_files() or not has_bundled_weights(lifter):
+        return TrainedOn()
+    try:
+        return record(TrainedOn, read_table(name, "lifting"), "lifting.")
+    except ValueError as error:
+        raise PoseedgeError(f"{network_file(name)}: {error}", "docs/recipes.md lists what a recipe holds") from error
 
 
 def has_bundled_weights(lifter: Lifter) -> bool:
-    """Say whether a lifter is a bundled checkpoint, or belongs to a bundle that was made of one."""
-    if lifter.path.suffix in _CHECKPOINTS:
-        bundled = resource("weights", f"{lifter.spec.model}.pth")
-        return bundled.is_file() and sha256_of(bundled) == sha256_of(lifter.path)
-    with contextlib.suppress(ArtefactError):
-        return read_manifest(lifter.path.parent).checkpoint.bundled
-    return False
+    """Say whether a lifter is the checkpoint that travels with poseedge, or was made of it."""
+    bundled = resource("weights", f"{lifter.spec.model}.pth")
+    if not bundled.is_file():
+        return False
+    weights = sha256_of(lifter.path) if lifter.path.suffix in _CHECKPOINTS else lifter.spec.weights_sha256
+    return weights == sha256_of(bundled)

@@ -9,11 +9,11 @@ import pytest
 
 import poseedge as product
 from poseedge.bundle.reading import open_bundle
-from poseedge.cli.live_options import READY_MADE
+from poseedge.live.trained import bundled_network
 from poseedge.resources import resource
 from tests.support.user import Command
 
-BUNDLE = resource(*READY_MADE)
+BUNDLE = bundled_network()
 
 
 def test_it_gives_the_poses_that_its_samples_tell() -> None:

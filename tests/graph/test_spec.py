@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from poseedge.backends.registry import load
 from poseedge.bench.entries import Subject
 from poseedge.bench.measure import Settings, measure
+from poseedge.bundle.reading import open_bundle
 from poseedge.errors import ArtefactError
 from poseedge.graph.spec import precision_at, read_spec
 from poseedge.lifter import LifterSpec
@@ -21,7 +22,9 @@ from tests.support import samples
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_graph_of_ours_is_read_as_its_session_tells_it(small_bundle: Path, precision: str) -> None:
     path = small_bundle / f"nanohtnet_{precision}.onnx"
-    assert read_spec(path) == load(path).spec == LifterSpec("nanohtnet", 27, (12, 13, 14), precision, 1)
+    weights = open_bundle(small_bundle).manifest.checkpoint.sha256
+    wanted = LifterSpec("nanohtnet", 27, (12, 13, 14), precision, 1, weights_sha256=weights)
+    assert read_spec(path) == load(path).spec == wanted
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

@@ -243,3 +243,22 @@ def test_options_beyond_reason_are_refused(values: dict[str, float]) -> None:
 def test_camera_options_mean_nothing_to_the_plain_view() -> None:
     with pytest.raises(PoseedgeError, match="no meaning in the plain view"):
         Options(view="plain", camera_pitch_deg=10)
+
+
+def test_poses_that_no_memory_holds_are_refused() -> None:
+    track = clip_of(recorded.pixels(16)).tracks[0]
+    crowd = Clip(
+        "crowd.json", "h36m17", tuple(replace(track, id=number) for number in range(500)), np.arange(540_000), (100, 100), 50.0
+    )
+    with pytest.raises(DataError, match=r"crowd\.json: poses of 500 people over 540000 frames would take 107 GiB") as refusal:
+        lift_clip(LinearLifter(), crowd, Options())
+    assert "--person largest" in refusal.value.hint
+
+
+def test_people_who_come_late_or_leave_early_are_lifted_as_alone() -> None:
+    one, late = recorded.pixels(20), recorded.pixels(28)
+    shown = late.copy()
+    shown[:60] = shown[150:] = np.nan
+    both = lift_clip(LinearLifter(), clip_of(one, shown), Options())
+    assert both.seen.sum(axis=1).tolist() == [300, 90]
+    np.testing.assert_array_equal(both.poses_m[1, 60:150], lift_clip(LinearLifter(), clip_of(late[60:150]), Options()).poses_m[0])
