@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,15 @@ Advance = Callable[[int], None]
 PICTURES_FPS = 0.5
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What is kept of a frame: not its picture, of which there may be hours."""
+
+    number: int
+    time_s: float
+    people: tuple[Person, ...]
+
+
 class Detection:
     """The keypoints of all people of a source; ``stop`` ends it early."""
 
@@ -37,11 +47,11 @@ class Detection:
 
     def run(self, advance: Advance) -> Clip:
         """Return the clip; ``advance`` is told of frames done. Raises ``DataError`` if no frame can be read."""
-        seen: list[tuple[Frame, tuple[Person, ...]]] = []
+        seen: list[_Seen] = []
         with self._pipeline as items:
             try:
-                for frame, people in items:
-                    seen.append((frame, people))
+                for item in items:
+                    seen.append(item)
                     advance(1)
             except DataError as error:
                 if not seen:
@@ -49,15 +59,14 @@ class Detection:
                 self.broken_off = error
         return self._clip(seen)
 
-    def _detect(self, frame: Frame) -> list[tuple[Frame, tuple[Person, ...]]]:
+    def _detect(self, frame: Frame) -> list[_Seen]:
         if self._seconds is not None and frame.time_s >= self._seconds:
             self.stop()
             return []
-        people = self._detector.detect(frame.rgb)
-        return [(Frame(frame.rgb[:0], frame.number, frame.time_s), people)]
+        return [_Seen(frame.number, frame.time_s, self._detector.detect(frame.rgb))]
 
-    def _clip(self, seen: Sequence[tuple[Frame, tuple[Person, ...]]]) -> Clip:
-        rows = [(frame.number, person) for frame, people in seen for person in people]
+    def _clip(self, seen: Sequence[_Seen]) -> Clip:
+        rows = [(each.number, person) for each in seen for person in each.people]
         tracks: tuple[Track, ...] = ()
         fps = self._source.fps or PICTURES_FPS
         if rows:
@@ -67,8 +76,8 @@ class Detection:
                 np.stack([person.scores for _, person in rows]),
                 fps=fps,
             )
-        frames = np.array([frame.number for frame, _ in seen])
-        times = np.array([frame.time_s for frame, _ in seen]) if self._source.fps else frames / fps
+        frames = np.array([each.number for each in seen])
+        times = np.array([each.time_s for each in seen]) if self._source.fps else frames / fps
         return Clip(self._source.name, self._detector.layout, tracks, frames, self._source.size, fps, times)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 from poseedge.errors import DataError
 from poseedge.live.demo.offline import Detection, Drawing, upright
+from poseedge.live.detectors.person import Person, Picture
 from poseedge.live.drawing import PictureMaker, View
 from poseedge.live.lift import lift_clip
 from poseedge.live.types import Clip, Lifted
@@ -77,6 +80,25 @@ def test_stopped_detection_gives_the_frames_until_then() -> None:
 def test_pictures_end_with_the_poses_when_detection_was_stopped() -> None:
     found = poses(detected([[300.0]] * 20))
     assert len(drawn(Film(500), found).pictures) == 20
+
+
+def test_pictures_are_not_kept_while_a_video_is_read() -> None:
+    pictures: list[weakref.ref[Picture]] = []
+
+    class Watched(Script):
+        def detect(self, rgb: Picture) -> tuple[Person, ...]:
+            pictures.append(weakref.ref(rgb))
+            return super().detect(rgb)
+
+    most = 0
+
+    def advance(count: int) -> None:
+        nonlocal most
+        most = max(most, sum(picture() is not None for picture in pictures))
+
+    Detection(Film(100), Watched([(person_at(300.0),)])).run(advance)
+    assert len(pictures) == 100
+    assert most <= 6
 
 
 def test_seconds_leave_out_what_comes_later() -> None:
