@@ -15,72 +15,21 @@ import importlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import zipfile
+from collections import deque
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-
-
-# --- What the person is told, and why something is refused ------------------------------------------------------------
-
-class Refused(Exception):
-    """Bad input, or a device that cannot do it: one line that says what and why."""
-
-
-def note(text: str) -> None:
-    """Tell the person something that belongs to no report."""
-    print("run.py: " + text, file=sys.stderr, flush=True)
-
-
-# --- Files: hashes, atomic writes, and one process at a time in a folder ----------------------------------------------
-
-def sha256_of(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    handle, name = tempfile.mkstemp(dir=str(path.absolute().parent), prefix="." + path.name + ".")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(name, 0o644)  # noqa: PTH101  # mkstemp gives a name, not a Path
-        os.replace(name, str(path))  # noqa: PTH105
-    except BaseException as error:
-        os.unlink(name)  # noqa: PTH108
-        if isinstance(error, OSError):  # which does not say where a disk is full
-            raise Refused("{}: {}".format(path, error.strerror)) from error
-        raise
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time into the block; the lock is on the folder itself and dies with its process."""
-    import fcntl  # not on Windows, where there is no TensorRT for a Jetson's bundle either
-
-    handle = os.open(str(folder), os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            note("another process builds in {}; waiting for it".format(folder))
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 # --- The nodes and metadata of an ONNX file, read from its bytes: JetPack brings no onnx ------------------------------
@@ -195,6 +144,60 @@ def weak_route(trt: Any, precision: str) -> Route:
     return Route("weak", flags, enable[precision], ALWAYS_OFF)
 
 
+# --- What the person is told, and why something is refused ------------------------------------------------------------
+
+class Refused(Exception):
+    """Bad input, or a device that cannot do it: one line that says what and why."""
+
+
+def note(text: str) -> None:
+    """Tell the person something that belongs to no report."""
+    print("run.py: " + text, file=sys.stderr, flush=True)
+
+
+# --- Files: hashes, atomic writes, and one process at a time in a folder ----------------------------------------------
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    handle, name = tempfile.mkstemp(dir=str(path.absolute().parent), prefix="." + path.name + ".")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, 0o644)  # noqa: PTH101  # mkstemp gives a name, not a Path
+        os.replace(name, str(path))  # noqa: PTH105
+    except BaseException as error:
+        os.unlink(name)  # noqa: PTH108
+        if isinstance(error, OSError):  # which does not say where a disk is full
+            raise Refused("{}: {}".format(path, error.strerror)) from error
+        raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time into the block; the lock is on the folder itself and dies with its process."""
+    import fcntl  # not on Windows, where there is no TensorRT for a Jetson's bundle either
+
+    handle = os.open(str(folder), os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("another process builds in {}; waiting for it".format(folder))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 # --- One precision of a bundle, read and checked against its manifest -------------------------------------------------
 
 FORMAT = 1
@@ -258,7 +261,7 @@ def read_manifest(path: Path) -> Dict[str, Any]:
 def check_file(folder: Path, name: str, wanted: str) -> None:
     """Refuse a file that does not lie in the bundle itself, or is not what the manifest says."""
     path = folder / name
-    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
+    if name in ("", ".", "..") or len(name.encode("utf-8", "replace")) > 255 or any(letter in name for letter in "/\\\0"):
         raise Refused("manifest.json: {!r} is no name of a file in the bundle".format(name))
     if not path.is_file():
         raise Refused("{}: missing; copy the bundle again".format(path))
@@ -313,8 +316,8 @@ NON_BLOCKING = 1  # a stream that waits for no work on CUDA's legacy stream, and
 
 
 @contextmanager
-def primary_context(cuda: Any) -> Iterator[Any]:
-    """Yield device 0 with its primary context current; CUDA's errors become one line."""
+def primary_context(cuda: Any) -> Iterator[Tuple[Any, Any]]:
+    """Yield device 0 and its primary context, which is current; CUDA's errors become one line."""
     try:
         cuda.init()
         device = cuda.Device(0)
@@ -323,7 +326,7 @@ def primary_context(cuda: Any) -> Iterator[Any]:
     except cuda.Error as error:
         raise Refused("no usable CUDA device: {}".format(error)) from error
     try:
-        yield device
+        yield device, context
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # what they hold of TensorRT must go before the context
         if isinstance(error, cuda.Error):
@@ -383,49 +386,6 @@ def parser_words(parser: Any, graph: Path, log: Any) -> str:
             name, operator = nodes[error.node()][:2] if 0 <= error.node() < len(nodes) else ("", "")
         lines.append("node {!r} ({}): {}".format(name, operator, error.desc()) if operator else error.desc())
     return "; ".join(lines) or log.words()
-
-
-# --- A graph that runs in ONNX Runtime --------------------------------------------------------------------------------
-
-class OnnxRuntimeRunner:
-    """The bundle's graph in ONNX Runtime on one CPU thread."""
-
-    backend, provider, threads, captured = "onnxruntime", "CPUExecutionProvider", 1, False
-
-    def __init__(self, ort: Any, bundle: Bundle) -> None:
-        self.artefact = bundle.graph
-        self.details = None
-        self.machine = {"onnxruntime": ort.__version__}
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = self.threads
-        settings.log_severity_level = 3
-        self.shape = bundle.poses.shape[1:]
-        try:
-            self.session = ort.InferenceSession(str(bundle.graph), settings, providers=[self.provider])
-            known = self.session.get_modelmeta().custom_metadata_map
-            disabled = json.loads(known.get("poseedge.ort_disabled_optimizers", "[]"))
-            if disabled:  # the exporter found that these change this graph's result
-                self.session = ort.InferenceSession(
-                    str(bundle.graph), settings, providers=[self.provider], disabled_optimizers=disabled
-                )
-            shapes = {output.name: tuple(output.shape) for output in self.session.get_outputs()}
-            self.input, self.output = self.session.get_inputs()[0].name, pose_output(shapes, bundle)
-            self.infer(bundle.keypoints[0])
-        except Refused:
-            raise
-        except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            raise Refused("{}: ONNX Runtime cannot run it: {}".format(bundle.graph, error)) from error
-
-    def infer(self, window: Any) -> Any:
-        """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
-        return self.session.run([self.output], {self.input: window[None]})[0].reshape(self.shape)
-
-    def gpu_ms(self) -> None:
-        """No GPU is involved."""
-
-    def capture(self) -> str:
-        """No CUDA graph, and nothing to say of it."""
-        return ""
 
 
 # --- Layers held in FP32 under weak typing ----------------------------------------------------------------------------
@@ -757,8 +717,8 @@ class TensorRTRunner:
 
     backend, threads = "tensorrt", None
 
-    def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, device: Any, plan: PlanFile) -> None:
-        self.trt, self.cuda, self.log = trt, cuda, log
+    def __init__(self, trt: Any, cuda: Any, log: Any, bundle: Bundle, context: Any, plan: PlanFile) -> None:
+        self.trt, self.cuda, self.log, self.primary = trt, cuda, log, context
         self.provider = "TensorRT {} {}".format(trt.__version__, plan.identity["sm"])
         self.artefact = plan.path
         self.runtime: Any = None
@@ -766,6 +726,7 @@ class TensorRTRunner:
         self.context: Any = None
         self.api: Any = None
         self.graph: Any = None
+        self.replaying = True
         self.stream: Any = None
         self.source: Any = None
         self.pose: Any = None
@@ -786,8 +747,7 @@ class TensorRTRunner:
             self.close()
             raise
         self.details = dict(plan.identity, file=plan.path.name, build_s=plan.build_s)
-        driver = cuda.get_driver_version()
-        self.machine = {"gpu": device.name(), "sm": plan.identity["sm"], "tensorrt": trt.__version__, "cuda_driver": driver}
+        self.machine = {key: plan.identity[key] for key in ("gpu", "sm", "sms", "memory_gib", "tensorrt", "cuda_driver")}
 
     def allocate(self, bundle: Bundle) -> None:
         """Fix the batch at one window and give every tensor its memory."""
@@ -809,7 +769,11 @@ class TensorRTRunner:
     @property
     def captured(self) -> bool:
         """Whether the network runs as a CUDA graph."""
-        return self.graph is not None
+        return self.graph is not None and self.replaying
+
+    def replay(self, replaying: bool) -> None:
+        """Run the CUDA graph, if there is one, or start the network plainly."""
+        self.replaying = replaying
 
     def infer(self, window: Any) -> Any:
         """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
@@ -824,7 +788,7 @@ class TensorRTRunner:
 
     def start(self) -> None:
         """Put the network on the stream."""
-        if self.graph is None:
+        if not self.captured:
             if not self.api.enqueue(self.stream.handle):
                 raise Refused("the network could not be started: " + self.log.words())
             return
@@ -832,6 +796,14 @@ class TensorRTRunner:
             self.graph.launch()
         except CudaGraphError as error:
             raise Refused("the network could not be started: {}".format(error)) from error
+
+    def enter(self) -> None:
+        """Make the context current in this thread."""
+        self.primary.push()
+
+    def leave(self) -> None:
+        """Give this thread back the context that was current before."""
+        self.primary.pop()
 
     def gpu_ms(self) -> float:
         """Return the time of the last run between the events around the network."""
@@ -871,6 +843,58 @@ class TensorRTRunner:
         self.source = self.pose = self.started = self.finished = self.stream = None
 
 
+# --- A graph that runs in ONNX Runtime --------------------------------------------------------------------------------
+
+class OnnxRuntimeRunner:
+    """The bundle's graph in ONNX Runtime on one CPU thread."""
+
+    backend, provider, threads, captured = "onnxruntime", "CPUExecutionProvider", 1, False
+
+    def __init__(self, ort: Any, bundle: Bundle) -> None:
+        self.artefact = bundle.graph
+        self.details = None
+        self.machine = {"onnxruntime": ort.__version__}
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = self.threads
+        settings.log_severity_level = 3
+        self.shape = bundle.poses.shape[1:]
+        try:
+            self.session = ort.InferenceSession(str(bundle.graph), settings, providers=[self.provider])
+            known = self.session.get_modelmeta().custom_metadata_map
+            disabled = json.loads(known.get("poseedge.ort_disabled_optimizers", "[]"))
+            if disabled:  # the exporter found that these change this graph's result
+                self.session = ort.InferenceSession(
+                    str(bundle.graph), settings, providers=[self.provider], disabled_optimizers=disabled
+                )
+            shapes = {output.name: tuple(output.shape) for output in self.session.get_outputs()}
+            self.input, self.output = self.session.get_inputs()[0].name, pose_output(shapes, bundle)
+            self.infer(bundle.keypoints[0])
+        except Refused:
+            raise
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            raise Refused("{}: ONNX Runtime cannot run it: {}".format(bundle.graph, error)) from error
+
+    def infer(self, window: Any) -> Any:
+        """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
+        return self.session.run([self.output], {self.input: window[None]})[0].reshape(self.shape)
+
+    def replay(self, replaying: bool) -> None:
+        """There is one way to run it."""
+
+    def enter(self) -> None:
+        """Any thread may run it."""
+
+    def leave(self) -> None:
+        """Nothing was entered."""
+
+    def gpu_ms(self) -> None:
+        """No GPU is involved."""
+
+    def capture(self) -> str:
+        """No CUDA graph, and nothing to say of it."""
+        return ""
+
+
 # --- The backend that was asked for, or the best one that is installed ------------------------------------------------
 
 PYCUDA = (((3, 6), "<2021.1"), ((3, 8), "<2024.1.1"))
@@ -884,10 +908,10 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
         cuda = optional_module("pycuda.driver")
         if cuda is None:
             raise Refused("TensorRT {} is installed but pycuda is not: {}".format(trt.__version__, install_pycuda()))
-        with primary_context(cuda) as device:
+        with primary_context(cuda) as (device, context):
             log = make_log(trt)
             plan = PlanFile(trt, cuda, log, bundle, device, options)
-            with closing(TensorRTRunner(trt, cuda, log, bundle, device, plan)) as runner:
+            with closing(TensorRTRunner(trt, cuda, log, bundle, context, plan)) as runner:
                 yield runner
         return
     if options.backend == "tensorrt":
@@ -899,6 +923,12 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
     if options.backend is None:
         note("TensorRT is not installed here; ONNX Runtime runs on the CPU instead")
     yield OnnxRuntimeRunner(ort, bundle)
+
+
+def tensorrt_for(backend: Optional[str]) -> Any:
+    """Return the module if it is installed and may be used; there may be type stubs alone."""
+    trt = None if backend == "onnxruntime" else optional_module("tensorrt")
+    return trt if hasattr(trt, "Builder") else None
 
 
 def optional_module(name: str) -> Any:
@@ -918,24 +948,408 @@ def install_pycuda() -> str:
     return "export PATH=/usr/local/cuda/bin:$PATH && pip3 install 'pycuda{}'".format(newest)
 
 
-# --- Distance from the reference poses, and time ----------------------------------------------------------------------
+# --- Power by rail: the INA3221 that Jetson boards carry, read from sysfs without root, and what counts as the total --
 
-def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> List[Dict[str, Any]]:
-    """Verify and time ``runner``, then once more as a CUDA graph where it can be captured."""
-    rows = [measure_once(runner, bundle, options)]
+INA3221 = "sys/bus/i2c/drivers"
+# Boards with a rail for the whole module: Nano; TX2, Xavier NX, Orin Nano and NX; Thor. Else the rails are summed.
+WHOLE = ("POM_5V_IN", "VDD_IN", "VIN")
+
+
+def read_rails(root: Path = Path("/")) -> Dict[str, float]:
+    """Return the power of each rail in mW, none where there is no sensor; each value takes an I2C transaction."""
+    return {name: power for name, power in found_rails(root / INA3221) if power is not None and is_connected(name)}
+
+
+def found_rails(drivers: Path) -> Iterator[Tuple[str, Optional[float]]]:
+    """Yield name and power of each channel: as hwmon writes them (JetPack 5 and later), and as iio does (JetPack 4)."""
+    for label in sorted(drivers.glob("ina3221/*/hwmon/hwmon*/in*_label")):
+        channel = label.name[2 : -len("_label")]
+        voltage, current = (number(label.with_name(name.format(channel))) for name in ("in{}_input", "curr{}_input"))
+        both = voltage is not None and current is not None
+        yield first_line(label) or "", voltage * current / 1000 if both else None  # type: ignore[operator]  # mV, mA
+    for label in sorted(drivers.glob("ina3221x/*/iio:device*/rail_name_*")):
+        yield first_line(label) or "", number(label.with_name("in_power{}_input".format(label.name.rpartition("_")[2])))
+
+
+def is_connected(name: str) -> bool:
+    """Say whether a channel is a rail: others are called NC, or are the chip's own sum."""
+    return bool(name) and name != "NC" and "sum of" not in name
+
+
+def number(path: Path) -> Optional[float]:
+    """Return the number that a system file holds."""
+    try:
+        return float(first_line(path) or "")
+    except ValueError:
+        return None
+
+
+def total_mw(rails: Dict[str, float]) -> Optional[float]:
+    """Return the module's power: its input rail, else the sum of all; None without rails."""
+    for name in WHOLE:
+        if name in rails:
+            return rails[name]
+    return sum(rails.values()) if rails else None
+
+
+def total_is(rails: Dict[str, float]) -> str:
+    """Return what the total consists of, to be said with it."""
+    whole = [name for name in WHOLE if name in rails]
+    return whole[0] if whole else " + ".join(sorted(rails)) + ", without the carrier board" if rails else ""
+
+
+# --- Clocks, governor and temperatures of the GPU, and what makes times say little ------------------------------------
+
+GPU_NAMES = re.compile(r"gpu|ga10b|gv11b|gp10b|gm20b")
+QUERY = ("power.draw", "clocks.sm", "clocks.max.sm", "temperature.gpu", "clocks_throttle_reasons.active")
+SLOWED = 0x8 | 0x20 | 0x40  # NVML: hardware slowdown, thermal slowdown by software and by hardware
+LOCK = "sudo jetson_clocks fixes the clocks"
+STEADY = 0.95  # of the highest clock
+
+
+def gpu_state(root: Path = Path("/")) -> Dict[str, Any]:
+    """Return what is known now: clocks in MHz, governor, temperatures in degrees Celsius, power mode, throttling."""
+    state = {"power_mode": power_mode(), "temperatures_c": temperatures(root)}  # type: Dict[str, Any]
+    state.update(tegra_clocks(root) or workstation_state() or {})
+    return state
+
+
+def tegra_clocks(root: Path) -> Optional[Dict[str, Any]]:
+    """Return the clocks of a Jetson's GPU, None on another machine."""
+    for device in sorted((root / "sys/class/devfreq").glob("*")):
+        if GPU_NAMES.search(device.name):
+            found = {"gpu_{}_mhz".format(kind): mhz(device / (kind + "_freq")) for kind in ("cur", "min", "max")}
+            return dict(found, governor=first_line(device / "governor"))
+    return None
+
+
+def mhz(path: Path) -> Optional[float]:
+    """Return a frequency that a system file holds in Hz."""
+    found = number(path)
+    return None if found is None else found / 1e6
+
+
+def temperatures(root: Path) -> Dict[str, float]:
+    """Return the thermal zones by name; a block that is powered off has none, or an impossible one."""
+    found = {}
+    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        value, name = number(zone / "temp"), (first_line(zone / "type") or "").lower()
+        if value is not None and value > -100000 and "pmic" not in name:
+            found[re.split("[-_]", name)[0]] = value / 1000
+    return found
+
+
+def workstation_state() -> Optional[Dict[str, Any]]:
+    """Return what nvidia-smi says of the first GPU, None where there is none; Orin's says next to nothing."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    command = ["nvidia-smi", "--query-gpu=" + ",".join(QUERY), "--format=csv,noheader,nounits", "--id=0"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True)
+    cells = [cell.strip() for cell in done.stdout.strip().split(",")]
+    if done.returncode or len(cells) != len(QUERY):
+        return None
+    power, clock, highest, heat = (number_or_none(cell) for cell in cells[:4])
+    reasons = int(cells[4], 16) if re.match("0x[0-9a-fA-F]+$", cells[4]) else 0
+    state = {"gpu_cur_mhz": clock, "gpu_max_mhz": highest, "throttled": bool(reasons & SLOWED)}  # type: Dict[str, Any]
+    state["power_mw"] = None if power is None else 1000 * power
+    if heat is not None:
+        state["temperatures_c"] = {"gpu": heat}
+    return state
+
+
+def number_or_none(text: str) -> Optional[float]:
+    """Return the number that ``text`` is."""
+    try:
+        return float(text)
+    except ValueError:  # [Not Supported]
+        return None
+
+
+def doubts(before: Dict[str, Any], after: Dict[str, Any]) -> List[str]:
+    """Return why times between these two states say little, with what mends it."""
+    found = []
+    clocks = [after.get("gpu_{}_mhz".format(kind)) for kind in ("cur", "min", "max")]
+    if None not in clocks:
+        now, low, high = (float(clock or 0) for clock in clocks)
+        if low != high:
+            found.append("the GPU's clock may vary from {:.0f} to {:.0f} MHz: {}".format(low, high, LOCK))
+        elif now < STEADY * high:
+            found.append("throttled: the GPU runs at {:.0f} of {:.0f} MHz; cool it".format(now, high))
+    if after.get("throttled"):
+        found.append("throttled: the driver slows the GPU down for its heat; cool it")
+    if before.get("power_mode") != after.get("power_mode"):
+        found.append("the power mode changed meanwhile, from {power_mode} to ".format(**before) + str(after["power_mode"]))
+    return found
+
+
+# --- Lines of tegrastats, of every board and release: tokens are read, never positions --------------------------------
+
+MEMORY = re.compile(r"\b(?:RAM|SWAP|IRAM) \d+/\d+[kM]B ?\([^)]*\)")
+PROCESSORS = re.compile(r"\bCPU \[[^\]]*\]")
+RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) (\d+)(?:mW)?/(\d+)(?:mW)?(?:/\d+(?:mW)?)?(?=\s|$)")
+TEMPERATURE = re.compile(r"(?<!\S)([A-Za-z][\w.-]*)@(-?\d+(?:\.\d+)?)C(?:/-?\d+(?:\.\d+)?C)?(?=\s|$)")
+GPU = re.compile(r"\bGR3D_FREQ (?:(\d+)%)?(?:@\[?(\d+(?:,\d+)*)\]?)?")
+MEMORY_CLOCK = re.compile(r"\bEMC_FREQ \d+%@(\d+)")
+OFF_C = -100  # a sensor that is off says -256
+DUMMY = "pmic"  # always 50 or 100
+
+
+def parse_tegrastats(line: str) -> Dict[str, Any]:
+    """Return ``rails_mw`` and ``temperatures_c`` by name, ``gpu_load`` (0 to 1), ``gpu_mhz`` and ``emc_mhz``; None if not told.
+
+    Power is that of the moment: the averages in the line count from the start of tegrastats.
+    """
+    rest = PROCESSORS.sub(" ", MEMORY.sub(" ", line))
+    gpu, memory = GPU.search(rest), MEMORY_CLOCK.search(rest)
+    load, clocks = gpu.groups() if gpu else (None, None)
+    temperatures = {name.lower(): float(value) for name, value in TEMPERATURE.findall(rest)}
+    return {
+        "rails_mw": {name: float(now) for name, now, _ in RAIL.findall(rest) if name != "NC"},
+        "temperatures_c": {name: value for name, value in temperatures.items() if value > OFF_C and name != DUMMY},
+        "gpu_load": None if load is None else int(load) / 100,
+        "gpu_mhz": None if clocks is None else max(int(clock) for clock in clocks.split(",")),
+        "emc_mhz": int(memory.group(1)) if memory else None,
+    }
+
+
+# --- Energy per pose: power sampled while windows are lifted one after the other, against power while nothing is done -
+
+PERIOD_S = 0.05  # the chip averages: faster sampling repeats values
+SETTLE_S = 1.0  # averages and fans lag
+IDLE_S = 3.0
+
+Samples = List[Tuple[float, float]]  # time in s, power in mW
+
+
+class Meter(NamedTuple):
+    """What tells power here."""
+
+    read_mw: Callable[[], Optional[float]]
+    of: str  # what it is the power of
+
+
+@contextmanager
+def power_meter() -> Iterator[Optional[Meter]]:
+    """Yield what tells power here, None if nothing does: the board's own sensor, else tegrastats, else nvidia-smi."""
+    rails = read_rails()
+    if rails:
+        yield Meter(lambda: total_mw(read_rails()), total_is(rails))
+    elif shutil.which("tegrastats") is not None:  # a container may hide the sensor
+        with tegrastats_meter() as meter:
+            yield meter
+    else:
+        state = workstation_state() or {}
+        known = state.get("power_mw") is not None
+        yield (
+            Meter(lambda: (workstation_state() or {}).get("power_mw"), "the graphics card, as nvidia-smi says") if known else None
+        )
+
+
+@contextmanager
+def tegrastats_meter() -> Iterator[Optional[Meter]]:
+    """Yield a meter that tells the power in tegrastats' newest line; None if it prints none."""
+    command = ["tegrastats", "--interval", str(int(1000 * PERIOD_S))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True)
+    newest: Dict[str, float] = {}
+    lines = process.stdout or ()
+
+    def read() -> None:
+        for line in lines:
+            newest.update(parse_tegrastats(line)["rails_mw"])
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        time.sleep(SETTLE_S)
+        yield Meter(lambda: total_mw(newest), total_is(newest) + ", as tegrastats says") if newest else None
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def energy_per_pose(meter: Meter, lift: Callable[[], Any], frames_out: int, seconds: float) -> Optional[Dict[str, Any]]:
+    """Return joules per window and per pose of ``lift``, over ``seconds``; None if the meter told too little.
+
+    Gross is all that the board took; net is without what it takes at rest.
+    """
+    idle, _, _ = sampled(meter, lambda: time.sleep(PERIOD_S), IDLE_S)
+    busy, runs, elapsed_s = sampled(meter, lift, seconds)
+    if min(len(idle), len(busy)) < 2:
+        return None
+    idle_w, mean_w = mean_watts(idle), mean_watts(busy)
+    window_s = elapsed_s / runs
+    return {
+        "of": meter.of,
+        "idle_w": idle_w,
+        "mean_w": mean_w,
+        "peak_w": max(mw for _, mw in busy) / 1000,
+        "seconds": elapsed_s,
+        "windows": runs,
+        "gross_j_per_window": mean_w * window_s,
+        "net_j_per_window": (mean_w - idle_w) * window_s,
+        "gross_j_per_pose": mean_w * window_s / frames_out,
+        "net_j_per_pose": (mean_w - idle_w) * window_s / frames_out,
+    }
+
+
+def sampled(meter: Meter, work: Callable[[], Any], seconds: float) -> Tuple[Samples, int, float]:
+    """Repeat ``work`` for ``seconds`` once it has settled; return the power meanwhile, how often it ran, and for how long."""
+    samples: Samples = []
+    stop = threading.Event()
+
+    def sample() -> None:
+        while not stop.is_set():
+            found = meter.read_mw()
+            if found is not None:
+                samples.append((time.monotonic(), found))
+            stop.wait(PERIOD_S)
+
+    repeat(work, SETTLE_S)
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        runs, elapsed_s = repeat(work, seconds)
+    finally:
+        stop.set()
+        thread.join()
+    return samples, runs, elapsed_s
+
+
+def repeat(work: Callable[[], Any], seconds: float) -> Tuple[int, float]:
+    """Run ``work`` for ``seconds``, once at least; return how often it ran, and for how long."""
+    start, runs = time.monotonic(), 0
+    while runs == 0 or time.monotonic() - start < seconds:
+        work()
+        runs += 1
+    return runs, time.monotonic() - start
+
+
+def mean_watts(samples: Samples) -> float:
+    """Return the mean power over the time that samples span, by the trapezoid rule."""
+    times, power = np.array(samples).T
+    energy_mj = ((power[1:] + power[:-1]) / 2 * np.diff(times)).sum()
+    return float(energy_mj / (times[-1] - times[0]) / 1000)
+
+
+# --- Times that can be trusted: warm until stable, then blocks of plain starts and of graph replays in turn -----------
+
+WARM_S = 2.0  # at least: a GPU's clock takes a second to rise
+WARM_MOST_S = 20.0
+STABLE = 0.02  # two blocks in a row whose medians differ by less
+BLOCK = 25  # windows
+
+
+class Clock:
+    """Times of single windows in one form: on the host from input array to pose array, and of the network on the GPU."""
+
+    def __init__(self, runner: Any, windows: Any, replayed: bool) -> None:
+        self.runner, self.windows, self.replayed = runner, windows, replayed
+        self.host_ms: List[float] = []
+        self.gpu_ms: List[float] = []
+        self._next = 0
+
+    def block(self, count: int) -> float:
+        """Time ``count`` windows more; return their median on the host in ms."""
+        self.runner.replay(self.replayed)
+        for _ in range(count):
+            window = self.windows[self._next % len(self.windows)]
+            self._next += 1
+            start = time.perf_counter()
+            self.runner.infer(window)
+            self.host_ms.append(1000 * (time.perf_counter() - start))
+            spent = self.runner.gpu_ms()
+            if spent is not None:
+                self.gpu_ms.append(spent)
+        return float(np.median(self.host_ms[-count:]))
+
+    def forget(self) -> None:
+        """Drop the times so far."""
+        del self.host_ms[:], self.gpu_ms[:]
+
+    def summaries(self) -> Dict[str, Any]:
+        """Return what a row of the report tells of the times."""
+        return {"latency_ms": summary(self.host_ms), "gpu_ms": summary(self.gpu_ms) if self.gpu_ms else None}
+
+
+def time_forms(forms: List[Clock], runs: Optional[int], warmup: Optional[int], seconds: float) -> Dict[str, Any]:
+    """Time ``forms`` in turn, block by block: ``runs`` windows each, or ``seconds`` in all; returns how it was done.
+
+    ``warmup``: windows before, in each form; None: for two seconds at least, until two blocks agree.
+    """
+    warm_s, stable = warm_up(forms, warmup)
+    for form in forms:
+        form.forget()
+    start = time.monotonic()
+    while len(forms[-1].host_ms) < runs if runs is not None else time.monotonic() - start < seconds:
+        for form in forms:
+            form.block(min(BLOCK, runs - len(form.host_ms)) if runs is not None else BLOCK)
+    return {"warmup_s": warm_s, "stable": stable, "timed_s": time.monotonic() - start, "windows_per_block": BLOCK}
+
+
+def warm_up(forms: List[Clock], warmup: Optional[int]) -> "tuple[float, Optional[bool]]":
+    """Run windows that are not counted; return for how long, and whether the times had become stable (None: not asked)."""
+    start = time.monotonic()
+    if warmup is not None:
+        for form in forms:
+            form.block(warmup) if warmup else None
+        return time.monotonic() - start, None
+    medians: Dict[int, float] = {}
+    while True:
+        stable = True
+        for number, form in enumerate(forms):
+            found = form.block(BLOCK)
+            before = medians.get(number)
+            stable = stable and before is not None and abs(found - before) <= STABLE * before
+            medians[number] = found
+        elapsed_s = time.monotonic() - start
+        if (stable and elapsed_s >= WARM_S) or elapsed_s >= WARM_MOST_S:
+            return elapsed_s, stable
+
+
+def summary(values: List[float]) -> Dict[str, Any]:
+    """Return percentiles, mean and standard deviation of times in ms."""
+    p50, p90, p99 = (float(value) for value in np.percentile(values, (50, 90, 99)))
+    return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(values)), "std": float(np.std(values)), "n": len(values)}
+
+
+# --- Distance from the reference poses, time, and energy --------------------------------------------------------------
+
+class Measured(NamedTuple):
+    """What was found: a row for each form of the network, and how."""
+
+    rows: List[Dict[str, Any]]
+    method: Dict[str, Any]
+    states: Dict[str, Any]  # of the GPU, before and after
+    doubts: List[str]  # why the times say little
+    energy: Optional[Dict[str, Any]]  # of the last form
+
+
+def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measured:
+    """Verify and time ``runner``, as a CUDA graph too where it can be captured; then its energy where power can be read."""
+    rows = [verified(runner, bundle)]
     reason = runner.capture()
     if reason is None:
-        rows.append(measure_once(runner, bundle, options))
+        rows.append(verified(runner, bundle))
     elif reason:
         note("no CUDA graph: " + reason)
-    return rows
+    forms = [Clock(runner, bundle.keypoints, row["cuda_graph"]) for row in rows]
+    before = gpu_state()
+    method = time_forms(forms, options.runs, options.warmup, options.seconds)
+    after = gpu_state()
+    for row, form in zip(rows, forms):  # noqa: B905  # Python 3.6
+        row.update(form.summaries())
+    found = doubts(before, after)
+    if method["stable"] is False:
+        found.append("the times had not become stable after {:.0f} s".format(method["warmup_s"]))
+    for doubt in found:
+        note(doubt)
+    return Measured(rows, method, {"before": before, "after": after}, found, energy_of(runner, bundle, options.energy))
 
 
-def measure_once(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Dict[str, Any]:
-    """Return one row: distance from the reference poses and time for one window."""
+def verified(runner: Any, bundle: Bundle) -> Dict[str, Any]:
+    """Return one row without times: the network as it runs now, and its distance from the reference poses."""
     poses = np.stack([runner.infer(window) for window in bundle.keypoints])
     distance_mm, passed = compare(poses, bundle.poses, bundle.limits)
-    latency_ms, gpu_ms = time_windows(runner, bundle.keypoints, options.warmup, options.runs)
     return {
         "artefact": runner.artefact.name,
         "model": bundle.manifest.get("model"),
@@ -948,10 +1362,19 @@ def measure_once(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Di
         "cuda_graph": runner.captured,
         "distance_mm": distance_mm,
         "passed": passed,
-        "latency_ms": latency_ms,
-        "gpu_ms": gpu_ms,
         "file_bytes": runner.artefact.stat().st_size,
     }
+
+
+def energy_of(runner: Any, bundle: Bundle, seconds: float) -> Optional[Dict[str, Any]]:
+    """Return the energy of the form that was captured last, None where it cannot be told or was not asked for."""
+    if not seconds:
+        return None
+    window = bundle.keypoints[0]
+    with power_meter() as meter:
+        if meter is None:
+            return None
+        return energy_per_pose(meter, lambda: runner.infer(window), len(bundle.poses[0]), seconds)
 
 
 def compare(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[str, Optional[float]], bool]:
@@ -963,29 +1386,169 @@ def compare(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[
     return dict(found), found["mean"] <= limits["mean_mm"] and found["p99"] <= limits["p99_mm"]
 
 
-def time_windows(runner: Any, windows: Any, warmup: int, runs: int) -> Tuple[Dict[str, Any], Optional[Dict[str, Any]]]:
-    """Time single windows: on the host from input to pose, and on the GPU if the runner can say."""
-    host_ms, gpu_ms = [], []
-    for run in range(warmup + runs):
-        window = windows[run % len(windows)]
-        start = time.perf_counter()
-        runner.infer(window)
-        elapsed_ms = 1000 * (time.perf_counter() - start)
-        if run >= warmup:
-            host_ms.append(elapsed_ms)
-            gpu_ms.append(runner.gpu_ms())
-    return summary(host_ms), None if gpu_ms[0] is None else summary(gpu_ms)
+# --- The bundle's network as a function: keypoints in, poses out ------------------------------------------------------
+
+class Lifter:
+    """A bundle's network, opened on this device and checked on the bundle's sample windows.
+
+        from run import Lifter, on_screen
+
+        with Lifter(precision="fp16") as lifter:
+            poses_m = lifter(on_screen(keypoints_px, 1920, 1080))
+
+    Any thread may call it; calls take turns. The engine is built where there is none that fits.
+    """
+
+    def __init__(
+        self,
+        folder: Optional[Any] = None,
+        precision: str = "fp32",
+        backend: Optional[str] = None,
+        engines: Optional[Any] = None,
+        workspace_mib: int = 256,
+    ) -> None:
+        """``folder``: the bundle, by default where this file lies; ``backend``: ``tensorrt``, ``onnxruntime`` or the best here.
+
+        ``engines``: folder to keep engines in, by default beside the graph. Raises ``Refused`` where the bundle is damaged, this
+        device cannot run it, or its poses are not within the bundle's limits.
+        """
+        options = argparse.Namespace(
+            backend=backend, engines=None if engines is None else Path(str(engines)), workspace_mib=workspace_mib, rebuild=False
+        )
+        trt = tensorrt_for(backend)
+        self._bundle = open_bundle(Path(str(folder or Path(__file__).parent)).absolute(), precision, trt)
+        manifest = self._bundle.manifest
+        self.model, self.precision = manifest.get("model"), self._bundle.precision
+        self.frames, self.channels = self._bundle.keypoints.shape[1], self._bundle.keypoints.shape[3]
+        self.output_frames = tuple(manifest["output_frames"])  # the window's frame that each pose shows
+        self._lock = threading.Lock()
+        self._opened = open_runner(self._bundle, options, trt)
+        self._runner = self._opened.__enter__()
+        self.backend, self.provider = self._runner.backend, self._runner.provider
+        try:
+            self._verify()
+            self._runner.capture()
+        except BaseException:
+            self._runner = None
+            self._opened.__exit__(*sys.exc_info())
+            raise
+        self._runner.leave()  # what else uses the GPU in this thread keeps its own context
+
+    def __call__(self, keypoints: Any) -> Any:
+        """Lift windows ``(B, T, 17, C)``, or one ``(T, 17, C)``, of normalized screen coordinates.
+
+        Returns float32 ``(B, T_out, 17, 3)`` or ``(T_out, 17, 3)``: metres, root-relative, in the camera's axes.
+        """
+        windows = np.asarray(keypoints, np.float32)
+        shape = (self.frames, JOINTS, self.channels)
+        if windows.shape[-3:] != shape or windows.ndim not in (3, 4):
+            raise Refused("keypoints are {}, wanted (B, {}, {}, {}) or one of these windows".format(windows.shape, *shape))
+        if not np.isfinite(windows).all():
+            raise Refused("keypoints hold values that are no numbers; bridge missing joints first")
+        with self._lock:
+            if self._runner is None:
+                raise Refused("this lifter has been closed")
+            self._runner.enter()
+            try:
+                poses = [self._runner.infer(window) for window in windows.reshape(-1, *shape)]
+            finally:
+                self._runner.leave()
+        lifted = np.stack(poses) if poses else np.empty((0, len(self.output_frames), JOINTS, 3), np.float32)
+        return lifted[0] if windows.ndim == 3 else lifted
+
+    def close(self) -> None:
+        """Release the device; more calls do no harm."""
+        with self._lock:
+            if self._runner is not None:
+                self._runner.enter()
+                self._runner = None
+                self._opened.__exit__(None, None, None)
+
+    def __enter__(self) -> "Lifter":
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self.close()
+
+    def _verify(self) -> None:
+        """Refuse a device that gives other poses than the exporter's."""
+        poses = np.stack([self._runner.infer(window) for window in self._bundle.keypoints])
+        distance, passed = compare(poses, self._bundle.poses, self._bundle.limits)
+        if not passed:
+            limits = self._bundle.limits
+            raise Refused("{}: poses are {} mm off the reference, allowed are {}".format(self._bundle.graph, distance, limits))
 
 
-def summary(values: List[float]) -> Dict[str, Any]:
-    """Return percentiles, mean and standard deviation of times in ms."""
-    p50, p90, p99 = (float(value) for value in np.percentile(values, (50, 90, 99)))
-    return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(values)), "std": float(np.std(values)), "n": len(values)}
+def on_screen(keypoints_px: Any, width: float, height: float) -> Any:
+    """Return pixels as the networks read them: the width becomes -1 to 1, the height follows in proportion.
+
+    ``(..., 17, 2)``, or ``(..., 17, 3)`` whose third number, a confidence, stays; after VideoPose3D's ``camera.py``.
+    """
+    points = np.array(keypoints_px, np.float32)
+    points[..., :2] = points[..., :2] / np.float32(width) * 2 - np.array([1, height / width], np.float32)
+    return points
+
+
+# --- The mean of what overlapping windows say of each frame -----------------------------------------------------------
+
+def slot_weights(slots: int) -> Any:
+    """Return the weights of a window's output slots: the centre counts most."""
+    places = np.arange(slots)
+    return np.minimum(places + 1, slots - places).astype(np.float32)
+
+
+class Mean:
+    """The weighted mean of what windows say of each frame, for frames in order."""
+
+    def __init__(self, frames: int, shown: Any, weights: Any, keep_first: bool = False) -> None:
+        """Windows of ``frames`` rows, whose slots show the rows ``shown`` and count as ``weights``.
+
+        ``keep_first``: a frame keeps what it was given first.
+        """
+        self._keep_first = keep_first
+        self._slots = np.flatnonzero(weights)
+        self._shown, self._weights = shown[self._slots], weights[self._slots, None, None]
+        room = 2 * frames
+        self._sum = np.zeros((room, 17, 3), np.float32)
+        self._weight = np.zeros((room, 1, 1), np.float32)
+        self._base = self._next = 0  # frame of row 0, and the next that is taken
+
+    def add(self, poses: Any, first: int, last: int) -> None:
+        """Add a window's poses ``(n, 17, 3)``; its row 0 is frame ``first``, and frames after ``last`` are padding."""
+        if last - self._base >= len(self._sum):
+            self._forget()
+        kept = slice(*np.searchsorted(self._shown, (self._next - first, last + 1 - first)).tolist())
+        slots, rows, weights = self._slots[kept], self._shown[kept] + (first - self._base), self._weights[kept]
+        if self._keep_first:
+            new = self._weight[rows, 0, 0] == 0
+            slots, rows, weights = slots[new], rows[new], weights[new]
+        self._sum[rows] += weights * poses[slots]
+        self._weight[rows] += weights
+
+    def take(self, last: int) -> Any:
+        """Return the poses ``(n, 17, 3)`` of the frames up to ``last`` that were not taken before."""
+        rows = slice(self._next - self._base, last + 1 - self._base)
+        self._next = last + 1
+        return np.asarray(self._sum[rows] / self._weight[rows])
+
+    def _forget(self) -> None:
+        """Make room: drop the rows of frames that were taken."""
+        done = self._next - self._base
+        for rows in (self._sum, self._weight):
+            rows[: len(rows) - done] = rows[done:].copy()
+            rows[len(rows) - done :] = 0
+        self._base = self._next
 
 
 # --- What was found, for a machine and for a person -------------------------------------------------------------------
 
-def make_report(bundle: Bundle, runner: Any, rows: List[Dict[str, Any]], options: argparse.Namespace) -> Dict[str, Any]:
+ENERGY = (
+    "energy: {gross_j_per_window:.4f} J per window ({net_j_per_window:.4f} above rest), {gross_j_per_pose:.4f} J per pose; "
+    "{mean_w:.2f} W, at rest {idle_w:.2f} W, of {of}"
+)
+
+
+def make_report(bundle: Bundle, runner: Any, found: Measured) -> Dict[str, Any]:
     """Return everything that was found, for a person's table and for a machine."""
     machine = {"board": board(), "l4t": first_line(RELEASE_FILE), "power_mode": power_mode()}
     machine.update({"python": platform.python_version(), "numpy": np.__version__, "system": platform.platform()})
@@ -998,14 +1561,17 @@ def make_report(bundle: Bundle, runner: Any, rows: List[Dict[str, Any]], options
         "engine": runner.details,
         "method": {
             "windows": len(bundle.keypoints),
-            "warmup": options.warmup,
-            "runs": options.runs,
+            "runs": found.rows[0]["latency_ms"]["n"],
+            **found.method,
             "latency_ms": "host clock, one window from input array to pose array, synchronised each run",
             "gpu_ms": "CUDA events around the network, without the copies",
         },
         "limits": bundle.limits,
-        "rows": rows,
-        "passed": all(row["passed"] for row in rows),
+        "rows": found.rows,
+        "states": found.states,
+        "doubts": found.doubts,
+        "energy": found.energy,
+        "passed": all(row["passed"] for row in found.rows),
     }
 
 
@@ -1023,6 +1589,9 @@ def format_table(report: Dict[str, Any]) -> str:
         text.append(table_line("CUDA graph" if row["cuda_graph"] else "plain", values))
     verdict = "within the limits" if report["passed"] else "NOT within the limits"
     text.append("poses of {} sample windows: {}".format(report["method"]["windows"], verdict))
+    if report["energy"] is not None:
+        text.append(ENERGY.format(**report["energy"]))
+    text += ["times say little: " + doubt for doubt in report["doubts"]]
     return "\n".join(text)
 
 
@@ -1032,21 +1601,86 @@ def table_line(label: str, values: List[Optional[float]]) -> str:
     return "  {:<11}".format(label) + "".join("{:>13}".format(cell) for cell in cells)
 
 
+# --- Poses while a person moves: a window per frame, and the mean of what overlapping windows say ---------------------
+
+class Stream:
+    """One person's keypoints in, frame by frame at the network's frame rate; poses out as soon as they are final.
+
+        stream = Stream(lifter)
+        for keypoints in frames:              # (17, C), normalized screen coordinates
+            for number, pose_m in stream.push(keypoints):
+                ...
+
+    A pose waits for ``look_ahead`` frames. Missing joints, other frame rates and several people are for ``poseedge.Stream``, on
+    a Python that has poseedge. Not for several threads at a time.
+    """
+
+    def __init__(self, lifter: Any, every: Optional[int] = None) -> None:
+        """``every``: frames from one window to the next; default: 1, or a ninth of the outputs where all frames come out."""
+        shown = np.array(lifter.output_frames)
+        whole = len(shown) == lifter.frames > 1
+        self.every = every if every is not None else max(len(shown) // 9, 1) if whole else 1
+        if not 1 <= self.every <= len(shown):
+            raise Refused("a window every {} frames leaves frames without a pose; 1 to {}".format(self.every, len(shown)))
+        self.look_ahead = lifter.frames - 1 - int(shown[0])
+        self._lifter, self._shown = lifter, shown
+        self._restart()
+
+    def push(self, keypoints: Any) -> List[Tuple[int, Any]]:
+        """Take the next frame ``(17, C)``; return (frame, pose ``(17, 3)`` in metres) of those that are final now, in order."""
+        row = np.asarray(keypoints, np.float32)
+        if row.shape != (JOINTS, self._lifter.channels):
+            raise Refused("keypoints are {}, wanted ({}, {})".format(row.shape, JOINTS, self._lifter.channels))
+        if self._newest < 0:
+            self._rows.extend([row] * self._lifter.frames)  # before the first frame it stood as in it
+        self._rows.append(row)
+        self._newest += 1
+        return self._advance(self._newest, self._newest)
+
+    def finish(self) -> List[Tuple[int, Any]]:
+        """Return the poses that are still waited for; the stream may begin anew then, at frame 0."""
+        last = self._newest
+        given: List[Tuple[int, Any]] = []
+        for frame in range(last + 1, last + 1 + self.look_ahead if last >= 0 else 0):
+            self._rows.append(self._rows[-1])
+            given += self._advance(frame, last)
+        self._restart()
+        return given
+
+    def _restart(self) -> None:
+        self._rows: Deque[Any] = deque(maxlen=self._lifter.frames)
+        self._mean = Mean(self._lifter.frames, self._shown, slot_weights(len(self._shown)))
+        self._newest = -1
+
+    def _advance(self, frame: int, last: int) -> List[Tuple[int, Any]]:
+        """Run the window that ends with ``frame``, if it is its turn; frames after ``last`` repeat it."""
+        first, final = frame + 1 - self._lifter.frames, frame - self.look_ahead
+        shows_some = first + self._shown[-1] >= 0 and first + self._shown[0] <= last
+        if frame % self.every == 0 and shows_some:
+            self._mean.add(self._lifter(np.stack(self._rows)), first, last)
+        if final < 0:
+            return []
+        [pose] = self._mean.take(final)
+        pose[0] = 0  # the root
+        return [(final, pose)]
+
+
 # --- The command line -------------------------------------------------------------------------------------------------
+
+FEW = 50  # windows to warm up with, where few are timed
+
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the bundle that this file lies in; returns the exit status."""
     options = parse_arguments(arguments)
     try:
-        if options.runs < 1 or options.warmup < 0 or options.workspace_mib < 1:
-            raise Refused("--runs and --workspace-mib start at 1, --warmup at 0")
+        check_numbers(options)
         if options.json and not options.json.absolute().parent.is_dir():
             raise Refused("{}: no such folder for the report".format(options.json.parent))
-        trt = None if options.backend == "onnxruntime" else optional_module("tensorrt")
-        trt = trt if hasattr(trt, "Builder") else None  # there may be type stubs alone
+        trt = tensorrt_for(options.backend)
         bundle = open_bundle(Path(__file__).absolute().parent, options.precision, None if options.as_named else trt)
         with open_runner(bundle, options, trt) as runner:
-            report = make_report(bundle, runner, measure(runner, bundle, options), options)
+            report = make_report(bundle, runner, measure(runner, bundle, options))
         if options.json:
             write_atomically(options.json, json.dumps(report, indent=2, allow_nan=False).encode() + b"\n")
     except (Refused, OSError) as error:
@@ -1068,13 +1702,27 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="graph to run (default fp32)")
     parser.add_argument("--as-named", action="store_true", help="int8 even where int8-fp16 is taken for it")
     parser.add_argument("--backend", choices=("tensorrt", "onnxruntime"), help="default: tensorrt where it is installed")
-    parser.add_argument("--runs", type=int, default=200, help="timed runs (default 200)")
-    parser.add_argument("--warmup", type=int, default=50, help="runs before the timed ones (default 50)")
+    parser.add_argument("--seconds", type=float, default=10, help="time for that long, both forms in turn (default 10)")
+    parser.add_argument("--runs", type=int, help="time so many windows of each form instead")
+    parser.add_argument("--warmup", type=int, help="windows before (default: until stable, 2 s at least; 50 with --runs)")
+    parser.add_argument("--energy", type=float, default=10, help="seconds to measure energy for; 0: not (default 10)")
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     parser.add_argument("--workspace-mib", type=int, default=256, help="memory for the build, MiB (default 256)")
     parser.add_argument("--rebuild", action="store_true", help="build the engine even if there is one that fits")
     parser.add_argument("--engines", type=Path, help="folder to keep engines in, for many bundles (default: beside the graph)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.warmup is None and options.runs is not None:
+        options.warmup = FEW
+    return options
+
+
+def check_numbers(options: argparse.Namespace) -> None:
+    """Refuse what makes no sense."""
+    runs = 1 if options.runs is None else options.runs
+    if runs < 1 or (options.warmup or 0) < 0 or options.workspace_mib < 1:
+        raise Refused("--runs and --workspace-mib start at 1, --warmup at 0")
+    if not 0 < options.seconds < float("inf") or not 0 <= options.energy < float("inf"):
+        raise Refused("--seconds is more than 0, --energy 0 or more")
 
 
 if __name__ == "__main__":
