@@ -94,10 +94,10 @@ def prepare(network: LiftingNetwork, folder: Path, threads: int) -> tuple[Lifts,
     """
     paths = {form: folder / f"{network.name}_{form}.onnx" for form in FORMS}
     export_naive(network, paths["naive"])
-    model, note = simplify(trace(fold(network), network.frames, network.in_channels, load_target("default").opset, False))
+    exact, note = simplify(trace(fold(network), network.frames, network.in_channels, load_target("default").opset, False))
     if note:
         raise PoseedgeError(f"{network.name}: {note}")
-    onnx.save(model, paths["folded"])
+    onnx.save(exact.proto, paths["folded"])
     lifter = OnnxLifter(paths["folded"], threads)
     keypoints = random_keypoints(lifter.spec, 1)
     calls: Lifts = {"naive": naive_call(network, paths["naive"], keypoints, threads), "folded": partial(lifter, keypoints)}

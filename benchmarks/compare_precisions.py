@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import onnx
 import typer
 
 from benchmarks.compare_networks import BUDGET_S, affordable, p50
@@ -22,7 +21,7 @@ from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.latency import Candidate, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.export.recipe import load_recipe
-from poseedge.graph.graph import save_graph
+from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
@@ -64,7 +63,7 @@ def measure(network: LiftingNetwork, budget_s: float) -> dict[str, Any]:
         paths = {form: Path(folder, f"{form}.onnx") for form in graphs}
         calls: dict[str, Candidate] = {}
         for form, path in paths.items():
-            save_graph(graphs[form], metadata(network, form), path)
+            graphs[form].save(path, metadata(network, form))
             lifter = OnnxLifter(path, 1)
             calls[form] = partial(lifter, random_keypoints(lifter.spec, 1))
         spent = time_alternating(calls, affordable(calls, budget_s))
@@ -85,10 +84,10 @@ def metadata(network: LiftingNetwork, form: str) -> GraphMetadata:
     )
 
 
-def int8_share(model: onnx.ModelProto, keep: list[str]) -> float:
+def int8_share(graph: Graph, keep: list[str]) -> float:
     """Return the share of the Linear layers' multiply-adds that level A does in INT8."""
-    macs = multiply_adds(model)
-    return sum(macs[name] for name in place(model, keep).layers) / sum(macs.values())
+    macs = multiply_adds(graph)
+    return sum(macs[name] for name in place(graph, keep).layers) / sum(macs.values())
 
 
 def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:

@@ -25,6 +25,7 @@ from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.files import atomic_write
 from poseedge.fold import fold
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
+from poseedge.graph.graph import Graph
 from poseedge.graph.trace import simplify, trace
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import quantize
@@ -37,36 +38,34 @@ from poseedge.targets.aot import Compiled, Compiler, verdict
 from poseedge.targets.aot.stand_ins import DISTRIBUTION
 from poseedge.targets.aot.verdict import weight_bytes
 from poseedge.targets.boards import MODERN, SPELT_OUT
-from poseedge.targets.preflight.view import View
 
 WINDOWS = 2
 RESULTS = Path(__file__).with_name("results") / "compile_sm86"
 
 
-def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array) -> dict[str, onnx.ModelProto]:
+def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array) -> dict[str, Graph]:
     """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``)."""
-    model, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
-    graphs = {"fp32": model, "fp16": to_fp16(model, recipe.fp16.keep)}
-    forms = {"int8": place(model, recipe.int8.keep), "int8 steady": place(model, recipe.int8.keep, recipe.int8.two_step)}
+    exact, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
+    graphs = {"fp32": exact, "fp16": to_fp16(exact, recipe.fp16.keep)}
+    forms = {"int8": place(exact, recipe.int8.keep), "int8 steady": place(exact, recipe.int8.keep, recipe.int8.two_step)}
     for form, placement in forms.items():
-        quantized = quantize(model, placement, calibrate(model, placement, windows, migrate=recipe.int8.migrate))
+        quantized = quantize(exact, placement, calibrate(exact, placement, windows, migrate=recipe.int8.migrate))
         graphs[form] = quantized
         if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
-            graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, model, recipe.fp16.keep)
+            graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, exact, recipe.fp16.keep)
     return graphs
 
 
-def build(compiler: Compiler, model: onnx.ModelProto) -> tuple[Compiled, dict[str, Any]]:
+def build(compiler: Compiler, graph: Graph) -> tuple[Compiled, dict[str, Any]]:
     """Compile one graph; return the outcome and its row."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
-        onnx.save(model, path)
+        onnx.save(graph.proto, path)
         compiled = compiler.compile(path)
-        view = View(model)
         row = dataclasses.asdict(compiled) | {
             "file_bytes": path.stat().st_size,
-            "stored_weight_bytes": weight_bytes(view),
-            "findings": [finding.message for finding in verdict(view, compiled)],
+            "stored_weight_bytes": weight_bytes(graph),
+            "findings": [finding.message for finding in verdict(graph, compiled)],
         }
     return compiled, row
 
@@ -79,8 +78,8 @@ def network_rows(compiler: Compiler, name: str) -> list[dict[str, Any]]:
     windows = load_calibration(resource("calib_data", "mocap17-calib"), network.frames, WINDOWS, network.in_channels)
     rows = []
     for opset in (MODERN, SPELT_OUT):
-        for precision, model in graphs_of(network, load_recipe(name), opset, windows).items():
-            compiled, row = build(compiler, model)
+        for precision, graph in graphs_of(network, load_recipe(name), opset, windows).items():
+            compiled, row = build(compiler, graph)
             rows.append({"network": name, "opset": opset, "precision": precision, **row})
             outcome = compiled.error or f"{compiled.nodes - len(compiled.outside)} of {compiled.nodes} nodes"
             print(f"{name} opset {opset} {precision}: {outcome}, {compiled.weight_bytes / 1e6:.2f} MB of weights", flush=True)

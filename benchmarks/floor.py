@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from poseedge.arrays import Float32Array
 from poseedge.bench.latency import Candidate
 from poseedge.graph.flops import Product, products
+from poseedge.graph.graph import Graph
 from poseedge.graph.session import ort
 
 
@@ -21,8 +22,8 @@ def write_floor(graph: Path, path: Path) -> None:
     Each product stands alone: random weights, an input shared by all products that take its shape, and an output of
     its own, which keeps the runtime from removing it. A bias is left out.
     """
-    model = onnx.load(graph)
-    kept = [product for product in products(model) if product.has_weight]
+    exact = Graph.load(graph)
+    kept = [product for product in products(exact) if product.has_weight]
     random = np.random.default_rng(0)
     inputs: dict[str, onnx.ValueInfoProto] = {}
     outputs, nodes, weights = [], [], []
@@ -37,8 +38,8 @@ def write_floor(graph: Path, path: Path) -> None:
         nodes.append(bare_node(product, names, f"y{index}"))
         outputs.append(helper.make_tensor_value_info(f"y{index}", TensorProto.FLOAT, product.output_shape))
     floor = helper.make_graph(nodes, "floor", list(inputs.values()), outputs, weights)
-    opsets = [opset for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
-    onnx.save(helper.make_model(floor, opset_imports=opsets, ir_version=model.ir_version), path)
+    opsets = [opset for opset in exact.proto.opset_import if opset.domain in ("", "ai.onnx")]
+    onnx.save(helper.make_model(floor, opset_imports=opsets, ir_version=exact.proto.ir_version), path)
 
 
 def floor_call(path: Path, threads: int) -> Candidate:

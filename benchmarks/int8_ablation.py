@@ -21,15 +21,15 @@ import onnx
 import typer
 
 from poseedge.arrays import Float32Array
-from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.data.h36m import load_dataset
 from poseedge.export.recipe import Int8, load_recipe
 from poseedge.files import atomic_write
-from poseedge.graph.graph import load_graph
+from poseedge.graph.graph import Graph
+from poseedge.graph.lifting import open_float32
 from poseedge.int8.placement import Level, place
 from poseedge.int8.quantize import quantize
-from poseedge.int8.ranges import METHODS, Method, calibrate, measure
-from poseedge.int8.sensitivity import Cost, Sensitivity, choose_runs
+from poseedge.int8.ranges import METHODS, Method, calibrate, measure_ranges
+from poseedge.int8.sensitivity import Degradation, Sensitivity, choose_runs
 from poseedge.int8.windows import load_calibration
 from poseedge.resources import resource
 
@@ -43,13 +43,13 @@ def ablate(
     frames: Annotated[int, typer.Option(help="frames to measure on, in runs of twelve")] = 960,
 ) -> None:
     """Measure every form and record the table."""
-    model, spec, int8 = load_graph(graph), OnnxLifter(graph).spec, load_recipe(str(recipe)).int8
+    (exact, spec), int8 = open_float32(graph), load_recipe(str(recipe)).int8
     windows = load_calibration(resource("calib_data", "mocap17-calib"), spec.frames, 1024, spec.channels)
     test = load_dataset(resource("calib_data", "mocap17-mini"))
     runs = choose_runs(test.of(test.test), spec, frames, seed=SEED)
-    measured = Sensitivity(model, spec, runs, measure(model, place(model), windows[:8], "minmax", 0.0))
+    measured = Sensitivity(exact, spec, runs, measure_ranges(exact, place(exact), windows[:8], "minmax", 0.0))
     rows = []
-    for name, build in forms(model, int8, windows):
+    for name, build in forms(exact, int8, windows):
         started = time.perf_counter()
         made = build()
         seconds = time.perf_counter() - started
@@ -63,7 +63,7 @@ def ablate(
             temporary.write_text(text)
 
 
-def forms(model: onnx.ModelProto, int8: Int8, windows: Float32Array) -> Iterator[tuple[str, Callable[[], onnx.ModelProto]]]:
+def forms(exact: Graph, int8: Int8, windows: Float32Array) -> Iterator[tuple[str, Callable[[], Graph]]]:
     """Yield the name of each form, and a function that makes its graph."""
 
     def ours(
@@ -73,11 +73,11 @@ def forms(model: onnx.ModelProto, int8: Int8, windows: Float32Array) -> Iterator
         count: int = 512,
         smallest: int = 16,
         **where: list[str],
-    ) -> onnx.ModelProto:
-        placement = place(model, where.get("keep", int8.keep), where.get("two_step"), level, smallest)
-        return quantize(model, placement, calibrate(model, placement, windows[:count], method, migrate))
+    ) -> Graph:
+        placement = place(exact, where.get("keep", int8.keep), where.get("two_step"), level, smallest)
+        return quantize(exact, placement, calibrate(exact, placement, windows[:count], method, migrate))
 
-    yield "quantize_static, its defaults", lambda: static(model, windows[:512])
+    yield "quantize_static, its defaults", lambda: static(exact, windows[:512])
     for method in METHODS:
         yield f"level A, {method}, no migration", lambda method=method: ours(method, 0.0)  # type: ignore[misc]
     for migrate in (0.3, 0.5, 0.7, 0.9):
@@ -85,7 +85,6 @@ def forms(model: onnx.ModelProto, int8: Int8, windows: Float32Array) -> Iterator
     for method in METHODS[1:]:
         yield f"level A, {method}, migration {int8.migrate}", lambda method=method: ours(method)  # type: ignore[misc]
     yield "level B, sizes of 8 and more", lambda: ours(level="B", smallest=8)
-    yield "level C, sizes of 8 and more", lambda: ours(level="C", smallest=8)
     for count in (16, 32, 64, 128, 256, 1024):
         yield f"level A, minmax, {count} windows", lambda count=count: ours(count=count)  # type: ignore[misc]
     if "*" not in int8.two_step:
@@ -94,11 +93,11 @@ def forms(model: onnx.ModelProto, int8: Int8, windows: Float32Array) -> Iterator
     yield "two steps everywhere", lambda: ours(two_step=["*"])
 
 
-def static(model: onnx.ModelProto, windows: Float32Array) -> onnx.ModelProto:
+def static(exact: Graph, windows: Float32Array) -> Graph:
     """Return what ONNX Runtime's ``quantize_static`` makes with its defaults."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
-    source = model.graph.input[0].name
+    (source,) = exact.inputs
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -110,14 +109,14 @@ def static(model: onnx.ModelProto, windows: Float32Array) -> onnx.ModelProto:
 
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        onnx.save(model, before)
+        onnx.save(exact.proto, before)
         quantize_static(str(before), str(after), Reader())
-        return onnx.load(after)
+        return Graph.load(after)
 
 
 def markdown_row(row: dict[str, Any]) -> str:
     """Return one line of the table."""
-    cost = Cost(**{key: row[key] for key in Cost.__dataclass_fields__})
+    cost = Degradation(**{key: row[key] for key in Degradation.__dataclass_fields__})
     moved = [f"{cost.delta_mpjpe_mm:+.3f}", f"{cost.mean_mm:.2f}", f"{cost.p99_mm:.1f}"]
     cells = [*moved, f"{cost.jitter_mm:.2f}", f"{cost.jitter_ratio:.2f}x"]
     return f"| {row['form']} | {' | '.join(cells)} |"

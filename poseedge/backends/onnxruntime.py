@@ -13,7 +13,7 @@ from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
 from poseedge.errors import PoseedgeError
 from poseedge.graph.metadata import GraphMetadata
-from poseedge.graph.spec import End, read_spec, spec_of
+from poseedge.graph.spec import End, precision_at, spec_of
 from poseedge.lifter import Cost, check_keypoints, lift_in_batches
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def tensorrt_chain(path: Path) -> list[tuple[str, Options]]:
 
     Before strong typing TensorRT refuses formats that its builder was not allowed.
     """
-    precision = read_spec(path).precision
+    precision = precision_at(path)
     formats = {"trt_int8_enable": precision.startswith("int8"), "trt_fp16_enable": precision.endswith("fp16")}
     return [(TENSORRT, {key: str(int(value)) for key, value in formats.items()}), (CUDA, {"use_tf32": "0"})]
 
@@ -143,11 +143,10 @@ def open_session(path: Path, threads: int, provider: str, optimize: bool = True)
 
 def integer_graph(path: Path) -> bytes:
     """Return the INT8 graph at ``path`` with its products as integer operators."""
-    import onnx  # here alone: the other precisions do without the memory that it takes
-
+    from poseedge.graph.graph import Graph  # here alone: the other precisions do without the memory that onnx takes
     from poseedge.int8.integer_products import with_integer_products
 
-    return with_integer_products(onnx.load(path)).SerializeToString()
+    return with_integer_products(Graph.load(path)).proto.SerializeToString()
 
 
 def placement(session: ort.InferenceSession, provider: str) -> tuple[str, ...]:

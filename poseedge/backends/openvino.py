@@ -11,7 +11,6 @@ from typing import Any
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
 from poseedge.errors import ArtefactError, require
-from poseedge.graph.spec import read_spec
 from poseedge.lifter import Cost, check_keypoints, lift_in_batches
 
 TELEMETRY = "openvino_telemetry"
@@ -28,6 +27,8 @@ class OpenVINOLifter:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Raises ``ArtefactError`` if ``path`` is no lifting graph, or none that OpenVINO reads."""
+        from poseedge.graph.lifting import read_spec  # here alone: other backends do without the memory of ``onnx``
+
         core = import_openvino().Core()
         self.path, self.spec = path, read_spec(path)
         try:

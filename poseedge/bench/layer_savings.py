@@ -11,24 +11,24 @@ import numpy as np
 import onnx
 
 from poseedge.bench.latency import Candidate, Schedule, time_alternating
-from poseedge.graph.graph import consumers, infer_shapes, initializers, makers
+from poseedge.graph.graph import Graph
 from poseedge.graph.session import open_session, session_options
 from poseedge.int8.integer_products import with_integer_products
-from poseedge.int8.placement import Placement, has_bias
+from poseedge.int8.placement import Placement, bias_of
 
 ROUNDS = 25
 
 
-def saved_ms(model: onnx.ModelProto, int8: onnx.ModelProto, placement: Placement, rounds: int = ROUNDS) -> dict[str, float]:
+def saved_ms(graph: Graph, int8: Graph, placement: Placement, rounds: int = ROUNDS) -> dict[str, float]:
     """Return, for each layer of ``placement``, the median milliseconds by which INT8 is faster than float; negative if slower.
 
-    ``int8`` is what ``quantize`` made of ``model``. ONNX Runtime, one thread, one window; rounding the input is counted
+    ``int8`` is what ``quantize`` made of ``graph``. ONNX Runtime, one thread, one window; rounding the input is counted
     for every layer that reads it. Float and INT8 take turns.
     """
     return {
         name: times["float"] - times["int8"]
         for name in placement.layers
-        if (times := median_ms(candidates(model, with_integer_products(int8), placement.layers[name]), rounds))
+        if (times := median_ms(candidates(graph, with_integer_products(int8), placement.layers[name]), rounds))
     }
 
 
@@ -37,38 +37,37 @@ def median_ms(forms: Mapping[str, Candidate], rounds: int) -> dict[str, float]:
     return {name: 1e3 * float(np.median(spent)) for name, spent in time_alternating(forms, Schedule(rounds)).items()}
 
 
-def candidates(model: onnx.ModelProto, integer: onnx.ModelProto, layer: onnx.NodeProto) -> dict[str, Candidate]:
+def candidates(graph: Graph, integer: Graph, layer: onnx.NodeProto) -> dict[str, Candidate]:
     """Return calls of the layer alone, with its bias, as each of the graphs computes it."""
     source, output = layer.input[0], layer.output[0]
-    readers = consumers(model)
-    if has_bias(output, readers, initializers(model)):
-        output = readers[output][0].output[0]
-    shape = tuple(size or 1 for size in infer_shapes(model)[source])
+    if added := bias_of(graph, layer):
+        output = added.output[0]
+    shape = graph.shapes[source]
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    return {name: caller(cut_out(graph, source, output, shape), x) for name, graph in (("float", model), ("int8", integer))}
+    return {name: caller(cut_out(form, source, output, shape), x) for name, form in (("float", graph), ("int8", integer))}
 
 
-def cut_out(model: onnx.ModelProto, source: str, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
+def cut_out(graph: Graph, source: str, output: str, shape: tuple[int, ...]) -> Graph:
     """Return the graph from the activation ``source`` to ``output``; shapes other than that of ``source`` are left open."""
-    made_by, wanted, nodes = makers(model), [output], []
+    wanted, nodes = [output], dict[int, onnx.NodeProto]()
     while wanted:
-        node = made_by.get(wanted.pop())
-        if node is not None and node not in nodes:
-            nodes.append(node)
+        node = graph.makers.get(wanted.pop())
+        if node is not None and id(node) not in nodes:
+            nodes[id(node)] = node
             wanted += [name for name in node.input if name != source]
-    read = {name for node in nodes for name in node.input}
-    graph = onnx.helper.make_graph(
-        [node for node in model.graph.node if node in nodes],
+    read = {name for node in nodes.values() for name in node.input}
+    part = onnx.helper.make_graph(
+        [node for node in graph.nodes if id(node) in nodes],
         "layer",
         [onnx.helper.make_tensor_value_info(source, onnx.TensorProto.FLOAT, shape)],
         [onnx.ValueInfoProto(name=output)],
-        [tensor for tensor in model.graph.initializer if tensor.name in read],
+        [tensor for tensor in graph.proto.graph.initializer if tensor.name in read],
     )
-    return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    return Graph(onnx.helper.make_model(part, opset_imports=graph.proto.opset_import, ir_version=graph.proto.ir_version))
 
 
-def caller(model: onnx.ModelProto, x: np.ndarray) -> Candidate:
+def caller(graph: Graph, x: np.ndarray) -> Candidate:
     """Return a call of the graph on ``x``."""
-    session = open_session(model.SerializeToString(), session_options(threads=1))
+    session = open_session(graph.proto.SerializeToString(), session_options(threads=1))
     feed = {session.get_inputs()[0].name: x}
     return lambda: session.run(None, feed)

@@ -21,8 +21,8 @@ from poseedge.engines.facts import FOLDER, EngineFacts, device_identity, read_fa
 from poseedge.engines.routes import Route, choose_route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.files import atomic_write, locked, sha256_of
-from poseedge.graph.graph import load_graph
-from poseedge.graph.spec import spec_of_model
+from poseedge.graph.graph import Graph
+from poseedge.graph.lifting import spec_of_graph
 from poseedge.int8.windows import digest
 from poseedge.lifter import LifterSpec
 from poseedge.progress import Stage, silent
@@ -61,8 +61,8 @@ def plan_job(
 
     Raises ``PoseedgeError`` if this device or this TensorRT has no way to ``options.precision``.
     """
-    model = load_graph(graph)
-    spec = spec_of_model(graph, model)
+    model = Graph.load(graph)
+    spec = spec_of_graph(graph, model)
     if not 1 <= options.batch <= options.max_batch:
         raise PoseedgeError(f"batch {options.batch} is not between 1 and the largest batch, {options.max_batch}")
     if spec.batch is not None:

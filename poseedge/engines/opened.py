@@ -20,15 +20,15 @@ from poseedge.engines.routes import choose_route
 from poseedge.engines.session import Session
 from poseedge.errors import ArtefactError
 from poseedge.files import sha256_of
-from poseedge.graph.compare import Side, pose_output
-from poseedge.graph.graph import load_graph
+from poseedge.graph.compare import Side
+from poseedge.graph.lifting import open_lifting, pose_output
 from poseedge.progress import silent
 from poseedge.records import record
 
 
 @dataclass(frozen=True)
 class OpenedEngine(Side):
-    """An engine as one side of a comparison; ``model`` is the graph that it was built from.
+    """An engine as one side of a comparison; ``graph`` is the one that it was built from.
 
     An output cannot be fused away, so what its layers give comes from a second build, and its poses from itself.
     """
@@ -37,17 +37,17 @@ class OpenedEngine(Side):
 
     def tensors(self, names: list[str]) -> Callable[[Float32Array], list[AnyArray]]:
         """Build the graph with ``names`` as outputs, which takes as long as any build."""
-        model, pose = with_typed_outputs(self.model, names), pose_output(self.model)
+        opened, pose = self.graph.with_outputs(names), pose_output(self.graph)
         cuda = open_cuda()
         try:
-            route = choose_route(self.precision, model, cuda.capability)
+            route = choose_route(self.spec.precision, opened, cuda.capability)
             if route.calibrate:
                 hint = "compare one that was built from an int8 graph of poseedge export"
                 raise ArtefactError(f"{self.path}: its INT8 scales come from TensorRT's calibration, which is not repeated", hint)
             options = replace(read_options(self.path, self.facts), batch=1, max_batch=1)
             with tempfile.TemporaryDirectory() as folder, cuda:
                 graph = Path(folder) / graph_path(self.path, self.facts).name
-                onnx.save(model, graph)
+                onnx.save(opened.proto, graph)
                 plan = build_plan(graph, route, options, b"", None, silent).plan
         except BaseException:
             cuda.close()
@@ -84,7 +84,7 @@ def open_engine(path: Path) -> OpenedEngine:
     graph = graph_path(path, facts)
     if not graph.is_file() or sha256_of(graph) != facts.identity["onnx_sha256"]:
         raise ArtefactError(f"{path}: the graph that it was built from, {graph}, has gone or changed", "build it again")
-    return OpenedEngine(path, load_graph(graph), facts.spec.precision, facts)
+    return OpenedEngine(path, open_lifting(graph)[0], facts.spec, facts)
 
 
 def read_options(path: Path, facts: EngineFacts) -> Options:
@@ -93,13 +93,3 @@ def read_options(path: Path, facts: EngineFacts) -> Options:
         return record(Options, facts.identity["options"], "identity.options.")
     except ValueError as error:
         raise ArtefactError(f"{sidecar(path)}: does not describe an engine: {error}", "build it again") from error
-
-
-def with_typed_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
-    """Return a copy of ``model`` that also gives the tensors ``names``; TensorRT's parser wants their types."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    given = {value.name for value in copy.graph.output}
-    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
-    copy.graph.output.extend(value for value in inferred if value.name in set(names) - given)
-    return copy

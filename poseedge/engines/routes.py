@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import onnx
 import tensorrt as trt
 
 from poseedge.device.runner.engine.routes import MIXED, NO_INT8, OBEY, basic_route, strong_route, strongly_typed, weak_route
 from poseedge.errors import PoseedgeError
-from poseedge.graph.float32 import float32_nodes, holds_half
+from poseedge.graph.float32 import float32_nodes
+from poseedge.graph.graph import Graph
 
 EXPORT = "make one that says it itself: poseedge export --precision {precision}"
 
@@ -26,7 +26,7 @@ class Route:
     pinned: tuple[str, ...] = ()  # ONNX nodes whose layers stay in FP32
 
 
-def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, int]) -> Route:
+def choose_route(precision: str, graph: Graph, capability: tuple[int, int]) -> Route:
     """Return the route for ``precision``; raises ``PoseedgeError`` where this device or this TensorRT has none.
 
     Strong typing is taken where it is complete and the graph holds the precision that is wanted; before, and for a graph
@@ -35,7 +35,7 @@ def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, 
     if precision in ("int8", MIXED) and capability in NO_INT8:
         board = NO_INT8[capability]
         raise PoseedgeError(f"int8: {board} (sm_{capability[0]}{capability[1]}) has no INT8 hardware", "use --precision fp16")
-    said = own_precision(model)
+    said = graph.precision
     if said not in ("fp32", precision):
         raise PoseedgeError(f"the graph is {said} by its own types, not {precision}", f"use --precision {said}, or another graph")
     if precision == MIXED:
@@ -50,7 +50,7 @@ def choose_route(precision: str, model: onnx.ModelProto, capability: tuple[int, 
         base = weak_route(trt, precision)
     if base.typing == "strong" or precision == "fp32":
         return Route(*base)
-    pinned = tuple(float32_nodes(model))
+    pinned = tuple(float32_nodes(graph))
     enable = (*base.enable, OBEY) if pinned else base.enable
     return Route(base.typing, base.network_flags, enable, base.disable, precision == "int8" and said != "int8", pinned)
 
@@ -62,10 +62,3 @@ def mixed_route(said: str) -> Route:
     if said != MIXED:
         raise PoseedgeError(f"the graph is {said} by its own types, not {MIXED}", EXPORT.format(precision=MIXED))
     return Route(*strong_route(trt))
-
-
-def own_precision(model: onnx.ModelProto) -> str:
-    """Return what the graph says of itself: int8 with Q/DQ, fp16 with half precision weights, both, or fp32."""
-    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-        return MIXED if holds_half(model) else "int8"
-    return "fp16" if holds_half(model) else "fp32"

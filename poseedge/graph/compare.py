@@ -7,24 +7,23 @@ left out, as is a norm that only INT8 layers read; any other norm's output is co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
 
 from poseedge.arrays import AnyArray, Float32Array
 from poseedge.errors import ArtefactError, require
 from poseedge.files import atomic_write
-from poseedge.graph.graph import consumers, evaluator, initializers, load_graph, with_outputs
-from poseedge.graph.metadata import GraphMetadata
+from poseedge.graph.graph import Graph
+from poseedge.graph.lifting import open_lifting, pose_output
+from poseedge.lifter import LifterSpec
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "int8": 1e-1, "int8-fp16": 1e-1}  # relative error, by the lower precision of the two
 AT_ONCE_BYTES = 256 << 20  # fetched from each graph in one pass: an attention map of MotionBERT takes 32 MB
-PRODUCTS = {"MatMul", "Gemm", "Conv"}
+PRODUCTS = ("MatMul", "Gemm", "Conv")
 
 
 @dataclass(frozen=True)
@@ -32,36 +31,26 @@ class Side:
     """One side of a comparison."""
 
     path: Path
-    model: onnx.ModelProto
-    precision: str
+    graph: Graph
+    spec: LifterSpec
 
     @classmethod
     def read(cls, path: Path) -> Side:
         """Read an ONNX file; raises ``ArtefactError`` for anything else."""
-        model = load_graph(path)
-        metadata = GraphMetadata.from_props({entry.key: entry.value for entry in model.metadata_props}, path)
-        return cls(path, model, metadata.precision if metadata else "fp32")
+        return cls(path, *open_lifting(path))
 
     def tensors(self, names: list[str]) -> Callable[[Float32Array], list[AnyArray]]:
         """Return a function from one window to the tensors ``names``."""
-        return evaluator(with_outputs(self.model, names), names)
+        return self.graph.evaluator(names)
 
     def poses(self) -> Callable[[Float32Array], AnyArray]:
         """Return a function from one window to its joints, metres."""
-        evaluate = evaluator(self.model, [pose_output(self.model)])
+        evaluate = self.graph.evaluator([pose_output(self.graph)])
         return lambda keypoints: evaluate(keypoints)[0]
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Frames and channels of its input."""
-        size = [dim.dim_value for dim in self.model.graph.input[0].type.tensor_type.shape.dim]
-        if len(size) != 4 or not size[1] or not size[3]:
-            raise ArtefactError(f"{self.path}: its input {size} is no window (B, T, 17, C)")
-        return size[1], size[3]
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerDifference:
     """How far two tensors of one name are apart, over all windows; ``relative_error`` is None if it is not finite.
 
     The relative error is the root of the squared difference's sum over that of the first graph's squares.
@@ -87,12 +76,12 @@ class Layer:
 class Comparison:
     """Layers in the order in which they are computed."""
 
-    layers: list[Layer]
+    layers: list[LayerDifference]
     tolerance: float
     distance_mm: dict[str, float]  # between the two poses: mean, p99, max
 
     @property
-    def first(self) -> Layer | None:
+    def first(self) -> LayerDifference | None:
         """The first layer where the two part."""
         return next((layer for layer in self.layers if layer.parts(self.tolerance)), None)
 
@@ -107,21 +96,22 @@ def compare(
 ) -> Comparison:
     """Run both on ``windows (N, T, 17, C)`` and compare the last tensor of each layer, or ``every_tensor``.
 
-    ``advance`` is told about every window of every pass; there are ``passes`` of them.
+    ``advance`` is told about every window of every pass; there are ``passes_needed`` of them.
     """
-    parts = portions(this.model, corresponding(this.model, other.model, every_tensor))
-    lower = max(this.precision, other.precision, key=list(TOLERANCE).index)
-    errors: dict[str, _Error] = {}
+    parts = portions(this.graph, corresponding(this.graph, other.graph, every_tensor))
+    lower = max(this.spec.precision, other.spec.precision, key=list(TOLERANCE).index)
+    errors: dict[str, _Difference] = {}
     for part in parts:
-        sides = [fetch(graph, part) for graph in (this, other)]
+        sides = [fetch(side, part) for side in (this, other)]
         for window in windows:
             for name, a, b in zip(part, *(side(window[None]) for side in sides), strict=True):
                 if a.size == b.size:
-                    errors.setdefault(name, _Error()).add(a, b.reshape(a.shape))
+                    errors.setdefault(name, _Difference()).add(a, b.reshape(a.shape))
             advance(1)
-    makers = {output: node.op_type for node in this.model.graph.node for output in node.output}
     label = str if every_tensor else scope
-    layers = [Layer(label(name), name, makers[name], *error.result()) for name, error in errors.items()]
+    layers = [
+        LayerDifference(label(name), name, this.graph.makers[name].op_type, *error.result()) for name, error in errors.items()
+    ]
     if not layers:
         raise ArtefactError(
             f"{this.path.name} and {other.path.name} have no tensor in common", "compare graphs of one network, exported alike"
@@ -130,32 +120,27 @@ def compare(
     return Comparison(layers, chosen, pose_distance_mm(this, other, windows))
 
 
-def passes(this: Side, other: Side, every_tensor: bool) -> int:
+def passes_needed(this: Side, other: Side, every_tensor: bool) -> int:
     """Return how often both graphs run on all windows."""
-    return len(portions(this.model, corresponding(this.model, other.model, every_tensor)))
+    return len(portions(this.graph, corresponding(this.graph, other.graph, every_tensor)))
 
 
-def corresponding(this: onnx.ModelProto, other: onnx.ModelProto, every_tensor: bool) -> list[str]:
+def corresponding(this: Graph, other: Graph, every_tensor: bool) -> list[str]:
     """Return the tensors to compare, in the order in which ``this`` computes them."""
-    shared = {name for node in other.graph.node for name in node.output} - unfinished(other) - unfinished(this)
-    names = [name for node in this.graph.node for name in node.output if name in shared]
+    shared = set(other.makers) - unfinished(other) - unfinished(this)
+    names = [name for node in this.nodes for name in node.output if name in shared]
     if every_tensor:
         return names
     last = {scope(name): name for name in names}
     return [name for name in names if last[scope(name)] == name]
 
 
-def portions(model: onnx.ModelProto, names: list[str]) -> list[list[str]]:
+def portions(graph: Graph, names: list[str]) -> list[list[str]]:
     """Cut ``names`` into lists of tensors that together stay below ``AT_ONCE_BYTES``, for one window."""
-    inferred: Any = onnx.shape_inference.infer_shapes(model).graph
-    size_of = {
-        value.name: 4 * int(np.prod([max(dim.dim_value, 1) for dim in value.type.tensor_type.shape.dim]))
-        for value in (*inferred.value_info, *inferred.output)
-    }
     parts: list[list[str]] = []
     held = AT_ONCE_BYTES
     for name in names:
-        size = size_of.get(name, 0)
+        size = 4 * math.prod(graph.shapes[name]) if name in graph.shapes else 0
         if held + size > AT_ONCE_BYTES:
             parts.append([])
             held = 0
@@ -170,31 +155,24 @@ def scope(tensor: str) -> str:
     return ".".join(path[:-1]) if len(path) > 1 else tensor
 
 
-def unfinished(model: onnx.ModelProto) -> set[str]:
+def unfinished(graph: Graph) -> set[str]:
     """Return the products that wait for their bias, and the norms that INT8 scales anew: constants may have moved."""
-    weights, readers = initializers(model), consumers(model)
-    following = {node.output[0]: [reader.op_type for reader in readers[node.output[0]]] for node in model.graph.node}
-    products = {
-        node.output[0]
-        for node in model.graph.node
-        if node.op_type in PRODUCTS
-        and following[node.output[0]] == ["Add"]
-        and any(name in weights for name in readers[node.output[0]][0].input)
-    }
-    norms = {node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
-    return products | {name for name in norms if following[name] and {*following[name]} <= {"QuantizeLinear", "Sub"}}
+    added = {node.output[0]: graph.reader(node.output[0], "Add") for node in graph.of(*PRODUCTS)}
+    products = {name for name, bias in added.items() if bias and not graph.stored.keys().isdisjoint(bias.input)}
+    norms = {node.output[0] for node in graph.of("LayerNormalization")}
+    following = {name: {reader.op_type for reader in graph.readers[name]} for name in norms}
+    return products | {name for name in norms if following[name] and following[name] <= {"QuantizeLinear", "Sub"}}
 
 
-def fetch(graph: Side, names: list[str]) -> Callable[[Float32Array], Iterator[AnyArray]]:
+def fetch(side: Side, names: list[str]) -> Callable[[Float32Array], Iterator[AnyArray]]:
     """Return a function from keypoints to the tensors ``names``, one after the other; of norms, without their bias."""
-    weights = initializers(graph.model)
-    biases: dict[str, AnyArray] = {
-        node.output[0]: numpy_helper.to_array(weights[node.input[2]])
-        for node in graph.model.graph.node
-        if node.op_type == "LayerNormalization" and len(node.input) == 3 and node.input[2] in weights
+    biases = {
+        node.output[0]: bias
+        for node in side.graph.of("LayerNormalization")
+        if len(node.input) == 3 and (bias := side.graph.value(node.input[2])) is not None
     }
-    made = {node.output[0]: node.input[0] for node in graph.model.graph.node if node.op_type == "Cast"}  # a kept norm is cast
-    evaluate = graph.tensors(names)
+    made = {node.output[0]: node.input[0] for node in side.graph.of("Cast")}  # a kept norm is cast
+    evaluate = side.tensors(names)
     return lambda keypoints: (
         value.astype(np.float64) - biases.get(made.get(name, name), 0)
         for name, value in zip(names, evaluate(keypoints), strict=True)
@@ -203,22 +181,14 @@ def fetch(graph: Side, names: list[str]) -> Callable[[Float32Array], Iterator[An
 
 def pose_distance_mm(this: Side, other: Side, windows: Float32Array) -> dict[str, float]:
     """Return the distances between the joints that the two give, millimetres."""
-    sides = [graph.poses() for graph in (this, other)]
+    sides = [side.poses() for side in (this, other)]
     poses_m = [np.concatenate([side(window[None]).reshape(-1, 3) for window in windows]).astype(np.float64) for side in sides]
     distance = 1000 * np.linalg.norm(poses_m[0] - poses_m[1], axis=-1)
     return {"mean": float(distance.mean()), "p99": float(np.percentile(distance, 99)), "max": float(distance.max())}
 
 
-def pose_output(model: onnx.ModelProto) -> str:
-    """Return the output that holds joints ``(.., 17, 3)``."""
-    for value in model.graph.output:
-        if [dim.dim_value for dim in value.type.tensor_type.shape.dim][-2:] == [17, 3]:
-            return str(value.name)
-    return str(model.graph.output[0].name)
-
-
 @dataclass
-class _Error:
+class _Difference:
     """Sums over windows."""
 
     signal: float = 0.0

@@ -7,126 +7,107 @@ before opset 23 do not know the operator.
 from __future__ import annotations
 
 import numpy as np
-import onnx
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, helper
 
-from poseedge.graph.graph import consumers, initializers
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import attribute
 
 ATTENTION_OPSET = 23  # the first with an Attention operator
 
 
-def to_cpu_form(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """Return ``model`` at ``opset``, with what suits a CPU at that opset; ``model`` itself is edited."""
-    scale_before_reshape(model)
+def to_cpu_form(graph: Graph, opset: int) -> None:
+    """Put ``graph`` at ``opset``, with what suits a CPU at that opset."""
+    scale_before_reshape(graph)
     if opset >= ATTENTION_OPSET:
-        use_attention_operator(model)
-    del model.graph.value_info[:]  # shapes that the exporter wrote for the former graph
-    return onnx.shape_inference.infer_shapes(model)
+        use_attention_operator(graph)
+    graph.state_shapes()  # the exporter wrote those of the former graph
 
 
-def scale_before_reshape(model: onnx.ModelProto) -> None:
+def scale_before_reshape(graph: Graph) -> None:
     """Let a constant ``(N, 1, C)`` scale ``(..., N, k C)`` before the Reshape to ``(..., N, k, C)``, not after it.
 
-    The Reshape then joins with the one that follows, as in a modulated graph convolution. ``model`` is edited.
+    The Reshape then joins with the one that follows, as in a modulated graph convolution. ``graph`` is edited.
     """
-    weights, readers = initializers(model), consumers(model)
-    makers = {name: node for node in model.graph.node for name in node.output}
-    for scale in model.graph.node:
-        split = makers.get(scale.input[0])
-        if scale.op_type != "Mul" or split is None or split.op_type != "Reshape" or scale.input[1] not in weights:
+    for scale in list(graph.of("Mul")):
+        split, factor = graph.maker(scale.input[0], "Reshape"), graph.value(scale.input[1])
+        if split is None or factor is None or graph.reader(scale.output[0], "Reshape") is None:
             continue
-        factor = numpy_helper.to_array(weights[scale.input[1]])
-        parts = numpy_helper.to_array(weights[split.input[1]])[-2:]
-        following = [reader.op_type for reader in readers[scale.output[0]]]
-        if factor.ndim != 3 or factor.shape[1] != 1 or parts[-1] != factor.shape[-1] or following != ["Reshape"]:
+        parts = graph.value(split.input[1])
+        if parts is None or factor.ndim != 3 or factor.shape[1] != 1 or parts[-1] != factor.shape[-1]:
             continue
-        wide = np.tile(factor[:, 0], (1, int(parts[0])))
-        model.graph.initializer.append(numpy_helper.from_array(wide, f"{scale.name}_factor"))
-        scale.input[:] = [split.input[0], f"{scale.name}_factor"]
-        if len(readers[split.output[0]]) == 1:
-            model.graph.node.remove(split)
+        wide = graph.add_constant(f"{scale.name}_factor", np.tile(factor[:, 0], (1, int(parts[-2]))))
+        graph.set_inputs(scale, [split.input[0], wide])
+        if not graph.readers[split.output[0]] and split.output[0] not in graph.outputs:
+            graph.remove(split)
 
 
-def use_attention_operator(model: onnx.ModelProto) -> None:
+def use_attention_operator(graph: Graph) -> None:
     """Write self-attention on rows ``(N, 3 heads, head width)`` as one Attention operator, and raise the opset to its first.
 
-    Other forms of attention stay as they are. ``model`` is edited.
+    Other forms of attention stay as they are. ``graph`` is edited.
     """
-    shapes = {name: numpy_helper.to_array(tensor) for name, tensor in initializers(model).items()}
-    chains = {chain[-1].output[0]: chain for chain in self_attentions(model)}
-    replaced = {node.output[0] for chain in chains.values() for node in chain}
-    nodes: list[NodeProto] = []
-    for node in list(model.graph.node):
-        if node.output[0] in chains:
-            first = chains[node.output[0]][0]
-            tokens, slots, width = (int(size) for size in shapes[first.input[1]])
-            nodes += attention_nodes(model, first.input[0], node, (tokens, slots // 3, width))
-        elif node.output[0] not in replaced:
-            nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    next(entry for entry in model.opset_import if entry.domain == "").version = ATTENTION_OPSET
+    for chain in self_attentions(graph):
+        rows, join = chain[0], chain[-1]
+        shape = graph.value(rows.input[1])
+        if shape is not None:
+            tokens, slots, width = (int(size) for size in shape)
+            for node in attention_nodes(graph, rows.input[0], join, (tokens, slots // 3, width)):
+                graph.insert(node, before=join)
+            graph.remove(*chain)
+    graph.set_opset(ATTENTION_OPSET)
 
 
-def attention_nodes(model: onnx.ModelProto, source: str, last: NodeProto, sizes: tuple[int, int, int]) -> list[NodeProto]:
+def attention_nodes(graph: Graph, source: str, last: NodeProto, sizes: tuple[int, int, int]) -> list[NodeProto]:
     """Return attention between the rows of ``source``, ending as ``last`` did; ``sizes`` are tokens, heads, head width."""
     tokens, heads, width = sizes
     name = last.name
-    batch, thirds = f"{name}_batch", f"{name}_thirds"
-    for constant, value in ((f"{batch}_shape", [1, tokens, 3 * heads * width]), (thirds, [heads * width] * 3)):
-        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), constant))
-    parts, mixed = [f"{name}_{part}" for part in ("query", "key", "value")], f"{name}_mixed"
+    batch, parts, mixed = f"{name}_batch", [f"{name}_{part}" for part in ("query", "key", "value")], f"{name}_mixed"
+    shape = graph.add_constant(f"{batch}_shape", np.array([1, tokens, 3 * heads * width], np.int64))
+    thirds = graph.add_constant(f"{name}_thirds", np.array([heads * width] * 3, np.int64))
     scale = 1.0  # it is part of the query
     return [
-        helper.make_node("Reshape", [source, f"{batch}_shape"], [batch], name=batch),
+        helper.make_node("Reshape", [source, shape], [batch], name=batch),
         helper.make_node("Split", [batch, thirds], parts, name=f"{name}_split", axis=-1),
         helper.make_node("Attention", parts, [mixed], name=mixed, q_num_heads=heads, kv_num_heads=heads, scale=scale),
         helper.make_node("Reshape", [mixed, last.input[1]], list(last.output), name=name),
     ]
 
 
-def self_attentions(model: onnx.ModelProto) -> list[list[NodeProto]]:
+def self_attentions(graph: Graph) -> list[list[NodeProto]]:
     """Return the nodes of every self-attention of that form, from the Reshape to the one that joins the heads again."""
-    makers = {name: node for node in model.graph.node for name in node.output}
-    readers = consumers(model)
     found = []
-    for softmax in model.graph.node:
-        before = chain_back(softmax, ["MatMul", "Split", "Transpose", "Reshape"], makers)
-        after = chain_forward(softmax, ["MatMul", "Transpose", "Reshape"], readers)
-        if softmax.op_type != "Softmax" or not before or not after:
+    for softmax in graph.of("Softmax"):
+        before = chain_back(graph, softmax, ["MatMul", "Split", "Transpose", "Reshape"])
+        after = chain_forward(graph, softmax, ["MatMul", "Transpose", "Reshape"])
+        if not before or not after:
             continue
         scores, split, swap, rows = before
         mix, join, _ = after
-        turned = makers.get(scores.input[1])
+        turned = graph.maker(scores.input[1], "Transpose")
         if turned is None or list(split.output) != [scores.input[0], turned.input[0], mix.input[1]]:
             continue
-        if [permutation(node) for node in (swap, turned, join)] == [[1, 0, 2], [0, 2, 1], [1, 0, 2]]:
+        if [attribute(node, "perm") for node in (swap, turned, join)] == [[1, 0, 2], [0, 2, 1], [1, 0, 2]]:
             found.append([rows, swap, split, turned, scores, softmax, *after])
     return found
 
 
-def chain_back(node: NodeProto, kinds: list[str], makers: dict[str, NodeProto]) -> list[NodeProto]:
+def chain_back(graph: Graph, node: NodeProto, kinds: list[str]) -> list[NodeProto]:
     """Return the nodes before ``node``, along first inputs, if they are of these ``kinds``."""
-    chain = []
+    chain: list[NodeProto] = []
     for kind in kinds:
-        maker = makers.get(node.input[0])
-        if maker is None or maker.op_type != kind:
+        maker = graph.maker(node.input[0], kind)
+        if maker is None:
             return []
         chain.append(node := maker)
     return chain
 
 
-def chain_forward(node: NodeProto, kinds: list[str], readers: dict[str, list[NodeProto]]) -> list[NodeProto]:
+def chain_forward(graph: Graph, node: NodeProto, kinds: list[str]) -> list[NodeProto]:
     """Return the nodes after ``node``, each the only reader of the one before, if they are of these ``kinds``."""
-    chain = []
+    chain: list[NodeProto] = []
     for kind in kinds:
-        following = readers[node.output[0]]
-        if len(following) != 1 or following[0].op_type != kind:
+        reader = graph.reader(node.output[0], kind)
+        if reader is None:
             return []
-        chain.append(node := following[0])
+        chain.append(node := reader)
     return chain
-
-
-def permutation(node: NodeProto) -> list[int]:
-    """Return a Transpose's axes; none for another node."""
-    return next((list(a.ints) for a in node.attribute if a.name == "perm"), [])

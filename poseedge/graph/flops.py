@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import NodeProto, helper
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-from poseedge.errors import ArtefactError, PoseedgeError
-from poseedge.graph.graph import Shape, constant_names, infer_shapes, single_window
+from poseedge.errors import PoseedgeError
+from poseedge.graph.graph import Graph, Shape
+from poseedge.graph.nodes import FLOATS, STANDARD
 from poseedge.graph.session import SessionError, open_session, session_options
 from poseedge.lifter import Cost
 
-_FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
 _NOT_COUNTED = {"ConvTranspose", "MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "LSTM", "GRU", "RNN"}
 _NOT_COUNTED |= {"If", "Loop", "Scan"}
 
@@ -26,7 +27,7 @@ _NOT_COUNTED |= {"If", "Loop", "Scan"}
 class Product:
     """A matrix product or convolution in a graph, for one window."""
 
-    node: onnx.NodeProto
+    node: NodeProto
     shapes: tuple[Shape, ...]  # of its inputs
     constant: tuple[bool, ...]  # which inputs do not depend on the keypoints
     output_shape: Shape
@@ -44,77 +45,72 @@ class UncountableError(PoseedgeError):
 
 def graph_cost(path: Path) -> Cost:
     """Return the cost of the ONNX graph in ``path``."""
+    graph = Graph.load(path)
+    nodes = sum(node.op_type != "Constant" for node in graph.nodes)
+    params, size = weight_elements(graph), stored_bytes(path)
     try:
-        model = onnx.load(path)
-    except Exception as error:  # protobuf raises types of its own
-        raise ArtefactError(f"{path}: not a readable ONNX file ({error})", "is it truncated? export or copy it again") from error
-    nodes = sum(node.op_type != "Constant" for node in model.graph.node)
-    params, size = weight_elements(model), stored_bytes(path)
-    try:
-        found = products(model)
+        found = products(graph)
     except UncountableError as error:
         return Cost(None, None, params, nodes, size, error.message)
     attention = sum(2 * product.multiply_adds for product in found if not product.has_weight)
     return Cost(sum(2 * product.multiply_adds for product in found), attention, params, nodes, size)
 
 
-def products(model: onnx.ModelProto) -> list[Product]:
+def products(graph: Graph) -> list[Product]:
     """Return every product that is left to run time, with its shapes for a batch of one.
 
     Raises ``UncountableError`` if there is one whose operations are unknown.
     """
-    model = single_window(model)
     try:
-        return shaped_products(model)
+        return shaped_products(graph)
     except UncountableError:
         # A plain export computes shapes at run time, further than ONNX can follow.
-        return shaped_products(constants_folded(model))
+        return shaped_products(constants_folded(graph.single_window()))
 
 
-def shaped_products(model: onnx.ModelProto) -> list[Product]:
+def shaped_products(graph: Graph) -> list[Product]:
     """Return the products of a graph whose shapes can be inferred as it stands."""
-    shapes, constant = infer_shapes(model), constant_names(model.graph)
     found = []
-    for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx") or node.op_type in _NOT_COUNTED:
+    for node in graph.nodes:
+        if node.domain not in STANDARD or node.op_type in _NOT_COUNTED:
             raise UncountableError(f"the operations of {node.domain or 'ai.onnx'}.{node.op_type} ({node.name}) are not counted")
         operands = [name for name in node.input if name]
-        if node.op_type not in _MULTIPLY_ADDS or constant.issuperset(operands):
+        if node.op_type not in _MULTIPLY_ADDS or graph.constant.issuperset(operands):
             continue
-        missing = [name for name in (*operands, node.output[0]) if name not in shapes]
+        missing = [name for name in (*operands, node.output[0]) if name not in graph.shapes]
         if missing:
             raise UncountableError(f"the shape of {missing[0]} ({node.op_type} {node.name}) cannot be inferred")
-        inputs = tuple(shapes[name] for name in operands)
-        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-        output = shapes[node.output[0]]
+        inputs = tuple(graph.shapes[name] for name in operands)
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        output = graph.shapes[node.output[0]]
         count = _MULTIPLY_ADDS[node.op_type](attributes, inputs, output)
-        found.append(Product(node, inputs, tuple(name in constant for name in operands), output, count))
+        found.append(Product(node, inputs, tuple(name in graph.constant for name in operands), output, count))
     return found
 
 
-def constants_folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return what ONNX Runtime makes of ``model`` when it computes everything that is constant."""
+def constants_folded(graph: Graph) -> Graph:
+    """Return what ONNX Runtime makes of ``graph`` when it computes everything that is constant."""
     with tempfile.TemporaryDirectory() as folder:
         folded = Path(folder, "folded.onnx")
         try:
-            open_session(model.SerializeToString(), session_options(written=folded))
+            open_session(graph.proto.SerializeToString(), session_options(written=folded))
         except SessionError as error:
             raise UncountableError(f"ONNX Runtime cannot fold it ({error.reason})") from error
-        return onnx.load(folded)
+        return Graph.load(folded)
 
 
-def weight_elements(model: onnx.ModelProto) -> int:
+def weight_elements(graph: Graph) -> int:
     """Return the number of stored weight elements: float initializers and quantised ones, without scales and zero points.
 
     In a folded graph this is not the number of parameters of the network that it came from.
     """
-    linear = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    linear = list(graph.of("QuantizeLinear", "DequantizeLinear"))
     quantised = {node.input[0] for node in linear}
     scales = {name for node in linear for name in node.input[1:]}
     return sum(
         math.prod(tensor.dims)
-        for tensor in model.graph.initializer
-        if tensor.name not in scales and (tensor.data_type in _FLOATS or tensor.name in quantised)
+        for tensor in graph.proto.graph.initializer
+        if tensor.name not in scales and (tensor.data_type in FLOATS or tensor.name in quantised)
     )
 
 

@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import onnx
+from onnx import NodeProto, TensorProto, numpy_helper
 
 from poseedge.errors import require
-from poseedge.graph.graph import check_patterns, consumers, initializers, matches
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import casts_to, check_patterns, matches
 from poseedge.graph.structure import (
     decomposed_norms,
     leading_to_selection,
@@ -23,8 +24,8 @@ HALF_MAX = float(np.finfo(np.float16).max)
 HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
 
 
-def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
-    """Return ``model`` in half precision, valid for strong typing.
+def to_fp16(graph: Graph, keep: list[str]) -> Graph:
+    """Return ``graph`` in half precision, valid for strong typing.
 
     ``keep`` names, as patterns, the weights whose nodes stay in float32. By structure stay so:
 
@@ -37,131 +38,117 @@ def to_fp16(model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
 
     Raises ``PoseedgeError`` for a pattern that no weight fits.
     """
-    return in_half(model, nodes_of(model, keep))
+    return in_half(graph, nodes_of(graph, keep))
 
 
-def to_int8_fp16(quantized: onnx.ModelProto, model: onnx.ModelProto, keep: list[str]) -> onnx.ModelProto:
-    """Return ``quantized``, which ``quantize`` made of ``model``, with half precision around its INT8 products.
+def to_int8_fp16(quantized: Graph, graph: Graph, keep: list[str]) -> Graph:
+    """Return ``quantized``, which ``quantize`` made of ``graph``, with half precision around its INT8 products.
 
     What rounds to INT8 stays in float32, between casts: scales keep all their digits, the second of two steps sees what
     the first left, and the graph needs no newer opset. A builder fuses the casts into the kernels beside them.
     ``keep`` is that of ``to_fp16``.
     """
-    return in_half(quantized, nodes_of(model, keep) | rounding_nodes(quantized, model))
+    return in_half(quantized, nodes_of(graph, keep) | rounding_nodes(quantized, graph))
 
 
-def nodes_of(model: onnx.ModelProto, keep: list[str]) -> set[str]:
+def nodes_of(graph: Graph, keep: list[str]) -> set[str]:
     """Return the nodes that read a weight whose name fits one of the patterns ``keep``."""
-    weights = [tensor.name for tensor in model.graph.initializer]
-    check_patterns(keep, [name.removesuffix(".weight") for name in weights], "fp16.keep: no weight matches")
-    named = {name for name in weights if matches(name.removesuffix(".weight"), keep)}
-    return {node.name for node in model.graph.node if named.intersection(node.input)}
+    check_patterns(keep, [name.removesuffix(".weight") for name in graph.stored], "fp16.keep: no weight matches")
+    named = (name for name in graph.stored if matches(name.removesuffix(".weight"), keep))
+    return {node.name for name in named for node in graph.readers[name]}
 
 
-def rounding_nodes(quantized: onnx.ModelProto, model: onnx.ModelProto) -> set[str]:
-    """Return the nodes that ``quantized`` has beyond ``model`` and that serve QuantizeLinear alone, Q and DQ with them."""
-    readers, known = consumers(quantized), {node.name for node in model.graph.node}
+def rounding_nodes(quantized: Graph, graph: Graph) -> set[str]:
+    """Return the nodes that ``quantized`` has beyond ``graph`` and that serve QuantizeLinear alone, Q and DQ with them."""
+    known = {node.name for node in graph.nodes}
     names: set[str] = set()
-    for node in reversed(quantized.graph.node):
-        reading = [reader.name for reader in readers[node.output[0]]]
+    for node in reversed(quantized.nodes):
+        reading = [reader.name for reader in quantized.readers[node.output[0]]]
         serving = node.name not in known and reading and names.issuperset(reading)
         if serving or node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
             names.add(node.name)
     return names
 
 
-def in_half(model: onnx.ModelProto, kept: set[str]) -> onnx.ModelProto:
-    """Return ``model`` in half precision but for the nodes named in ``kept`` and those that ``to_fp16`` keeps anyway."""
+def in_half(graph: Graph, kept: set[str]) -> Graph:
+    """Return ``graph`` in half precision but for the nodes named in ``kept`` and those that ``to_fp16`` keeps anyway."""
     float16 = require("onnxconverter_common.float16", "export")
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    exact = exact_results(model)
-    blocked = kept | {node.name for node in model.graph.node if exact.intersection(node.output)}
+    exact = exact_results(graph)
+    blocked = kept | {node.name for node in graph.nodes if exact.intersection(node.output)}
     by_type = set(float16.DEFAULT_OP_BLOCK_LIST)
+    copy = graph.copy()
     own_constants(copy, lambda node: node.name in blocked or node.op_type in by_type)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one for every weight below the smallest half
-        converted: onnx.ModelProto = float16.convert_float_to_float16(
-            copy,
+        converted = float16.convert_float_to_float16(
+            copy.proto,
             min_positive_val=HALF_TINY,
             max_finite_val=HALF_MAX,
             keep_io_types=True,
             node_block_list=sorted(blocked),
         )
-    return without_round_trips(converted)
+    half = Graph(converted)
+    remove_round_trips(half)
+    return half
 
 
-def own_constants(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bool]) -> None:
+def own_constants(graph: Graph, stays: Callable[[NodeProto], bool]) -> None:
     """Give the nodes that stay in float32 constants of their own: the converter would leave a shared one in float32 for all.
 
-    ``model`` is edited. Constants lose their value_info, else the converter rounds them and casts them back up.
+    ``graph`` is edited. Constants lose their value_info, else the converter rounds them and casts them back up.
     """
-    constants = initializers(model)
-    described = [value for value in model.graph.value_info if value.name in constants]
-    for value in described:
-        model.graph.value_info.remove(value)
-    rest = {name for node in model.graph.node if not stays(node) for name in node.input}
+    graph.forget_shapes(set(graph.stored))
+    rest = {name for node in graph.nodes if not stays(node) for name in node.input}
     copied: dict[str, str] = {}
-    for node in filter(stays, model.graph.node):
+    for node in filter(stays, graph.nodes):
         for place, name in enumerate(node.input):
-            if name not in rest or name not in constants or constants[name].data_type != onnx.TensorProto.FLOAT:
+            if name not in rest or name not in graph.stored or graph.stored[name].data_type != TensorProto.FLOAT:
                 continue
             if name not in copied:
-                copied[name] = f"{name}_float32"
-                model.graph.initializer.add().CopyFrom(constants[name])
-                model.graph.initializer[-1].name = copied[name]
-            node.input[place] = copied[name]
+                copied[name] = graph.add_constant(f"{name}_float32", numpy_helper.to_array(graph.stored[name]))
+            graph.set_input(node, place, copied[name])
 
 
-def exact_results(model: onnx.ModelProto) -> set[str]:
+def exact_results(graph: Graph) -> set[str]:
     """Return what stays in float32 by structure: see ``to_fp16``."""
-    norms = decomposed_norms(model) | scaled_norms(model)
-    return norms | raw_results(model) | embedded(model) | choice_results(model)
+    norms = decomposed_norms(graph) | scaled_norms(graph)
+    return norms | raw_results(graph) | embedded(graph) | selection_results(graph)
 
 
-def choice_results(model: onnx.ModelProto) -> set[str]:
+def selection_results(graph: Graph) -> set[str]:
     """Return what a frame selection depends on, but for those products that serve something else too."""
-    products = {node.output[0] for node in model.graph.node if node.op_type in {"MatMul", "Gemm"}}
-    return (leading_to_selection(model) - products) | serving_selection_only(model)
+    products = {node.output[0] for node in graph.of("MatMul", "Gemm")}
+    return (leading_to_selection(graph) - products) | serving_selection_only(graph)
 
 
-def embedded(model: onnx.ModelProto) -> set[str]:
+def embedded(graph: Graph) -> set[str]:
     """Return what is computed from the keypoints up to the first norm on every path, that norm included."""
-    norms, readers = norm_results(model), consumers(model)
+    norms = norm_results(graph)
     behind: set[str] = set()
-    for node in model.graph.node:
+    for node in graph.nodes:
         if behind.intersection(node.input) or (norms.intersection(node.input) and node.output[0] not in norms):
             behind.update(node.output)
     first: set[str] = set()
-    for node in reversed(model.graph.node):
-        leads_to_norm = any(first.intersection(reader.output) for name in node.output for reader in readers[name])
+    for node in reversed(graph.nodes):
+        leads_to_norm = any(first.intersection(reader.output) for name in node.output for reader in graph.readers[name])
         if behind.isdisjoint(node.output) and (node.output[0] in norms or leads_to_norm):
             first.update(node.output)
     return first
 
 
-def without_round_trips(model: onnx.ModelProto) -> onnx.ModelProto:
+def remove_round_trips(graph: Graph) -> None:
     """Let what stays in float32 read float32: the converter casts down after such a node and up before the next.
 
-    It removes such pairs itself, but not where a tensor has several readers. ``model`` is edited and returned.
+    It removes such pairs itself, but not where a tensor has several readers. ``graph`` is edited.
     """
-    half = {node.output[0]: node.input[0] for node in model.graph.node if casts_to(node, onnx.TensorProto.FLOAT16)}
+    half = {node.output[0]: node.input[0] for node in graph.nodes if casts_to(node, TensorProto.FLOAT16)}
     exact = {
-        node.output[0]: half[node.input[0]]
-        for node in model.graph.node
-        if casts_to(node, onnx.TensorProto.FLOAT) and node.input[0] in half
+        node.output[0]: half[node.input[0]] for node in graph.nodes if casts_to(node, TensorProto.FLOAT) and node.input[0] in half
     }
-    given = {value.name for value in model.graph.output}
-    for node in model.graph.node:
-        for place, name in enumerate(node.input):
-            node.input[place] = exact.get(name, name)
+    for node in graph.nodes:
+        if not exact.keys().isdisjoint(node.input):
+            graph.set_inputs(node, [exact.get(name, name) for name in node.input])
     for unread in (exact, half):  # a cast up goes first: it reads the cast down
-        read = {name for node in model.graph.node for name in node.input} | given
-        for node in [node for node in model.graph.node if node.output[0] in unread and node.output[0] not in read]:
-            model.graph.node.remove(node)
-    return model
-
-
-def casts_to(node: onnx.NodeProto, kind: int) -> bool:
-    """Say whether ``node`` casts to this type."""
-    return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
+        for name in unread:
+            if not graph.readers[name] and name not in graph.outputs:
+                graph.remove(graph.makers[name])

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from poseedge.errors import ArtefactError
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.lifter import LifterSpec, Precision, spec_from_shapes
 
-if TYPE_CHECKING:
-    import onnx
-
 FLOAT = "tensor(float)"  # as ONNX Runtime writes it
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear", "DynamicQuantize", "MatMulInteger", "ConvInteger")
 
 
 class End(NamedTuple):
@@ -23,21 +19,6 @@ class End(NamedTuple):
 
     kind: str
     shape: Sequence[Any]
-
-
-def read_spec(path: Path) -> LifterSpec:
-    """Return what the ONNX file ``path`` takes and gives; raises ``ArtefactError`` if it is no lifting graph."""
-    from poseedge.graph.graph import load_graph  # here alone: a session tells all this without the memory of ``onnx``
-
-    return spec_of_model(path, load_graph(path))
-
-
-def spec_of_model(path: Path, model: onnx.ModelProto) -> LifterSpec:
-    """Return what the graph ``model`` takes and gives; ``path`` is its file."""
-    stored = {tensor.name for tensor in model.graph.initializer}  # before IR version 4 weights are inputs, too
-    inputs = [end_of(value) for value in model.graph.input if value.name not in stored]
-    props = {entry.key: entry.value for entry in model.metadata_props}
-    return spec_of(path, inputs, [end_of(value) for value in model.graph.output], props)
 
 
 def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: dict[str, str]) -> LifterSpec:
@@ -48,7 +29,9 @@ def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: di
     found = spec_from_shapes(path.stem, inputs[0].shape, outputs[0].shape) if len(inputs) == 1 and outputs else None
     if found is None or {inputs[0].kind, outputs[0].kind} != {FLOAT}:
         shapes = " -> ".join(", ".join(f"{end.kind} {list(end.shape)}" for end in ends) for ends in (inputs, outputs))
-        raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {shapes}")
+        half = any("float16" in end.kind for end in (*inputs, *outputs))
+        hint = "half precision belongs inside, between float32 ends" if half else ""
+        raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {shapes}", hint)
     metadata = GraphMetadata.from_props(props, path)
     if metadata is None:
         return replace(found, precision=precision_at(path))
@@ -69,33 +52,10 @@ def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: di
     )
 
 
-def end_of(value: onnx.ValueInfoProto) -> End:
-    """Return type and shape of a graph's input or output."""
-    from onnx import TensorProto
-
-    kind = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-    dims = value.type.tensor_type.shape.dim
-    return End(f"tensor({kind})", [dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in dims])
-
-
 def precision_at(path: Path) -> Precision:
     """Return the precision that the operators and types of the graph at ``path`` amount to; its weights are not read."""
-    import onnx
+    import onnx  # here alone: a session tells all else without the memory that it takes
 
-    return precision_of(onnx.load(path, load_external_data=False))
+    from poseedge.graph.graph import Graph
 
-
-def precision_of(model: onnx.ModelProto) -> Precision:
-    """Return the precision that the operators and types of a graph amount to."""
-    from onnx import TensorProto
-
-    half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer) or any(
-        item.i == TensorProto.FLOAT16 or item.t.data_type == TensorProto.FLOAT16
-        for node in model.graph.node
-        if node.op_type in ("Cast", "Constant")
-        for item in node.attribute
-        if item.name in ("to", "value")
-    )
-    quantized = any(node.op_type.startswith(_QUANTIZED) for node in model.graph.node)
-    named: dict[tuple[bool, bool], Precision] = {(False, False): "fp32", (False, True): "fp16", (True, False): "int8"}
-    return named.get((quantized, half), "int8-fp16")
+    return Graph(onnx.load(path, load_external_data=False)).precision

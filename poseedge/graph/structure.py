@@ -1,24 +1,24 @@
 """What the structure of a graph tells of its tensors: what is still raw, what a norm gives, what a frame selection depends on.
 
-Every function returns names of tensors, by which foreign graphs tell their nodes apart too.
+Sets are of names of tensors, by which foreign graphs tell their nodes apart too.
 """
 
 from __future__ import annotations
 
-import onnx
-from onnx import numpy_helper
+import numpy as np
+from onnx import NodeProto
 
-from poseedge.graph.graph import consumers, initializers, linear_layers, makers
+from poseedge.graph.graph import Graph
 
 
-def raw_results(model: onnx.ModelProto) -> set[str]:
+def raw_results(graph: Graph) -> set[str]:
     """Return what nodes make of raw coordinates: those that a path from the input reaches past no layer and no norm.
 
     Layers and norms that read such coordinates are among them; what they give is raw no more.
     """
-    ends = norm_results(model) | layer_results(model)
-    raw, found = {value.name for value in model.graph.input}, set[str]()
-    for node in model.graph.node:
+    ends = norm_results(graph) | layer_results(graph)
+    raw, found = set(graph.inputs), set[str]()
+    for node in graph.nodes:
         if not raw.isdisjoint(node.input):
             found.update(node.output)
             if node.output[0] not in ends:
@@ -26,46 +26,45 @@ def raw_results(model: onnx.ModelProto) -> set[str]:
     return found
 
 
-def layer_results(model: onnx.ModelProto) -> set[str]:
+def layer_results(graph: Graph) -> set[str]:
     """Return what layers give: Linear ones, and convolutions, by which other exporters write them."""
-    linear = {node.output[0] for node in linear_layers(model).values()}
-    return linear | {node.output[0] for node in model.graph.node if node.op_type == "Conv"}
+    linear = {node.output[0] for node in graph.layers.values()}
+    return linear | {node.output[0] for node in graph.of("Conv")}
 
 
-def leading_to_selection(model: onnx.ModelProto) -> set[str]:
-    """Return all that a TopK, which chooses frames, is computed from, and what it gives."""
+def leading_to_selection(graph: Graph) -> set[str]:
+    """Return all that a TopK, which selects frames, is computed from, and what it gives."""
     found: set[str] = set()
-    for node in reversed(model.graph.node):
+    for node in reversed(graph.nodes):
         if node.op_type == "TopK" or not found.isdisjoint(node.output):
             found.update(node.input, node.output)
     return found
 
 
-def serving_selection_only(model: onnx.ModelProto) -> set[str]:
+def serving_selection_only(graph: Graph) -> set[str]:
     """Return what serves a frame selection and nothing else: from the pooled features on."""
-    readers, given = consumers(model), {value.name for value in model.graph.output}
+    given = set(graph.outputs)
     found: set[str] = set()
-    for node in reversed(model.graph.node):
-        reading = [reader for name in node.output for reader in readers[name]]
+    for node in reversed(graph.nodes):
+        reading = [reader for name in node.output for reader in graph.readers[name]]
         serving = reading and all(found.issuperset(reader.output) for reader in reading) and given.isdisjoint(node.output)
         if node.op_type == "TopK" or serving:
             found.update(node.output)
     return found
 
 
-def norm_results(model: onnx.ModelProto) -> set[str]:
+def norm_results(graph: Graph) -> set[str]:
     """Return what the nodes of all layer normalisations give."""
-    whole = {node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"}
-    return whole | decomposed_norms(model)
+    whole = {node.output[0] for node in graph.of("LayerNormalization")}
+    return whole | decomposed_norms(graph)
 
 
-def scaled_norms(model: onnx.ModelProto) -> set[str]:
+def scaled_norms(graph: Graph) -> set[str]:
     """Return what layer normalisations with a scale of their own give: those whose scale no fold could move on."""
-    constants, scaled = initializers(model), set[str]()
-    decomposed = decomposed_norms(model)
-    for node in model.graph.node:
-        constant = [constants[name] for name in node.input if name in constants]
-        whole = node.op_type == "LayerNormalization" and constant and not (numpy_helper.to_array(constant[0]) == 1).all()
+    scaled, decomposed = set[str](), decomposed_norms(graph)
+    for node in graph.nodes:
+        constant = [name for name in node.input if name in graph.stored]
+        whole = node.op_type == "LayerNormalization" and constant and not np.all(graph.value(constant[0]) == 1)
         scale = node.op_type == "Mul" and constant and not decomposed.isdisjoint(node.input)
         bias = node.op_type == "Add" and constant and not scaled.isdisjoint(node.input)
         if whole or scale or bias:
@@ -73,21 +72,25 @@ def scaled_norms(model: onnx.ModelProto) -> set[str]:
     return scaled
 
 
-def decomposed_norms(model: onnx.ModelProto) -> set[str]:
+def dequantizer(graph: Graph, name: str) -> NodeProto | None:
+    """Return the DequantizeLinear that ``name`` comes from, through nothing but changes of layout and type; or None."""
+    node = graph.makers.get(name)
+    while node is not None and node.op_type in ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Cast"):
+        node = graph.makers.get(node.input[0])
+    return node if node is not None and node.op_type == "DequantizeLinear" else None
+
+
+def decomposed_norms(graph: Graph) -> set[str]:
     """Return what the nodes of decomposed layer normalisations give, from mean and difference to the division by the deviation.
 
     The deviation is a root of the mean square plus epsilon, or the difference's length plus epsilon.
     """
-    made_by = makers(model)
 
-    def sources(node: onnx.NodeProto, *kinds: str) -> list[onnx.NodeProto]:
-        found = [made_by[name] for name in node.input if name in made_by]
-        return [source for source in found if source.op_type in kinds]
+    def sources(node: NodeProto, *kinds: str) -> list[NodeProto]:
+        return [source for name in node.input if (source := graph.maker(name, *kinds))]
 
-    nodes: list[onnx.NodeProto] = []
-    for division in model.graph.node:
-        if division.op_type != "Div":
-            continue
+    nodes: list[NodeProto] = []
+    for division in graph.of("Div"):
         if root := sources(division, "Sqrt"):
             variance = sources(root[0], "Add")  # plus epsilon
             means = [mean for node in variance for mean in sources(node, "ReduceMean")]

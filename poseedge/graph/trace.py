@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from poseedge.errors import PoseedgeError
-from poseedge.graph.graph import run_graph, store_constants
+from poseedge.graph.graph import Graph
 from poseedge.skeleton import NUM_JOINTS
 
 NEWEST_TRACED = 20  # the last opset that the tracing exporter writes
@@ -34,7 +33,7 @@ sys.exit(0 if same else 3)
 """
 
 
-def trace(module: nn.Module, frames: int, channels: int, opset: int, free_batch: bool) -> onnx.ModelProto:
+def trace(module: nn.Module, frames: int, channels: int, opset: int, free_batch: bool) -> Graph:
     """Export ``module`` by running it once; the result is one self-contained graph at exactly ``opset``.
 
     The tracing exporter is used because it writes opset 13 to 20 directly: the graph-capture exporter writes 18 at the
@@ -54,62 +53,65 @@ def trace(module: nn.Module, frames: int, channels: int, opset: int, free_batch:
             output_names=[OUTPUT],
             dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}} if free_batch else None,
         )
-        model = onnx.load(path)
-    found = {entry.domain: entry.version for entry in model.opset_import}
+        graph = Graph(onnx.load(path))
+    found = opsets(graph)
     if found.get("") != opset or set(found) - {""}:
         raise PoseedgeError(f"the exporter wrote opsets {found} instead of standard opset {opset}")
-    fold_constants(model)
-    return model
+    fold_constants(graph)
+    return graph
 
 
-def fold_constants(model: onnx.ModelProto) -> None:
-    """Replace every node that reads constants alone by its result; ``model`` is edited.
+def fold_constants(graph: Graph) -> None:
+    """Replace every node that reads constants alone by its result; ``graph`` is edited.
 
     The simplifier would do it, but version 0.7.3, the newest for Python 3.10, gets the shape arithmetic of a Pad wrong.
     """
-    store_constants(model)
-    known = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    for node in list(model.graph.node):
+    graph.store_constants()
+    for node in list(graph.nodes):
         shared = node.op_type == "Identity"  # the exporter's way to store equal weights once
-        if node.input and not shared and all(name in known or not name for name in node.input):
-            inputs = {name: known[name] for name in node.input if name}
-            for name, value in zip(node.output, ReferenceEvaluator(node, opsets=opsets).run(None, inputs), strict=True):
-                known[name] = np.asarray(value)
-                model.graph.initializer.append(numpy_helper.from_array(known[name], name))
-            model.graph.node.remove(node)
+        if node.input and not shared and all(name in graph.stored or not name for name in node.input):
+            inputs = {name: graph.value(name) for name in node.input if name}
+            results = ReferenceEvaluator(node, opsets=opsets(graph)).run(None, inputs)
+            graph.remove(node)
+            for name, value in zip(node.output, results, strict=True):
+                graph.add_constant(name, np.asarray(value))
 
 
-def simplify(model: onnx.ModelProto, seconds: float = SIMPLIFY_SECONDS) -> tuple[onnx.ModelProto, str]:
+def opsets(graph: Graph) -> dict[str, int]:
+    """Return the versions of the operator sets that ``graph`` imports."""
+    return {entry.domain: entry.version for entry in graph.proto.opset_import}
+
+
+def simplify(graph: Graph, seconds: float = SIMPLIFY_SECONDS) -> tuple[Graph, str]:
     """Return the simplified graph and an empty note, or the graph as it was and the reason.
 
     onnxsim runs in a process of its own, under a time limit, and its result must compute what the input graph does.
     """
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        onnx.save(model, before)
+        onnx.save(graph.proto, before)
         try:
             command = [sys.executable, "-c", _SIMPLIFY, str(before), str(after)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
         except subprocess.TimeoutExpired:
-            return model, f"onnxsim gave no result within {seconds:g} s"
+            return graph, f"onnxsim gave no result within {seconds:g} s"
         if done.returncode or not after.is_file():
             last = (done.stderr.strip() or "no message").split("\n")[-1]
-            return model, f"onnxsim failed with status {done.returncode}: {last}"
+            return graph, f"onnxsim failed with status {done.returncode}: {last}"
         try:
-            simplified = onnx.load(after)
-            difference = largest_difference(model, simplified)
+            simplified = Graph.load(after)
+            difference = largest_difference(graph, simplified)
         except Exception as error:  # protobuf and ONNX Runtime raise types of their own
             first = str(error).split("\n")[0]
-            return model, f"onnxsim wrote no usable graph: {first}"
+            return graph, f"onnxsim wrote no usable graph: {first}"
     if not difference <= SIMPLIFIED_TOLERANCE:
-        return model, f"onnxsim changed the result by {difference:.2e} m"
-    store_constants(simplified)
+        return graph, f"onnxsim changed the result by {difference:.2e} m"
+    simplified.store_constants()
     return simplified, ""
 
 
-def largest_difference(one: onnx.ModelProto, other: onnx.ModelProto) -> float:
+def largest_difference(one: Graph, other: Graph) -> float:
     """Return the largest absolute difference of two graphs' outputs on random keypoints, metres."""
-    shape = [d.dim_value or 2 for d in one.graph.input[0].type.tensor_type.shape.dim]
+    shape = [d.dim_value or 2 for d in one.proto.graph.input[0].type.tensor_type.shape.dim]
     keypoints = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    return float(np.abs(run_graph(one, keypoints) - run_graph(other, keypoints)).max())
+    return float(np.abs(one.run(keypoints) - other.run(keypoints)).max())

@@ -15,16 +15,16 @@ products take the same INT8 weight, so the file does not grow; only the weight's
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
 
 from poseedge.arrays import AnyArray, Float32Array, Float64Array
-from poseedge.graph.graph import consumers, initializers
-from poseedge.int8.placement import Placement, has_bias, plain_key
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import attribute
+from poseedge.int8.placement import Placement, bias_of, plain_key
 from poseedge.int8.ranges import QMAX, Ranges
 
 FINER = 254.0  # the second step is this much finer: what rounding leaves, half a step each way, fills all 8 bits
@@ -33,26 +33,18 @@ FINER = 254.0  # the second step is this much finer: what rounding leaves, half 
 ORT_DISABLED_OPTIMIZERS = ("MatMulAddFusion",)
 
 
-def quantize(model: onnx.ModelProto, placement: Placement, ranges: Ranges) -> onnx.ModelProto:
-    """Return a copy of ``model`` with what ``placement`` names in INT8; ``ranges`` are those of its tensors."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    rewriter = _Rewriter(copy, placement, ranges)
-    for node in copy.graph.node:
-        rewriter.take(node)
-    del copy.graph.node[:]
-    copy.graph.node.extend(rewriter.nodes)
-    used = {name for node in rewriter.nodes for name in node.input}
-    kept = [tensor for tensor in copy.graph.initializer if tensor.name in used]
-    del copy.graph.initializer[:]
-    copy.graph.initializer.extend([*kept, *rewriter.added])
-    return copy
+def quantize(graph: Graph, placement: Placement, ranges: Ranges) -> Graph:
+    """Return a copy of ``graph`` with what ``placement`` names in INT8; ``ranges`` are those of its tensors."""
+    inserter = QdqInserter(graph.copy(), placement, ranges)
+    for node in list(inserter.graph.nodes):
+        inserter.take(node)
+    inserter.graph.prune()
+    return inserter.graph
 
 
-def weight_axis(node: onnx.NodeProto) -> int:
+def weight_axis(node: NodeProto) -> int:
     """Return the axis of a layer's weight that counts output channels."""
-    transposed = any(a.name == "transB" and a.i for a in node.attribute)
-    return 0 if node.op_type == "Gemm" and transposed else 1
+    return 0 if node.op_type == "Gemm" and attribute(node, "transB", 0) else 1
 
 
 def quantize_weight(weight: Float32Array, axis: int) -> tuple[npt.NDArray[np.int8], Float32Array]:
@@ -62,71 +54,82 @@ def quantize_weight(weight: Float32Array, axis: int) -> tuple[npt.NDArray[np.int
     return np.clip(np.rint(weight / scale), -QMAX, QMAX).astype(np.int8), scale.reshape(-1)
 
 
-@dataclass
-class _Rewriter:
-    """Copies a graph's nodes in order, with Q/DQ around the chosen ones."""
+class QdqInserter:
+    """Walks a graph's nodes in order and puts Q/DQ around the chosen ones."""
 
-    model: onnx.ModelProto
-    placement: Placement
-    ranges: Ranges
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    added: list[TensorProto] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.weights = {name: numpy_helper.to_array(tensor) for name, tensor in initializers(self.model).items()}
-        self.readers = consumers(self.model)
-        self.chosen = {node.output[0] for node in self.placement.layers.values()}
+    def __init__(self, graph: Graph, placement: Placement, ranges: Ranges) -> None:
+        """``graph`` is edited."""
+        self.graph, self.placement, self.ranges = graph, placement, ranges
+        self.chosen = {node.output[0] for node in placement.layers.values()}
         self.centered: dict[str, str] = {}  # float tensor -> its centred twin
         self.rounded: dict[str, str] = {}  # float tensor -> its dequantized twin, by key
         self.remainders: dict[str, str] = {}  # float tensor -> what rounding left of it, dequantized
         self.corrections: dict[str, Float64Array] = {}  # output of a layer -> what its bias must add
         self.dequantized: dict[tuple[str, str], str] = {}  # weight and the input that it is divided for -> its dequantized twin
 
-    def take(self, node: onnx.NodeProto) -> None:
-        """Append ``node``, rewritten where it must be."""
+    def take(self, node: NodeProto) -> None:
+        """Rewrite ``node`` and what stands before it, where it must be."""
         if node.output[0] in self.chosen:
-            self.append_layer(node)
+            self.quantize_layer(node)
             return
-        for number in self.placement.others.get(node.output[0], ()):
-            key = plain_key(node.input[number])
-            if key not in self.rounded:
-                self.rounded[key] = self.append_pair(key, node.input[number], self.ranges[key].step)
-            node.input[number] = self.rounded[key]
+        if node.output[0] in self.placement.attention:
+            self.graph.set_inputs(node, [self.plainly_rounded(node, name) for name in node.input])
         if node.op_type == "Add" and self.corrections:
             self.correct_bias(node)
-        self.nodes.append(node)
         if (node.output[0], "norm") == self.placement.tensors.get(node.output[0]):
             self.center_norm(node)
 
-    def center_norm(self, node: onnx.NodeProto) -> None:
+    def plainly_rounded(self, node: NodeProto, source: str) -> str:
+        """Return the dequantized twin of a tensor that ``node`` reads as it is."""
+        key = plain_key(source)
+        if key not in self.rounded:
+            self.rounded[key] = self.insert_pair(node, key, source, self.ranges[key].step)
+        return self.rounded[key]
+
+    def center_norm(self, node: NodeProto) -> None:
         """Let a norm's gain and bias divide and centre its output."""
         source = node.output[0]
         activation = self.ranges[source]
-        bias = self.weights[node.input[2]] if len(node.input) == 3 else np.zeros(len(activation.offset))
-        gain = self.constant(f"{source}_gain", (self.weights[node.input[1]] / activation.divisor).astype(np.float32))
-        shift = self.constant(f"{source}_bias", ((bias - activation.offset) / activation.divisor).astype(np.float32))
-        del node.input[1:]
-        node.input.extend([gain, shift])
+        bias = self.weight(node.input[2]) if len(node.input) == 3 else np.zeros(len(activation.offset))
+        gain = (self.weight(node.input[1]) / activation.divisor).astype(np.float32)
+        shift = ((bias - activation.offset) / activation.divisor).astype(np.float32)
+        constants = [self.graph.add_constant(f"{source}_gain", gain), self.graph.add_constant(f"{source}_bias", shift)]
+        self.graph.set_inputs(node, [node.input[0], *constants])
         self.centered[source] = source
 
-    def center(self, source: str) -> str:
-        """Return the centred twin of a tensor; append the addition that makes it where no norm did."""
+    def center(self, layer: NodeProto) -> str:
+        """Return the centred twin of what a layer reads; insert the addition that makes it where no norm did."""
+        source = layer.input[0]
         if source not in self.centered:
             self.centered[source] = source
             offset = self.ranges[source].offset
             if offset.any():
                 self.centered[source] = f"{source}_centered"
-                inputs = [source, self.constant(f"{source}_offset", (-offset).astype(np.float32))]
-                self.nodes.append(helper.make_node("Add", inputs, [self.centered[source]], name=f"{source}_center"))
+                inputs = [source, self.graph.add_constant(f"{source}_offset", (-offset).astype(np.float32))]
+                self.insert(layer, "Add", inputs, self.centered[source], f"{source}_center")
         return self.centered[source]
 
-    def append_layer(self, node: onnx.NodeProto) -> None:
-        """Append a layer that reads INT8, and remember what its bias must compensate."""
+    def quantize_layer(self, node: NodeProto) -> None:
+        """Let a layer read INT8, and remember what its bias must compensate."""
+        source, activation = node.input[0], self.ranges[node.input[0]]
+        if source not in self.rounded:
+            self.rounded[source] = self.insert_pair(node, source, self.center(node), activation.step)
+        weight, correction = self.insert_weight(node)
+        self.graph.set_inputs(node, [self.rounded[source], weight, *node.input[2:]])
+        if node.op_type == "Gemm":
+            self.correct_gemm(node, correction)
+        elif bias_of(self.graph, node):
+            self.corrections[node.output[0]] = correction
+        elif activation.offset.any():
+            self.insert_bias(node, source, correction)
+            return
+        self.split_product(node, source)
+
+    def insert_weight(self, node: NodeProto) -> tuple[str, Float64Array]:
+        """Insert the DQ of a layer's weight; return what it gives, and what the layer's bias must compensate."""
         source, weight = node.input[0], node.input[1]
         activation, axis = self.ranges[source], weight_axis(node)
-        if source not in self.rounded:
-            self.rounded[source] = self.append_pair(source, self.center(source), activation.step)
-        exact = self.weights[weight].astype(np.float64)
+        exact = self.weight(weight).astype(np.float64)
         scaled = exact * (activation.divisor if axis == 0 else activation.divisor[:, None])
         values, scales = quantize_weight(scaled.astype(np.float32), axis)
         rounded = values * (scales.astype(np.float64)[:, None] if axis == 0 else scales)
@@ -137,83 +140,72 @@ class _Rewriter:
         divided = (weight, source if (activation.divisor != 1).any() else "")
         if divided not in self.dequantized:
             name = weight if all(known != weight for known, _ in self.dequantized) else f"{weight}_{len(self.dequantized)}"
-            self.dequantized[divided] = self.append_weight(name, values, scales, axis)
-        node.input[0], node.input[1] = self.rounded[source], self.dequantized[divided]
-        if node.op_type == "Gemm":
-            self.correct_gemm(node, correction)
-        elif has_bias(node.output[0], self.readers, self.weights):
-            self.corrections[node.output[0]] = correction
-        elif activation.offset.any():
-            self.append_bias(node, source, correction)
-            return
-        self.append_product(node, source)
+            self.dequantized[divided] = self.insert_dequantized(node, name, values, scales, axis)
+        return self.dequantized[divided], correction
 
-    def append_product(self, node: onnx.NodeProto, source: str) -> None:
-        """Append a layer's product; where the input has two steps, it is the sum of two."""
+    def split_product(self, node: NodeProto, source: str) -> NodeProto:
+        """Where a layer's input has two steps, let its product be the sum of two; return the node that gives it."""
         output = node.output[0]
         if output.removesuffix("_product") not in self.placement.two_step:
-            self.nodes.append(node)
-            return
+            return node
         parts = [f"{output}_rounded", f"{output}_left"]
-        inputs = [self.remainder(source), node.input[1]]  # a Gemm's bias is added once
+        inputs = [self.remainder(node, source), node.input[1]]  # a Gemm's bias is added once
         second = helper.make_node(node.op_type, inputs, parts[1:], name=f"{node.name}_left")
         second.attribute.extend(node.attribute)
-        node.output[0] = parts[0]
-        self.nodes += [node, second, helper.make_node("Add", parts, [output], name=f"{output}_both")]
+        self.graph.rename_output(node, parts[0])
+        both = helper.make_node("Add", parts, [output], name=f"{output}_both")
+        return self.graph.insert(both, after=self.graph.insert(second, after=node))
 
-    def remainder(self, source: str) -> str:
-        """Return what rounding a tensor leaves of it, rounded more finely; appended where it is first read."""
+    def remainder(self, node: NodeProto, source: str) -> str:
+        """Return what rounding a tensor leaves of it, rounded more finely; inserted where it is first read."""
         if source not in self.remainders:
             left = f"{source}_left"
-            inputs = [self.centered[source], self.rounded[source]]
-            self.nodes.append(helper.make_node("Sub", inputs, [left], name=left))
-            self.remainders[source] = self.append_pair(left, left, np.float32(self.ranges[source].step / FINER))
+            self.insert(node, "Sub", [self.centered[source], self.rounded[source]], left, left)
+            self.remainders[source] = self.insert_pair(node, left, left, np.float32(self.ranges[source].step / FINER))
         return self.remainders[source]
 
-    def correct_bias(self, node: onnx.NodeProto) -> None:
+    def correct_bias(self, node: NodeProto) -> None:
         """Put a layer's correction into the bias that follows it."""
         for place, other in ((0, 1), (1, 0)):
             correction = self.corrections.pop(node.input[place], None)
             if correction is not None:
-                bias = self.weights[node.input[other]] + correction
-                node.input[other] = self.constant(f"{node.output[0]}_bias", bias.astype(np.float32))
+                bias = (self.weight(node.input[other]) + correction).astype(np.float32)
+                self.graph.set_input(node, other, self.graph.add_constant(f"{node.output[0]}_bias", bias))
 
-    def correct_gemm(self, node: onnx.NodeProto, correction: Float64Array) -> None:
+    def correct_gemm(self, node: NodeProto, correction: Float64Array) -> None:
         """Put a Gemm's correction into its own bias."""
-        bias = self.weights[node.input[2]] if len(node.input) == 3 else np.zeros(1)
-        name = self.constant(f"{node.output[0]}_bias", (bias + correction).astype(np.float32))
-        del node.input[2:]
-        node.input.append(name)
+        bias = self.weight(node.input[2]) if len(node.input) == 3 else np.zeros(1)
+        name = self.graph.add_constant(f"{node.output[0]}_bias", (bias + correction).astype(np.float32))
+        self.graph.set_inputs(node, [*node.input[:2], name])
 
-    def append_bias(self, node: onnx.NodeProto, source: str, correction: Float64Array) -> None:
-        """Append a layer that had no bias, with its correction as one."""
+    def insert_bias(self, node: NodeProto, source: str, correction: Float64Array) -> None:
+        """Give a layer that had no bias its correction as one."""
         output = node.output[0]
-        node.output[0] = f"{output}_product"
-        bias = self.constant(f"{output}_bias", correction.astype(np.float32))
-        self.append_product(node, source)
-        self.nodes.append(helper.make_node("Add", [f"{output}_product", bias], [output], name=f"{output}_correct"))
+        self.graph.rename_output(node, f"{output}_product")
+        bias = self.graph.add_constant(f"{output}_bias", correction.astype(np.float32))
+        added = helper.make_node("Add", [f"{output}_product", bias], [output], name=f"{output}_correct")
+        self.graph.insert(added, after=self.split_product(node, source))
 
-    def append_pair(self, name: str, source: str, step: np.float32) -> str:
-        """Append Q and DQ of an activation; return the dequantized tensor's name."""
-        pair = [self.constant(f"{name}_scale", np.array(step)), self.constant(f"{name}_zero", np.array(0, np.int8))]
-        self.nodes += [
-            helper.make_node("QuantizeLinear", [source, *pair], [f"{name}_q"], name=f"{name}_Q"),
-            helper.make_node("DequantizeLinear", [f"{name}_q", *pair], [f"{name}_dq"], name=f"{name}_DQ"),
-        ]
-        return f"{name}_dq"
+    def insert_pair(self, node: NodeProto, name: str, source: str, step: np.float32) -> str:
+        """Insert Q and DQ of an activation before ``node``; return the dequantized tensor's name."""
+        scale = self.graph.add_constant(f"{name}_scale", np.array(step))
+        zero = self.graph.add_constant(f"{name}_zero", np.array(0, np.int8))
+        self.insert(node, "QuantizeLinear", [source, scale, zero], f"{name}_q", f"{name}_Q")
+        return self.insert(node, "DequantizeLinear", [f"{name}_q", scale, zero], f"{name}_dq", f"{name}_DQ")
 
-    def append_weight(self, name: str, values: npt.NDArray[np.int8], scales: Float32Array, axis: int) -> str:
-        """Append the DQ of a weight; return the dequantized tensor's name."""
-        arrays: dict[str, AnyArray] = {
-            f"{name}_q": values,
-            f"{name}_scale": scales,
-            f"{name}_zero": np.zeros(len(scales), np.int8),
-        }
-        inputs = [self.constant(key, array) for key, array in arrays.items()]
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], name=f"{name}_DQ", axis=axis))
-        return f"{name}_dq"
+    def insert_dequantized(
+        self, node: NodeProto, name: str, values: npt.NDArray[np.int8], scales: Float32Array, axis: int
+    ) -> str:
+        """Insert the DQ of a weight before ``node``; return the dequantized tensor's name."""
+        arrays: dict[str, AnyArray] = {"q": values, "scale": scales, "zero": np.zeros(len(scales), np.int8)}
+        inputs = [self.graph.add_constant(f"{name}_{part}", array) for part, array in arrays.items()]
+        return self.insert(node, "DequantizeLinear", inputs, f"{name}_dq", f"{name}_DQ", axis=axis)
 
-    def constant(self, name: str, value: AnyArray) -> str:
-        """Add a constant and return its name; existing ones are never edited, since others may read them."""
-        self.added.append(numpy_helper.from_array(value, name))
-        return name
+    def insert(self, before: NodeProto, kind: str, inputs: list[str], output: str, name: str, **attributes: Any) -> str:
+        """Insert a node and return what it gives."""
+        self.graph.insert(helper.make_node(kind, inputs, [output], name=name, **attributes), before=before)
+        return output
+
+    def weight(self, name: str) -> AnyArray:
+        """Return a stored tensor's value."""
+        return numpy_helper.to_array(self.graph.stored[name])

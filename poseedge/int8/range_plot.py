@@ -18,7 +18,7 @@ LONGEST = 46  # letters of a row's name
 
 
 def draw_ranges(found: Mapping[str, Any], placement: Placement, title: str, path: Path) -> None:
-    """Draw what ``ranges.measure`` found as a PNG, a row for each tensor, named by the layers that read it.
+    """Draw what ``measure_ranges`` found as a PNG, a row for each tensor, named by the layers that read it.
 
     On the left what the values did, on the right how many of the 255 steps are left to a channel once the widest one is
     covered: few steps are coarse rounding. Needs matplotlib.

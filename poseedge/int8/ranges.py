@@ -1,7 +1,7 @@
 """Calibration: the offset, the divisor and the step with which each activation is rounded to INT8.
 
 TensorRT takes symmetric activations alone, but these are not: after GELU all eight bits but one would go to one side. So
-each channel is centred first, where something can give the offset back (see ``quantize``). Behind a norm, channels are
+each channel is centred first, where something can compensate the offset (see ``quantize``). Behind a norm, channels are
 also brought nearer to each other, as SmoothQuant does (Xiao et al. 2023): divided by (own range / widest range) to the
 power ``migrate``, which the norm's gain takes and the rows of the weight compensate.
 
@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 
 from poseedge.arrays import Float32Array, Float64Array, IndexArray
 from poseedge.errors import PoseedgeError
 from poseedge.files import atomic_write
-from poseedge.graph.graph import evaluator, with_outputs
+from poseedge.graph.graph import Graph
 from poseedge.int8.placement import Centring, Placement
 from poseedge.int8.windows import ChannelStatistics, channel_statistics, digest
 
@@ -57,7 +56,7 @@ Ranges = dict[str, Activation]
 
 
 def calibrate(
-    model: onnx.ModelProto,
+    graph: Graph,
     placement: Placement,
     windows: Float32Array,
     method: Method = "minmax",
@@ -66,13 +65,13 @@ def calibrate(
 ) -> Ranges:
     """Return how each tensor of ``placement`` is rounded, from what it did on ``windows (N, T, 17, C)``.
 
-    ``advance`` is called ``passes(method)`` times for each window. Raises ``PoseedgeError`` if a tensor is not finite or
-    never changes.
+    ``advance`` is called ``calibration_passes(method)`` times for each window. Raises ``PoseedgeError`` if a tensor is not
+    finite or never changes.
     """
-    return read_ranges(measure(model, placement, windows, method, migrate, advance))
+    return read_ranges(measure_ranges(graph, placement, windows, method, migrate, advance))
 
 
-def passes(method: Method) -> int:
+def calibration_passes(method: Method) -> int:
     """Return how often a method runs over the windows."""
     return 1 if method == "minmax" else 2
 
@@ -99,11 +98,11 @@ def center(statistics: ChannelStatistics, name: str, centring: Centring, migrate
 
 
 def histograms(
-    model: onnx.ModelProto, tensors: Mapping[str, str], ranges: Ranges, windows: Float32Array, advance: Callable[[], None]
+    graph: Graph, tensors: Mapping[str, str], ranges: Ranges, windows: Float32Array, advance: Callable[[], None]
 ) -> dict[str, IndexArray]:
     """Return, for each key, how often ``|x - offset| / divisor`` falls into each of ``BINS`` equal parts of its reach."""
     names = list(dict.fromkeys(tensors.values()))
-    evaluate = evaluator(with_outputs(model, names), names, optimize=True)
+    evaluate = graph.evaluator(names, optimize=True)
     counts = {key: np.zeros(BINS, np.int64) for key in tensors}
     for window in windows:
         values = dict(zip(names, evaluate(window[None]), strict=True))
@@ -147,8 +146,8 @@ def mse_share(counts: IndexArray) -> float:
 # The file
 
 
-def measure(
-    model: onnx.ModelProto,
+def measure_ranges(
+    graph: Graph,
     placement: Placement,
     windows: Float32Array,
     method: Method,
@@ -157,14 +156,14 @@ def measure(
 ) -> dict[str, Any]:
     """Return what ``calibrate`` needs to know, as JSON: channel by channel low, high and mean, and the share to cover."""
     tensors = {key: tensor for key, (tensor, _) in placement.tensors.items()}
-    found = channel_statistics(model, list(tensors.values()), windows, advance)
+    found = channel_statistics(graph, list(tensors.values()), windows, advance)
     content: dict[str, Any] = {
         "format": FORMAT,
         "method": method,
         "migrate": migrate,
         "windows": len(windows),
         "windows_sha256": digest(windows),
-        "graph_sha256": graph_digest(model),
+        "graph_sha256": graph_digest(graph),
         "tensors": {
             key: {
                 "centring": placement.tensors[key][1],
@@ -176,13 +175,13 @@ def measure(
     }
     if method != "minmax":
         share = {"percentile": percentile_share, "entropy": entropy_share, "mse": mse_share}[method]
-        for key, counts in histograms(model, tensors, read_ranges(content), windows, advance).items():
+        for key, counts in histograms(graph, tensors, read_ranges(content), windows, advance).items():
             content["tensors"][key]["share"] = share(counts)
     return content
 
 
 def read_ranges(content: Mapping[str, Any]) -> Ranges:
-    """Return the ranges that follow from what ``measure`` found."""
+    """Return the ranges that follow from what ``measure_ranges`` found."""
     return {
         key: center(
             ChannelStatistics(*(np.array(entry[name], np.float64) for name in ("low", "high", "mean"))),
@@ -195,34 +194,34 @@ def read_ranges(content: Mapping[str, Any]) -> Ranges:
     }
 
 
-def cached(
-    model: onnx.ModelProto,
+def cached_ranges(
+    graph: Graph,
     placement: Placement,
     windows: Float32Array,
     method: Method,
     migrate: float,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Return what ``measure`` finds, from the cache if it was found for this graph and these windows before.
+    """Return what ``measure_ranges`` finds, from the cache if it was found for this graph and these windows before.
 
     The cache is in ``$XDG_CACHE_HOME/poseedge``, by default ``~/.cache/poseedge``; a file that cannot be read is made anew.
     """
-    asked = [FORMAT, graph_digest(model), digest(windows), method, migrate, sorted(placement.tensors.items())]
+    asked = [FORMAT, graph_digest(graph), digest(windows), method, migrate, sorted(placement.tensors.items())]
     name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = base / "poseedge" / "calibration" / f"{name}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         content: dict[str, Any] = json.loads(path.read_text())
         read_ranges(content)
-        for _ in range(len(windows) * passes(method)):  # a progress bar is full then, too
+        for _ in range(len(windows) * calibration_passes(method)):  # a progress bar is full then, too
             advance()
         return content
-    content = measure(model, placement, windows, method, migrate, advance)
+    content = measure_ranges(graph, placement, windows, method, migrate, advance)
     with contextlib.suppress(OSError), atomic_write(path) as temporary:  # a read-only home is no reason to fail
         temporary.write_text(json.dumps(content))
     return content
 
 
-def graph_digest(model: onnx.ModelProto) -> str:
-    """Return the SHA-256 of what a model computes, whatever its metadata says."""
-    return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
+def graph_digest(graph: Graph) -> str:
+    """Return the SHA-256 of what a graph computes, whatever its metadata says."""
+    return hashlib.sha256(graph.proto.graph.SerializeToString(deterministic=True)).hexdigest()

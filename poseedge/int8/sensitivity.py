@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from poseedge.arrays import Float32Array, IndexArray
 from poseedge.data.keypoints import with_confidence
@@ -23,7 +22,7 @@ from poseedge.errors import DataError, PoseedgeError, require
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import Prediction
 from poseedge.files import atomic_write
-from poseedge.graph.graph import evaluator, linear_layers
+from poseedge.graph.graph import Graph
 from poseedge.int8.integer_products import with_integer_products
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import quantize
@@ -33,7 +32,7 @@ from poseedge.skeleton import ROOT
 
 
 @dataclass(frozen=True)
-class Cost:
+class Degradation:
     """How far quantizing moves the poses, millimetres; jitter per frame squared, beside the float graph's."""
 
     delta_mpjpe_mm: float
@@ -54,12 +53,12 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSensitivity:
     """One layer, quantized alone."""
 
     name: str
     macs: int  # multiply-adds of one window
-    cost: Cost
+    cost: Degradation
 
 
 @dataclass(frozen=True)
@@ -69,18 +68,18 @@ class Budget:
     mean_mm: float | None = None
     jitter_ratio: float | None = None
 
-    def holds(self, cost: Cost) -> bool:
+    def holds(self, cost: Degradation) -> bool:
         """Say whether ``cost`` is within the budget."""
         far = self.mean_mm is not None and cost.mean_mm > self.mean_mm
         return not far and not (self.jitter_ratio is not None and cost.jitter_ratio > self.jitter_ratio)
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The result of a search: the layers that are relieved of plain INT8, worst first, and what the rest costs."""
 
     relieved: list[str]
-    cost: Cost
+    cost: Degradation
     int8_share: float  # of all Linear multiply-adds, two-step layers included
 
 
@@ -124,18 +123,18 @@ def choose_runs(dataset: PoseDataset, spec: LifterSpec, frames: int, length: int
 class Sensitivity:
     """Measures INT8 forms of one float graph on the same runs of frames."""
 
-    def __init__(self, model: onnx.ModelProto, spec: LifterSpec, runs: list[Run], ranges: Mapping[str, Any]) -> None:
-        """``ranges`` are what ``ranges.measure`` found on the tensors of all layers."""
-        self.model, self.spec, self.runs, self.found = model, spec, runs, ranges
-        self.layers = place(model).layers
+    def __init__(self, graph: Graph, spec: LifterSpec, runs: list[Run], ranges: Mapping[str, Any]) -> None:
+        """``ranges`` are what ``measure_ranges`` found on the tensors of all layers."""
+        self.graph, self.spec, self.runs, self.ranges = graph, spec, runs, ranges
+        self.layers = place(graph).layers
         if not self.layers:
             raise PoseedgeError("no layer of this graph takes INT8", "poseedge quantize says where INT8 goes")
-        self.macs = multiply_adds(model)
-        self.exact = self.lift(model)
+        self.macs = multiply_adds(graph)
+        self.exact = self.lift(graph)
 
-    def lift(self, model: onnx.ModelProto) -> list[Prediction]:
+    def lift(self, graph: Graph) -> list[Prediction]:
         """Return the poses of all runs."""
-        evaluate = evaluator(with_integer_products(model), optimize=True)
+        evaluate = with_integer_products(graph).evaluator(optimize=True)
         predictions = []
         for run in self.runs:
             poses = np.concatenate([evaluate(window[None])[0] for window in run.windows])[run.slots]
@@ -143,39 +142,40 @@ class Sensitivity:
             predictions.append(Prediction(run.sequence, run.frames, poses))
         return predictions
 
-    def cost(self, keep: list[str], two_step: list[str]) -> Cost:
+    def cost(self, keep: list[str], two_step: list[str]) -> Degradation:
         """Return what INT8 costs but for the layers ``keep``, the inputs of the layers ``two_step`` rounded twice."""
         return self.cost_of(self.quantized(keep, two_step))
 
-    def quantized(self, keep: list[str], two_step: list[str]) -> onnx.ModelProto:
+    def quantized(self, keep: list[str], two_step: list[str]) -> Graph:
         """Return that INT8 form of the graph."""
-        placement = place(self.model, keep, two_step)
-        ranges = read_ranges(retargeted(self.found, {key: centring for key, (_, centring) in placement.tensors.items()}))
-        return quantize(self.model, placement, ranges)
+        placement = place(self.graph, keep, two_step)
+        ranges = read_ranges(retargeted(self.ranges, {key: centring for key, (_, centring) in placement.tensors.items()}))
+        return quantize(self.graph, placement, ranges)
 
-    def cost_of(self, quantized: onnx.ModelProto) -> Cost:
+    def cost_of(self, quantized: Graph) -> Degradation:
         """Return what any INT8 form of the graph costs."""
         found = parity(self.lift(quantized), self.exact)
         distance, jitter = found.distance_mm, found.jitter_mm
         assert jitter is not None  # the frames of a run follow each other
-        return Cost(found.delta_mpjpe_mm, distance.mean, distance.p99, jitter.this, jitter.against)
+        return Degradation(found.delta_mpjpe_mm, distance.mean, distance.p99, jitter.this, jitter.against)
 
-    def rank(self, advance: Callable[[int], None] = lambda _: None) -> list[Layer]:
+    def rank(self, advance: Callable[[int], None] = lambda _: None) -> list[LayerSensitivity]:
         """Return every layer with what it costs alone, the worst first."""
         ranked = []
         for name in self.layers:
-            ranked.append(Layer(name, self.macs[name], self.cost([other for other in self.layers if other != name], [])))
+            alone = self.cost([other for other in self.layers if other != name], [])
+            ranked.append(LayerSensitivity(name, self.macs[name], alone))
             advance(1)
         return sorted(ranked, key=lambda layer: -layer.cost.mean_mm)
 
     def search(
         self,
-        ranked: list[Layer],
+        ranked: list[LayerSensitivity],
         budget: Budget,
         two_step: bool,
         advance: Callable[[int], None] = lambda _: None,
         worth: Mapping[str, float] | None = None,
-    ) -> Found:
+    ) -> SearchResult:
         """Return the smallest set of layers to relieve, by ``worth``, for the rest to stay within ``budget``.
 
         ``worth`` is what INT8 brings in each layer: its multiply-adds unless given. A layer where it brings nothing is
@@ -193,7 +193,7 @@ class Sensitivity:
             advance(1)
             if budget.holds(cost):
                 left = sum(layer.macs for layer in ranked) - (0 if two_step else sum(layer.macs for layer in order[:relieved]))
-                return Found(names, cost, left / sum(self.macs.values()))
+                return SearchResult(names, cost, left / sum(self.macs.values()))
             if relieved >= len(order) - (0 if two_step else 1):
                 raise PoseedgeError("no set of INT8 layers holds this budget", "allow more, or try the other remedy: --two-step")
             strictness *= 0.9
@@ -205,7 +205,7 @@ def price(burden: float, worth: float) -> float:
     return burden / worth if worth > 0 else math.inf
 
 
-def burden(cost: Cost, budget: Budget) -> float:
+def burden(cost: Degradation, budget: Budget) -> float:
     """Return a layer's share of what the budget limits: squares, relative to the limits."""
     far = cost.mean_mm**2 / budget.mean_mm**2 if budget.mean_mm else 0.0
     jumpy = 0.0
@@ -214,7 +214,7 @@ def burden(cost: Cost, budget: Budget) -> float:
     return max(far, jumpy) if budget.mean_mm or budget.jitter_ratio else cost.mean_mm**2
 
 
-def needed(order: list[Layer], budget: Budget, strictness: float) -> int:
+def needed(order: list[LayerSensitivity], budget: Budget, strictness: float) -> int:
     """Return how many of the first layers to relieve for the squares of the others to add up to less than the budget."""
     for count in range(len(order)):
         rest = [layer.cost for layer in order[count:]]
@@ -234,23 +234,20 @@ def retargeted(found: Mapping[str, Any], centrings: Mapping[str, str]) -> dict[s
     return {**found, "tensors": tensors}
 
 
-def multiply_adds(model: onnx.ModelProto) -> dict[str, int]:
+def multiply_adds(graph: Graph) -> dict[str, int]:
     """Return the multiply-adds of every Linear layer, for one window."""
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in onnx.shape_inference.infer_shapes(model).graph.value_info}
-    depths = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    counts = {}
-    for name, node in linear_layers(model).items():
-        rows = [dim.dim_value or 1 for dim in shapes.get(node.output[0], [])[:-1]]
-        counts[name] = int(np.prod(rows)) * int(np.prod(depths[node.input[1]]))
-    return counts
+    return {
+        name: math.prod(graph.shapes.get(node.output[0], ())[:-1]) * math.prod(graph.stored[node.input[1]].dims)
+        for name, node in graph.layers.items()
+    }
 
 
-def as_json(ranked: list[Layer], total: int) -> list[dict[str, Any]]:
+def as_json(ranked: list[LayerSensitivity], total: int) -> list[dict[str, Any]]:
     """Return the ranking for machines."""
     return [{"name": layer.name, "share": layer.macs / total, **asdict(layer.cost)} for layer in ranked]
 
 
-def draw(ranked: list[Layer], title: str, path: Path) -> None:
+def draw(ranked: list[LayerSensitivity], title: str, path: Path) -> None:
     """Draw the ranking as a PNG: what each layer alone moves, and the jitter it adds. Needs matplotlib."""
     figure_module = require("matplotlib.figure", "plot")
     figure = figure_module.Figure(figsize=(10, 1.6 + 0.17 * len(ranked)), layout="constrained")

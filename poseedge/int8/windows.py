@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from poseedge.arrays import Float32Array, Float64Array
 from poseedge.data.h36m import available_keypoints, load_dataset
@@ -16,7 +15,7 @@ from poseedge.data.keypoints import with_confidence
 from poseedge.data.types import PoseDataset
 from poseedge.data.windows import centered, mirror_keypoints
 from poseedge.errors import DataError, PoseedgeError
-from poseedge.graph.graph import evaluator, with_outputs
+from poseedge.graph.graph import Graph
 
 
 def load_calibration(folder: Path, frames: int, count: int, channels: int = 2) -> Float32Array:
@@ -61,14 +60,14 @@ class ChannelStatistics:
 
 
 def channel_statistics(
-    model: onnx.ModelProto, tensors: list[str], windows: Float32Array, advance: Callable[[], None] = lambda: None
+    graph: Graph, tensors: list[str], windows: Float32Array, advance: Callable[[], None] = lambda: None
 ) -> dict[str, ChannelStatistics]:
     """Return the statistics of each tensor over all windows; ``advance`` is called after each one.
 
     Memory does not grow with the number of windows. Raises ``PoseedgeError`` if a value is not finite.
     """
     names = list(dict.fromkeys(tensors))
-    evaluate = evaluator(with_outputs(model, names), names, optimize=True)
+    evaluate = graph.evaluator(names, optimize=True)
     lows: dict[str, Float64Array] = {}
     highs: dict[str, Float64Array] = {}
     sums: dict[str, Float64Array] = {}

@@ -13,9 +13,9 @@ import onnx
 
 from poseedge.errors import PoseedgeError
 from poseedge.graph.flops import Product, UncountableError, products
-from poseedge.graph.structure import decomposed_norms
+from poseedge.graph.graph import Graph
+from poseedge.graph.structure import decomposed_norms, dequantizer
 from poseedge.targets.boards import Board, Target
-from poseedge.targets.preflight.view import View
 
 LAUNCH_US = 5.0
 TILE = 64  # rows and columns of a product that one multiprocessor takes at a time
@@ -48,28 +48,28 @@ class Estimate:
     activation_bytes: int
 
 
-def estimate(view: View, target: Target) -> Estimate:
+def estimate(graph: Graph, target: Target) -> Estimate:
     """Estimate the latency of one window; raises ``PoseedgeError`` if the graph cannot be counted or the board lacks INT8."""
     board = target.board
     if board is None:
         raise PoseedgeError(f"{target.name} names no board", "choose a board's target: poseedge targets shows them")
-    if view.quantized and board.int8_tops is None:
+    if graph.quantized and board.int8_tops is None:
         raise PoseedgeError(target.refusal("int8"), "take the FP16 graph")
-    rest = view.precision
-    if view.quantized:
-        rest = "fp16" if target.releases[-1].typing == "weak" or view.half else "fp32"
-    counted = {product.node.output[0]: product for product in products(view.model)}
-    norms = decomposed_norms(view.model)
+    rest = graph.precision
+    if graph.quantized:
+        rest = "fp16" if target.releases[-1].typing == "weak" or graph.half else "fp32"
+    counted = {product.node.output[0]: product for product in products(graph)}
+    norms = decomposed_norms(graph)
     times: list[tuple[float, float]] = []
     flops = weights = activations = 0
-    for node in view.nodes:
+    for node in graph.nodes:
         product = counted.get(node.output[0])
-        if product is None and not _is_kernel(view, node, norms):
+        if product is None and not _is_kernel(graph, node, norms):
             continue
-        kind = "int8" if product and _reads_int8(view, node) else rest
-        constant = sum(_elements(view, name) for name in node.input if name in view.constant) * BYTES[kind]
-        moving = sum(_elements(view, name) for name in node.input if name and name not in view.constant) * BYTES[kind]
-        written = sum(_elements(view, name) for name in node.output if name) * BYTES[rest]
+        kind = "int8" if product and _reads_int8(graph, node) else rest
+        constant = sum(_elements(graph, name) for name in node.input if name in graph.constant) * BYTES[kind]
+        moving = sum(_elements(graph, name) for name in node.input if name and name not in graph.constant) * BYTES[kind]
+        written = sum(_elements(graph, name) for name in node.output if name) * BYTES[rest]
         compute = product_seconds(product, board, kind) if product else 0.0
         times.append((compute, (constant + moving + written) / (board.memory_gb_s * 1e9)))
         flops += 2 * product.multiply_adds if product else 0
@@ -103,19 +103,19 @@ def peak(board: Board, precision: str) -> float:
     return tera * 1e12
 
 
-def _is_kernel(view: View, node: onnx.NodeProto, norms: set[str]) -> bool:
-    if view.constant.issuperset(node.output):
+def _is_kernel(graph: Graph, node: onnx.NodeProto, norms: set[str]) -> bool:
+    if graph.constant.issuperset(node.output):
         return False
     if node.output[0] in norms:
         return node.op_type == "Div"  # one kernel for a norm that is decomposed
     return node.op_type in _REDUCING | _MOVING or node.op_type.startswith("Reduce")
 
 
-def _reads_int8(view: View, node: onnx.NodeProto) -> bool:
-    return all(view.dequantizer(name) for name in node.input[:2])
+def _reads_int8(graph: Graph, node: onnx.NodeProto) -> bool:
+    return all(dequantizer(graph, name) for name in node.input[:2])
 
 
-def _elements(view: View, name: str) -> int:
-    if name not in view.shapes:
+def _elements(graph: Graph, name: str) -> int:
+    if name not in graph.shapes:
         raise UncountableError(f"the shape of {name} cannot be inferred")
-    return math.prod(view.shapes[name])
+    return math.prod(graph.shapes[name])

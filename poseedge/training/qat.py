@@ -121,8 +121,8 @@ def statistics(x: Tensor) -> ChannelStatistics:
 
 def quantized_layers(network: LiftingNetwork, keep: list[str]) -> dict[str, Centring]:
     """Return the layers that take INT8 at level A, by their name in the folded network, and who centres their input."""
-    model, _ = simplify(trace(fold(network), network.frames, network.in_channels, OPSET, free_batch=False))
-    placement = place(model, keep)
+    graph, _ = simplify(trace(fold(network), network.frames, network.in_channels, OPSET, free_batch=False))
+    placement = place(graph, keep)
     if not placement.layers:
         raise PoseedgeError(f"no layer of {network.name} takes INT8", "train it without --qat")
     return {name: placement.tensors[node.input[0]][1] for name, node in placement.layers.items()}

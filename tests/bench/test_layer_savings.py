@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import onnx
 import pytest
 
 from poseedge.bench import layer_savings
 from poseedge.bench.layer_savings import candidates, cut_out, saved_ms
-from poseedge.graph.graph import evaluator
+from poseedge.graph.graph import Graph
 from poseedge.int8.integer_products import with_integer_products
 from poseedge.int8.placement import Placement, place
 from poseedge.int8.quantize import quantize
@@ -20,7 +19,7 @@ from tests.support.graphs import arrays, simplified, windows
 LAYER = "spatial.0.mlp.fc2"
 
 
-def graphs() -> tuple[onnx.ModelProto, onnx.ModelProto, Placement]:
+def graphs() -> tuple[Graph, Graph, Placement]:
     model = simplified(17)[0]
     placement = place(model)
     return model, quantize(model, placement, calibrate(model, placement, windows())), placement
@@ -31,15 +30,15 @@ def test_cut_out_layer_computes_what_it_does_in_the_graph() -> None:
     layer = placement.layers[LAYER]
     product = cut_out(model, layer.input[0], layer.output[0], (17, 64))
     x = np.random.default_rng(0).normal(size=(17, 64)).astype(np.float32)
-    np.testing.assert_allclose(evaluator(product)(x)[0], x @ arrays(model)[f"{LAYER}.weight"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(product.evaluator()(x)[0], x @ arrays(model)[f"{LAYER}.weight"], rtol=1e-4, atol=1e-5)
 
 
 def test_int8_form_holds_rounding_and_one_product_with_its_bias() -> None:
     model, int8, placement = graphs()
     layer = placement.layers[LAYER]
-    (bias,) = (node for node in model.graph.node if layer.output[0] in node.input)
+    (bias,) = (node for node in model.nodes if layer.output[0] in node.input)
     cut = cut_out(with_integer_products(int8), layer.input[0], bias.output[0], (17, 64))
-    operators = Counter(node.op_type for node in cut.graph.node)
+    operators = Counter(node.op_type for node in cut.nodes)
     assert operators == {"Add": 1, "QuantizeLinear": 1, "MatMulIntegerToFloat": 1}  # the addition centres
 
 

@@ -26,11 +26,12 @@ from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import predict
 from poseedge.evaluation.results import Limits
 from poseedge.evaluation.score import score
-from poseedge.export import pipeline
+from poseedge.export import graphs, pipeline
 from poseedge.export.pipeline import export_bundle
 from poseedge.export.recipe import Recipe
 from poseedge.files import sha256_of
 from poseedge.graph.float32 import float32_nodes
+from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.int8.windows import calibration_windows, digest
 from poseedge.lifter import NORMALIZATION
@@ -115,7 +116,7 @@ def test_manifest_describes_each_graph(small_bundle: Path, manifest: dict[str, A
     path = small_bundle / manifest["graphs"][precision]["file"]
     model = onnx.load(path)
     wanted = {"file": path.name, "opset": 17, "nodes": len(model.graph.node), "bytes": path.stat().st_size}
-    wanted["float32_nodes"] = float32_nodes(model)
+    wanted["float32_nodes"] = float32_nodes(Graph(model))
     assert manifest["graphs"][precision] == wanted
 
 
@@ -293,7 +294,7 @@ def test_proof_may_take_every_nth_frame(export_inputs: Path, tmp_path: Path) -> 
 
 
 def test_graph_that_was_not_simplified_is_recorded(export_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "simplify", lambda model: (model, "onnxsim crashed"))
+    monkeypatch.setattr(graphs, "simplify", lambda model: (model, "onnxsim crashed"))
     manifest = export_bundle(small_export.job(export_inputs, tmp_path / "b", precisions=("fp32",)))
     assert manifest.simplifier == "onnxsim crashed"
 
@@ -304,7 +305,7 @@ def test_graph_that_was_not_simplified_is_recorded(export_inputs: Path, tmp_path
 def test_graph_that_differs_from_the_network_is_refused(
     export_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "FOLD_TOLERANCE", 0.0)
+    monkeypatch.setattr(graphs, "FOLD_TOLERANCE", 0.0)
     with pytest.raises(PoseedgeError, match=r"the exported nanohtnet graph differs from the network by .* m, allowed is 0"):
         export_bundle(small_export.job(export_inputs, tmp_path / "b"))
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from poseedge.fold import has_fold
-from poseedge.graph.graph import consumers, evaluator
+from poseedge.graph.graph import Graph
 from poseedge.models.pruning import PrunedNetwork
 from tests.support.networks import LIFTING, assert_folded_equals_plain, exported, lifted, lifting, reference_cases, windows
 from tests.support.own_graphs import assert_targets_take
@@ -33,7 +33,7 @@ def test_folded_network_equals_the_plain_one(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_exported_graph_equals_the_network(name: str, opset: int) -> None:
     keypoints = windows(lifting(name), 2)
-    evaluate = evaluator(exported(name, opset))
+    evaluate = exported(name, opset).evaluator()
     found = np.concatenate([evaluate(window[None].numpy())[0] for window in keypoints])
     np.testing.assert_allclose(found, lifted(lifting(name), keypoints), rtol=0, atol=EXPORT_TOLERANCE_M)
 
@@ -41,7 +41,7 @@ def test_exported_graph_equals_the_network(name: str, opset: int) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_exported_graph_with_a_free_batch_equals_the_network(name: str) -> None:
     keypoints = windows(lifting(name), 3)
-    evaluate, wanted = evaluator(exported(name, 17, free_batch=True)), lifted(lifting(name), keypoints)
+    evaluate, wanted = exported(name, 17, free_batch=True).evaluator(), lifted(lifting(name), keypoints)
     for count in (1, 3):
         found = evaluate(keypoints[:count].numpy())[0]
         np.testing.assert_allclose(found, wanted[:count], rtol=0, atol=EXPORT_TOLERANCE_M)
@@ -54,20 +54,20 @@ def test_exported_graph_is_fit_for_deployment(name: str, opset: int, free_batch:
     gathers = free_batch and isinstance(lifting(name), PrunedNetwork)  # which rows depends on how many windows there are
     needed = ({"Shape"} if gathers else set()) | (set() if has_fold(lifting(name)) else FOLDED_AWAY)
     assert not hostile(model) - needed
-    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    inferred = onnx.shape_inference.infer_shapes(model.proto, strict_mode=True).graph
     assert max(len(value.type.tensor_type.shape.dim) for value in inferred.value_info) <= LARGEST_RANK
     assert max(len(tensor.dims) for tensor in inferred.initializer) <= LARGEST_RANK
     assert not unread(model)
     assert_targets_take(model)
 
 
-def hostile(model: onnx.ModelProto) -> set[str]:
+def hostile(model: Graph) -> set[str]:
     """Return the operators of ``model`` that deployment suffers from."""
-    return (HOSTILE | FOLDED_AWAY) & {node.op_type for node in model.graph.node}
+    return (HOSTILE | FOLDED_AWAY) & {node.op_type for node in model.nodes}
 
 
-def unread(model: onnx.ModelProto) -> list[str]:
+def unread(model: Graph) -> list[str]:
     """Return the nodes and weights of ``model`` whose result is not used."""
-    read, given = consumers(model), {value.name for value in model.graph.output}
-    nodes = [node.name for node in model.graph.node if not any(read[name] or name in given for name in node.output)]
-    return nodes + [tensor.name for tensor in model.graph.initializer if not read[tensor.name]]
+    read, given = model.readers, model.outputs
+    nodes = [node.name for node in model.nodes if not any(read[name] or name in given for name in node.output)]
+    return nodes + [tensor.name for tensor in model.proto.graph.initializer if not read[tensor.name]]

@@ -90,7 +90,7 @@ def test_folding_leaves_the_network_as_it_was() -> None:
 
 
 def test_folded_graph_has_no_operator_that_engines_dislike() -> None:
-    graph = trace(fold(lifting("nanohtnet-small")), 27, 2, opset=17, free_batch=False).graph
+    graph = trace(fold(lifting("nanohtnet-small")), 27, 2, opset=17, free_batch=False).proto.graph
     operators = {node.op_type for node in graph.node}
     assert not operators & {"Conv", "DFT", "Einsum", "ScatterND", "ScatterElements", "GatherND", "Shape", "Where", "Expand"}
 

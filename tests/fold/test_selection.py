@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.graph.fp16 import casts_to, to_fp16
-from poseedge.graph.graph import consumers, evaluator, with_outputs
+from poseedge.graph.fp16 import to_fp16
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import casts_to
 from poseedge.graph.structure import leading_to_selection, serving_selection_only
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import quantize
@@ -42,10 +43,10 @@ def windows(name: str) -> Float32Array:
     return np.asarray(golden.arrays(name)["input"], np.float32)
 
 
-def selection(model: onnx.ModelProto, window: Float32Array) -> AnyArray:
+def selection(model: Graph, window: Float32Array) -> AnyArray:
     """Return the frames that a graph keeps of one window, in its order."""
-    (index,) = [node.output[1] for node in model.graph.node if node.op_type == "TopK"]
-    return evaluator(with_outputs(model, [index]), [index])(window[None])[0][0]
+    (index,) = [node.output[1] for node in model.nodes if node.op_type == "TopK"]
+    return model.evaluator([index])(window[None])[0][0]
 
 
 @pytest.mark.parametrize("layer_index", [0, 1, 2])
@@ -70,8 +71,8 @@ def test_exported_graph_keeps_the_frames_that_the_network_keeps(name: str) -> No
 @pytest.mark.parametrize("name", pruned_cases())
 def test_fp16_graph_computes_all_that_its_choice_hangs_on_in_float32_but_for_products(name: str) -> None:
     half = to_fp16(exported(name, 17), [])
-    readers, chosen = consumers(half), leading_to_selection(half)
-    rounded = [node for node in half.graph.node if casts_to(node, onnx.TensorProto.FLOAT16) and node.output[0] in chosen]
+    readers, chosen = half.readers, leading_to_selection(half)
+    rounded = [node for node in half.nodes if casts_to(node, onnx.TensorProto.FLOAT16) and node.output[0] in chosen]
     assert {reader.op_type for node in rounded for reader in readers[node.output[0]] if reader.output[0] in chosen} == {"MatMul"}
     assert not serving_selection_only(half) & {node.output[0] for node in rounded}
 
@@ -98,6 +99,6 @@ def test_frames_are_never_chosen_in_int8(name: str) -> None:
     placement = place(model)
     quantized = quantize(model, placement, calibrate(model, placement, windows(name)))
     serving = serving_selection_only(quantized)
-    kinds = {node.op_type for node in quantized.graph.node if serving.intersection(node.output)}
+    kinds = {node.op_type for node in quantized.nodes if serving.intersection(node.output)}
     assert "TopK" in kinds
     assert not kinds & {"QuantizeLinear", "DequantizeLinear"}

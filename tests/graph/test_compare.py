@@ -12,7 +12,8 @@ from onnx import helper, numpy_helper
 
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError
-from poseedge.graph.compare import TOLERANCE, Comparison, Side, compare, corresponding, passes, portions, scope
+from poseedge.graph.compare import TOLERANCE, Comparison, Side, compare, corresponding, passes_needed, portions, scope
+from poseedge.graph.graph import Graph
 from poseedge.int8.windows import calibration_windows
 from tests.support import samples
 
@@ -109,9 +110,9 @@ def test_what_is_not_finite_parts(tmp_path: Path) -> None:
 
 
 def test_layers_stand_in_the_order_in_which_they_are_finished(small_bundle: Path) -> None:
-    model = onnx.load(small_bundle / "nanohtnet_fp32.onnx")
+    model = Graph.load(small_bundle / "nanohtnet_fp32.onnx")
     names = corresponding(model, model, every_tensor=False)
-    order = [output for node in model.graph.node for output in node.output]
+    order = [output for node in model.nodes for output in node.output]
     assert [order.index(name) for name in names] == sorted(order.index(name) for name in names)
     assert len({scope(name) for name in names}) == len(names) < len(corresponding(model, model, every_tensor=True))
 
@@ -119,18 +120,18 @@ def test_layers_stand_in_the_order_in_which_they_are_finished(small_bundle: Path
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_precisions_of_a_bundle_part_nowhere(small_bundle: Path, export_inputs: Path, precision: str) -> None:
     sides = [Side.read(small_bundle / f"nanohtnet_{name}.onnx") for name in ("fp32", precision)]
-    frames, channels = sides[0].window
+    frames, channels = sides[0].spec.frames, sides[0].spec.channels
     windows = calibration_windows([load_dataset(export_inputs / "data", "gt")], frames, 2, channels=channels)
     advanced: list[int] = []
     found = compare(sides[0], sides[1], windows, every_tensor=True, advance=advanced.append)
     assert found.tolerance == TOLERANCE[precision]
     assert found.first is None
     assert max(layer.relative_error or 0 for layer in found.layers) > 1e-5
-    assert len(advanced) == 2 * passes(sides[0], sides[1], every_tensor=True)
+    assert len(advanced) == 2 * passes_needed(sides[0], sides[1], every_tensor=True)
 
 
 def test_passes_hold_as_much_as_memory_allows(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = onnx.load(small_bundle / "nanohtnet_fp32.onnx")
+    model = Graph.load(small_bundle / "nanohtnet_fp32.onnx")
     names = corresponding(model, model, every_tensor=True)
     assert portions(model, names) == [names]
     monkeypatch.setattr("poseedge.graph.compare.AT_ONCE_BYTES", 1)

@@ -14,7 +14,7 @@ from onnx import helper
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.export.pipeline import export_bundle
 from poseedge.graph.cpu_form import scale_before_reshape, to_cpu_form, use_attention_operator
-from poseedge.graph.graph import opset_of, run_graph
+from poseedge.graph.graph import Graph
 from poseedge.targets.boards import load_target
 from tests.support import small_export
 from tests.support.graphs import arrays, graph, simplified, windows
@@ -26,24 +26,24 @@ NEW_RUNTIME = pytest.mark.skipif(
 )
 
 
-def rewritten(opset: int) -> onnx.ModelProto:
+def rewritten(opset: int) -> Graph:
     """Return the small network's graph for a CPU."""
-    model = onnx.ModelProto()
-    model.CopyFrom(simplified(20)[0])
-    return to_cpu_form(model, opset)
+    model = simplified(20)[0].copy()
+    to_cpu_form(model, opset)
+    return model
 
 
-def operators(model: onnx.ModelProto) -> Counter[str]:
-    return Counter(node.op_type for node in model.graph.node)
+def operators(model: Graph) -> Counter[str]:
+    return Counter(node.op_type for node in model.nodes)
 
 
 @pytest.mark.parametrize("opset", [20, 23])
 def test_poses_stay_the_same(opset: int) -> None:
     model = rewritten(opset)
-    onnx.checker.check_model(model, full_check=True)
-    assert opset_of(model) == opset
+    onnx.checker.check_model(model.proto, full_check=True)
+    assert model.opset == opset
     for window in windows():
-        np.testing.assert_allclose(run_graph(model, window[None]), run_graph(simplified(20)[0], window[None]), atol=2e-6)
+        np.testing.assert_allclose(model.run(window[None]), simplified(20)[0].run(window[None]), atol=2e-6)
 
 
 def test_every_graph_convolution_needs_one_reshape_less() -> None:
@@ -65,7 +65,7 @@ def test_every_attention_is_one_operator_from_opset_23_on() -> None:
     assert "Attention" not in operators(rewritten(20))
 
 
-def scaled(shape: list[int], factor: tuple[int, ...], follower: str = "Reshape") -> onnx.ModelProto:
+def scaled(shape: list[int], factor: tuple[int, ...], follower: str = "Reshape") -> Graph:
     """Return ``(4, 6)`` split to ``shape``, scaled by a constant, and joined again."""
     values = np.random.default_rng(0).normal(size=factor).astype(np.float32)
     weights = {"split": np.array(shape), "factor": values, "join": np.array([8, 3])}
@@ -80,10 +80,10 @@ def scaled(shape: list[int], factor: tuple[int, ...], follower: str = "Reshape")
 
 def test_scaling_moves_before_the_reshape() -> None:
     model, x = scaled([4, 2, 3], (4, 1, 3)), np.arange(24, dtype=np.float32).reshape(4, 6)
-    expected = run_graph(model, x)
+    expected = model.run(x)
     scale_before_reshape(model)
-    assert [node.op_type for node in model.graph.node] == ["Mul", "Reshape"]
-    np.testing.assert_array_equal(run_graph(model, x), expected)
+    assert [node.op_type for node in model.nodes] == ["Mul", "Reshape"]
+    np.testing.assert_array_equal(model.run(x), expected)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_scaling_moves_before_the_reshape() -> None:
 )
 def test_other_scalings_stay(shape: list[int], factor: tuple[int, ...], follower: str) -> None:
     model = scaled(shape, factor, follower)
-    before = model.SerializeToString()
+    before = model.proto.SerializeToString()
     scale_before_reshape(model)
-    assert model.SerializeToString() == before
+    assert model.proto.SerializeToString() == before
 
 
 def test_attention_between_other_shapes_stays() -> None:
@@ -116,6 +116,6 @@ def test_bundle_for_a_cpu_is_the_same_lifter(name: str, export_inputs: Path, sma
     export_bundle(small_export.job(export_inputs, tmp_path / "b", target=target, target_name=name, precisions=("fp32", "int8")))
     for precision, tolerance in (("fp32", 2e-6), ("int8", 2e-3)):  # an INT8 value may round to the next step
         file = f"nanohtnet_{precision}.onnx"
-        assert opset_of(onnx.load(tmp_path / "b" / file)) == target.opset
+        assert Graph.load(tmp_path / "b" / file).opset == target.opset
         found = OnnxLifter(tmp_path / "b" / file)(windows())
         np.testing.assert_allclose(found, OnnxLifter(small_bundle / file)(windows()), atol=tolerance)

@@ -12,6 +12,7 @@ from onnx import helper
 
 from benchmarks.naive import published_form
 from poseedge.graph.flops import UncountableError, graph_cost, products
+from poseedge.graph.graph import Graph
 from poseedge.models import create
 from poseedge.models.flops import network_cost
 from poseedge.models.nanohtnet import NanoHTNet
@@ -23,7 +24,7 @@ def floats(*shape: int) -> np.ndarray:
 
 
 def multiply_adds(model: onnx.ModelProto) -> list[int]:
-    return [product.multiply_adds for product in products(model)]
+    return [product.multiply_adds for product in products(Graph(model))]
 
 
 def test_matmul_counts_rows_times_inner_times_columns() -> None:
@@ -103,7 +104,7 @@ def test_unknown_operator_gives_no_number_and_says_why(tmp_path: Path) -> None:
     graph = samples.model([node], [1, 17, 80], {"w": floats(80, 256)})
     graph.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     with pytest.raises(UncountableError, match=r"com\.microsoft\.FusedMatMul"):
-        products(graph)
+        products(Graph(graph))
     onnx.save(graph, tmp_path / "fused.onnx")
     cost = graph_cost(tmp_path / "fused.onnx")
     assert cost.flops is None

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 from poseedge.arrays import AnyArray
 from poseedge.errors import PoseedgeError
 from poseedge.graph.fp16 import embedded, to_fp16
-from poseedge.graph.graph import evaluator, matches, run_graph
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import matches
 from poseedge.graph.structure import decomposed_norms, raw_results, scaled_norms
 from tests.support.graphs import arrays, graph, simplified, traced, windows
 
@@ -21,22 +22,21 @@ KEEP = ("temporal.0.mlp.fc1",)  # any layer: the embeddings stay float32 by stru
 
 
 @cache
-def half(opset: int = 17, keep: tuple[str, ...] = KEEP) -> onnx.ModelProto:
+def half(opset: int = 17, keep: tuple[str, ...] = KEEP) -> Graph:
     return to_fp16(simplified(opset)[0], list(keep))
 
 
-def computed(model: onnx.ModelProto, names: list[str]) -> dict[str, AnyArray]:
+def computed(model: Graph, names: list[str]) -> dict[str, AnyArray]:
     """Return intermediate tensors of ``model`` on one window."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.output[:]
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    return dict(zip(names, evaluator(copy)(windows()[:1]), strict=True))
+    copy = model.copy()
+    del copy.proto.graph.output[:]
+    copy.proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return dict(zip(names, copy.evaluator()(windows()[:1]), strict=True))
 
 
 def test_keypoints_and_joints_stay_float32() -> None:
-    model = half().graph
-    assert [v.type.tensor_type.elem_type for v in (*model.input, *model.output)] == [TensorProto.FLOAT] * 2
+    graph = half().proto.graph
+    assert [v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)] == [TensorProto.FLOAT] * 2
 
 
 def test_weights_are_stored_in_half_precision() -> None:
@@ -54,30 +54,30 @@ def test_weights_are_those_of_the_float_graph_rounded() -> None:
 
 
 def test_kept_nodes_compute_in_float32() -> None:
-    layer = next(node for node in half().graph.node if node.input[1:2] == [f"{KEEP[0]}.weight"])
+    layer = next(node for node in half().nodes if node.input[1:2] == [f"{KEEP[0]}.weight"])
     assert computed(half(), [layer.output[0]])[layer.output[0]].dtype == np.float32
 
 
 def test_other_layers_compute_in_half_precision() -> None:
-    layer = next(node for node in half().graph.node if node.input[1:2] == ["spatial.0.mlp.fc1.weight"])
+    layer = next(node for node in half().nodes if node.input[1:2] == ["spatial.0.mlp.fc1.weight"])
     assert computed(half(), [layer.output[0]])[layer.output[0]].dtype == np.float16
 
 
 @pytest.mark.parametrize("opset", [13, 17, 20])
 def test_result_is_close_to_the_float_graph(opset: int) -> None:
     for window in windows():
-        np.testing.assert_allclose(run_graph(half(opset), window[None]), run_graph(simplified(opset)[0], window[None]), atol=0.02)
+        np.testing.assert_allclose(half(opset).run(window[None]), simplified(opset)[0].run(window[None]), atol=0.02)
 
 
 @pytest.mark.parametrize("opset", [13, 17, 20])
 def test_graph_passes_the_checker(opset: int) -> None:
-    onnx.checker.check_model(half(opset), full_check=True)
+    onnx.checker.check_model(half(opset).proto, full_check=True)
 
 
 def test_float_graph_is_left_as_it_was() -> None:
-    before = traced(17).SerializeToString(deterministic=True)
+    before = traced(17).proto.SerializeToString(deterministic=True)
     to_fp16(traced(17), [])
-    assert traced(17).SerializeToString(deterministic=True) == before
+    assert traced(17).proto.SerializeToString(deterministic=True) == before
 
 
 def test_subnormal_weights_are_not_pushed_up() -> None:
@@ -90,7 +90,7 @@ def test_subnormal_weights_are_not_pushed_up() -> None:
     np.testing.assert_array_equal(arrays(to_fp16(model, []))["w"], tiny.astype(np.float16))
 
 
-def decomposed_norm() -> onnx.ModelProto:
+def decomposed_norm() -> Graph:
     """Return ``y = norm(x) * w``, as the exporter writes it below opset 17."""
     steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("ReduceMean", ["x"], "mean", {"axes": [-1]}),
@@ -119,14 +119,14 @@ def test_other_divisions_are_no_norm() -> None:
 
 def test_decomposed_norm_survives_squares_beyond_half_precision() -> None:
     x = np.random.default_rng(0).normal(0, 2000, (1, 16)).astype(np.float32)
-    found = run_graph(to_fp16(decomposed_norm(), []), x)
-    np.testing.assert_allclose(found, run_graph(decomposed_norm(), x), atol=5e-3)
+    found = to_fp16(decomposed_norm(), []).run(x)
+    np.testing.assert_allclose(found, decomposed_norm().run(x), atol=5e-3)
 
 
 def test_every_norm_of_an_opset_13_graph_stays_float32() -> None:
     model = half(13)
-    deviations = [node.output[0] for node in model.graph.node if node.op_type == "Sqrt"]
-    squares = [node.output[0] for node in model.graph.node if node.op_type == "Pow"]
+    deviations = [node.output[0] for node in model.nodes if node.op_type == "Sqrt"]
+    squares = [node.output[0] for node in model.nodes if node.op_type == "Pow"]
     found = computed(model, deviations + squares)
     assert len(deviations) == len(squares) > 10
     assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
@@ -139,22 +139,22 @@ def test_pattern_that_fits_no_weight_is_an_error() -> None:
 
 @pytest.mark.parametrize("opset", [13, 17])
 def test_what_leads_to_the_first_norm_stays_float32(opset: int) -> None:
-    by_weight = {name: node for node in simplified(opset)[0].graph.node if node.op_type == "MatMul" for name in node.input}
+    by_weight = {name: node for node in simplified(opset)[0].nodes if node.op_type == "MatMul" for name in node.input}
     first = embedded(simplified(opset)[0])
     embeddings = [by_weight[name] for name in ("dct", "temporal_embed.weight", "spatial_embed.weight")]
     assert {node.output[0] for node in embeddings} < first
     assert by_weight["temporal.0.mlp.fc1.weight"].output[0] not in first
     names = {node.name for node in embeddings}
-    outputs = [node.output[0] for node in half(opset).graph.node if node.name in names]
+    outputs = [node.output[0] for node in half(opset).nodes if node.name in names]
     assert {value.dtype for value in computed(half(opset), outputs).values()} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize("opset", [13, 17])
 def test_norm_with_a_scale_of_its_own_stays_float32(opset: int) -> None:
     exact = simplified(opset)[0]
-    scaled = {node.name for node in exact.graph.node if scaled_norms(exact).intersection(node.output)}
+    scaled = {node.name for node in exact.nodes if scaled_norms(exact).intersection(node.output)}
     assert scaled
-    results = [node.output[0] for node in half(opset).graph.node if node.name in scaled]
+    results = [node.output[0] for node in half(opset).nodes if node.name in scaled]
     assert {value.dtype for value in computed(half(opset), results).values()} == {np.dtype(np.float32)}
 
 
@@ -192,4 +192,4 @@ def test_constant_that_float32_and_half_precision_share_serves_both() -> None:
     nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in steps]
     model = graph(nodes, [1, 16], {"scale": np.full(16, 1.1, np.float32), "w": np.eye(16, dtype=np.float32)})
     x = np.random.default_rng(0).normal(size=(1, 16)).astype(np.float32)
-    np.testing.assert_allclose(run_graph(to_fp16(model, []), x), run_graph(model, x), atol=5e-3)
+    np.testing.assert_allclose(to_fp16(model, []).run(x), model.run(x), atol=5e-3)

@@ -17,13 +17,13 @@ from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.errors import PoseedgeError
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
-from poseedge.graph.graph import evaluator, initializers, linear_layers, makers, opset_of
+from poseedge.graph.graph import Graph
 from poseedge.graph.structure import decomposed_norms
 from poseedge.int8.placement import place, quantizable_layers
 from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import calibrate
 from poseedge.targets.boards import load_target
-from poseedge.targets.preflight import check_file, passed
+from poseedge.targets.preflight import check_graph, passed
 from tests.support.graphs import arrays, simplified, windows
 
 KEEP = ("dct", "temporal_embed")
@@ -32,31 +32,31 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
 
 @cache
-def int8(opset: int = 17, two_step: tuple[str, ...] = ()) -> onnx.ModelProto:
+def int8(opset: int = 17, two_step: tuple[str, ...] = ()) -> Graph:
     model = simplified(opset)[0]
     placement = place(model, two_step=list(two_step))
     return quantize(model, placement, calibrate(model, placement, windows()))
 
 
 @cache
-def mixed(opset: int = 17, two_step: tuple[str, ...] = (), keep: tuple[str, ...] = KEEP) -> onnx.ModelProto:
+def mixed(opset: int = 17, two_step: tuple[str, ...] = (), keep: tuple[str, ...] = KEEP) -> Graph:
     return to_int8_fp16(int8(opset, two_step), simplified(opset)[0], list(keep))
 
 
-def types(model: onnx.ModelProto) -> dict[str, int]:
+def types(model: Graph) -> dict[str, int]:
     """Return the element type of every tensor."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
+    graph = onnx.shape_inference.infer_shapes(model.proto).graph
     values = (*graph.input, *graph.value_info, *graph.output)
     known = {value.name: value.type.tensor_type.elem_type for value in values}
-    return known | {name: tensor.data_type for name, tensor in initializers(model).items()}
+    return known | {name: tensor.data_type for name, tensor in model.stored.items()}
 
 
-def lifted(model: onnx.ModelProto) -> AnyArray:
-    evaluate = evaluator(model)
+def lifted(model: Graph) -> AnyArray:
+    evaluate = model.evaluator()
     return np.concatenate([evaluate(window[None])[0] for window in windows()])
 
 
-def distance_mm(one: onnx.ModelProto, other: onnx.ModelProto) -> float:
+def distance_mm(one: Graph, other: Graph) -> float:
     """Return the mean distance between what two graphs make of the reference windows."""
     return float(np.linalg.norm(lifted(one) - lifted(other), axis=-1).mean() * 1000)
 
@@ -65,9 +65,9 @@ def distance_mm(one: onnx.ModelProto, other: onnx.ModelProto) -> float:
 @pytest.mark.parametrize("two_step", [(), ("*",)], ids=["", "steady"])
 def test_graph_is_valid_and_takes_and_gives_float32(opset: int, two_step: tuple[str, ...]) -> None:
     model = mixed(opset, two_step)
-    onnx.checker.check_model(model, full_check=True)
-    assert opset_of(model) == opset
-    assert [v.type.tensor_type.elem_type for v in (*model.graph.input, *model.graph.output)] == [FLOAT] * 2
+    onnx.checker.check_model(model.proto, full_check=True)
+    assert model.opset == opset
+    assert [v.type.tensor_type.elem_type for v in (*model.proto.graph.input, *model.proto.graph.output)] == [FLOAT] * 2
 
 
 def test_int8_weights_and_all_scales_are_those_of_the_int8_graph() -> None:
@@ -82,10 +82,10 @@ def test_int8_weights_and_all_scales_are_those_of_the_int8_graph() -> None:
 @pytest.mark.parametrize("two_step", [(), ("*",)], ids=["", "steady"])
 def test_quantized_products_take_and_give_half_precision(two_step: tuple[str, ...]) -> None:
     model = mixed(17, two_step)
-    kinds, made_by = types(model), makers(model)
+    kinds, made_by = types(model), model.makers
     casts = {name for name, node in made_by.items() if node.op_type == "Cast"}
     behind = {name for name in casts if getattr(made_by.get(made_by[name].input[0]), "op_type", "") == "DequantizeLinear"}
-    products = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in behind]
+    products = [node for node in model.nodes if node.op_type in ("MatMul", "Gemm") and node.input[1] in behind]
     layers = len(quantizable_layers(simplified(17)[0], []))
     assert len(products) == layers * (2 if two_step else 1)
     assert {kinds[name] for node in products for name in (*node.input[:2], *node.output)} == {HALF}
@@ -93,7 +93,7 @@ def test_quantized_products_take_and_give_half_precision(two_step: tuple[str, ..
 
 def test_everything_else_has_the_types_of_the_fp16_graph() -> None:
     half, found = types(to_fp16(simplified(17)[0], list(KEEP))), types(mixed())
-    shared = [node.output[0] for node in simplified(17)[0].graph.node if node.output[0] in found and node.output[0] in half]
+    shared = [node.output[0] for node in simplified(17)[0].nodes if node.output[0] in found and node.output[0] in half]
     assert len(shared) > 100
     assert [name for name in shared if found[name] != half[name]] == []
 
@@ -102,9 +102,9 @@ def test_everything_else_has_the_types_of_the_fp16_graph() -> None:
 def test_what_is_rounded_to_int8_is_float32_and_so_is_what_rounding_left(two_step: tuple[str, ...]) -> None:
     model = mixed(17, two_step)
     kinds = types(model)
-    rounded = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    rounded = [node for node in model.nodes if node.op_type == "QuantizeLinear"]
     assert {kinds[node.input[0]] for node in rounded} == {FLOAT}
-    left = [node for node in model.graph.node if node.op_type == "Sub" and node.name.endswith("_left")]
+    left = [node for node in model.nodes if node.op_type == "Sub" and node.name.endswith("_left")]
     assert bool(left) == bool(two_step)
     assert all({kinds[name] for name in (*node.input, *node.output)} == {FLOAT} for node in left)
 
@@ -119,7 +119,7 @@ def test_decomposed_norms_stay_in_float32() -> None:
 
 def test_kept_layer_computes_in_float32_and_its_weight_is_still_int8() -> None:
     model = mixed(keep=(FC1,))
-    product = next(node for node in model.graph.node if node.name == linear_layers(simplified(17)[0])[FC1].name)
+    product = next(node for node in model.nodes if node.name == simplified(17)[0].layers[FC1].name)
     assert types(model)[product.output[0]] == FLOAT
     assert arrays(model)[f"{FC1}.weight_q"].dtype == np.int8
 
@@ -159,7 +159,7 @@ def test_bundle_for_strong_typing_holds_it_with_int8_s_limits(manifest: dict[str
 
 @pytest.mark.parametrize(("target", "takes"), [("jetson-orin-nano-jp7.2", True), ("jetson-thor", True), ("default", False)])
 def test_its_target_takes_it_and_others_refuse_it(mixed_bundle: Path, target: str, takes: bool) -> None:
-    _, findings = check_file(mixed_bundle / "nanohtnet_int8-fp16.onnx", load_target(target))
+    findings = check_graph(Graph.load(mixed_bundle / "nanohtnet_int8-fp16.onnx"), load_target(target))
     assert passed(findings) is takes
     assert {finding.rule for finding in findings} == (set() if takes else {"mixed-typing", "weak-typing"})
 

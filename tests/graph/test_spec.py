@@ -14,7 +14,8 @@ from poseedge.bench.entries import Subject
 from poseedge.bench.measure import Settings, measure
 from poseedge.bundle.reading import open_bundle
 from poseedge.errors import ArtefactError
-from poseedge.graph.spec import precision_at, read_spec
+from poseedge.graph.lifting import read_spec
+from poseedge.graph.spec import precision_at
 from poseedge.lifter import LifterSpec
 from tests.support import samples
 

@@ -15,7 +15,7 @@ from poseedge.arrays import Float32Array
 from poseedge.errors import PoseedgeError
 from poseedge.fold import fold
 from poseedge.graph import trace as module
-from poseedge.graph.graph import run_graph
+from poseedge.graph.graph import Graph
 from poseedge.graph.trace import fold_constants, simplify, trace
 from tests.support import golden, graphs
 from tests.support.graphs import simplified, traced
@@ -41,20 +41,20 @@ def windows_and_poses() -> tuple[Float32Array, Float32Array]:
         return windows, golden.network("nanohtnet-small")(torch.from_numpy(windows)).numpy()
 
 
-def assert_lifts_like_torch(model: onnx.ModelProto) -> None:
+def assert_lifts_like_torch(model: Graph) -> None:
     windows, poses = windows_and_poses()
-    found = np.concatenate([run_graph(model, window[None]) for window in windows])
+    found = np.concatenate([model.run(window[None]) for window in windows])
     np.testing.assert_allclose(found, poses, atol=1e-4)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_graph_has_exactly_the_opset_and_no_other_domain(opset: int) -> None:
-    assert [(entry.domain, entry.version) for entry in traced(opset).opset_import] == [("", opset)]
+    assert [(entry.domain, entry.version) for entry in traced(opset).proto.opset_import] == [("", opset)]
 
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_simplifying_keeps_the_opset(opset: int) -> None:
-    assert [(entry.domain, entry.version) for entry in simplified(opset)[0].opset_import] == [("", opset)]
+    assert [(entry.domain, entry.version) for entry in simplified(opset)[0].proto.opset_import] == [("", opset)]
 
 
 @pytest.mark.parametrize("opset", OPSETS)
@@ -71,58 +71,57 @@ def test_simplified_graph_equals_torch(opset: int) -> None:
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_graph_passes_the_checker(opset: int) -> None:
-    onnx.checker.check_model(simplified(opset)[0], full_check=True)
+    onnx.checker.check_model(simplified(opset)[0].proto, full_check=True)
 
 
 @pytest.mark.parametrize(("opset", "decomposed"), [(13, True), (17, False), (20, False)])
 def test_layer_normalisation_is_one_operator_from_opset_17(opset: int, decomposed: bool) -> None:
-    operators = {node.op_type for node in traced(opset).graph.node}
+    operators = {node.op_type for node in traced(opset).nodes}
     assert ("LayerNormalization" not in operators) is decomposed
 
 
 def test_gelu_is_one_operator_at_opset_20() -> None:
-    assert "Gelu" in {node.op_type for node in traced(20).graph.node}
+    assert "Gelu" in {node.op_type for node in traced(20).nodes}
 
 
 def test_weights_are_inside_the_graph() -> None:
-    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in traced(17).graph.initializer)
-    assert sum(numpy_helper.to_array(tensor).nbytes for tensor in traced(17).graph.initializer) > 400_000
+    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in traced(17).proto.graph.initializer)
+    assert sum(numpy_helper.to_array(tensor).nbytes for tensor in traced(17).proto.graph.initializer) > 400_000
 
 
 def test_layers_keep_the_names_of_their_weights() -> None:
-    assert "spatial.0.mlp.fc1.weight" in {tensor.name for tensor in simplified(17)[0].graph.initializer}
+    assert "spatial.0.mlp.fc1.weight" in {tensor.name for tensor in simplified(17)[0].proto.graph.initializer}
 
 
 def test_linear_layers_stay_products_with_an_addition() -> None:
-    operators = [node.op_type for node in simplified(17)[0].graph.node]
+    operators = [node.op_type for node in simplified(17)[0].nodes]
     assert "Gemm" not in operators
     assert operators.count("MatMul") > 10
 
 
 def test_fixed_batch_takes_one_window() -> None:
-    assert [dim.dim_value for dim in traced(17).graph.input[0].type.tensor_type.shape.dim] == [1, graphs.FRAMES, 17, 2]
+    assert [dim.dim_value for dim in traced(17).proto.graph.input[0].type.tensor_type.shape.dim] == [1, graphs.FRAMES, 17, 2]
 
 
 def test_free_batch_lifts_any_number_of_windows() -> None:
     windows, poses = windows_and_poses()
     model, _ = simplify(traced(17, free_batch=True))
     for count in (1, 3):
-        np.testing.assert_allclose(run_graph(model, windows[:count]), poses[:count], atol=1e-4)
+        np.testing.assert_allclose(model.run(windows[:count]), poses[:count], atol=1e-4)
 
 
 def test_opset_that_the_exporter_did_not_write_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def keeps_18(*arguments: object, **settings: object) -> None:
-        onnx.save(with_opset(traced(17), 18), str(arguments[2]))
+        onnx.save(with_opset(traced(17), 18).proto, str(arguments[2]))
 
     monkeypatch.setattr(torch.onnx, "export", keeps_18)
     with pytest.raises(PoseedgeError, match=r"wrote opsets \{'': 18\} instead of standard opset 17"):
         trace(fold(golden.network("nanohtnet-small")), graphs.FRAMES, 2, 17, free_batch=False)
 
 
-def with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    copy.opset_import[0].version = opset
+def with_opset(model: Graph, opset: int) -> Graph:
+    copy = model.copy()
+    copy.proto.opset_import[0].version = opset
     return copy
 
 
@@ -164,5 +163,5 @@ def test_what_depends_on_constants_alone_is_computed_before() -> None:
     ]
     model = graphs.graph(nodes, [3], {"a": np.array([1.0, 2.0, 3.0], np.float32)})
     fold_constants(model)
-    assert [node.op_type for node in model.graph.node] == ["Identity", "Mul", "Mul"]
-    np.testing.assert_array_equal(run_graph(model, np.ones(3, np.float32)), [-2.0, -8.0, -18.0])
+    assert [node.op_type for node in model.nodes] == ["Identity", "Mul", "Mul"]
+    np.testing.assert_array_equal(model.run(np.ones(3, np.float32)), [-2.0, -8.0, -18.0])

@@ -12,14 +12,14 @@ from onnx import helper
 
 from poseedge.arrays import AnyArray
 from poseedge.backends.onnxruntime import OnnxLifter
-from poseedge.graph.graph import run_graph
+from poseedge.graph.graph import Graph
 from poseedge.int8.integer_products import with_integer_products
 from tests.support.graphs import graph, windows
 
 
 def quantized(
     nodes: list[onnx.NodeProto], weight: AnyArray, weight_axis: int = 1, zero: AnyArray | None = None, **constants: AnyArray
-) -> onnx.ModelProto:
+) -> Graph:
     """Return a graph where ``nodes`` read ``x``, quantized, as ``x_dq`` and an INT8 ``weight`` as ``w_dq``."""
     channels = weight.shape[weight_axis]
     pair = ["step", "zero"]
@@ -81,14 +81,14 @@ PRODUCTS = {
 def test_product_becomes_one_integer_operator_with_the_same_result(name: str) -> None:
     model = PRODUCTS[name]
     rewritten = with_integer_products(model)
-    products = Counter(node.op_type for node in model.graph.node if node.op_type in {"MatMul", "Gemm"}).total()
-    found = Counter(node.op_type for node in rewritten.graph.node)
+    products = Counter(node.op_type for node in model.nodes if node.op_type in {"MatMul", "Gemm"}).total()
+    found = Counter(node.op_type for node in rewritten.nodes)
     assert (found["MatMulIntegerToFloat"], found["MatMul"], found["Gemm"]) == (products, 0, 0)
-    np.testing.assert_allclose(run_graph(rewritten, keypoints()), run_graph(model, keypoints()), atol=1e-5)
+    np.testing.assert_allclose(rewritten.run(keypoints()), model.run(keypoints()), atol=1e-5)
 
 
 def test_bias_is_part_of_the_operator() -> None:
-    operators = {node.op_type for node in with_integer_products(PRODUCTS["product and bias"]).graph.node}
+    operators = {node.op_type for node in with_integer_products(PRODUCTS["product and bias"]).nodes}
     assert operators == {"QuantizeLinear", "MatMulIntegerToFloat"}
 
 
@@ -107,12 +107,12 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_forms_stay_as_they_are(name: str) -> None:
-    assert with_integer_products(OTHERS[name]) == OTHERS[name]
+    assert with_integer_products(OTHERS[name]).proto == OTHERS[name].proto
 
 
 def test_exported_graph_keeps_no_float_copy_of_an_int8_weight(small_bundle: Path) -> None:
-    rewritten = with_integer_products(onnx.load(small_bundle / "nanohtnet_int8.onnx"))
-    assert "DequantizeLinear" not in {node.op_type for node in rewritten.graph.node}
+    rewritten = with_integer_products(Graph.load(small_bundle / "nanohtnet_int8.onnx"))
+    assert "DequantizeLinear" not in {node.op_type for node in rewritten.nodes}
 
 
 def test_lifter_gives_the_poses_of_the_file_as_written(small_bundle: Path) -> None:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from poseedge.arrays import AnyArray
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.errors import PoseedgeError
-from poseedge.graph.graph import consumers, evaluator, linear_layers, makers, run_graph
+from poseedge.graph.graph import Graph
 from poseedge.int8.placement import place, quantizable_layers
 from poseedge.int8.quantize import quantize, quantize_weight, weight_axis
 from poseedge.int8.ranges import QMAX, calibrate, center
@@ -51,7 +51,7 @@ def weights(exact: bool) -> dict[str, AnyArray]:
     return {**matrices, **biases}
 
 
-def stack(middle: list[onnx.NodeProto], more: dict[str, AnyArray], exact: bool = True) -> onnx.ModelProto:
+def stack(middle: list[onnx.NodeProto], more: dict[str, AnyArray], exact: bool = True) -> Graph:
     """Return a graph: a first layer to ``a``, ``middle`` from ``a`` to ``b``, a last layer from ``b``."""
     first = [node("MatMul", ["x", "first.weight"], ["f"]), node("Add", ["f", "first.bias"], ["g"]), node("Relu", ["g"], ["a"])]
     last = [node("MatMul", ["b", "last.weight"], ["l"]), node("Add", ["l", "last.bias"], ["y"])]
@@ -61,7 +61,7 @@ def stack(middle: list[onnx.NodeProto], more: dict[str, AnyArray], exact: bool =
     return graph(nodes, [1, 17, WIDTH], tensors)
 
 
-def residual_mlp(exact: bool = True) -> onnx.ModelProto:
+def residual_mlp(exact: bool = True) -> Graph:
     """Return a stack with ``b = a + down(relu(up(a)))``."""
     middle = [
         node("MatMul", ["a", "up.weight"], ["u"], name="up"),
@@ -75,38 +75,37 @@ def residual_mlp(exact: bool = True) -> onnx.ModelProto:
 
 
 def quantized(
-    model: onnx.ModelProto,
+    model: Graph,
     samples: AnyArray = SAMPLES,
     keep: tuple[str, ...] = (),
     migrate: float = 0.0,
-) -> onnx.ModelProto:
+) -> Graph:
     placement = place(model, list(keep))
     return quantize(model, placement, calibrate(model, placement, samples, migrate=migrate))
 
 
 @cache
-def small_int8(opset: int = 17) -> onnx.ModelProto:
+def small_int8(opset: int = 17) -> Graph:
     return quantized(simplified(opset)[0], windows(), migrate=0.7)
 
 
-def of_kind(model: onnx.ModelProto, kind: str) -> list[onnx.NodeProto]:
-    return [entry for entry in model.graph.node if entry.op_type == kind]
+def of_kind(model: Graph, kind: str) -> list[onnx.NodeProto]:
+    return [entry for entry in model.nodes if entry.op_type == kind]
 
 
-def without_activation_rounding(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_activation_rounding(model: Graph) -> Graph:
     """Return ``model`` with every activation's Q and DQ replaced by nothing: only weights are still rounded."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    made_by = makers(copy)
-    for entry in copy.graph.node:
+    copy = model.copy()
+    made_by = copy.makers
+    for entry in copy.nodes:
         if entry.op_type == "DequantizeLinear" and entry.input[0] in made_by:
             source = made_by[entry.input[0]].input[0]
             entry.CopyFrom(node("Identity", [source], list(entry.output)))
     return copy
 
 
-def outputs(model: onnx.ModelProto, samples: AnyArray = SAMPLES) -> AnyArray:
-    return np.concatenate([run_graph(model, sample[None]) for sample in samples])
+def outputs(model: Graph, samples: AnyArray = SAMPLES) -> AnyArray:
+    return np.concatenate([model.run(sample[None]) for sample in samples])
 
 
 # Which layers
@@ -114,7 +113,7 @@ def outputs(model: onnx.ModelProto, samples: AnyArray = SAMPLES) -> AnyArray:
 
 def test_raw_input_and_output_layers_stay_float_by_structure() -> None:
     model, _ = simplified(17)
-    left_out = set(linear_layers(model)) - set(quantizable_layers(model, []))
+    left_out = set(model.layers) - set(quantizable_layers(model, []))
     assert left_out == {"temporal_embed", "spatial_embed", "spatial_head", "temporal_head"}
 
 
@@ -145,12 +144,12 @@ def test_pattern_that_fits_no_layer_is_an_error_naming_the_layers() -> None:
 
 def test_products_of_two_activations_are_no_layers() -> None:
     model = stack([node("Transpose", ["a"], ["t"]), node("MatMul", ["a", "t"], ["s"]), node("MatMul", ["s", "a"], ["b"])], {})
-    assert list(linear_layers(model)) == ["first", "last"]
+    assert list(model.layers) == ["first", "last"]
 
 
 def test_constant_on_the_left_is_no_layer() -> None:
     model = stack([node("MatMul", ["mixing", "a"], ["b"])], {"mixing": np.ones((17, 17), np.float32)})
-    assert list(linear_layers(model)) == ["first", "last"]
+    assert list(model.layers) == ["first", "last"]
 
 
 # What the graph looks like
@@ -171,7 +170,7 @@ def test_every_quantized_activation_is_dequantized_with_the_same_scale() -> None
         assert list(dequantizers[entry.output[0]].input[1:]) == list(entry.input[1:])
 
 
-def weight_dequantizers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+def weight_dequantizers(model: Graph) -> list[onnx.NodeProto]:
     return [entry for entry in of_kind(model, "DequantizeLinear") if entry.input[0] in arrays(model)]
 
 
@@ -193,13 +192,13 @@ def test_every_chosen_layer_reads_int8_on_both_sides() -> None:
 
 
 def test_nothing_but_layers_reads_a_dequantized_tensor() -> None:
-    readers = consumers(small_int8())
+    readers = small_int8().readers
     found = {reader.op_type for entry in of_kind(small_int8(), "DequantizeLinear") for reader in readers[entry.output[0]]}
     assert found == {"MatMul"}
 
 
 def test_skip_path_keeps_the_float_tensor() -> None:
-    skip = next(entry for entry in quantized(residual_mlp()).graph.node if entry.name == "skip")
+    skip = next(entry for entry in quantized(residual_mlp()).nodes if entry.name == "skip")
     assert skip.input[0] == "a"
 
 
@@ -209,14 +208,14 @@ def test_float_weights_of_quantized_layers_are_gone() -> None:
 
 @pytest.mark.parametrize("opset", [13, 17, 20])
 def test_graph_passes_the_checker(opset: int) -> None:
-    onnx.checker.check_model(small_int8(opset), full_check=True)
+    onnx.checker.check_model(small_int8(opset).proto, full_check=True)
 
 
 def test_float_graph_is_left_as_it_was() -> None:
     model = residual_mlp()
-    before = model.SerializeToString(deterministic=True)
+    before = model.proto.SerializeToString(deterministic=True)
     quantized(model)
-    assert model.SerializeToString(deterministic=True) == before
+    assert model.proto.SerializeToString(deterministic=True) == before
 
 
 # What the graph computes
@@ -228,24 +227,23 @@ def test_offsets_are_given_back_exactly() -> None:
 
 
 def test_offsets_of_the_network_are_given_back_up_to_the_rounding_of_its_weights() -> None:
-    exact = run_graph(simplified(17)[0], windows()[:1])
-    coarse = run_graph(small_int8(), windows()[:1])
-    fine = run_graph(without_activation_rounding(small_int8()), windows()[:1])
+    exact = simplified(17)[0].run(windows()[:1])
+    coarse = small_int8().run(windows()[:1])
+    fine = without_activation_rounding(small_int8()).run(windows()[:1])
     assert np.abs(fine - exact).mean() < np.abs(coarse - exact).mean() < 0.05
 
 
 def test_rounded_weights_leave_the_mean_of_a_layer_where_it_was() -> None:
     model = residual_mlp(exact=False)
     rounded = without_activation_rounding(quantized(model, keep=("down",)))
-    exact, found = (np.mean([evaluator(with_output(m, "ub"))(s[None])[0] for s in SAMPLES], axis=0) for m in (model, rounded))
+    exact, found = (np.mean([with_output(m, "ub").evaluator()(s[None])[0] for s in SAMPLES], axis=0) for m in (model, rounded))
     np.testing.assert_allclose(found.mean(axis=(0, 1)), exact.mean(axis=(0, 1)), atol=1e-5)
 
 
-def with_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.output[:]
-    copy.graph.output.append(onnx.ValueInfoProto(name=name))
+def with_output(model: Graph, name: str) -> Graph:
+    copy = model.copy()
+    del copy.proto.graph.output[:]
+    copy.proto.graph.output.append(onnx.ValueInfoProto(name=name))
     return copy
 
 
@@ -315,7 +313,7 @@ def test_gemm_weight_has_its_scales_along_the_output_channels(transposed: bool, 
     assert arrays(model)[entry.input[1]].shape == (HIDDEN,)
 
 
-def gemm_stack(transposed: bool, biased: bool) -> onnx.ModelProto:
+def gemm_stack(transposed: bool, biased: bool) -> Graph:
     """Return first layer, a Gemm to 48 channels, last layer, on ``x (1, 32)``."""
     weight = on_grid(WIDTH, HIDDEN)
     nodes = [
@@ -341,13 +339,13 @@ def test_onnx_runtime_computes_the_same_with_and_without_its_optimizations(small
 # Centring in a norm, and bringing channels nearer to each other there
 
 
-def norm_stack(readers: list[onnx.NodeProto], biased: bool = True, output: str | None = None) -> onnx.ModelProto:
+def norm_stack(readers: list[onnx.NodeProto], biased: bool = True, output: str | None = None) -> Graph:
     """Return a stack whose ``n`` is the layer normalisation of ``a``; ``output`` leaves the graph beside ``y``."""
     norm = node("LayerNormalization", ["a", "gain", *(["shift"] if biased else [])], ["n"], name="norm")
     more = {name: RNG.normal(1, 0.3, WIDTH).astype(np.float32) for name in ("gain", "shift")}
     model = stack([norm, *readers], more | {"one.weight": on_grid(WIDTH, WIDTH), "two.weight": on_grid(WIDTH, WIDTH)})
     if output:
-        model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+        model.proto.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
     return model
 
 
@@ -404,13 +402,13 @@ def test_layers_that_share_a_weight_behind_different_norms_each_get_their_own() 
 def test_norm_that_something_else_reads_keeps_its_bias() -> None:
     model = norm_stack(FLOAT_READER)
     result = quantized(model)
-    assert next(entry for entry in result.graph.node if entry.name == "norm").input[2] == "shift"
+    assert next(entry for entry in result.nodes if entry.name == "norm").input[2] == "shift"
     np.testing.assert_allclose(outputs(without_activation_rounding(result)), outputs(model), rtol=1e-5, atol=2e-4)
 
 
 def test_norm_that_leaves_the_graph_keeps_its_bias() -> None:
     result = quantized(norm_stack(ONE_READER, output="n"))
-    assert next(entry for entry in result.graph.node if entry.name == "norm").input[2] == "shift"
+    assert next(entry for entry in result.nodes if entry.name == "norm").input[2] == "shift"
 
 
 # The numbers

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from poseedge.int8.placement import place
 from poseedge.int8.range_plot import LONGEST, draw_ranges, row_names
-from poseedge.int8.ranges import measure
+from poseedge.int8.ranges import measure_ranges
 from tests.support.graphs import simplified, windows
 
 
@@ -21,5 +21,5 @@ def test_rows_are_named_by_all_layers_that_read_a_tensor() -> None:
 def test_drawing_is_a_png(tmp_path: Path) -> None:
     model = simplified(17)[0]
     placement = place(model)
-    draw_ranges(measure(model, placement, windows(), "mse", 0.5), placement, "small", tmp_path / "ranges.png")
+    draw_ranges(measure_ranges(model, placement, windows(), "mse", 0.5), placement, "small", tmp_path / "ranges.png")
     assert (tmp_path / "ranges.png").read_bytes().startswith(b"\x89PNG")

@@ -19,11 +19,11 @@ from poseedge.int8.ranges import (
     METHODS,
     QMAX,
     Method,
-    cached,
+    cached_ranges,
     calibrate,
+    calibration_passes,
     entropy_share,
     mse_share,
-    passes,
     percentile_share,
     read_ranges,
 )
@@ -94,16 +94,16 @@ def test_progress_is_told_of_every_window_of_every_pass(method: Method) -> None:
     steps: list[int] = []
     model, _ = simplified(17)
     calibrate(model, place(model), windows(), method, advance=lambda: steps.append(1))
-    assert len(steps) == passes(method) * len(windows())
+    assert len(steps) == calibration_passes(method) * len(windows())
 
 
 def test_calibrating_twice_runs_the_graph_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, _ = simplified(17)
-    first = cached(model, place(model), windows(), "minmax", 0.7)
+    first = cached_ranges(model, place(model), windows(), "minmax", 0.7)
     monkeypatch.setattr(ranges, "channel_statistics", None)
     steps: list[None] = []
-    assert cached(model, place(model), windows(), "minmax", 0.7, lambda: steps.append(None)) == first
+    assert cached_ranges(model, place(model), windows(), "minmax", 0.7, lambda: steps.append(None)) == first
     assert len(steps) == len(windows())
 
 
@@ -111,10 +111,10 @@ def test_calibrating_twice_runs_the_graph_once(tmp_path: Path, monkeypatch: pyte
 def test_anything_else_is_measured_anew(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, _ = simplified(17)
-    cached(model, place(model), windows(), "minmax", 0.7)
+    cached_ranges(model, place(model), windows(), "minmax", 0.7)
     other = simplified(13)[0] if change == "graph" else model
     keep = ["spatial.0.mlp.fc1"] if change == "placement" else []
-    cached(
+    cached_ranges(
         other, place(other, keep), windows()[: 2 if change == "windows" else 3], "mse" if change == "method" else "minmax", 0.7
     )
     assert len(list(tmp_path.rglob("*.json"))) == 2
@@ -123,10 +123,10 @@ def test_anything_else_is_measured_anew(change: str, tmp_path: Path, monkeypatch
 def test_damaged_cache_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, _ = simplified(17)
-    first = cached(model, place(model), windows(), "minmax", 0.7)
+    first = cached_ranges(model, place(model), windows(), "minmax", 0.7)
     (file,) = tmp_path.rglob("*.json")
     file.write_text('{"tensors": ')
-    assert cached(model, place(model), windows(), "minmax", 0.7) == first
+    assert cached_ranges(model, place(model), windows(), "minmax", 0.7) == first
     assert json.loads(file.read_text()) == first
 
 
@@ -134,9 +134,9 @@ def test_ranges_from_the_file_make_the_same_graph(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, _ = simplified(17)
     placement = place(model)
-    stored = read_ranges(json.loads(json.dumps(cached(model, placement, windows(), "mse", 0.7))))
+    stored = read_ranges(json.loads(json.dumps(cached_ranges(model, placement, windows(), "mse", 0.7))))
     fresh = calibrate(model, placement, windows(), "mse", 0.7)
-    one, other = (quantize(model, placement, found).SerializeToString(deterministic=True) for found in (stored, fresh))
+    one, other = (quantize(model, placement, found).proto.SerializeToString(deterministic=True) for found in (stored, fresh))
     assert one == other
 
 
@@ -161,5 +161,5 @@ def test_attention_tensors_are_rounded_around_zero() -> None:
     assert set(found) == {"b", "a_plain", "t_plain", "p_plain"}
     assert not any(found[key].offset.any() for key in found if key.endswith("_plain"))
     result = quantize(model, placement, found)
-    onnx.checker.check_model(result, full_check=True)
+    onnx.checker.check_model(result.proto, full_check=True)
     assert float(arrays(result)["p_plain_scale"]) <= 1 / QMAX

@@ -10,10 +10,9 @@ import pytest
 
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import DataError, PoseedgeError
-from poseedge.graph.graph import linear_layers
 from poseedge.int8.placement import place
-from poseedge.int8.ranges import measure
-from poseedge.int8.sensitivity import Budget, Cost, Layer, Sensitivity, choose_runs, draw, multiply_adds, needed
+from poseedge.int8.ranges import measure_ranges
+from poseedge.int8.sensitivity import Budget, Degradation, LayerSensitivity, Sensitivity, choose_runs, draw, multiply_adds, needed
 from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import LifterSpec
 from tests.support.folders import MINI
@@ -26,12 +25,12 @@ WHOLE = LifterSpec("whole", FRAMES, tuple(range(FRAMES)), "fp32", 1)
 @cache
 def measured() -> Sensitivity:
     model = simplified(17)[0]
-    ranges = measure(model, place(model), calibration_windows([load_dataset(MINI)], FRAMES, 32), "minmax", 0.5)
+    ranges = measure_ranges(model, place(model), calibration_windows([load_dataset(MINI)], FRAMES, 32), "minmax", 0.5)
     return Sensitivity(model, SPEC, choose_runs(load_dataset(MINI), SPEC, 48), ranges)
 
 
 @cache
-def ranked() -> list[Layer]:
+def ranked() -> list[LayerSensitivity]:
     return measured().rank()
 
 
@@ -117,7 +116,7 @@ def test_budget_that_nothing_holds_is_an_error() -> None:
 
 
 def test_needed_stops_where_the_squares_of_the_rest_fit() -> None:
-    layers = [Layer(str(mm), 1, Cost(0, mm, 0, 5, 3)) for mm in (4.0, 3.0, 0.5, 0.5)]
+    layers = [LayerSensitivity(str(mm), 1, Degradation(0, mm, 0, 5, 3)) for mm in (4.0, 3.0, 0.5, 0.5)]
     assert needed(layers, Budget(mean_mm=1.0), 1.0) == 2
     assert needed(layers, Budget(mean_mm=5.1), 1.0) == 0
     assert needed(layers, Budget(jitter_ratio=2.0), 1.0) == 3  # each adds 16, 27 are allowed
@@ -126,8 +125,8 @@ def test_needed_stops_where_the_squares_of_the_rest_fit() -> None:
 def test_multiply_adds_are_rows_times_the_weight() -> None:
     model = simplified(17)[0]
     counts = multiply_adds(model)
-    assert set(counts) == set(linear_layers(model))
-    weight = {tensor.name: tensor.dims for tensor in model.graph.initializer}["spatial.0.mlp.fc1.weight"]
+    assert set(counts) == set(model.layers)
+    weight = {tensor.name: tensor.dims for tensor in model.proto.graph.initializer}["spatial.0.mlp.fc1.weight"]
     assert counts["spatial.0.mlp.fc1"] == 17 * weight[0] * weight[1]
 
 

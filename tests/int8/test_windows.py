@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import onnx
 import pytest
 from onnx import helper
 
@@ -13,7 +12,7 @@ from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.data.windows import centered, mirror_keypoints
 from poseedge.errors import DataError, PoseedgeError
-from poseedge.graph.graph import evaluator, with_outputs
+from poseedge.graph.graph import Graph
 from poseedge.int8.windows import calibration_windows, channel_statistics, digest
 from tests.support.folders import MINI
 from tests.support.graphs import graph, simplified, windows
@@ -78,14 +77,14 @@ def test_digest_names_the_values() -> None:
     assert digest(found) != digest(found[::-1].copy())
 
 
-def norm_inputs(model: onnx.ModelProto) -> list[str]:
-    return [node.input[0] for node in model.graph.node if node.op_type == "LayerNormalization"]
+def norm_inputs(model: Graph) -> list[str]:
+    return [node.input[0] for node in model.nodes if node.op_type == "LayerNormalization"]
 
 
 def test_statistics_are_those_of_numpy_over_all_windows() -> None:
     model, _ = simplified(17)
     names = norm_inputs(model)
-    evaluate = evaluator(with_outputs(model, names), names)
+    evaluate = model.evaluator(names)
     values = [np.stack(rows) for rows in zip(*(evaluate(window[None]) for window in windows()), strict=True)]
     found = channel_statistics(model, names, windows())
     for name, value in zip(names, values, strict=True):

@@ -61,10 +61,10 @@ def run_jobs(folder: Path, jobs: list[list[str]]) -> list[Built]:
 def test_every_graph_of_every_network_builds(tmp_path: Path, name: str) -> None:
     network = small(name)
     samples = np.concatenate([windows(network, 2).numpy(), windows(network, 1).numpy() * 0.5])
-    graphs = {key: model for key, model in graphs_of(network, small_recipe(name), MODERN, samples).items() if key in TYPED}
-    for precision, model in graphs.items():
-        onnx.save(model, tmp_path / f"{name}_{precision}.onnx")
-    onnx.save(exported(name, MODERN, free_batch=True), tmp_path / f"{name}_free.onnx")
+    graphs = {key: graph for key, graph in graphs_of(network, small_recipe(name), MODERN, samples).items() if key in TYPED}
+    for precision, graph in graphs.items():
+        onnx.save(graph.proto, tmp_path / f"{name}_{precision}.onnx")
+    onnx.save(exported(name, MODERN, free_batch=True).proto, tmp_path / f"{name}_free.onnx")
     jobs = [[str(tmp_path / f"{name}_{precision}.onnx"), "--precision", precision, "--json"] for precision in graphs]
     jobs.append(
         [str(tmp_path / f"{name}_free.onnx"), "--precision", "fp32", "--batch", "8", "--max-batch", "64", "--json", *MEMORY]

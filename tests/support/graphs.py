@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from poseedge.arrays import AnyArray, Float32Array
 from poseedge.fold import fold
-from poseedge.graph.graph import initializers
+from poseedge.graph.graph import Graph
 from poseedge.graph.trace import simplify, trace
 from tests.support import golden
 
@@ -17,13 +17,13 @@ FRAMES = 27
 
 
 @cache
-def traced(opset: int, free_batch: bool = False) -> onnx.ModelProto:
+def traced(opset: int, free_batch: bool = False) -> Graph:
     """Return the folded small network as the exporter writes it; do not change it."""
     return trace(fold(golden.network("nanohtnet-small"), free_batch), FRAMES, 2, opset, free_batch)
 
 
 @cache
-def simplified(opset: int) -> tuple[onnx.ModelProto, str]:
+def simplified(opset: int) -> tuple[Graph, str]:
     """Return the same graph simplified, and the simplifier's note; do not change it."""
     return simplify(traced(opset))
 
@@ -34,7 +34,7 @@ def windows() -> Float32Array:
     return stored
 
 
-def graph(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str, AnyArray], opset: int = 17) -> onnx.ModelProto:
+def graph(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str, AnyArray], opset: int = 17) -> Graph:
     """Return a graph from ``x`` to ``y``."""
     model = helper.make_model(
         helper.make_graph(
@@ -47,9 +47,9 @@ def graph(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str
         opset_imports=[helper.make_opsetid("", opset)],
         ir_version=8,
     )
-    return onnx.shape_inference.infer_shapes(model)
+    return Graph(onnx.shape_inference.infer_shapes(model))
 
 
-def arrays(model: onnx.ModelProto) -> dict[str, AnyArray]:
+def arrays(graph: Graph) -> dict[str, AnyArray]:
     """Return the weights by name."""
-    return {name: numpy_helper.to_array(tensor) for name, tensor in initializers(model).items()}
+    return {name: numpy_helper.to_array(tensor) for name, tensor in graph.stored.items()}

@@ -6,12 +6,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 
 from poseedge.arrays import Float32Array
 from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.fold import fold
+from poseedge.graph.graph import Graph
 from poseedge.graph.trace import simplify, trace
 from poseedge.models import create
 from poseedge.models.flops import meta_flops
@@ -99,12 +99,12 @@ def lifted(network: LiftingNetwork, keypoints: torch.Tensor) -> Float32Array:
 
 
 @cache
-def exported(name: str, opset: int, free_batch: bool = False) -> onnx.ModelProto:
+def exported(name: str, opset: int, free_batch: bool = False) -> Graph:
     """Return the graph of the folded network as a bundle would hold it."""
     network = lifting(name)
-    model, note = simplify(trace(fold(network, free_batch), network.frames, network.in_channels, opset, free_batch))
+    graph, note = simplify(trace(fold(network, free_batch), network.frames, network.in_channels, opset, free_batch))
     assert not note
-    return model
+    return graph
 
 
 def assert_folded_equals_plain(network: LiftingNetwork, keypoints: torch.Tensor) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import onnx
-
-from poseedge.graph.graph import opset_of
+from poseedge.graph.graph import Graph
 from poseedge.targets.boards import SPELT_OUT, load_target
 from poseedge.targets.preflight import check_graph
 
 
-def assert_targets_take(model: onnx.ModelProto) -> None:
+def assert_targets_take(graph: Graph) -> None:
     """Check a graph against the strictest target of its opset: TensorRT 8.0, or all of 8.6 to 11.4."""
-    strictest = "jetson-tx2-jp4.6.0" if opset_of(model) == SPELT_OUT else "default"
-    assert check_graph(model, load_target(strictest)) == []
+    strictest = "jetson-tx2-jp4.6.0" if graph.opset == SPELT_OUT else "default"
+    assert check_graph(graph, load_target(strictest)) == []

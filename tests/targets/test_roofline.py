@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 from poseedge.errors import PoseedgeError
+from poseedge.graph.graph import Graph
 from poseedge.targets import roofline
 from poseedge.targets.boards import load_target
-from poseedge.targets.preflight.view import View
 from poseedge.targets.roofline import estimate
 from tests.support import bad_graphs
 
@@ -23,9 +23,9 @@ def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "LAUNCH_US", 0.0)
 
 
-def layer(rows: int, depth: int = 256, width: int = 512) -> View:
+def layer(rows: int, depth: int = 256, width: int = 512) -> Graph:
     weights = {"w": np.ones((depth, width), np.float32)}
-    return View(bad_graphs.graph([bad_graphs.node("MatMul", ["x", "w"], ["y"])], weights, (rows, depth)))
+    return Graph(bad_graphs.graph([bad_graphs.node("MatMul", ["x", "w"], ["y"])], weights, (rows, depth)))
 
 
 def test_large_product_takes_its_operations_at_the_peak() -> None:
@@ -55,7 +55,7 @@ def test_launches_are_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_int8_layer_runs_at_the_int8_peak_with_one_byte_a_value() -> None:
-    found = estimate(View(bad_graphs.quantized()), NANO)
+    found = estimate(Graph(bad_graphs.quantized()), NANO)
     assert found.kernels == 1
     assert found.weight_bytes == 32 * 48
     assert found.activation_bytes == 17 * 32 + 2 * 17 * 48  # its output is FP16: flags choose the rest
@@ -63,7 +63,7 @@ def test_int8_layer_runs_at_the_int8_peak_with_one_byte_a_value() -> None:
 
 
 def test_with_strong_typing_the_rest_of_int8_is_what_the_graph_says() -> None:
-    found = estimate(View(bad_graphs.quantized()), load_target("jetson-orin-nano-jp7.2"))
+    found = estimate(Graph(bad_graphs.quantized()), load_target("jetson-orin-nano-jp7.2"))
     assert found.activation_bytes == 17 * 32 + 4 * 17 * 48
 
 
@@ -74,11 +74,11 @@ def test_pointwise_operators_and_changes_of_shape_are_no_kernels() -> None:
         bad_graphs.node("Softmax", ["b"], ["c"]),
         bad_graphs.node("Transpose", ["c"], ["y"]),
     ]
-    assert estimate(View(bad_graphs.graph(nodes, {"s": np.array([32, 17])})), NANO).kernels == 2
+    assert estimate(Graph(bad_graphs.graph(nodes, {"s": np.array([32, 17])})), NANO).kernels == 2
 
 
 def test_norm_that_is_decomposed_is_one_kernel() -> None:
-    assert estimate(View(bad_graphs.decomposed_norm(bad_graphs.F32)), NANO).kernels == 1
+    assert estimate(Graph(bad_graphs.decomposed_norm(bad_graphs.F32)), NANO).kernels == 1
 
 
 def test_general_target_has_no_estimate() -> None:
@@ -88,10 +88,10 @@ def test_general_target_has_no_estimate() -> None:
 
 def test_board_without_int8_has_no_estimate_of_it() -> None:
     with pytest.raises(PoseedgeError, match="Maxwell"):
-        estimate(View(bad_graphs.quantized()), load_target("jetson-nano"))
+        estimate(Graph(bad_graphs.quantized()), load_target("jetson-nano"))
 
 
 def test_graph_that_cannot_be_counted_has_no_estimate() -> None:
     model = bad_graphs.graph([bad_graphs.node("MatMul", ["x", "w"], ["y"])], {"w": bad_graphs.WEIGHT}, ("batch", "frames", 32))
     with pytest.raises(PoseedgeError, match="cannot be inferred"):
-        estimate(View(onnx.shape_inference.infer_shapes(model)), NANO)
+        estimate(Graph(onnx.shape_inference.infer_shapes(model)), NANO)

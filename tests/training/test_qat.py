@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -14,7 +13,7 @@ from lightning_fabric import Fabric
 from poseedge.arrays import Float32Array
 from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import Int8
-from poseedge.graph.graph import evaluator
+from poseedge.graph.graph import Graph
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import calibrate
@@ -54,8 +53,8 @@ def deployed(layers: list[str]) -> Float32Array:
     return lifted(quantize(model, placement, calibrate(model, placement, windows(), migrate=Int8().migrate)))
 
 
-def lifted(model: onnx.ModelProto) -> Float32Array:
-    evaluate = evaluator(model)
+def lifted(model: Graph) -> Float32Array:
+    evaluate = model.evaluator()
     return np.concatenate([evaluate(window[None])[0] for window in windows()])
 
 

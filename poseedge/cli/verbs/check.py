@@ -12,10 +12,10 @@ from rich.markup import escape
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.cli.console import emit_json, next_step, out, stage, table
 from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.graph.graph import Graph
 from poseedge.targets.aot import DEFAULT_ARCHITECTURE, Compiled, Compiler, nearest_architecture, verdict
 from poseedge.targets.boards import Target, load_target, parse_version
-from poseedge.targets.preflight import Finding, check_file, passed
-from poseedge.targets.preflight.view import View
+from poseedge.targets.preflight import Finding, check_graph, passed
 from poseedge.targets.roofline import ASSUMPTIONS, Estimate, estimate
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -67,7 +67,7 @@ class Checked:
     """One graph with all that is known of it."""
 
     path: Path
-    view: View
+    graph: Graph
     findings: list[Finding]
     expected: Estimate | str  # or why there is none
     compiled: Compiled | None = None
@@ -76,9 +76,9 @@ class Checked:
         """Return what the JSON says of it."""
         return {
             "file": self.path.name,
-            "precision": self.view.precision,
-            "opset": self.view.opset,
-            "nodes": len(self.view.nodes),
+            "precision": self.graph.precision,
+            "opset": self.graph.opset,
+            "nodes": len(self.graph.nodes),
             "passed": passed(self.findings),
             "estimate": None if isinstance(self.expected, str) else asdict(self.expected),
             "no_estimate": self.expected if isinstance(self.expected, str) else "",
@@ -88,13 +88,13 @@ class Checked:
 
 def checked_graph(path: Path, target: Target) -> Checked:
     """Check one file and estimate its latency."""
-    model, findings = check_file(path, target)
-    view = View(model)
+    graph = Graph.load(path)
+    findings = check_graph(graph, target)
     try:
-        expected: Estimate | str = estimate(view, target)
+        expected: Estimate | str = estimate(graph, target)
     except PoseedgeError as error:
         expected = error.message
-    return Checked(path, view, findings, expected)
+    return Checked(path, graph, findings, expected)
 
 
 def add_builds(checked: list[Checked], target: Target) -> None:
@@ -103,7 +103,7 @@ def add_builds(checked: list[Checked], target: Target) -> None:
     with Compiler(architecture) as compiler, stage(f"build for {architecture}", len(checked)) as advance:
         for graph in checked:
             graph.compiled = compiler.compile(graph.path)
-            graph.findings += verdict(graph.view, graph.compiled)
+            graph.findings += verdict(graph.graph, graph.compiled)
             advance(1)
 
 

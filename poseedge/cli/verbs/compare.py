@@ -13,7 +13,7 @@ from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, tabl
 from poseedge.data.sources import open_dataset
 from poseedge.engines.sides import open_side
 from poseedge.errors import ArtefactError
-from poseedge.graph.compare import Comparison, compare, draw, passes
+from poseedge.graph.compare import Comparison, compare, draw, passes_needed
 from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import ENGINE_SUFFIXES
 from poseedge.resources import SAMPLE_DATA, resource
@@ -40,14 +40,15 @@ def compare_graphs(
     Example: poseedge compare build/nanohtnet/nanohtnet_fp32.onnx build/nanohtnet/nanohtnet_int8.onnx
     """
     sides = open_side(this), open_side(other)
-    if sides[0].window != sides[1].window:
-        raise ArtefactError(f"{this} takes windows {sides[0].window}, {other} takes {sides[1].window} (frames, channels)")
+    taken = [(side.spec.frames, side.spec.channels) for side in sides]
+    if taken[0] != taken[1]:
+        raise ArtefactError(f"{this} takes windows {taken[0]}, {other} takes {taken[1]} (frames, channels)")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
-    frames, channels = sides[0].window
+    frames, channels = taken[0]
     motion = calibration_windows([dataset.of(dataset.test)], frames, windows, channels=channels)
     for engine in (path for path in (this, other) if path.suffix in ENGINE_SUFFIXES):
         err.print(f"building {engine.name} a second time, with its tensors as outputs", markup=False, soft_wrap=True)
-    with stage("windows", windows * passes(*sides, every_tensor)) as advance:
+    with stage("windows", windows * passes_needed(*sides, every_tensor)) as advance:
         found = compare(*sides, motion, every_tensor, tolerance, advance)
     if plot:
         draw(found, f"{this.name} against {other.name}, {windows} windows of {dataset.name}", plot)

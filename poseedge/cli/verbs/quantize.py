@@ -10,24 +10,21 @@ from typing import Annotated
 import typer
 
 import poseedge
-from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.cli.console import emit_json, mm, next_step, out, stage
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write, sha256_of
 from poseedge.graph.flops import stored_bytes
-from poseedge.graph.graph import load_graph, opset_of, save_graph, store_constants
+from poseedge.graph.lifting import open_float32
 from poseedge.graph.metadata import GraphMetadata
-from poseedge.int8.placement import place
+from poseedge.int8.placement import LEVELS, place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
 from poseedge.int8.quantize import quantize as with_int8
 from poseedge.int8.range_plot import draw_ranges
-from poseedge.int8.ranges import METHODS, cached, passes, read_ranges
+from poseedge.int8.ranges import METHODS, cached_ranges, calibration_passes, read_ranges
 from poseedge.int8.sensitivity import Sensitivity, choose_runs
 from poseedge.int8.windows import load_calibration
 from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
-
-OLDEST = 13  # the first opset where DequantizeLinear takes a scale for each channel
 
 
 def quantize(
@@ -37,7 +34,7 @@ def quantize(
         Path | None, typer.Option(help="data set whose training subjects calibrate; default: the bundled sample")
     ] = None,
     calibration: Annotated[str, typer.Option(help="minmax, percentile, entropy or mse")] = "minmax",
-    level: Annotated[str, typer.Option(help="A: Linear layers; B: and attention products; C: and residual additions")] = "A",
+    level: Annotated[str, typer.Option(help="A: Linear layers; B: and attention products")] = "A",
     keep: Annotated[list[str] | None, typer.Option(help="layers to keep float, as a pattern (repeat)")] = None,
     two_step: Annotated[list[str] | None, typer.Option(help="layers to round in two steps, as a pattern (repeat)")] = None,
     windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
@@ -49,27 +46,22 @@ def quantize(
 
     Example: poseedge quantize model.onnx --calibration mse
     """
-    for name, value, known in (("calibration", calibration, METHODS), ("level", level, ("A", "B", "C"))):
+    for name, value, known in (("calibration", calibration, METHODS), ("level", level, LEVELS)):
         if value not in known:
             raise PoseedgeError(f"unknown --{name} {value!r}", nearest(value, [*known]))
-    model, spec = load_graph(graph), OnnxLifter(graph).spec
-    store_constants(model)
-    if {node.op_type for node in model.graph.node} & {"QuantizeLinear", "DequantizeLinear"}:
-        raise ArtefactError(f"{graph}: it is quantized already", "give the float32 graph that it was made from")
-    if opset_of(model) < OLDEST:
-        raise ArtefactError(f"{graph}: opset {opset_of(model)}, INT8 by channel needs {OLDEST}", "export it again, at opset 17")
-    placement = place(model, keep, two_step, level)  # type: ignore[arg-type]
+    exact, spec = open_float32(graph)
+    placement = place(exact, keep, two_step, level)  # type: ignore[arg-type]
     if not placement.layers:
         raise ArtefactError(f"{graph}: no layer takes INT8", "expected MatMul or Gemm with a constant weight of 16 x 16 or more")
     drawn = load_calibration(data or resource(*CALIBRATION_DATA), spec.frames, windows, spec.channels)
-    with stage("calibrate INT8", windows * passes(calibration)) as advance:  # type: ignore[arg-type]
-        found = cached(model, placement, drawn, calibration, 0.5, lambda: advance(1))  # type: ignore[arg-type]
+    with stage("calibrate INT8", windows * calibration_passes(calibration)) as advance:  # type: ignore[arg-type]
+        found = cached_ranges(exact, placement, drawn, calibration, 0.5, lambda: advance(1))  # type: ignore[arg-type]
     if plot:
         draw_ranges(found, placement, graph.name, plot)
-    made = with_int8(model, placement, read_ranges(found))
+    made = with_int8(exact, placement, read_ranges(found))
     test = load_dataset(resource(*SAMPLE_DATA))
     with stage("parity", 1) as advance:
-        cost = Sensitivity(model, spec, choose_runs(test.of(test.test), spec, frames), found).cost_of(made)
+        cost = Sensitivity(exact, spec, choose_runs(test.of(test.test), spec, frames), found).cost_of(made)
         advance(1)
     target = output or graph.with_name(f"{graph.stem.removesuffix('_fp32')}_int8.onnx")
     metadata = GraphMetadata(
@@ -82,7 +74,7 @@ def quantize(
         flip=spec.flip,
         ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS,
     )
-    save_graph(made, metadata, target)
+    made.save(target, metadata)
     with atomic_write(target.with_suffix(".ranges.json")) as temporary:
         temporary.write_text(codec.dumps(found))
     if json:

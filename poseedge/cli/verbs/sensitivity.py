@@ -7,16 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.layer_savings import saved_ms
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import PoseedgeError, nearest
-from poseedge.graph.graph import load_graph
+from poseedge.graph.lifting import open_float32
 from poseedge.int8.placement import place
-from poseedge.int8.ranges import cached
-from poseedge.int8.sensitivity import Budget, Cost, Found, Layer, Sensitivity, as_json, choose_runs, draw
+from poseedge.int8.ranges import cached_ranges
+from poseedge.int8.sensitivity import Budget, Degradation, LayerSensitivity, SearchResult, Sensitivity, as_json, choose_runs, draw
 from poseedge.int8.windows import load_calibration
 from poseedge.resources import CALIBRATION_DATA, resource
 
@@ -51,19 +50,19 @@ def sensitivity(
     if by == "latency" and two_step:
         raise PoseedgeError("--by latency goes without --two-step", "it says which layers to keep float")
     path = open_bundle(artefact).graph("fp32") if artefact.is_dir() else artefact
-    model, spec = load_graph(path), OnnxLifter(path).spec
+    graph, spec = open_float32(path)
     folder = data or resource(*CALIBRATION_DATA)
     drawn = load_calibration(folder, spec.frames, windows, spec.channels)
     dataset = load_dataset(folder)
     with stage("calibrate", windows) as advance:
-        ranges = cached(model, place(model), drawn, "minmax", migrate, lambda: advance(1))
-    measured = Sensitivity(model, spec, choose_runs(dataset.of(dataset.train), spec, frames), ranges)
+        ranges = cached_ranges(graph, place(graph), drawn, "minmax", migrate, lambda: advance(1))
+    measured = Sensitivity(graph, spec, choose_runs(dataset.of(dataset.train), spec, frames), ranges)
     with stage("quantize each layer alone", len(measured.layers)) as advance:
         ranked = measured.rank(advance)
     saved = None
     if by == "latency":
         with stage("time each layer", 1) as advance:
-            saved = saved_ms(model, measured.quantized([], []), place(model))
+            saved = saved_ms(graph, measured.quantized([], []), place(graph))
             advance(1)
     limits, found_set = Budget(budget, jitter), None
     if budget is not None or jitter is not None:
@@ -91,7 +90,7 @@ def sensitivity(
     )
 
 
-def show(path: Path, ranked: list[Layer], total: int, everything: Cost, saved: dict[str, float] | None) -> None:
+def show(path: Path, ranked: list[LayerSensitivity], total: int, everything: Degradation, saved: dict[str, float] | None) -> None:
     """Print the ranking, with what INT8 saves if that was measured."""
     rows = [
         [layer.name, f"{layer.macs / total:.2%}", *cells(layer.cost), f"{layer.cost.added_jitter**0.5:.2f}"] for layer in ranked
@@ -106,18 +105,23 @@ def show(path: Path, ranked: list[Layer], total: int, everything: Cost, saved: d
     table(f"{title}{everything.float_jitter_mm:.2f})", columns, rows)
 
 
-def cells(cost: Cost) -> list[str]:
+def cells(cost: Degradation) -> list[str]:
     """Return the numbers of one row."""
     return [f"{cost.delta_mpjpe_mm:+.3f}", mm(cost.mean_mm), mm(cost.p99_mm), mm(cost.jitter_mm)]
 
 
 def report(
-    path: Path, ranked: list[Layer], measured: Sensitivity, found: Found | None, remedy: str, saved: dict[str, float] | None
+    path: Path,
+    ranked: list[LayerSensitivity],
+    measured: Sensitivity,
+    found: SearchResult | None,
+    remedy: str,
+    saved: dict[str, float] | None,
 ) -> dict[str, Any]:
     """Return the document for machines."""
     search = None
     if found:
-        (cost,) = as_json([Layer("", 0, found.cost)], 1)
+        (cost,) = as_json([LayerSensitivity("", 0, found.cost)], 1)
         search = {remedy: found.relieved, "int8_share": found.int8_share, **{k: v for k, v in cost.items() if k.endswith("_mm")}}
     layers = as_json(ranked, sum(measured.macs.values()))
     for layer in layers if saved else []:

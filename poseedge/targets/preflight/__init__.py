@@ -1,6 +1,6 @@
 """Will this target take this graph? ``check_graph`` answers before anything leaves the workstation."""
 
-from poseedge.targets.preflight.check import check_file, check_graph, passed
+from poseedge.targets.preflight.check import check_graph, passed
 from poseedge.targets.preflight.rules import RULES, Finding
 
-__all__ = ["RULES", "Finding", "check_file", "check_graph", "passed"]
+__all__ = ["RULES", "Finding", "check_graph", "passed"]

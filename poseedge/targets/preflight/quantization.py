@@ -8,11 +8,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from poseedge.arrays import AnyArray, Float64Array
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import FLOATS, attribute, type_name
+from poseedge.graph.structure import dequantizer
 from poseedge.int8.placement import SMALLEST
 from poseedge.int8.quantize import weight_axis
 from poseedge.targets.boards import Target
 from poseedge.targets.preflight.rules import Issue, rule
-from poseedge.targets.preflight.view import FLOATS, View, attribute, numbers, type_name
 
 PARSER = "onnx-tensorrt importers of QuantizeLinear and DequantizeLinear, 8.2 to 10.x"
 HEADER = "NvInfer.h, IQuantizeLayer and IDequantizeLayer"
@@ -25,72 +28,72 @@ Q, DQ = "QuantizeLinear", "DequantizeLinear"
 
 
 @rule("int8-board", "error", "TensorRT support matrices by compute capability")
-def int8_board(view: View, target: Target) -> Iterator[Issue]:
+def int8_board(graph: Graph, target: Target) -> Iterator[Issue]:
     """INT8 goes to boards that have it."""
-    if view.quantized and "int8" not in target.precisions:
+    if graph.quantized and "int8" not in target.precisions:
         yield Issue("", target.refusal("int8"), "take the FP16 graph, which is the fastest here")
 
 
 @rule(
     "mixed-typing", "error", "TensorRT 10.12 release notes and migration guide to 11.x: strong typing in place of builder flags"
 )
-def mixed_typing(view: View, target: Target) -> Iterator[Issue]:
+def mixed_typing(graph: Graph, target: Target) -> Iterator[Issue]:
     """A graph that mixes INT8 and FP16 goes to TensorRT whose every release takes precision from the graph."""
-    if view.precision == "int8-fp16" and "int8" in target.precisions and target.releases[0].typing == "weak":
+    if graph.precision == "int8-fp16" and "int8" in target.precisions and target.releases[0].typing == "weak":
         yield Issue("", target.refusal("int8-fp16"), "take the int8 graph")
 
 
 @rule("qdq-uint8", "error", "onnx-tensorrt: UINT8 zero points are refused by 8.5 and 8.6, and read as INT8 by 10.x")
-def qdq_uint8(view: View, target: Target) -> Iterator[Issue]:
+def qdq_uint8(graph: Graph, target: Target) -> Iterator[Issue]:
     """Quantized values are signed."""
-    for node in view.of(Q, DQ):
+    for node in graph.of(Q, DQ):
         zero = node.input[2] if len(node.input) > 2 else ""
-        kind = view.types.get(zero or (node.output[0] if node.op_type == Q else node.input[0]))
+        kind = graph.types.get(zero or (node.output[0] if node.op_type == Q else node.input[0]))
         if kind == TensorProto.UINT8:
             yield Issue(node, f"{node.op_type} uses uint8" + ("" if zero else " (its default without a zero point)"), SYMMETRIC)
 
 
 @rule("qdq-asymmetric", "error", PARSER)
-def qdq_asymmetric(view: View, target: Target) -> Iterator[Issue]:
+def qdq_asymmetric(graph: Graph, target: Target) -> Iterator[Issue]:
     """Zero points are zero."""
-    for node in view.of(Q, DQ):
-        zero = view.value(node.input[2]) if len(node.input) > 2 else None
+    for node in graph.of(Q, DQ):
+        zero = graph.value(node.input[2]) if len(node.input) > 2 else None
         if zero is not None and zero.dtype != np.uint8 and zero.any():
             yield Issue(node, "the zero point is not 0", SYMMETRIC)
 
 
 @rule("qdq-int32-bias", "error", PARSER)
-def qdq_int32_bias(view: View, target: Target) -> Iterator[Issue]:
+def qdq_int32_bias(graph: Graph, target: Target) -> Iterator[Issue]:
     """Biases stay float: DequantizeLinear of INT32 is not read."""
-    for node in view.of(DQ):
-        if view.types.get(node.input[0]) == TensorProto.INT32:
+    for node in graph.of(DQ):
+        if graph.types.get(node.input[0]) == TensorProto.INT32:
             fix = "leave biases float (ONNX Runtime: QuantizeBias=False)"
             yield Issue(node, "a bias is quantized to INT32", fix)
 
 
 @rule("qdq-zero-point", "error", "onnx-tensorrt importers 8.0 to 8.6: INT8 needs the zero-point input")
-def qdq_zero_point(view: View, target: Target) -> Iterator[Issue]:
+def qdq_zero_point(graph: Graph, target: Target) -> Iterator[Issue]:
     """Before TensorRT 9, Q and DQ state their zero point."""
     if target.oldest >= (9,):
         return
-    for node in view.of(Q, DQ):
+    for node in graph.of(Q, DQ):
         if len(node.input) < 3 or not node.input[2]:
             yield Issue(node, f"{node.op_type} has no zero-point input", "give it an INT8 zero")
 
 
 @rule("qdq-scale-constant", "error", HEADER)
-def qdq_scale_constant(view: View, target: Target) -> Iterator[Issue]:
+def qdq_scale_constant(graph: Graph, target: Target) -> Iterator[Issue]:
     """Scales are known at build time."""
-    for node in view.of(Q, DQ):
-        if node.input[1] not in view.constant:
+    for node in graph.of(Q, DQ):
+        if node.input[1] not in graph.constant:
             yield Issue(node, f"the scale of {node.op_type} is computed at run time", "use static quantization")
 
 
 @rule("qdq-scale-positive", "error", HEADER)
-def qdq_scale_positive(view: View, target: Target) -> Iterator[Issue]:
+def qdq_scale_positive(graph: Graph, target: Target) -> Iterator[Issue]:
     """Scales are positive and finite."""
-    for node in view.of(Q, DQ):
-        scale = numbers(view.value(node.input[1]))
+    for node in graph.of(Q, DQ):
+        scale = numbers(graph.value(node.input[1]))
         if scale is not None and not (np.isfinite(scale) & (scale > 0)).all():
             yield Issue(
                 node,
@@ -100,10 +103,10 @@ def qdq_scale_positive(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("qdq-scale-type", "error", HEADER + ": FP32 scales")
-def qdq_scale_type(view: View, target: Target) -> Iterator[Issue]:
+def qdq_scale_type(graph: Graph, target: Target) -> Iterator[Issue]:
     """Scales are float32; half ones are for strong typing alone."""
-    for node in view.of(Q, DQ):
-        kind = view.types.get(node.input[1], TensorProto.FLOAT)
+    for node in graph.of(Q, DQ):
+        kind = graph.types.get(node.input[1], TensorProto.FLOAT)
         if kind != TensorProto.FLOAT:
             strong = target.releases[0].typing != "weak" and kind in FLOATS
             message = f"the scale of {node.op_type} is {type_name(kind)}"
@@ -111,92 +114,92 @@ def qdq_scale_type(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("qdq-half-input", "error", "NvInfer.h 8.2: the input of IQuantizeLayer is FP32")
-def qdq_half_input(view: View, target: Target) -> Iterator[Issue]:
+def qdq_half_input(graph: Graph, target: Target) -> Iterator[Issue]:
     """Up to TensorRT 8.2, what is quantized is float32."""
     if target.oldest >= (8, 4):
         return
-    for node in view.of(Q):
-        if view.types.get(node.input[0]) == TensorProto.FLOAT16:
+    for node in graph.of(Q):
+        if graph.types.get(node.input[0]) == TensorProto.FLOAT16:
             yield Issue(
                 node, "QuantizeLinear reads float16", "put Q/DQ into the FP32 graph; the builder's FP16 flag does the rest"
             )
 
 
 @rule("qdq-opset", "error", "ONNX: axis of QuantizeLinear is new in opset 13")
-def qdq_opset(view: View, target: Target) -> Iterator[Issue]:
+def qdq_opset(graph: Graph, target: Target) -> Iterator[Issue]:
     """Per-channel Q/DQ needs opset 13."""
-    for node in view.of(Q, DQ):
-        if view.opset < 13 and len(view.shapes.get(node.input[1], ())) == 1 and view.shapes[node.input[1]] != (1,):
-            yield Issue(node, f"per-channel {node.op_type} at opset {view.opset}", "export at opset 13 or above")
+    for node in graph.of(Q, DQ):
+        if graph.opset < 13 and len(graph.shapes.get(node.input[1], ())) == 1 and graph.shapes[node.input[1]] != (1,):
+            yield Issue(node, f"per-channel {node.op_type} at opset {graph.opset}", "export at opset 13 or above")
 
 
 @rule("qdq-axis", "error", PARSER)
-def qdq_axis(view: View, target: Target) -> Iterator[Issue]:
+def qdq_axis(graph: Graph, target: Target) -> Iterator[Issue]:
     """A weight has one scale for each output channel, along the axis that counts them."""
-    for node in view.of(Q, DQ):
-        scale, values = view.shapes.get(node.input[1], ()), view.shapes.get(node.input[0])
-        if not values or node.input[0] not in view.constant or scale in ((), (1,)):
+    for node in graph.of(Q, DQ):
+        scale, values = graph.shapes.get(node.input[1], ()), graph.shapes.get(node.input[0])
+        if not values or node.input[0] not in graph.constant or scale in ((), (1,)):
             continue
         axis = attribute(node, "axis", 1)
         axis += len(values) if axis < 0 else 0
         if axis >= len(values) or scale != (values[axis],):
             yield Issue(node, f"{scale} scales do not fit axis {axis} of a weight {values}", "one scale for each output channel")
             continue
-        for layer in _weight_readers(view, node):
+        for layer in _weight_readers(graph, node):
             if axis != (wanted := 0 if layer.op_type == "Conv" else weight_axis(layer)):
                 message = f"axis {axis} of the weight of {layer.op_type} does not count output channels"
                 yield Issue(node, message, f"use axis {wanted}")
 
 
-def _weight_readers(view: View, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+def _weight_readers(graph: Graph, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
     """Yield the layers that read a Q or DQ node's output as their weight, through the DQ after a Q and the Cast after a DQ."""
-    for reader in view.readers[node.output[0]]:
+    for reader in graph.readers[node.output[0]]:
         if reader.op_type == (DQ if node.op_type == Q else "Cast"):
-            yield from _weight_readers(view, reader)
-    yield from (layer for layer, place in view.kept_by_products(node.output[0]) if place == 1)
+            yield from _weight_readers(graph, reader)
+    yield from (layer for layer, place in products_reading(graph, node.output[0]) if place == 1)
 
 
 @rule("qdq-activation-channels", "error", GUIDE)
-def qdq_activation_channels(view: View, target: Target) -> Iterator[Issue]:
+def qdq_activation_channels(graph: Graph, target: Target) -> Iterator[Issue]:
     """An activation has one scale."""
-    for node in view.of(Q, DQ):
-        if node.input[0] not in view.constant and view.shapes.get(node.input[1], ()) not in ((), (1,)):
+    for node in graph.of(Q, DQ):
+        if node.input[0] not in graph.constant and graph.shapes.get(node.input[1], ()) not in ((), (1,)):
             fix = "use one scale, and move differences between channels into the weights (SmoothQuant) or the norm before"
             yield Issue(node, "an activation is quantized per channel", fix)
 
 
 @rule("q-without-dq", "error", GUIDE)
-def q_without_dq(view: View, target: Target) -> Iterator[Issue]:
+def q_without_dq(graph: Graph, target: Target) -> Iterator[Issue]:
     """What is quantized is dequantized before anything else reads it, and before it leaves the graph."""
-    for node in view.of(Q):
-        others = [reader.op_type for reader in view.readers[node.output[0]] if reader.op_type != DQ]
-        if others or node.output[0] in view.outputs:
+    for node in graph.of(Q):
+        others = [reader.op_type for reader in graph.readers[node.output[0]] if reader.op_type != DQ]
+        if others or node.output[0] in graph.outputs:
             message = f"{', '.join(sorted(set(others))) or 'the graph output'} reads quantized values without DequantizeLinear"
             yield Issue(node, message, "follow every QuantizeLinear by a DequantizeLinear")
 
 
 @rule("dq-without-q", "error", GUIDE)
-def dq_without_q(view: View, target: Target) -> Iterator[Issue]:
+def dq_without_q(graph: Graph, target: Target) -> Iterator[Issue]:
     """What is dequantized is a stored weight, or was quantized just before."""
-    for node in view.of(DQ):
-        if node.input[0] not in view.constant and view.maker(node.input[0], Q) is None:
+    for node in graph.of(DQ):
+        if node.input[0] not in graph.constant and graph.maker(node.input[0], Q) is None:
             yield Issue(node, "DequantizeLinear reads what no QuantizeLinear made", "put a QuantizeLinear before it")
 
 
 @rule("dq-weights-alone", "warning", "unconfirmed for TensorRT 8.0 and 8.2; NVIDIA's tool writes the pair")
-def dq_weights_alone(view: View, target: Target) -> Iterator[Issue]:
+def dq_weights_alone(graph: Graph, target: Target) -> Iterator[Issue]:
     """Up to TensorRT 8.2, weights stored as INT8 with a lone DequantizeLinear are unproven."""
-    lone = [node for node in view.of(DQ) if node.input[0] in view.stored]
+    lone = [node for node in graph.of(DQ) if node.input[0] in graph.stored]
     if lone and target.oldest < (8, 4):
         message = f"{len(lone)} weights are stored as INT8; whether this release reads them is unconfirmed"
         yield Issue(lone[0], message, "try it on the device; the safe form is a float weight with a Q/DQ pair")
 
 
 @rule("qdq-narrow", "warning", MODEL_OPTIMIZER + ": K < 16 or N < 16")
-def qdq_narrow(view: View, target: Target) -> Iterator[Issue]:
+def qdq_narrow(graph: Graph, target: Target) -> Iterator[Issue]:
     """Quantized products are at least 16 deep and wide."""
-    for node, operands in _quantized_products(view):
-        sizes = [view.shapes[name][-2:] for name in operands if len(view.shapes.get(name, ())) > 1]
+    for node, operands in _quantized_products(graph):
+        sizes = [graph.shapes[name][-2:] for name in operands if len(graph.shapes.get(name, ())) > 1]
         if node.op_type == "Conv" or len(sizes) < 2:
             continue
         depth, width = (sizes[1][1], sizes[1][0]) if attribute(node, "transB") else sizes[1]
@@ -206,19 +209,19 @@ def qdq_narrow(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("qdq-vector", "warning", MODEL_OPTIMIZER + ": no Q/DQ on a matrix-vector product")
-def qdq_vector(view: View, target: Target) -> Iterator[Issue]:
+def qdq_vector(graph: Graph, target: Target) -> Iterator[Issue]:
     """Quantized products have more than one row."""
-    for node, _ in _quantized_products(view):
-        shape = view.shapes.get(node.output[0], ())
+    for node, _ in _quantized_products(graph):
+        shape = graph.shapes.get(node.output[0], ())
         if node.op_type != "Conv" and len(shape) > 1 and 1 in (int(np.prod(shape[:-1])), shape[-1]):
             yield Issue(node, "INT8 on a matrix-vector product", "leave it float, or lift several windows at once")
 
 
 @rule("qdq-half-quantized", "warning", GUIDE + ": a layer runs in INT8 if all its data inputs come through DQ")
-def qdq_half_quantized(view: View, target: Target) -> Iterator[Issue]:
+def qdq_half_quantized(graph: Graph, target: Target) -> Iterator[Issue]:
     """Both operands of a product are quantized, or neither is."""
-    for node, operands in view.products():
-        through = [view.dequantizer(name) is not None for name in operands]
+    for node, operands in products(graph):
+        through = [dequantizer(graph, name) is not None for name in operands]
         if any(through) and not all(through):
             missing = operands[through.index(False)]
             yield Issue(
@@ -227,20 +230,20 @@ def qdq_half_quantized(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("qdq-attention-length", "warning", MODEL_OPTIMIZER + ": no INT8 attention beyond 512 tokens")
-def qdq_attention_length(view: View, target: Target) -> Iterator[Issue]:
+def qdq_attention_length(graph: Graph, target: Target) -> Iterator[Issue]:
     """Attention over more than 512 tokens stays float."""
-    for node, operands in _quantized_products(view):
-        longest = max((max(view.shapes.get(name, (0,))[-2:]) for name in (*operands, node.output[0])), default=0)
-        if not view.constant.intersection(operands) and longest > ATTENTION_LENGTH:
+    for node, operands in _quantized_products(graph):
+        longest = max((max(graph.shapes.get(name, (0,))[-2:]) for name in (*operands, node.output[0])), default=0)
+        if not graph.constant.intersection(operands) and longest > ATTENTION_LENGTH:
             yield Issue(node, f"INT8 attention over {longest} tokens finds no fused kernel", "leave the attention products float")
 
 
 @rule("qdq-concat-scales", "warning", MODEL_OPTIMIZER + ", concat_elimination")
-def qdq_concat_scales(view: View, target: Target) -> Iterator[Issue]:
+def qdq_concat_scales(graph: Graph, target: Target) -> Iterator[Issue]:
     """What is concatenated after DQ has one scale."""
-    for node in view.of("Concat"):
-        sources = [view.dequantizer(name) for name in node.input]
-        scales = {float(s.flat[0]) for d in sources if d and (s := numbers(view.value(d.input[1]))) is not None}
+    for node in graph.of("Concat"):
+        sources = [dequantizer(graph, name) for name in node.input]
+        scales = {float(s.flat[0]) for d in sources if d and (s := numbers(graph.value(d.input[1]))) is not None}
         if all(sources) and len(scales) > 1:
             yield Issue(
                 node, "parts with different scales are concatenated, which costs requantizing copies", "give them one scale"
@@ -248,15 +251,33 @@ def qdq_concat_scales(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("qdq-float-operator", "warning", "TensorRT computes norms, softmax and GELU in float")
-def qdq_float_operator(view: View, target: Target) -> Iterator[Issue]:
+def qdq_float_operator(graph: Graph, target: Target) -> Iterator[Issue]:
     """Norms, softmax and GELU read float tensors."""
-    for node in view.of(*FLOAT_ONLY):
-        if view.dequantizer(node.input[0]):
+    for node in graph.of(*FLOAT_ONLY):
+        if dequantizer(graph, node.input[0]):
             yield Issue(node, f"{node.op_type} reads a quantized tensor and computes in float", "let it read the float tensor")
 
 
-def _quantized_products(view: View) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
+def products(graph: Graph) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
+    """Yield every matrix product and convolution with the names of its two operands."""
+    for node in graph.of("MatMul", "Gemm", "Conv"):
+        yield node, list(node.input[:2])
+
+
+def products_reading(graph: Graph, name: str) -> Iterator[tuple[onnx.NodeProto, int]]:
+    """Yield the products that read ``name``, and as which operand."""
+    for node in graph.readers[name]:
+        if node.op_type in ("MatMul", "Gemm", "Conv") and name in node.input[:2]:
+            yield node, list(node.input).index(name)
+
+
+def numbers(array: AnyArray | None) -> Float64Array | None:
+    """Return ``array`` as float64, or None."""
+    return None if array is None else np.asarray(array, np.float64)
+
+
+def _quantized_products(graph: Graph) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
     """Yield the products whose operands both come through DequantizeLinear."""
-    for node, operands in view.products():
-        if all(view.dequantizer(name) for name in operands):
+    for node, operands in products(graph):
+        if all(dequantizer(graph, name) for name in operands):
             yield node, operands

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 import onnx
 
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import label
 from poseedge.targets.boards import Runtime, Target
-from poseedge.targets.preflight.view import View, label
 
 Severity = Literal["error", "warning", "note"]  # it will not build or is wrong; it costs speed or accuracy; good to know
 
@@ -36,7 +37,7 @@ class Issue(NamedTuple):
     source: str = ""
 
 
-Judge = Callable[[View, Target], Iterator[Issue]]
+Judge = Callable[[Graph, Target], Iterator[Issue]]
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class Rule:
         """Say whether the rule holds for the runtime of ``target``."""
         return self.runtime in ("any", target.runtime)
 
-    def findings(self, view: View, target: Target) -> Iterator[Finding]:
+    def findings(self, graph: Graph, target: Target) -> Iterator[Finding]:
         """Yield what the rule finds in a graph."""
-        for issue in self.judge(view, target):
+        for issue in self.judge(graph, target):
             where = issue.where if isinstance(issue.where, str) else label(issue.where)
             finding = Finding(self.name, self.severity, where, issue.message, issue.fix, issue.source or self.source)
             yield replace(finding, severity=issue.severity) if issue.severity else finding

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
+from poseedge.graph.graph import Graph
+from poseedge.graph.nodes import type_name
 from poseedge.graph.structure import decomposed_norms
 from poseedge.targets.boards import Target, Version
 from poseedge.targets.preflight.rules import Issue, rule
-from poseedge.targets.preflight.view import View, type_name
 
 INT32_MAX = 2**31 - 1
 NARROW: dict[int, tuple[str, Version]] = {
@@ -26,19 +27,19 @@ NEVER |= {TensorProto.UINT64, TensorProto.INT16, TensorProto.FLOAT8E4M3FNUZ, Ten
 @rule(
     "double", "error", "onnx-tensorrt docs/operators.md: DOUBLE is cast to FLOAT where possible; TensorRT-RTX 1.7 refuses inputs"
 )
-def double(view: View, target: Target) -> Iterator[Issue]:
+def double(graph: Graph, target: Target) -> Iterator[Issue]:
     """Nothing is in double precision."""
-    ends = {value.name for value in (*view.model.graph.input, *view.model.graph.output)}
-    for name, kind in view.types.items():
+    ends = {value.name for value in (*graph.proto.graph.input, *graph.proto.graph.output)}
+    for name, kind in graph.types.items():
         if kind == TensorProto.DOUBLE:
             message = "an input or output is float64" if name in ends else "this tensor is float64; TensorRT casts it to float32"
             yield Issue(name, message, "call .float() on the network before exporting", None if name in ends else "warning")
 
 
 @rule("number-format", "error", "support matrices 8.2 to 11.x by compute capability; NvInfer.h DataType")
-def number_format(view: View, target: Target) -> Iterator[Issue]:
+def number_format(graph: Graph, target: Target) -> Iterator[Issue]:
     """Every tensor has a format that the board computes in and its TensorRT reads."""
-    for name, kind in view.types.items():
+    for name, kind in graph.types.items():
         format_, since = NARROW.get(kind, ("", (0,)))
         lacking = bool(target.board) and format_ not in (target.board.formats if target.board else [])
         if kind in NEVER or (format_ and (lacking or target.oldest < since)):
@@ -46,31 +47,31 @@ def number_format(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("uint8-input", "error", "onnx-tensorrt Changelog.md 8.5: UINT8 inputs and outputs")
-def uint8_input(view: View, target: Target) -> Iterator[Issue]:
+def uint8_input(graph: Graph, target: Target) -> Iterator[Issue]:
     """Before TensorRT 8.5 inputs and outputs are not uint8; keypoints are float32 anyway."""
-    for value in (*view.model.graph.input, *view.model.graph.output):
+    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
         if value.type.tensor_type.elem_type == TensorProto.UINT8 and target.oldest < (8, 5):
             yield Issue(value.name, "an input or output is uint8", "make it float32 and cast inside")
 
 
 @rule("int64-ends", "warning", "NVIDIA/TensorRT migration notes: INT64 is native from 10.0 on")
-def int64_ends(view: View, target: Target) -> Iterator[Issue]:
+def int64_ends(graph: Graph, target: Target) -> Iterator[Issue]:
     """Before TensorRT 10 an INT64 input or output is INT32 on the device."""
     if target.oldest >= (9,):
         return
-    for value in (*view.model.graph.input, *view.model.graph.output):
+    for value in (*graph.proto.graph.input, *graph.proto.graph.output):
         if value.type.tensor_type.elem_type == TensorProto.INT64:
             fix = "read it by the engine's own type, as poseedge's runner does, or leave the output out"
             yield Issue(value.name, "this INT64 input or output becomes INT32 on TensorRT 8", fix)
 
 
 @rule("int64-values", "error", "onnx-tensorrt docs/operators.md 8.x: INT64 is narrowed to INT32")
-def int64_values(view: View, target: Target) -> Iterator[Issue]:
+def int64_values(graph: Graph, target: Target) -> Iterator[Issue]:
     """Before TensorRT 10 stored INT64 values fit INT32, but for the open ends of slices."""
     if target.oldest >= (9,):
         return
-    for name, tensor in view.stored.items():
-        if tensor.data_type != TensorProto.INT64 or all(node.op_type == "Slice" for node in view.readers[name]):
+    for name, tensor in graph.stored.items():
+        if tensor.data_type != TensorProto.INT64 or all(node.op_type == "Slice" for node in graph.readers[name]):
             continue
         values = numpy_helper.to_array(tensor)
         if values.size and int(np.abs(values).max()) > INT32_MAX:
@@ -78,9 +79,9 @@ def int64_values(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("half-overflow", "error", "IEEE 754: the largest half is 65504")
-def half_overflow(view: View, target: Target) -> Iterator[Issue]:
+def half_overflow(graph: Graph, target: Target) -> Iterator[Issue]:
     """No stored half-precision value has become infinite or NaN."""
-    for name, tensor in view.stored.items():
+    for name, tensor in graph.stored.items():
         if tensor.data_type == TensorProto.FLOAT16 and not np.isfinite(numpy_helper.to_array(tensor)).all():
             yield Issue(
                 name,
@@ -90,28 +91,28 @@ def half_overflow(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("half-norm", "warning", "TensorRT's own warning on layer normalization in FP16; squares overflow beyond 255")
-def half_norm(view: View, target: Target) -> Iterator[Issue]:
+def half_norm(graph: Graph, target: Target) -> Iterator[Issue]:
     """The reductions of a norm that is decomposed are in float32."""
-    norms = decomposed_norms(view.model)
-    for node in view.nodes:
+    norms = decomposed_norms(graph)
+    for node in graph.nodes:
         reduces = node.op_type in ("ReduceMean", "ReduceL2", "Pow")
-        if reduces and node.output[0] in norms and view.types.get(node.input[0]) == TensorProto.FLOAT16:
+        if reduces and node.output[0] in norms and graph.types.get(node.input[0]) == TensorProto.FLOAT16:
             fix = "keep it in float32, as poseedge export does, or export at opset 17 for TensorRT 8.6 and later"
             yield Issue(node, f"{node.op_type} of a decomposed norm is in float16 and overflows for values beyond 255", fix)
 
 
 @rule("weak-typing", "note", "TensorRT developer guide: without strong typing, types in the graph are hints")
-def weak_typing(view: View, target: Target) -> Iterator[Issue]:
+def weak_typing(graph: Graph, target: Target) -> Iterator[Issue]:
     """Where TensorRT is weakly typed, builder flags choose the precision and may overrule casts."""
-    if view.half and target.releases[0].typing == "weak":
+    if graph.half and target.releases[0].typing == "weak":
         message = f"TensorRT {target.releases[0].version} takes precision from builder flags and may overrule the graph's casts"
         yield Issue("", message, "compare with FP32 on the device: the bundle's run.py gives the distance in mm")
 
 
 @rule("rest-in-float32", "note", "TensorRT 10.12 on: with strong typing the graph's types are what runs")
-def rest_in_float32(view: View, target: Target) -> Iterator[Issue]:
+def rest_in_float32(graph: Graph, target: Target) -> Iterator[Issue]:
     """With strong typing, what INT8 leaves out runs in float32 unless the graph casts it to half."""
-    if view.quantized and not view.half and target.releases[-1].typing != "weak":
+    if graph.quantized and not graph.half and target.releases[-1].typing != "weak":
         message = "outside Q/DQ this INT8 graph is float32, and with strong typing it runs so"
         yield Issue(
             "", message, "poseedge export makes int8-fp16 for such targets; time it against FP16, which may still be faster"
@@ -119,8 +120,8 @@ def rest_in_float32(view: View, target: Target) -> Iterator[Issue]:
 
 
 @rule("precision-in-name", "warning", "the graph's own metadata", runtime="any")
-def precision_in_name(view: View, target: Target) -> Iterator[Issue]:
+def precision_in_name(graph: Graph, target: Target) -> Iterator[Issue]:
     """A graph that calls itself FP16 or INT8 is."""
-    if view.metadata and view.metadata.precision != view.precision:
-        message = f"the metadata says {view.metadata.precision}, the types amount to {view.precision}"
+    if graph.metadata and graph.metadata.precision != graph.precision:
+        message = f"the metadata says {graph.metadata.precision}, the types amount to {graph.precision}"
         yield Issue("", message, "export it again")

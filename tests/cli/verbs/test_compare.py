@@ -59,7 +59,7 @@ def test_all_shows_every_tensor(poseedge: Command, graphs: list[Path], data: Pat
     [
         ("net.pth", b"x", "no ONNX file", "name .onnx files"),
         ("none.onnx", None, "no ONNX file", "name .onnx files"),
-        ("cut.onnx", b"\x08\x08\x12\xff", "cannot be read", "is it truncated?"),
+        ("cut.onnx", b"\x08\x08\x12\xff", "not a readable ONNX file", "is it truncated"),
     ],
 )
 def test_what_is_no_graph_is_told(

@@ -14,7 +14,8 @@ from poseedge.backends.registry import load
 from poseedge.data.h36m import load_dataset
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import predict
-from poseedge.export.pipeline import export_bundle, flip_of
+from poseedge.export.graphs import flip_of
+from poseedge.export.pipeline import export_bundle
 from poseedge.export.recipe import load_recipe
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.models.network import LiftingNetwork

@@ -52,7 +52,7 @@ def test_ranges_are_drawn_on_request(poseedge: Command, foreign: Path, tmp_path:
 def test_quantized_graph_is_refused(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "twice.onnx"
     outcome = poseedge("quantize", small_bundle / "nanohtnet_int8.onnx", *QUICK, "--output", out)
-    assert_refused(outcome, "it is quantized already", "float32 graph")
+    assert_refused(outcome, "is int8 already", "float32 graph")
     assert not out.exists()
 
 

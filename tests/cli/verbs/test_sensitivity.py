@@ -52,4 +52,4 @@ def test_what_search_by_latency_cannot_do_is_refused(poseedge: Command, small_bu
 
 def test_file_that_is_no_graph_is_refused(poseedge: Command, tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"\x08\x08\x12\xff")
-    assert_refused(poseedge("sensitivity", tmp_path / "net.onnx"), "cannot be read", "truncated")
+    assert_refused(poseedge("sensitivity", tmp_path / "net.onnx"), "not a readable ONNX file", "truncated")

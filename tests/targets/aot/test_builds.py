@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.compile_graphs import build, graphs_of
 from poseedge.arrays import AnyArray
-from poseedge.graph.graph import run_graph
+from poseedge.graph.graph import Graph
 from poseedge.targets.aot import Compiler, missing_part
 from poseedge.targets.boards import MODERN, SPELT_OUT, load_target
 from poseedge.targets.preflight import check_graph, passed
@@ -34,8 +34,8 @@ def compiler() -> Iterator[Compiler]:
         yield ready
 
 
-def lifted(model: onnx.ModelProto, samples: AnyArray) -> AnyArray:
-    return np.concatenate([run_graph(model, window[None]) for window in samples])
+def lifted(model: Graph, samples: AnyArray) -> AnyArray:
+    return np.concatenate([model.run(window[None]) for window in samples])
 
 
 def distance(one: AnyArray, other: AnyArray) -> float:
@@ -82,7 +82,7 @@ def fourier() -> onnx.ModelProto:
 def test_nvidia_refuses_what_the_rules_refuse(
     compiler: Compiler, model: Callable[[], onnx.ModelProto], says: str, tmp_path: Path
 ) -> None:
-    assert not passed(check_graph(model(), load_target("default")))
+    assert not passed(check_graph(Graph(model()), load_target("default")))
     onnx.save(model(), tmp_path / "bad.onnx")
     compiled = compiler.compile(tmp_path / "bad.onnx")
     assert not compiled.built

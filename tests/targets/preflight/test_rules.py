@@ -10,6 +10,7 @@ import pytest
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
 from poseedge.arrays import AnyArray, Float32Array
+from poseedge.graph.graph import Graph
 from poseedge.targets.boards import load_target
 from poseedge.targets.preflight import RULES, Finding, check_graph, passed
 from tests.support import bad_graphs, graphs
@@ -21,7 +22,7 @@ MODERN_TARGETS = ("default", "jetson-orin-nano", "jetson-orin-nx-jp6.0", "jetson
 
 
 def found(model: onnx.ModelProto, target: str, outside: tuple[str, ...] = ()) -> dict[str, Finding]:
-    return {finding.rule: finding for finding in reversed(check_graph(model, load_target(target), outside))}
+    return {finding.rule: finding for finding in reversed(check_graph(Graph(model, outside), load_target(target)))}
 
 
 def test_every_rule_has_a_bad_graph() -> None:
@@ -47,24 +48,24 @@ def test_rule_catches_the_graph_that_breaks_it(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, case in BAD.items() if case.severity == "error"])
 def test_an_error_means_that_the_check_is_not_passed(name: str) -> None:
     case = BAD[name]
-    assert not passed(check_graph(case.model(), load_target(case.target)))
+    assert not passed(check_graph(Graph(case.model()), load_target(case.target)))
 
 
 @pytest.mark.parametrize("name", [name for name, case in BAD.items() if case.severity != "error"])
 def test_a_warning_alone_passes(name: str) -> None:
     case = BAD[name]
-    assert passed([finding for finding in check_graph(case.model(), load_target(case.target)) if finding.rule == name])
+    assert passed([finding for finding in check_graph(Graph(case.model()), load_target(case.target)) if finding.rule == name])
 
 
 @pytest.mark.parametrize("target", MODERN_TARGETS)
 def test_well_quantized_layer_is_left_alone(target: str) -> None:
-    errors = [f for f in check_graph(bad_graphs.quantized(), load_target(target)) if f.severity == "error"]
+    errors = [f for f in check_graph(Graph(bad_graphs.quantized()), load_target(target)) if f.severity == "error"]
     assert errors == []
 
 
 @pytest.mark.parametrize("target", ["jetson-thor-jp7.1", "jetson-orin-nano-jp7.2", "jetson-agx-orin-jp7.2.2"])
 def test_layer_in_int8_and_fp16_is_left_alone_where_types_are_law(target: str) -> None:
-    assert check_graph(bad_graphs.mixed(), load_target(target)) == []
+    assert check_graph(Graph(bad_graphs.mixed()), load_target(target)) == []
 
 
 @pytest.mark.parametrize("rule", ["qdq-axis", "qdq-narrow"])
@@ -153,7 +154,9 @@ def test_nameless_node_is_told_by_its_output() -> None:
 
 
 def test_errors_come_first() -> None:
-    severities = [finding.severity for finding in check_graph(bad_graphs.unary("DFT", opset=20), load_target("jetson-nano"))]
+    severities = [
+        finding.severity for finding in check_graph(Graph(bad_graphs.unary("DFT", opset=20)), load_target("jetson-nano"))
+    ]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
 
 
@@ -169,7 +172,7 @@ class Windows(CalibrationDataReader):  # type: ignore[misc]
 
 
 def test_graph_quantized_by_onnx_runtime_s_defaults_is_refused_with_every_reason(tmp_path: Path) -> None:
-    onnx.save(graphs.simplified(17)[0], tmp_path / "float.onnx")
+    onnx.save(graphs.simplified(17)[0].proto, tmp_path / "float.onnx")
     quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", Windows(), per_channel=True)
-    rules = {finding.rule for finding in check_graph(onnx.load(tmp_path / "int8.onnx"), load_target("jetson-orin-nano"))}
+    rules = {finding.rule for finding in check_graph(Graph.load(tmp_path / "int8.onnx"), load_target("jetson-orin-nano"))}
     assert {"qdq-asymmetric", "qdq-int32-bias", "qdq-float-operator"} <= rules

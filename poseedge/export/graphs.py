@@ -1,0 +1,153 @@
+"""The graphs of one export: the float32 one, checked against its network, and the precisions made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import poseedge
+from poseedge.arrays import Float32Array
+from poseedge.bundle.manifest import CalibrationEntry, GraphEntry
+from poseedge.errors import PoseedgeError
+from poseedge.export.describe import Made
+from poseedge.export.job import Export
+from poseedge.files import sha256_of
+from poseedge.fold import fold
+from poseedge.graph.cpu_form import to_cpu_form
+from poseedge.graph.float32 import float32_nodes
+from poseedge.graph.fp16 import to_fp16, to_int8_fp16
+from poseedge.graph.graph import Graph
+from poseedge.graph.metadata import GraphMetadata
+from poseedge.graph.trace import NEWEST_TRACED, simplify, trace
+from poseedge.int8.placement import place
+from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS, quantize
+from poseedge.int8.ranges import cached_ranges, calibration_passes, read_ranges
+from poseedge.int8.windows import digest
+from poseedge.lifter import Flip, Precision
+from poseedge.models.flip import FlipAveraged, Lifting, paired
+from poseedge.models.network import LiftingNetwork
+from poseedge.progress import Stage
+
+FOLD_TOLERANCE = 1e-4  # metres; folding and tracing are exact up to float rounding
+CHECKED_WINDOWS = 16
+RANGES = "ranges.json"
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The INT8 graph, and what the manifest says of its calibration."""
+
+    graph: Graph
+    calibration: CalibrationEntry
+
+
+def make_graphs(job: Export, network: LiftingNetwork, windows: Float32Array, folder: Path, stage: Stage) -> Made:
+    """Write the graph of every precision into ``folder``, and the INT8 ranges if one needs them."""
+    with stage("fold, trace, simplify", 1) as advance:
+        exact, note = exact_graph(job, network, windows)
+        advance(1)
+    quantized = quantize_graph(exact, job, windows, folder, stage)
+    origin, graphs = sha256_of(job.checkpoint), {}
+    for precision in job.precisions:
+        graph = graph_of(precision, exact, quantized.graph, job.recipe.fp16.keep)
+        graphs[precision] = write_graph(graph, precision, job, network, origin, folder)
+    return Made(graphs, quantized.calibration, note or "onnxsim")
+
+
+def write_graph(
+    graph: Graph, precision: Precision, job: Export, network: LiftingNetwork, source_sha256: str, folder: Path
+) -> GraphEntry:
+    """Write one graph into ``folder``; return what the manifest says of it."""
+    file = folder / f"{network.name}_{precision}.onnx"
+    metadata = GraphMetadata(
+        model=network.name,
+        config=network.config,
+        precision=precision,
+        output_frames=network.output_frames,
+        source_sha256=source_sha256,
+        version=poseedge.__version__,
+        flip=flip_of(job, network),
+        ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS if is_quantized(precision) else (),
+    )
+    graph.save(file, metadata)
+    return GraphEntry(
+        file=file.name,
+        opset=graph.opset,
+        nodes=len(graph.nodes),
+        bytes=file.stat().st_size,
+        float32_nodes=float32_nodes(graph),
+    )
+
+
+def exact_graph(job: Export, network: LiftingNetwork, windows: Float32Array) -> tuple[Graph, str]:
+    """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
+    # The exporter puts back the mode that it found, in all submodules.
+    module, plain = lifting_module(job, network)
+    opset = min(job.target.opset, NEWEST_TRACED)
+    graph, note = simplify(trace(module, network.frames, network.in_channels, opset, job.free_batch))
+    if job.target.cpu_form:
+        to_cpu_form(graph, job.target.opset)
+    evaluate = graph.evaluator()
+    samples = [window[None] for window in windows[:CHECKED_WINDOWS]]  # one by one: the largest networks need the memory
+    with torch.inference_mode():
+        wanted = np.concatenate([plain(torch.from_numpy(window)).numpy() for window in samples])
+    found = np.concatenate([evaluate(window)[0] for window in samples])
+    if not (difference := float(np.abs(found - wanted).max())) <= FOLD_TOLERANCE:
+        raise PoseedgeError(
+            f"the exported {network.name} graph differs from the network by {difference:.2e} m, allowed is {FOLD_TOLERANCE:g}",
+            "this is a bug in the fold or the exporter; export with fold = false in the recipe, and report it",
+        )
+    return graph, note
+
+
+def lifting_module(job: Export, network: LiftingNetwork) -> tuple[nn.Module, nn.Module]:
+    """Return what is exported and what it must equal."""
+    plain: nn.Module = Lifting(network)
+    if job.flip:
+        plain = FlipAveraged(Lifting(network := paired(network)))
+    if not job.recipe.fold:
+        return plain.eval(), plain
+    folded = fold(network, job.free_batch or job.flip)
+    return (FlipAveraged(folded).eval() if job.flip else folded), plain
+
+
+def flip_of(job: Export, network: LiftingNetwork) -> Flip:
+    """Return what the flip test of the exported graphs needs."""
+    if job.flip:
+        return "inside"
+    return "shared" if network.shares_selection else "passes"
+
+
+def is_quantized(precision: Precision) -> bool:
+    """Say whether graphs of ``precision`` hold Q/DQ."""
+    return precision.startswith("int8")
+
+
+def graph_of(precision: Precision, exact: Graph, quantized: Graph, keep: list[str]) -> Graph:
+    """Return the graph of ``precision``, of the float32 graph and the INT8 one; ``keep`` is the recipe's for FP16."""
+    if precision == "fp16":
+        return to_fp16(exact, keep)
+    if precision == "int8-fp16":
+        return to_int8_fp16(quantized, exact, keep)
+    return quantized if precision == "int8" else exact
+
+
+def quantize_graph(exact: Graph, job: Export, windows: Float32Array, folder: Path, stage: Stage) -> Quantized:
+    """Return the INT8 graph, whose ranges go into ``folder``, or the exact one if no precision of ``job`` needs it."""
+    drawn = CalibrationEntry(windows=len(windows), sha256=digest(windows))
+    if not any(is_quantized(precision) for precision in job.precisions):
+        return Quantized(exact, drawn)
+    int8 = job.recipe.int8
+    placement = place(exact, int8.keep, int8.two_step if job.steady else [], int8.level)
+    if not placement.layers:
+        raise PoseedgeError(f"no layer of {job.recipe.model} takes INT8", "loosen int8.keep in the recipe, or leave int8 out")
+    with stage("calibrate INT8", len(windows) * calibration_passes(int8.calibration)) as advance:
+        found = cached_ranges(exact, placement, windows, int8.calibration, int8.migrate, lambda: advance(1))
+    (folder / RANGES).write_text(json.dumps(found))
+    taken = {"layers": sorted(placement.layers), "two_step": placement.two_step_names, "ranges": RANGES}
+    return Quantized(quantize(exact, placement, read_ranges(found)), drawn.model_copy(update=taken))
