@@ -43,8 +43,10 @@ def demo(
     backend: Annotated[str | None, typer.Option(help=f"what runs ONNX files: {', '.join(names_for('.onnx'))}")] = None,
     artefact: choose.Artefact = None,
     precision: choose.Precision = None,
-    size: choose.Size = None,
-    fps: choose.Fps = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="asked of a camera; with --video, what keypoints refer to")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(min=0.1, help="asked of a camera; else in place of what the source says")] = None,
     layout: choose.LayoutName = None,
     format: Annotated[str | None, typer.Option(help="which program wrote the keypoints; see lift")] = None,
     person: Annotated[str | None, typer.Option(metavar="largest|ID", help="lift one person alone")] = None,
