@@ -52,7 +52,7 @@ def setup(options: Options, spec: LifterSpec, trained: TrainedOn, size: tuple[in
     person = options.view == "person"
     return Setup(
         plan=schedule(spec, options.overlap, options.every, options.look_ahead),
-        view=PersonView(shot, trained.person_size, trained.elevation_deg) if person else PlainView(shot),
+        view=PersonView(shot, trained) if person else PlainView(shot),
         rate=fps if spec.frames == 1 and fps else trained.fps,
         channels=spec.channels,
         smoother=OneEuro if options.smooth else None,

@@ -23,29 +23,25 @@ class TrainedOn:
     fps: float = 50.0
     person_size: float = 0.6203  # trunk and leg in screen units, median over training windows of each one's 90th percentile
     elevation_deg: float = 7.0  # of the camera, seen from the person
+    lean_share: float = 0.6  # of an unfamiliar elevation, that the network puts into the pose; 0 where all are familiar
     trunk: Trunk = "papers"
 
 
 def bundled_network() -> Path:
-    """Return the bundle that travels with poseedge: NanoHTNet in INT8 for CPUs."""
+    """Return the bundle that travels with poseedge: NanoHTNet's weights for live use, in INT8 for CPUs."""
     return resource("weights", "nanohtnet")
 
 
 def trained_on(lifter: Lifter) -> TrainedOn:
-    """Return what the table ``lifting`` of a network's recipe says of its bundled weights; the defaults for any others."""
+    """Return what the table ``lifting`` of a network's recipe says of these bundled weights; the defaults for any others."""
     name = lifter.spec.model
-    if name not in network_files() or not has_bundled_weights(lifter):
-        return TrainedOn()
-    try:
-        return record(TrainedOn, read_table(name, "lifting"), "lifting.")
-    except ValueError as error:
-        raise PoseedgeError(f"{network_file(name)}: {error}", "docs/recipes.md lists what a recipe holds") from error
-
-
-def has_bundled_weights(lifter: Lifter) -> bool:
-    """Say whether a lifter is the checkpoint that travels with poseedge, or was made of it."""
-    bundled = resource("weights", f"{lifter.spec.model}.pth")
-    if not bundled.is_file():
-        return False
+    tables = read_table(name, "lifting") if name in network_files() else {}
     weights = sha256_of(lifter.path) if lifter.path.suffix in _CHECKPOINTS else lifter.spec.weights_sha256
-    return weights == sha256_of(bundled)
+    for file, table in tables.items():
+        bundled = resource("weights", file)
+        if bundled.is_file() and sha256_of(bundled) == weights:
+            try:
+                return record(TrainedOn, table, f"lifting.{file}.")
+            except ValueError as error:
+                raise PoseedgeError(f"{network_file(name)}: {error}", "docs/recipes.md lists what a recipe holds") from error
+    return TrainedOn()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.data.cameras import normalize_screen
+from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Floats
 from poseedge.skeleton import NUM_JOINTS
 
@@ -21,7 +22,6 @@ Turn = npt.NDArray[np.float32]  # (3, 3)
 FOCAL_OF_LONGER_SIDE, NEAREST_M, TALL_M = 0.9, 4.0, 1.7
 # Of a standing person's height: shoulder to hip, hip to knee, knee to ankle (Drillis and Contini 1966).
 TRUNK_AND_LEG = 0.288 + 0.245 + 0.246
-LEAN_SHARE = 0.6  # of an unfamiliar elevation of the camera, that a network puts into the pose
 _SIZE_SHARE = 0.9  # the quantile over a window's frames: where the person stands straightest
 _STRAIGHT_UP = 1e-6  # a ray with less across the camera
 _LEAST_EXTENT = 1e-6  # of a person whose joints all coincide
@@ -66,9 +66,8 @@ class PersonView:
     Without it a network that was trained with one distance of the camera is lost at others; measured in docs/lift.md.
     """
 
-    def __init__(self, shot: Shot, size: float, elevation_deg: float) -> None:
-        """``size``: length of trunk and leg in a window of training, screen units; ``elevation_deg``: of the camera there."""
-        self._size, self._elevation = size, math.radians(elevation_deg)
+    def __init__(self, shot: Shot, trained: TrainedOn) -> None:
+        self._size, self._elevation, self._share = trained.person_size, math.radians(trained.elevation_deg), trained.lean_share
         self._shot, self._level, self._lean_is_known = shot, shot.level, shot.pitch_deg is not None
 
     def see(self, px: Floats) -> tuple[Floats, Turn | None]:
@@ -91,7 +90,7 @@ class PersonView:
         screen.reshape(-1, 2).view(np.complex64)[:, 0] *= np.reciprocal(depth)  # one factor for u and v, four times as fast
         screen *= np.float32(self._size / max(extent(screen), _LEAST_EXTENT))
         if self._lean_is_known:
-            aim = about_x(LEAN_SHARE * (self._elevation - elevation)) @ aim
+            aim = about_x(self._share * (self._elevation - elevation)) @ aim
         return screen.reshape(px.shape), (aim @ self._level).astype(np.float32)
 
     def _rays(self, flat: Floats) -> npt.NDArray[np.float64]:

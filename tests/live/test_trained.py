@@ -22,7 +22,7 @@ def test_bundled_weights_know_the_trunk_they_were_trained_with(tmp_path: Path) -
 
 
 def test_bundle_that_travels_with_the_package_is_the_default_and_knows_it_too() -> None:
-    assert trained_on(poseedge.load(bundled_network())) == TrainedOn(trunk="fitted")
+    assert trained_on(poseedge.load(bundled_network())) == TrainedOn(trunk="fitted", lean_share=0.0)
     clip = clip_of(motion.coco(), layout="coco17")
     lifted = poseedge.lift(clip)
     np.testing.assert_array_equal(lifted.poses_m, poseedge.lift(clip, bundled_network(), trunk="fitted").poses_m)

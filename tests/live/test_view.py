@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseedge.live.view import LEAN_SHARE, TRUNK_AND_LEG, PersonView, Shot, about_x, aimed, extent
+from poseedge.live.trained import TrainedOn
+from poseedge.live.view import TRUNK_AND_LEG, PersonView, Shot, about_x, aimed, extent
 from tests.support import recorded
 from tests.support.linear_lifter import Array
 
 SIZE, ELEVATION = 0.6203, 7.0
 FULL_HD = (1920, 1080)
+TRAINED = TrainedOn(person_size=SIZE, elevation_deg=ELEVATION)
 NEAR = 0.012  # the middle of a person's joints in the picture is not that of their rays
 
 
@@ -26,7 +28,7 @@ def photographed(joints: Array, shot: Shot) -> Array:
 
 
 def seen(joints: Array, shot: Shot, size: float = SIZE) -> tuple[Array, Array]:
-    screen, turn = PersonView(shot, size, ELEVATION).see(photographed(joints, shot))
+    screen, turn = PersonView(shot, TrainedOn(person_size=size, elevation_deg=ELEVATION)).see(photographed(joints, shot))
     assert turn is not None
     return screen, turn
 
@@ -81,7 +83,7 @@ def test_lean_is_turned_by_six_tenths_of_what_the_elevation_exceeds_that_of_trai
     known, unknown = (Shot(*FULL_HD, 800, pitch, 0) for pitch in (0, None))
     _, turn = seen(raised, known)
     _, plain = seen(raised, unknown)
-    expected = about_x(np.radians(LEAN_SHARE * 20))  # in the virtual camera's axes
+    expected = about_x(np.radians(TrainedOn().lean_share * 20))  # in the virtual camera's axes
     np.testing.assert_allclose(plain.T @ turn, plain.T @ expected.T @ plain, atol=0.02)
     upright = np.array([0, -np.cos(np.radians(7)), -np.sin(np.radians(7))])  # as seen in training
     leaning = expected @ upright
@@ -94,7 +96,7 @@ def test_unknown_camera_stands_four_metres_away_or_further() -> None:
         px = photographed(joints, Shot(1000, 1000, 1200))
         height_px = extent(px.reshape(len(px), -1)) / TRUNK_AND_LEG
         guess = height_px * 4.0 / 1.7 if assumed else 900.0
-        found, expected = (PersonView(shot, SIZE, ELEVATION).see(px)[0] for shot in (unknown, Shot(1000, 1000, guess)))
+        found, expected = (PersonView(shot, TRAINED).see(px)[0] for shot in (unknown, Shot(1000, 1000, guess)))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
@@ -105,7 +107,7 @@ def test_camera_that_looks_straight_down_is_aimed_too() -> None:
 
 
 def test_person_whose_joints_coincide_gives_numbers() -> None:
-    screen, turn = PersonView(Shot(*FULL_HD), SIZE, ELEVATION).see(np.full((9, 17, 2), 500, np.float32))
+    screen, turn = PersonView(Shot(*FULL_HD), TRAINED).see(np.full((9, 17, 2), 500, np.float32))
     assert turn is not None
     assert np.isfinite(screen).all()
     assert np.isfinite(turn).all()

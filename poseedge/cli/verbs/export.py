@@ -78,7 +78,7 @@ def export(
     job = Export(
         recipe=chosen,
         checkpoint=checkpoint or resource("weights", str(chosen.weights)),
-        bundled=checkpoint is None,
+        bundled=checkpoint is None or checkpoint.resolve().parent == resource("weights").resolve(),
         target_name=target,
         target=where,
         precisions=tuple(p for p in where.precisions if not precision or p in precision),
