@@ -45,7 +45,13 @@ def remarks(found: dict[str, Any]) -> list[str]:
             said.append(f"person {person['id']}: {person['jumped']} joints thrown out that jumped beyond reason")
     if found["height_m"] is None:
         said.append("the size in metres is a guess from one camera: --height 1.75 sets it")
-    if found["view"] == "person" and found["camera_pitch_deg"] is None:
+    if found.get("root") == "estimated trajectory":
+        said.append("where people are is an estimate, as right as their size and the focal length")
+    if (stand := found.get("floor")) and stand["pitch_from"] != "given":
+        said.append(
+            f"the camera looks down by {stand['pitch_deg']:.1f} degrees, told from {stand['upright_frames']} upright frames"
+        )
+    elif found["view"] == "person" and found["camera_pitch_deg"] is None:
         said.append("the camera is taken to look level: --camera-pitch corrects a lean")
     return said
 

@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from poseedge.arrays import Float64Array
 from poseedge.data.cameras import normalize_screen
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Floats
+from poseedge.live.world import level
 from poseedge.skeleton import NUM_JOINTS
 
 ViewName = Literal["person", "plain"]
@@ -42,11 +44,9 @@ class Shot:
     roll_deg: float | None = None  # the camera is turned clockwise, seen from behind it
 
     @property
-    def level(self) -> npt.NDArray[np.float64]:
+    def level(self) -> Float64Array:
         """Rotation ``(3, 3)`` from the camera's axes (x right, y down, z forward) to level ones."""
-        pitch, roll = math.radians(self.pitch_deg or 0), math.radians(self.roll_deg or 0)
-        unrolled = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
-        return about_x(-pitch) @ unrolled
+        return level(self.pitch_deg or 0, self.roll_deg or 0)
 
 
 class PlainView:
@@ -93,7 +93,7 @@ class PersonView:
             aim = about_x(self._share * (self._elevation - elevation)) @ aim
         return screen.reshape(px.shape), (aim @ self._level).astype(np.float32)
 
-    def _rays(self, flat: Floats) -> npt.NDArray[np.float64]:
+    def _rays(self, flat: Floats) -> Float64Array:
         """Return the matrix ``(3, 3)`` from pixels (u, v, 1) to their rays in level axes."""
         shot = self._shot
         focal = shot.focal_px or max(
@@ -102,7 +102,7 @@ class PersonView:
         return self._level @ ((1 / focal, 0, -shot.width / 2 / focal), (0, 1 / focal, -shot.height / 2 / focal), (0, 0, 1))
 
 
-def aimed(ray: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
+def aimed(ray: Float64Array) -> tuple[Float64Array, float]:
     """Return the rotation ``(3, 3)`` of a level camera that looks along ``ray``, and how far down it looks, in radians."""
     x, y, z = ray.tolist()
     across, length = math.hypot(x, z), math.sqrt(x * x + y * y + z * z)
@@ -117,7 +117,7 @@ def aimed(ray: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]
     return np.array(rows), math.asin(max(min(sin, 1.0), -1.0))
 
 
-def about_x(angle: float) -> npt.NDArray[np.float64]:
+def about_x(angle: float) -> Float64Array:
     """Return the right-handed rotation ``(3, 3)`` about the x axis, radians."""
     cos, sin = math.cos(angle), math.sin(angle)
     return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from poseedge.cli import live_options as choose
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
-from poseedge.errors import DataError
+from poseedge.errors import DataError, PoseedgeError
 from poseedge.live.formats import FORMATS
 
 
@@ -36,6 +36,14 @@ def lift(
     height: choose.Height = None,
     smooth: choose.Smooth = False,
     look_ahead: choose.LookAhead = None,
+    floor: Annotated[bool, typer.Option("--floor", help="stand people upright on a floor; y is up then")] = False,
+    world: Annotated[
+        Literal["camera", "demo"], typer.Option(help="axes of the poses: the camera's, or turned as the papers' demos do")
+    ] = "camera",
+    trajectory: Annotated[
+        bool, typer.Option("--trajectory", help="estimate where people are from how large they look; needs --focal")
+    ] = False,
+    exact: Annotated[bool, typer.Option("--exact", help=".glb with the joints as lifted: limbs change their length")] = False,
     threads: choose.Threads = 1,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -48,10 +56,16 @@ def lift(
     from poseedge.live.summary import remarks, summary, why_empty
     from poseedge.live.tracks import select
     from poseedge.live.trained import trained_on
+    from poseedge.live.trajectory import with_trajectory
+    from poseedge.live.world import in_demo, on_floor
     from poseedge.live.writers import write
     from poseedge.live.writers.registry import check_path
 
     options = choose.options(context.params)
+    if floor and world == "demo":
+        raise PoseedgeError("--floor and --world demo are two answers to one question", "leave one of them out")
+    if trajectory and focal is None:
+        raise PoseedgeError("--trajectory needs the camera's focal length", "give it in pixels: --focal 1400")
     for path in output:
         check_path(path)
     clip = read_clip(source, format, layout, choose.parsed_size(size), fps)
@@ -63,7 +77,13 @@ def lift(
         raise DataError(
             f"{source}: no pose in {len(lifted.frames)} frames, {why_empty(lifted)}", "is the whole body in the picture?"
         )
-    written = [write(lifted, path) for path in output]
+    if trajectory and focal is not None and clip.size is not None:
+        lifted = with_trajectory(lifted, focal, (clip.size[0] / 2, clip.size[1] / 2))
+    if floor:
+        lifted = on_floor(lifted, camera_pitch, camera_roll)
+    elif world == "demo":
+        lifted = in_demo(lifted)
+    written = [write(lifted, path, exact=exact) for path in output]
     found = summary(lifted)
     paths = [str(path) for each in written for path in each.paths]
     notes = [*remarks(found), *(note for each in written for note in each.notes)]

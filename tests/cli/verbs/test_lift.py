@@ -58,6 +58,31 @@ def test_json_says_how_and_what(poseedge: Command, keypoints: Path, how: list[ob
     assert read_lifted(Path("poses.npz")).meta["view"] == "plain"
 
 
+def test_people_can_be_stood_on_a_floor(poseedge: Command, keypoints: Path, how: list[object]) -> None:
+    outcome = poseedge("lift", keypoints, *how, "--floor", "--camera-pitch", 7, "-o", "poses.npz")
+    assert outcome.status == 0, outcome.err
+    lifted = read_lifted(Path("poses.npz"))
+    assert (lifted.meta["axes"], lifted.meta["floor"]["pitch_deg"]) == ("floor", 7)
+    assert abs(float(lifted.poses_m[..., 1].min())) < 0.05
+
+
+def test_poses_can_be_turned_as_the_demos_do(poseedge: Command, keypoints: Path, how: list[object]) -> None:
+    assert poseedge("lift", keypoints, *how, "--world", "demo", "-o", "poses.npz").status == 0
+    assert read_lifted(Path("poses.npz")).meta["axes"] == "demo"
+
+
+def test_where_people_are_can_be_estimated(poseedge: Command, keypoints: Path, how: list[object]) -> None:
+    outcome = poseedge("lift", keypoints, *how, "--trajectory", "--focal", 1150, "-o", "poses.npz")
+    assert "where people are is an estimate" in outcome.err
+    assert (read_lifted(Path("poses.npz")).poses_m[..., 0, 2] > 0.2).all()
+
+
+def test_exact_keeps_the_joints_of_a_glb(poseedge: Command, keypoints: Path, how: list[object]) -> None:
+    assert poseedge("lift", keypoints, *how, "-o", "fixed.glb").status == 0
+    assert poseedge("lift", keypoints, *how, "-o", "exact.glb", "--exact").status == 0
+    assert Path("fixed.glb").read_bytes() != Path("exact.glb").read_bytes()
+
+
 def test_one_person_can_be_chosen(poseedge: Command, how: list[object], tmp_path: Path) -> None:
     two = tmp_path / "two.npy"
     np.save(two, motion.coco())
@@ -83,6 +108,8 @@ def test_legs_out_of_the_picture_are_said(poseedge: Command, how: list[object], 
     [
         (["--size", "wide"], "--size 'wide': expected width and height in pixels", "--size 1920x1080"),
         (["--person", "tallest"], "--person 'tallest': expected 'largest' or the number of a person", "--person 1"),
+        (["--floor", "--world", "demo"], "two answers to one question", "leave one of them out"),
+        (["--trajectory"], "--trajectory needs the camera's focal length", "--focal 1400"),
         (["--camera-pitch", "120"], "camera pitch of 120: expected -89 to 89", ""),
         (["--every", "10"], "a window every 10 frames leaves frames of", "--every may be 1 to"),
         (["-o", "poses.xyz"], "poses.xyz: unknown kind of output '.xyz'", "Known: "),
