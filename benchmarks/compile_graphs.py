@@ -27,6 +27,7 @@ from poseedge.fold import fold
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.trace import simplify, trace
+from poseedge.int8.float_weights import store_weights_as_float
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import calibrate
@@ -51,6 +52,8 @@ def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Floa
     for form, placement in forms.items():
         quantized = quantize(exact, placement, calibrate(exact, placement, windows, migrate=recipe.int8.migrate))
         graphs[form] = quantized
+        if opset == SPELT_OUT:
+            store_weights_as_float(quantized)  # as for all targets of that opset, whose TensorRT reads no others
         if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
             graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, exact, recipe.fp16.keep)
     return graphs

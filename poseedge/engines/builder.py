@@ -29,7 +29,6 @@ class Options:
     workspace_mib: int = 256
     optimization_level: int | None = None  # 0 to 5; None is TensorRT's own default, 3
     version_compatible: bool = False
-    refit: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
 
 def configure(config: Any, route: Route, options: Options) -> None:
     """Set flags, memory and what else this TensorRT offers; raises ``PoseedgeError`` for a wish that it cannot fulfil."""
-    wanted = {"VERSION_COMPATIBLE": options.version_compatible, "REFIT": options.refit}
+    wanted = {"VERSION_COMPATIBLE": options.version_compatible}
     for name in (*route.enable, *(flag for flag, on in wanted.items() if on)):
         if not hasattr(trt.BuilderFlag, name):
             raise PoseedgeError(f"TensorRT {trt.__version__} knows no {name}", "leave that option out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,16 @@ class Job:
 
 
 def plan_job(
-    graph: Path, options: Options, cuda: Cuda, output: Path | None = None, calibration: Calibration | None = None
+    graph: Path,
+    options: Options,
+    cuda: Cuda,
+    output: Path | None = None,
+    calibration: Calibration | None = None,
+    held: Sequence[str] | None = None,
 ) -> Job:
     """Decide how ``graph`` becomes an engine on this device; the default output lies in ``engines`` beside it.
+
+    ``held``: the nodes that stay in FP32 where builder flags allow a lower precision, as a bundle's manifest lists them.
 
     Raises ``PoseedgeError`` if this device or this TensorRT has no way to ``options.precision``.
     """
@@ -67,7 +74,7 @@ def plan_job(
         raise PoseedgeError(f"batch {options.batch} is not between 1 and the largest batch, {options.max_batch}")
     if spec.batch is not None:
         options = replace(options, batch=spec.batch, max_batch=spec.batch)
-    route = choose_route(options.precision, model, cuda.capability)
+    route = choose_route(options.precision, model, cuda.capability, held)
     if route.calibrate and calibration is None:
         raise PoseedgeError(f"{graph}: has no Q/DQ, so int8 needs data to calibrate on")
     windows = calibration(spec) if route.calibrate and calibration else None

@@ -40,7 +40,7 @@ class OpenedEngine(Side):
         opened, pose = self.graph.with_outputs(names), pose_output(self.graph)
         cuda = open_cuda()
         try:
-            route = choose_route(self.spec.precision, opened, cuda.capability)
+            route = choose_route(self.spec.precision, opened, cuda.capability, self.facts.identity["route"]["pinned"])
             if route.calibrate:
                 hint = "compare one that was built from an int8 graph of poseedge export"
                 raise ArtefactError(f"{self.path}: its INT8 scales come from TensorRT's calibration, which is not repeated", hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorrt as trt
@@ -26,11 +27,12 @@ class Route:
     pinned: tuple[str, ...] = ()  # ONNX nodes whose layers stay in FP32
 
 
-def choose_route(precision: str, graph: Graph, capability: tuple[int, int]) -> Route:
+def choose_route(precision: str, graph: Graph, capability: tuple[int, int], held: Sequence[str] | None = None) -> Route:
     """Return the route for ``precision``; raises ``PoseedgeError`` where this device or this TensorRT has none.
 
     Strong typing is taken where it is complete and the graph holds the precision that is wanted; before, and for a graph
-    that leaves the precision to TensorRT, builder flags. From TensorRT 11 on the graph must say it.
+    that leaves the precision to TensorRT, builder flags. From TensorRT 11 on the graph must say it. ``held``: the nodes to keep
+    in FP32 under weak typing, as a bundle's manifest lists them; None: as far as the graph itself tells.
     """
     if precision in ("int8", MIXED) and capability in NO_INT8:
         board = NO_INT8[capability]
@@ -50,7 +52,7 @@ def choose_route(precision: str, graph: Graph, capability: tuple[int, int]) -> R
         base = weak_route(trt, precision)
     if base.typing == "strong" or precision == "fp32":
         return Route(*base)
-    pinned = tuple(float32_nodes(graph))
+    pinned = tuple(float32_nodes(graph) if held is None else held)
     enable = (*base.enable, OBEY) if pinned else base.enable
     return Route(base.typing, base.network_flags, enable, base.disable, precision == "int8" and said != "int8", pinned)
 

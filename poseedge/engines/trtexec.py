@@ -44,7 +44,7 @@ def trtexec_command(job: Job, input_name: str) -> str:
         words.append("--maxAuxStreams=0")
     if options.optimization_level is not None:
         words.append(f"--builderOptimizationLevel={options.optimization_level}")
-    words += ["--versionCompatible"] * options.version_compatible + ["--refit"] * options.refit
+    words += ["--versionCompatible"] * options.version_compatible
     words.append("--skipInference" if hasattr(config, "builder_optimization_level") else "--buildOnly")  # renamed in 8.6
     return shlex.join(words)
 

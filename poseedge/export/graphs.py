@@ -24,6 +24,7 @@ from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.trace import NEWEST_TRACED, simplify, trace
+from poseedge.int8.float_weights import store_weights_as_float
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS, quantize
 from poseedge.int8.ranges import cached_ranges, calibration_passes, read_ranges
@@ -55,14 +56,23 @@ def make_graphs(job: Export, network: LiftingNetwork, windows: Float32Array, fol
     origin, graphs = sha256_of(job.checkpoint), {}
     for precision in job.precisions:
         graph = graph_of(precision, exact, quantized.graph, job.recipe.fp16.keep)
-        graphs[precision] = write_graph(graph, precision, job, network, origin, folder)
+        held = held_in_float32(precision, graph, exact, job.recipe.fp16.keep)
+        if is_quantized(precision) and not job.target.reads_int8_weights:
+            store_weights_as_float(graph)
+        graphs[precision] = write_graph(graph, held, precision, job, network, origin, folder)
     return Made(graphs, quantized.calibration, note or "onnxsim")
 
 
 def write_graph(
-    graph: Graph, precision: Precision, job: Export, network: LiftingNetwork, source_sha256: str, folder: Path
+    graph: Graph,
+    held: list[str],
+    precision: Precision,
+    job: Export,
+    network: LiftingNetwork,
+    source_sha256: str,
+    folder: Path,
 ) -> GraphEntry:
-    """Write one graph into ``folder``; return what the manifest says of it."""
+    """Write one graph, which has ``held`` in float32, into ``folder``; return what the manifest says of it."""
     file = folder / f"{network.name}_{precision}.onnx"
     metadata = GraphMetadata(
         model=network.name,
@@ -80,7 +90,7 @@ def write_graph(
         opset=graph.opset,
         nodes=len(graph.nodes),
         bytes=file.stat().st_size,
-        float32_nodes=float32_nodes(graph),
+        float32_nodes=held,
     )
 
 
@@ -135,6 +145,14 @@ def graph_of(precision: Precision, exact: Graph, quantized: Graph, keep: list[st
     if precision == "int8-fp16":
         return to_int8_fp16(quantized, exact, keep)
     return quantized if precision == "int8" else exact
+
+
+def held_in_float32(precision: Precision, graph: Graph, exact: Graph, keep: list[str]) -> list[str]:
+    """Return the nodes that stay in FP32 where builder flags allow a lower precision.
+
+    The rest of an INT8 graph runs in half precision there, so what it holds is what the graph that mixes the two would keep.
+    """
+    return float32_nodes(to_int8_fp16(graph, exact, keep) if precision == "int8" else graph)
 
 
 def quantize_graph(exact: Graph, job: Export, windows: Float32Array, folder: Path, stage: Stage) -> Quantized:

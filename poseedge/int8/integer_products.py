@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import attribute
+from poseedge.int8.float_weights import store_weights_as_integers
 
 DOMAIN = "com.microsoft"
 ZERO = "unsigned_zero"
@@ -25,9 +26,10 @@ def with_integer_products(graph: Graph) -> Graph:
     Products of any other form stay as they are.
     """
     copy = graph.copy()
+    store_weights_as_integers(copy)  # a graph for TensorRT before 10 holds them as float
     factors = [(node, both) for node in copy.of("MatMul", "Gemm") if (both := quantized_factors(copy, node))]
     if not factors:
-        return copy
+        return graph.copy()
     zero = copy.add_constant(ZERO, UNSIGNED_ZERO)
     for quantize in {quantize.output[0]: quantize for _, (quantize, _) in factors}.values():
         for node in (quantize, *copy.readers[quantize.output[0]]):

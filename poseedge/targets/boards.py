@@ -20,6 +20,7 @@ MIXED = (
 SPELT_OUT, MODERN = 13, 17  # the opsets that export writes for TensorRT: without and with LayerNormalization as an operator
 
 Version = tuple[int, ...]
+INT8_WEIGHTS: Version = (10,)  # TensorRT that reads weights stored as INT8; before, only float ones with Q and DQ are sure to be
 Runtime = Literal["tensorrt", "onnxruntime"]
 
 
@@ -109,6 +110,11 @@ class Target(_Facts):
     def newest(self) -> Version:
         """The newest TensorRT that must take the graph."""
         return self.releases[-1].number
+
+    @property
+    def reads_int8_weights(self) -> bool:
+        """Whether every release reads weights that are stored as INT8, with a DequantizeLinear alone."""
+        return all(release.number >= INT8_WEIGHTS for release in self.releases)
 
     def refusal(self, precision: str) -> str:
         """Return why ``precision`` does not exist here."""

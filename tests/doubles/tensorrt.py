@@ -25,7 +25,6 @@ ENUMS: dict[str, dict[str, int]] = {
         "FP16": 0,
         "INT8": 1,
         "DEBUG": 2,
-        "REFIT": 4,
         "STRICT_TYPES": 5,
         "TF32": 7,
         "OBEY_PRECISION_CONSTRAINTS": 10,

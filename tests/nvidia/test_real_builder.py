@@ -79,7 +79,7 @@ def test_every_graph_of_every_network_builds(tmp_path: Path, name: str) -> None:
 
 def test_engine_is_kept_and_options_reach_the_builder(tmp_path: Path) -> None:
     graph = str(write_graph(tmp_path / "small.onnx"))
-    options = ["--optimization-level", "1", "--workspace-mib", "64"]  # --refit compiles on the GPU, which is not there
+    options = ["--optimization-level", "1", "--workspace-mib", "64"]
     first, again, other = results = run_jobs(tmp_path, [[graph, "--json"], [graph, "--json"], [graph, "--json", *options]])
     assert [result.status for result in results] == [0, 0, 0], other.err
     assert [first.told["built"], again.told["built"], other.told["built"]] == [True, False, True]

@@ -117,6 +117,13 @@ def named(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     return model
 
 
+def of_ir(version: int) -> onnx.ModelProto:
+    """Return a graph in a newer file format."""
+    model = unary("Relu", 13)
+    model.ir_version = version
+    return model
+
+
 def lone_weight() -> onnx.ModelProto:
     """Return a layer whose weight is stored as INT8."""
     values: dict[str, AnyArray] = {
@@ -311,13 +318,16 @@ def contradiction() -> onnx.ModelProto:
 
 
 BAD: dict[str, Bad] = {
+    "ir-version": Bad(lambda: of_ir(9), "IR version 9; ONNX with opset 13 came with 7", "jetson-nano", "warning"),
     "opset": Bad(lambda: unary("Relu", 17), "opset 17; TensorRT 8.2 reads 7 to 13", "jetson-nano"),
     "operator": Bad(layer_norm, "TensorRT 8.5 does not read LayerNormalization", "jetson-xavier-nx"),
     "custom-operator": Bad(lambda: unary("FusedGelu", domain="com.microsoft"), "com.microsoft.FusedGelu is no standard"),
     "layer-norm-outputs": Bad(lambda: layer_norm(("y", "mean")), "mean or deviation"),
     "attention-form": Bad(lambda: attention(3), "four dimensions", "jetson-orin-nano-jp7.2"),
     "einsum-form": Bad(
-        lambda: graph([node("Einsum", ["x", "w"], ["y"], name="e", equation="...k,kn->...n")], {"w": WEIGHT}), "ellipsis"
+        lambda: graph([node("Einsum", ["x", "w"], ["y"], name="e", equation="...k,kn->...n")], {"w": WEIGHT}),
+        "ellipsis",
+        "jetson-orin-nano-jp6.0",
     ),
     "scatter-form": Bad(lambda: scattered("ScatterND", reduction="add"), "reduction add"),
     "scatter-plugin": Bad(lambda: scattered("ScatterElements", axis=0), "as a plugin", severity="warning"),
@@ -341,7 +351,9 @@ BAD: dict[str, Bad] = {
     "constant-axes": Bad(
         lambda: graph([node("ReduceSum", ["x", "a"], ["y"], name="sum")], ends={"a": (I64, (1,))}), "axes of ReduceSum"
     ),
-    "integer-reduction": Bad(lambda: integers([node("ReduceMax", ["i"], ["y"], name="max")]), "ReduceMax of integers"),
+    "integer-reduction": Bad(
+        lambda: integers([node("ReduceMax", ["i"], ["y"], name="max")]), "ReduceMax of integers", "jetson-orin-nano-jp6.0"
+    ),
     "boolean-gather": Bad(
         lambda: graph(
             [node("Cast", ["x"], ["b"], to=BOOL), node("Gather", ["b", "i"], ["y"], name="g")],
@@ -385,7 +397,7 @@ BAD: dict[str, Bad] = {
     "qdq-uint8": Bad(lambda: quantized(zero=np.array(128, np.uint8)), "uses uint8"),
     "qdq-asymmetric": Bad(lambda: quantized(zero=np.array(-3, np.int8)), "the zero point is not 0"),
     "qdq-int32-bias": Bad(int32_bias, "a bias is quantized to INT32"),
-    "qdq-zero-point": Bad(lambda: quantized(zero=None), "no zero-point input"),
+    "qdq-zero-point": Bad(lambda: quantized(zero=None), "no zero-point input", "jetson-orin-nano-jp6.0"),
     "qdq-scale-constant": Bad(run_time_scale, "computed at run time"),
     "qdq-scale-positive": Bad(lambda: quantized(scale=np.array(0, np.float32)), "not positive"),
     "qdq-scale-type": Bad(half_scale, "is float16", "jetson-orin-nano"),
@@ -395,7 +407,7 @@ BAD: dict[str, Bad] = {
     "qdq-activation-channels": Bad(channels_of_activation, "an activation is quantized per channel"),
     "q-without-dq": Bad(leaking, "the graph output reads quantized values"),
     "dq-without-q": Bad(unmade, "no QuantizeLinear made"),
-    "dq-weights-alone": Bad(lone_weight, "stored as INT8", "jetson-xavier-nx-jp4.6", "warning"),
+    "dq-weights-alone": Bad(lone_weight, "stored as INT8, which TensorRT 8.2 does not read", "jetson-xavier-nx-jp4.6"),
     "qdq-narrow": Bad(lambda: quantized(WEIGHT[:, :3]), "32 deep and 3 wide", severity="warning"),
     "qdq-vector": Bad(lambda: quantized(rows=1), "matrix-vector", severity="warning"),
     "qdq-half-quantized": Bad(half_quantized, "w reaches MatMul without Q/DQ", severity="warning"),

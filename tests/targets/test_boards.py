@@ -89,7 +89,7 @@ def test_jetpack_line_brings_its_tensorrt(name: str, tensorrt: str, opset: int) 
 
 def test_general_targets_are_no_boards() -> None:
     assert load_target("cpu").releases == []
-    assert [release.version for release in load_target("default").releases] == ["8.6", "11.4"]
+    assert [release.version for release in load_target("default").releases] == ["10.3", "11.4"]
 
 
 @pytest.mark.parametrize("name", sorted(boards()))

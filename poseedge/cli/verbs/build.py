@@ -38,7 +38,6 @@ def build(
     version_compatible: Annotated[
         bool, typer.Option("--version-compatible", help="later TensorRTs of this major version may load it; 8.6 and later")
     ] = False,
-    refit: Annotated[bool, typer.Option("--refit", help="weights may be exchanged later")] = False,
     calib: Annotated[
         Path | None, typer.Option(help="data set to calibrate int8 where the graph has no Q/DQ; default: the bundled one")
     ] = None,
@@ -58,11 +57,12 @@ def build(
     from poseedge.engines.cuda import open_cuda
     from poseedge.engines.trtexec import trtexec_command
 
-    graph = artefact
+    graph, held = artefact, None
     if artefact.is_dir():
         bundle = open_bundle(artefact)
         precision = suited(tensorrt, precision or "fp32", bundle.precisions)
         graph = bundle.graph(precision)
+        held = bundle.manifest.graphs[bundle.precision(precision)].float32_nodes
     if graph.suffix != ".onnx":
         raise PoseedgeError(f"{graph}: engines are built from a bundle or an .onnx file")
     options = Options(
@@ -72,14 +72,13 @@ def build(
         workspace_mib,
         optimization_level,
         version_compatible,
-        refit,
     )
 
     def calibration(spec: LifterSpec) -> Float32Array:
         return load_calibration(calib or resource(*CALIBRATION_DATA), spec.frames, CALIBRATION_COUNT, spec.channels)
 
     with closing(open_cuda()) as cuda:
-        job = plan_job(graph, options, cuda, output, calibration)
+        job = plan_job(graph, options, cuda, output, calibration, held)
         if trtexec:
             out.print(trtexec_command(job, input_name(graph)), soft_wrap=True, markup=False)
             return

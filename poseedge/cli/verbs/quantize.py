@@ -17,6 +17,7 @@ from poseedge.files import atomic_write, sha256_of
 from poseedge.graph.flops import stored_bytes
 from poseedge.graph.lifting import open_float32
 from poseedge.graph.metadata import GraphMetadata
+from poseedge.int8.float_weights import store_weights_as_float
 from poseedge.int8.placement import LEVELS, place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
 from poseedge.int8.quantize import quantize as with_int8
@@ -37,6 +38,9 @@ def quantize(
     level: Annotated[str, typer.Option(help="A: Linear layers; B: and attention products")] = "A",
     keep: Annotated[list[str] | None, typer.Option(help="layers to keep float, as a pattern (repeat)")] = None,
     two_step: Annotated[list[str] | None, typer.Option(help="layers to round in two steps, as a pattern (repeat)")] = None,
+    float_weights: Annotated[
+        bool, typer.Option("--float-weights", help="store weights as float, for TensorRT before 10; the integers stay the same")
+    ] = False,
     windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
     frames: Annotated[int, typer.Option(min=12, help="frames to show parity on")] = 960,
     plot: Annotated[Path | None, typer.Option(help="also draw the ranges into this PNG file")] = None,
@@ -74,6 +78,8 @@ def quantize(
         flip=spec.flip,
         ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS,
     )
+    if float_weights:
+        store_weights_as_float(made)
     made.save(target, metadata)
     with atomic_write(target.with_suffix(".ranges.json")) as temporary:
         temporary.write_text(codec.dumps(found))

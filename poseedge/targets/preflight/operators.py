@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx import TensorProto
+from onnx.helper import VERSION_TABLE
 
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import attribute
@@ -27,6 +28,16 @@ def opset(graph: Graph, target: Target) -> Iterator[Issue]:
         fix = f"export at opset {target.opset}: poseedge export --target {target.name}"
         message = f"the graph is opset {graph.opset}; TensorRT {oldest.version} reads {low} to {high}"
         yield Issue("", message, fix, source=oldest.source)
+
+
+@rule("ir-version", "warning", "onnx.helper.VERSION_TABLE: the IR version of the ONNX release that the parser's opset came with")
+def ir_version(graph: Graph, target: Target) -> Iterator[Issue]:
+    """The file format is no newer than the ONNX that the parser was built with, as far as its opset tells."""
+    newest = min(release.opsets[1] for release in target.releases)
+    known = max(row[1] for row in VERSION_TABLE if row[2] <= newest)
+    if graph.proto.ir_version > known:
+        message = f"the file is of IR version {graph.proto.ir_version}; ONNX with opset {newest} came with {known}"
+        yield Issue("", message, f"set model.ir_version = {known} and save it again; our exports have what their opset needs")
 
 
 @rule("operator", "error", TABLES)

@@ -186,13 +186,17 @@ def dq_without_q(graph: Graph, target: Target) -> Iterator[Issue]:
             yield Issue(node, "DequantizeLinear reads what no QuantizeLinear made", "put a QuantizeLinear before it")
 
 
-@rule("dq-weights-alone", "warning", "unconfirmed for TensorRT 8.0 and 8.2; NVIDIA's tool writes the pair")
+@rule("dq-weights-alone", "error", "NVIDIA/TensorRT #2163 and #2604; trt-engine-explorer up to 9.3: no INT8 weights")
 def dq_weights_alone(graph: Graph, target: Target) -> Iterator[Issue]:
-    """Up to TensorRT 8.2, weights stored as INT8 with a lone DequantizeLinear are unproven."""
-    lone = [node for node in graph.of(DQ) if node.input[0] in graph.stored]
-    if lone and target.oldest < (8, 4):
-        message = f"{len(lone)} weights are stored as INT8; whether this release reads them is unconfirmed"
-        yield Issue(lone[0], message, "try it on the device; the safe form is a float weight with a Q/DQ pair")
+    """Before TensorRT 10, weights are stored as float, with Q and DQ: INT8 ones do not parse up to 8.4, or are unproven."""
+    lone = [node for node in graph.of(DQ) if node.input[0] in graph.stored and graph.types[node.input[0]] == TensorProto.INT8]
+    if not lone or target.reads_int8_weights:
+        return
+    refused = target.oldest < (8, 5)
+    message = f"{len(lone)} weights are stored as INT8, which TensorRT {target.releases[0].version} "
+    message += "does not read" if refused else "is not known to read"
+    fix = f"write float weights that become the same integers: export --target {target.name}, or quantize --float-weights"
+    yield Issue(lone[0], message, fix, "error" if refused else "warning")
 
 
 @rule("qdq-narrow", "warning", MODEL_OPTIMIZER + ": K < 16 or N < 16")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from poseedge.targets.boards import load_target
@@ -91,6 +92,32 @@ def test_the_bundles_own_runner_holds_the_same_nodes_in_fp32(
     built, run = fake.built
     assert len(built.pinned) > 10
     assert (built.pinned, built.flags) == (run.pinned, run.flags)
+
+
+def test_an_int8_engine_holds_in_fp32_what_the_half_precision_one_does(
+    install_tensorrt: Install, poseedge: Command, old_bundle: Path, tmp_path: Path
+) -> None:
+    """Its rest runs in half precision there: raw coordinates, norms with a scale of their own, a frame selection."""
+    fake = install_tensorrt("8.5.2.2")
+    bundle = Path(shutil.copytree(old_bundle, tmp_path / "bundle"))
+    for precision in ("fp16", "int8"):
+        assert poseedge("build", bundle, "--precision", precision).status == 0
+    half, rounded = (set(plan.pinned) for plan in fake.built)
+    held = {node.name for node in onnx.load(bundle / "nanohtnet_int8.onnx").graph.node}
+    assert len(half & held) > 10
+    assert half & held <= rounded
+
+
+def test_tensorrt_that_reads_no_int8_constants_takes_the_bundle_of_its_target(
+    install_tensorrt: Install, poseedge: Command, small_bundle: Path, old_bundle: Path, tmp_path: Path
+) -> None:
+    """Whether 8.5 to 9 read them is not settled."""
+    install_tensorrt("8.6.2.3").stored_int8 = False
+    small, old = (Path(shutil.copytree(made, tmp_path / made.name)) for made in (small_bundle, old_bundle))
+    refused = poseedge("build", small, "--precision", "int8")
+    assert refused.status == 2
+    assert "invalid weights type of Int8" in refused.err
+    assert poseedge("build", old, "--precision", "int8").status == 0
 
 
 def test_a_person_is_told_what_was_built_and_what_to_type_next(some_device: Fake, poseedge: Command, own_bundle: Path) -> None:
