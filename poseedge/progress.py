@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 Advance = Callable[[int], None]
+Tell = Callable[[str, int, int], None]  # (what is being done, steps done, steps in all), whenever that changes
 Stage = Callable[[str, int | None], AbstractContextManager[Advance]]  # (description, total if known) -> context with Advance
 
 

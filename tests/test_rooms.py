@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "poseedge"
 STOREYS = (
     ("arrays", "errors", "progress", "records", "resources"),
     ("contract", "files", "metrics", "skeleton"),
+    ("figure",),
     ("lifter", "network_files", "settings"),
     ("data", "models"),
     ("graph", "fold"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,8 +25,7 @@ from poseedge.bench.memory import peak_rss
 from poseedge.bench.report import Report
 from poseedge.bench.results import Row
 from poseedge.lifter import Cost, Lifter, random_keypoints
-
-Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+from poseedge.progress import Tell
 
 ROUNDS = 100  # 800 calls: enough for a 99th percentile
 BUDGET_S = 60.0  # heavy networks get fewer rounds
@@ -43,7 +42,7 @@ class Settings:
     backend: str | None = None  # of those files that it opens; the usual one for the others
 
 
-def measure(subjects: Sequence[Subject], settings: Settings, progress: Progress) -> Report:
+def measure(subjects: Sequence[Subject], settings: Settings, progress: Tell) -> Report:
     """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
     machine = machine_facts()
     with pinned(settings.threads) as cores:
@@ -84,7 +83,7 @@ def remarks_of(lifters: Sequence[Lifter]) -> list[str]:
 
 
 def alternate(
-    what: str, calls: dict[str, Candidate], rounds: int, before_call: Candidate | None, progress: Progress
+    what: str, calls: dict[str, Candidate], rounds: int, before_call: Candidate | None, progress: Tell
 ) -> dict[str, Float64Array]:
     """Time ``calls`` and report progress between rounds."""
     done = iter(range(1, rounds + 1))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
-
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from typing import Any, NamedTuple
 
 from poseedge.bench.machine import busy
 from poseedge.bench.results import BenchReport, ReportRow, Row
@@ -43,12 +39,21 @@ class Report:
         return reference.latency_ms.p50 / row.latency_ms.p50 if reference else None
 
 
-def tables(report: Report) -> list[Table]:
+class Grid(NamedTuple):
+    """A table for people: the columns in ``text`` and the first name a row, the others hold numbers."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    text: tuple[str, ...]
+
+
+def tables(report: Report) -> list[Grid]:
     """Return the latency table and the cost table."""
     return [latency_table(report), cost_table(report)]
 
 
-def latency_table(report: Report) -> Table:
+def latency_table(report: Report) -> Grid:
     """Return speed per forward and per output frame beside size and accuracy; columns that are empty everywhere are left out."""
     rows = report.rows
     columns: dict[str, list[str]] = {
@@ -65,12 +70,9 @@ def latency_table(report: Report) -> Table:
         "p99\nmm": [shown(row.distance_mm.p99 if row.distance_mm else None, ".3f") for row in rows],
     }
     kept = {heading: cells for heading, cells in columns.items() if set(cells) != {"-"}}
-    table = new_table(latency_title(report.method))
-    add_columns(table, ["file", "precision"], list(kept))
-    for index, row in enumerate(rows):
-        how = " as a CUDA graph" if row.cuda_graph else ""
-        table.add_row(Text(row.name + how), row.precision, *(cells[index] for cells in kept.values()))
-    return table
+    names = [f"{row.name} as a CUDA graph" if row.cuda_graph else row.name for row in rows]
+    lines = [list(line) for line in zip(names, [row.precision for row in rows], *kept.values(), strict=True)]
+    return Grid(latency_title(report.method), ["file", "precision", *kept], lines, ("precision",))
 
 
 def latency_title(method: dict[str, Any]) -> str:
@@ -80,29 +82,23 @@ def latency_title(method: dict[str, Any]) -> str:
     return f"Latency, ms: warm caches, batch {method['batch']}{counted}"
 
 
-def cost_table(report: Report) -> Table:
+def cost_table(report: Report) -> Grid:
     """Return operations, parameters and memory."""
-    table = new_table("Cost of one window")
-    add_columns(
-        table,
-        ["file", "precision", "backend"],
-        ["frames\nin", "frames\nout", "MFLOP", "without\nattention", "params\nM", "peak RSS\nMB"],
-    )
-    for row in report.rows:
-        if row.cuda_graph:  # the same engine again
-            continue
-        table.add_row(
-            Text(row.name),
-            row.precision,
-            row.backend,
+    columns = ["frames\nin", "frames\nout", "MFLOP", "without\nattention", "params\nM", "peak RSS\nMB"]
+    lines = [
+        [
+            *(row.name, row.precision, row.backend),
             str(row.frames_in),
             str(row.frames_out),
             shown(millions(row.flops), ".1f"),
             shown(millions(row.flops_without_attention), ".1f"),
             shown(millions(row.params), ".3f"),
             shown(millions(row.peak_rss_bytes), ".0f"),
-        )
-    return table
+        ]
+        for row in report.rows
+        if not row.cuda_graph  # the same engine again
+    ]
+    return Grid("Cost of one window", ["file", "precision", "backend", *columns], lines, ("precision", "backend"))
 
 
 def remarks(report: Report) -> list[str]:
@@ -145,16 +141,3 @@ def millions(value: int | None) -> float | None:
 def shown(value: float | None, form: str, unit: str = "") -> str:
     """Return ``value`` formatted, or a dash."""
     return "-" if value is None else f"{value:{form}}{unit}"
-
-
-def add_columns(table: Table, names: list[str], numbers: list[str]) -> None:
-    """Add the columns that name a row, which give way on a narrow terminal, and those of its numbers, which do not."""
-    for heading in names:
-        table.add_column(heading, overflow="fold")
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-
-
-def new_table(title: str) -> Table:
-    """Return an empty table in the house style."""
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)

@@ -44,6 +44,7 @@ def run(interruptible: bool) -> None:
 
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    refuse_empty_words(sys.argv[1:])
     warnings.simplefilter("ignore", PoseedgeWarning)  # for those who normalize keypoints themselves; commands do it for all
     if not wants_json():
         app(prog_name="poseedge")
@@ -57,6 +58,16 @@ def run(interruptible: bool) -> None:
         tell(error.format_message(), f"see {context.command_path if context else 'poseedge'} --help")
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def refuse_empty_words(words: list[str]) -> None:
+    """Raise ``PoseedgeError`` for an option or argument that is empty, such as a variable of the shell that is not set."""
+    from poseedge.errors import PoseedgeError
+
+    for before, word in zip(["", *words], words, strict=False):
+        if word == "" or (word.startswith("--") and word.find("=") == len(word) - 1):
+            name = word.rstrip("=") or before
+            raise PoseedgeError(f"an empty value after {name!r}", "give it one, or leave it out")
 
 
 def wants_json() -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -23,13 +25,6 @@ PLAIN_WIDTH = 140  # where there is no terminal to fit
 
 out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 err = Console(stderr=True, highlight=False)
-
-
-# Of several verbs: settings of a checkpoint's network.
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="of a checkpoint's network, what its file does not tell: network.layer_index=2 (repeat)"),
-]
 
 
 def emit_json(content: Any) -> None:
@@ -75,19 +70,23 @@ def stage(description: str, total: int | None, each: str | None = None) -> Itera
         yield lambda count: progress.advance(task, count)
 
 
-def table(title: str, columns: list[str], rows: list[list[str]], text: tuple[str, ...] = ()) -> None:
-    """Print a table; the first column is left-aligned, all others hold numbers, but for those named in ``text``."""
-    grid = Table(title=title, title_justify="left", title_style="bold")
+def table(title: str, columns: list[str], rows: Sequence[Sequence[str | Text]], text: tuple[str, ...] = ()) -> None:
+    """Print a table: the first column and those in ``text`` fold where they are too long, the others hold numbers, never cut."""
+    grid = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
     for number, name in enumerate(columns):
-        grid.add_column(name, justify="left" if number == 0 or name in text else "right", no_wrap=name not in text)
+        if number == 0 or name in text:
+            grid.add_column(escape(name), overflow="fold")
+        else:
+            grid.add_column(escape(name), justify="right", no_wrap=True)
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     out.print(grid)
 
 
-def next_step(command: str) -> None:
-    """Print the command to type next, as the last line."""
-    out.print(f"next: [bold]{command}[/bold]", soft_wrap=True)
+def next_step(*words: object, where: str = "") -> None:
+    """Print the command to type next, as the last line, so that it can be pasted; ``where`` says on which machine."""
+    said = f", {where}" if where else ""
+    out.print(f"next: [bold]{escape(shlex.join(map(str, words)))}[/bold]{escape(said)}", soft_wrap=True)
 
 
 def warn(messages: Iterable[str]) -> None:

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from poseedge.cli.console import tell
+from poseedge.cli.options import Backend as Backend
+from poseedge.cli.options import Json as Json
+from poseedge.cli.options import Precision as Precision
+from poseedge.cli.options import Threads as Threads
 from poseedge.errors import PoseedgeError
 
 if TYPE_CHECKING:
@@ -18,7 +22,6 @@ Artefact = Annotated[
     Path | None,
     typer.Option(help="bundle folder, .onnx file, .engine or .pth checkpoint; default: the bundled NanoHTNet, INT8"),
 ]
-Precision = Annotated[str | None, typer.Option(help="which graph of a bundle; default: fp32, or the most exact that it holds")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="size of the picture in pixels, where the source does not say it")]
 Fps = Annotated[float | None, typer.Option(min=0.1, help="frames per second, where the source does not say them")]
 LayoutName = Annotated[
@@ -38,7 +41,6 @@ CameraRoll = Annotated[float | None, typer.Option(metavar="DEG", help="the camer
 Height = Annotated[float | None, typer.Option(metavar="M", help="the people's height in metres; else their size is a guess")]
 Smooth = Annotated[bool, typer.Option("--smooth", help="One-Euro filter over the poses; lags behind quick motion")]
 LookAhead = Annotated[int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use")]
-Threads = Annotated[int, typer.Option(min=1)]
 
 
 def opened(artefact: Path | None, precision: str | None, threads: int, backend: str | None = None) -> Lifter:

@@ -8,7 +8,7 @@ import sys
 
 TYPE_CHECKING = False  # as type checkers read it; see app.py for why typing is not imported
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import Any, TextIO
 
 
 class Outlet(io.FileIO):
@@ -16,23 +16,24 @@ class Outlet(io.FileIO):
 
     reader_gone = False
 
-    def write(self, data: object) -> int:
+    def write(self, data: Any) -> int:
         """Write as ``io.FileIO`` does; without a reader the rest goes nowhere."""
         try:
-            return super().write(data)  # type: ignore[call-overload, no-any-return]
+            return super().write(data)
         except BrokenPipeError:
             self.reader_gone = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
-            return super().write(data)  # type: ignore[call-overload, no-any-return]
+            return super().write(data)
 
 
 def outlive_the_reader() -> None:
     """Let standard output go on without its reader: the verb still ends as its work did."""
-    if sys.stdout is not sys.__stdout__ or sys.stdout.isatty():
+    real = sys.__stdout__
+    if real is None or sys.stdout is not real or real.isatty():
         return
-    sys.stdout.flush()
-    raw = Outlet(sys.stdout.fileno(), "wb", closefd=False)
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), sys.stdout.encoding, sys.stdout.errors)
+    real.flush()
+    raw = Outlet(real.fileno(), "wb", closefd=False)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), real.encoding, real.errors)
 
 
 def reader_gone() -> bool:
@@ -54,4 +55,6 @@ def opened(number: int, mode: str) -> TextIO:
     if handle != number:
         os.dup2(handle, number)
         os.close(handle)
-    return open(number, mode, closefd=False)
+    stream = os.fdopen(number, mode, closefd=False)
+    assert isinstance(stream, io.TextIOWrapper)
+    return stream

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,7 @@ from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import Bundle
 from poseedge.device import far_end
 from poseedge.errors import ArtefactError, PoseedgeError
-
-Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+from poseedge.progress import Tell
 
 RUNNER = "run.py"
 BLOCK = 1 << 18
@@ -84,7 +83,7 @@ class _Words:
     """The last lines of the far end's standard error: those before any run, and those of each run."""
 
     precisions: list[str]
-    progress: Progress
+    progress: Tell
     ready: threading.Event = field(default_factory=threading.Event)  # logged in, and Python runs
     last: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
     by_precision: dict[str, deque[str]] = field(default_factory=dict)
@@ -107,7 +106,7 @@ class _Words:
 
 
 def run_remotely(
-    bundle: Bundle, precisions: list[str], host: Host, arguments: list[str], timeout_s: float, progress: Progress
+    bundle: Bundle, precisions: list[str], host: Host, arguments: list[str], timeout_s: float, progress: Tell
 ) -> dict[str, Outcome]:
     """Copy what ``precisions`` need, run the bundle's runner there with ``arguments``, and return what became of each.
 
@@ -191,7 +190,7 @@ def ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def send(target: IO[bytes], head: bytes, files: dict[str, Path | bytes], progress: Progress) -> None:
+def send(target: IO[bytes], head: bytes, files: dict[str, Path | bytes], progress: Tell) -> None:
     """Write ``head`` and the files' bytes; leaves ``target`` open."""
     total, sent = sum(size_of(content) for content in files.values()), 0
     target.write(head)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from poseedge import metrics
-from poseedge.errors import require
 from poseedge.evaluation.predict import Prediction
 from poseedge.evaluation.results import Evaluation
 from poseedge.evaluation.score import millimetres
-from poseedge.files import atomic_write
+from poseedge.figure import new_figure, save_figure
 from poseedge.skeleton import BONES, LEFT, RIGHT
 
 WORST = 6
@@ -37,8 +36,6 @@ class Pose:
 
 def draw(report: Evaluation, predictions: list[Prediction], folder: Path) -> list[Path]:
     """Write ``by_joint.png``, ``by_action.png`` and ``worst_frames.png`` into ``folder``; return their paths."""
-    pyplot = require("matplotlib.pyplot", "plot")
-    pyplot.switch_backend("Agg")
     what = f"{Path(report.artefact).name} ({report.precision}) on {report.dataset}, {report.keypoints} keypoints"
     figures = {
         "by_joint.png": bars(report.by_joint_mm, f"MPJPE by joint, {what}", report.mpjpe_mm),
@@ -47,9 +44,7 @@ def draw(report: Evaluation, predictions: list[Prediction], folder: Path) -> lis
     }
     paths = []
     for name, figure in figures.items():
-        with atomic_write(folder / name) as temporary:
-            figure.savefig(temporary, dpi=120)
-        pyplot.close(figure)
+        save_figure(figure, folder / name)
         paths.append(folder / name)
     return paths
 
@@ -67,8 +62,8 @@ def worst(predictions: list[Prediction], count: int = WORST) -> list[Pose]:
 
 def bars(values: dict[str, float], title: str, mean: float) -> Any:
     """Return a bar chart of millimetres with a line at the mean over frames."""
-    pyplot = require("matplotlib.pyplot", "plot")
-    figure, axes = pyplot.subplots(figsize=(9, 0.8 + 0.28 * len(values)), layout="constrained")
+    figure = new_figure(9, 0.8 + 0.28 * len(values))
+    axes = figure.subplots()
     names = [name.replace("_", " ") for name in values]
     drawn = axes.barh(names, list(values.values()), color="#5b8db8")
     axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=8)
@@ -78,9 +73,9 @@ def bars(values: dict[str, float], title: str, mean: float) -> Any:
 
 def actions(report: Evaluation, title: str) -> Any:
     """Return MPJPE and P-MPJPE by action side by side."""
-    pyplot = require("matplotlib.pyplot", "plot")
     names = list(report.by_action)
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.42 * len(names)), layout="constrained")
+    figure = new_figure(9, 1.2 + 0.42 * len(names))
+    axes = figure.subplots()
     where = np.arange(len(names))
     for offset, key, label, color in ((-0.2, "mpjpe_mm", "MPJPE", "#5b8db8"), (0.2, "p_mpjpe_mm", "P-MPJPE", "#b5cde0")):
         drawn = axes.barh(where + offset, [getattr(report.by_action[n], key) for n in names], 0.38, color=color, label=label)
@@ -103,8 +98,8 @@ def finish(axes: Any, title: str, mean: float) -> None:
 
 def skeletons(poses: list[Pose], title: str) -> Any:
     """Return three pictures for each pose: its keypoints, and truth and prediction from the camera and from the side."""
-    pyplot = require("matplotlib.pyplot", "plot")
-    figure, grid = pyplot.subplots(3, len(poses), figsize=(max(2.6 * len(poses), 8), 8), layout="constrained", squeeze=False)
+    figure = new_figure(max(2.6 * len(poses), 8), 8)
+    grid = figure.subplots(3, len(poses), squeeze=False)
     figure.suptitle(f"{title}\nkeypoints: left blue, right orange; 3D: truth dark, prediction red (metres)", fontsize=9)
     for pose, (screen, front, side) in zip(poses, grid.T, strict=True):
         sequence = pose.prediction.sequence

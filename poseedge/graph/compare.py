@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.errors import ArtefactError, require
-from poseedge.files import atomic_write
+from poseedge.errors import ArtefactError
+from poseedge.figure import new_figure, save_figure
 from poseedge.graph.graph import Graph
 from poseedge.graph.lifting import open_lifting, pose_output
 from poseedge.lifter import LifterSpec
@@ -210,11 +210,10 @@ class _Difference:
 
 def draw(comparison: Comparison, title: str, path: Path) -> None:
     """Draw the relative error of each layer as a PNG; needs matplotlib."""
-    figure_module = require("matplotlib.figure", "plot")
     layers = comparison.layers
     shown = [comparison.tolerance or 1.0, *(layer.relative_error for layer in layers if layer.relative_error)]
     floor, ceiling = 10 ** np.floor(np.log10(min(shown))), 10 ** np.ceil(np.log10(1.01 * max(shown)))
-    figure = figure_module.Figure(figsize=(9, 1.5 + 0.16 * len(layers)), layout="constrained")
+    figure = new_figure(9, 1.5 + 0.16 * len(layers))
     axes = figure.subplots()
     lengths = [ceiling if layer.relative_error is None else max(layer.relative_error, floor) for layer in layers]
     colors = ["tab:red" if layer.parts(comparison.tolerance) else "tab:blue" for layer in layers]
@@ -228,5 +227,4 @@ def draw(comparison: Comparison, title: str, path: Path) -> None:
     axes.set_xlabel("relative error")
     axes.set_title(title, fontsize=10)
     axes.legend(loc="lower right")
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_figure(figure, path)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poseedge.errors import require
-from poseedge.files import atomic_write
+from poseedge.figure import new_figure, save_figure
 from poseedge.int8.placement import Placement
 from poseedge.int8.ranges import QMAX, read_ranges
 
@@ -23,12 +22,11 @@ def draw_ranges(found: Mapping[str, Any], placement: Placement, title: str, path
     On the left what the values did, on the right how many of the 255 steps are left to a channel once the widest one is
     covered: few steps are coarse rounding. Needs matplotlib.
     """
-    figure_module = require("matplotlib.figure", "plot")
     ranges = read_ranges(found)
     names = row_names(placement)
     keys = [key for key in names if key in ranges]
     rows = np.arange(len(keys))
-    figure = figure_module.Figure(figsize=(12, 2.0 + 0.19 * len(keys)), layout="constrained")
+    figure = new_figure(12, 2.0 + 0.19 * len(keys))
     left, right = figure.subplots(1, 2, sharey=True)
     lows, highs = ([np.array(found["tensors"][key][side]) for key in keys] for side in ("low", "high"))
     for low, high, color, label in (
@@ -50,8 +48,7 @@ def draw_ranges(found: Mapping[str, Any], placement: Placement, title: str, path
         axes.margins(x=0.03)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.025), ncol=2, fontsize=7, frameon=False)
     figure.suptitle(f"{title}: {found['method']}, {found['windows']} windows, migrate {found['migrate']:g}")
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, path)
 
 
 def row_names(placement: Placement) -> dict[str, str]:

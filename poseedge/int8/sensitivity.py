@@ -18,10 +18,10 @@ from poseedge.arrays import Float32Array, IndexArray
 from poseedge.data.keypoints import with_confidence
 from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.data.windows import centered
-from poseedge.errors import DataError, PoseedgeError, require
+from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import Prediction
-from poseedge.files import atomic_write
+from poseedge.figure import new_figure, save_figure
 from poseedge.graph.graph import Graph
 from poseedge.int8.integer_products import with_integer_products
 from poseedge.int8.placement import place
@@ -249,8 +249,7 @@ def as_json(ranked: list[LayerSensitivity], total: int) -> list[dict[str, Any]]:
 
 def draw(ranked: list[LayerSensitivity], title: str, path: Path) -> None:
     """Draw the ranking as a PNG: what each layer alone moves, and the jitter it adds. Needs matplotlib."""
-    figure_module = require("matplotlib.figure", "plot")
-    figure = figure_module.Figure(figsize=(10, 1.6 + 0.17 * len(ranked)), layout="constrained")
+    figure = new_figure(10, 1.6 + 0.17 * len(ranked))
     left, right = figure.subplots(1, 2, sharey=True)
     names = [layer.name for layer in ranked]
     left.barh(names, [layer.cost.mean_mm for layer in ranked], color="tab:blue")
@@ -264,5 +263,4 @@ def draw(ranked: list[LayerSensitivity], title: str, path: Path) -> None:
         axes.grid(axis="x", linewidth=0.5)
         axes.tick_params(axis="y", labelsize=7)
     figure.suptitle(title)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, path)

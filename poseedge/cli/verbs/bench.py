@@ -19,10 +19,13 @@ from poseedge.bench.entries import subjects_of
 from poseedge.bench.remote_report import RUNS_PER_ROUND, remote_report
 from poseedge.bench.report import Report, remarks, tables
 from poseedge.bundle.reading import open_bundle
-from poseedge.cli.console import err, next_step, out
+from poseedge.cli import options
+from poseedge.cli.at_hand import reference_of
+from poseedge.cli.console import err, next_step, out, table
 from poseedge.device.ssh import Host, run_remotely
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import atomic_write
+from poseedge.progress import Tell
 
 RUNNER_BACKENDS = ["tensorrt", "onnxruntime"]  # of a bundle's run.py
 ELSEWHERE = "On another machine (one bundle; its own run.py does the work there, one window at a time)"
@@ -31,9 +34,9 @@ ELSEWHERE = "On another machine (one bundle; its own run.py does the work there,
 def bench(
     context: typer.Context,
     artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files, .engine files or .pth checkpoints.")],
-    precision: Annotated[list[str] | None, typer.Option(help="Of a bundle, repeatable; default: all.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads, each pinned to a core.")] = 1,
-    batch: Annotated[int, typer.Option(min=1, help="Windows in one call.")] = 1,
+    precision: options.Precisions = None,
+    threads: options.Threads = 1,
+    batch: options.Batch = 1,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Rounds of 8 timed calls for each; default: 100, or fewer to fit a minute.")
     ] = None,
@@ -42,8 +45,8 @@ def bench(
         str | None,
         typer.Option(help=f"Of ONNX files: {', '.join(names_for('.onnx'))}; with --host: {', '.join(RUNNER_BACKENDS)}."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
-    output: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
+    as_json: options.Json = False,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Also write the JSON to this file.")] = None,
     host: Annotated[str | None, typer.Option(help="user@jetson: any machine with sshd.", rich_help_panel=ELSEWHERE)] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of its sshd.", rich_help_panel=ELSEWHERE)] = None,
     python: Annotated[str, typer.Option(help="Its Python, 3.6 or newer.", rich_help_panel=ELSEWHERE)] = "python3",
@@ -83,7 +86,8 @@ def bench(
         for said in [] if report.passed else report.notes:
             err.print(f"note: {said}", markup=False, soft_wrap=True)
     else:
-        show(report, next_command(artefacts[0], report))
+        show(report)
+        say_next(artefacts[0], report)
     if not report.passed:
         raise typer.Exit(1)
 
@@ -119,26 +123,28 @@ def bench_there(artefact: Path, precisions: list[str] | None, host: Host, argume
     return remote_report(bundle, host.name, outcomes)
 
 
-def show(report: Report, command: str) -> None:
-    """Print tables, remarks and the next command."""
-    for table in tables(report):
-        out.print(table)
+def show(report: Report) -> None:
+    """Print tables and remarks."""
+    for grid in tables(report):
+        table(*grid)
     for remark in remarks(report):
         out.print(f"note: {remark}", markup=False, soft_wrap=True)
-    next_step(command)
 
 
-def next_command(artefact: Path, report: Report) -> str:
-    """Return what to type next: is the fastest still accurate?"""
+def say_next(artefact: Path, report: Report) -> None:
+    """Print what to type next: is the fastest still accurate?"""
     if not artefact.is_dir():
-        return f"poseedge eval {artefact}"
+        next_step("poseedge", "eval", artefact)
+        return
     graphs = [row for row in report.rows if Path(row.artefact).parent == artefact]
     fastest = min(graphs, key=lambda row: row.latency_ms.p50)
-    return f"poseedge eval {artefact} --precision {fastest.precision} --against checkpoint"
+    next_step(
+        "poseedge", "eval", artefact, "--precision", fastest.precision, *reference_of(open_bundle(artefact), fastest.precision)
+    )
 
 
 @contextmanager
-def progress_bar() -> Iterator[measuring.Progress]:
+def progress_bar() -> Iterator[Tell]:
     """Yield a progress callback that draws on standard error, and only when called: no thread disturbs the timing."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=err, auto_refresh=False, transient=True) as bar:
@@ -152,7 +158,7 @@ def progress_bar() -> Iterator[measuring.Progress]:
 
 
 @contextmanager
-def far_progress() -> Iterator[measuring.Progress]:
+def far_progress() -> Iterator[Tell]:
     """Yield a progress callback for work elsewhere: the bar appears when it is first called and shows how long it takes."""
     bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True)
     task = bar.add_task("", total=None)

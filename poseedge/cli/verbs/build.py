@@ -12,6 +12,7 @@ import typer
 from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.bundle.reading import open_bundle
+from poseedge.cli import options
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
 from poseedge.device.runner.engine.routes import suited
 from poseedge.engines.facts import bundle_of
@@ -28,9 +29,11 @@ def build(
     precision: Annotated[
         str | None, typer.Option(help="fp32, fp16, int8 or int8-fp16; default: fp32 of a bundle, else what the graph is")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="engine file; default: in engines/ beside the graph")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="windows per call to tune for, where the batch is free")] = 1,
-    max_batch: Annotated[int | None, typer.Option(min=1, help="most windows per call, where the batch is free")] = None,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="engine file; default: in engines/ by the graph")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=options.LARGEST_BATCH, help="windows per call to tune for, if free")] = 1,
+    max_batch: Annotated[
+        int | None, typer.Option(min=1, max=options.LARGEST_BATCH, help="most windows per call, if free")
+    ] = None,
     workspace_mib: Annotated[int, typer.Option(min=1, help="memory that a kernel may take while it is tried out")] = 256,
     optimization_level: Annotated[
         int | None, typer.Option(min=0, max=5, help="0 quick build ... 5 thorough; TensorRT 8.6 and later")
@@ -38,12 +41,10 @@ def build(
     version_compatible: Annotated[
         bool, typer.Option("--version-compatible", help="later TensorRTs of this major version may load it; 8.6 and later")
     ] = False,
-    calib: Annotated[
-        Path | None, typer.Option(help="data set to calibrate int8 where the graph has no Q/DQ; default: the bundled one")
-    ] = None,
+    calib: options.CalibrationData = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="build even if there is an engine that fits")] = False,
     trtexec: Annotated[bool, typer.Option("--trtexec", help="only print the trtexec command that does the same")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Build a TensorRT engine for this device, or find the one that was built before.
 
@@ -124,4 +125,4 @@ def show(found: dict[str, Any]) -> None:
     if route["calibrate"]:
         rows.append(["int8 scales", "calibrated by TensorRT; Q/DQ in the graph (poseedge export) says where, and is exact"])
     table("TensorRT engine", ["", "value"], rows, text=("value",))
-    next_step(f"poseedge eval {found['engine']} --against {found['against']}")
+    next_step("poseedge", "eval", found["engine"], "--against", found["against"])

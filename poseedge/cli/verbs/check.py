@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from poseedge.bundle.reading import Bundle, open_bundle
+from poseedge.cli import options
+from poseedge.cli.at_hand import here
 from poseedge.cli.console import emit_json, next_step, out, stage, table
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.graph.graph import Graph
@@ -23,14 +25,12 @@ COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 def check(
     artefact: Annotated[Path, typer.Argument(help="A bundle folder or an .onnx file.")],
-    target: Annotated[
-        str | None, typer.Option(help="What will run it; poseedge targets shows them. [default: what the bundle was made for]")
-    ] = None,
-    precision: Annotated[list[str] | None, typer.Option(help="Only these graphs of a bundle (repeat).")] = None,
+    target: options.Target = None,
+    precision: options.Precisions = None,
     build: Annotated[
         bool, typer.Option("--compile", help="Also build engines with NVIDIA's own compiler; needs no GPU, but poseedge[aot].")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check operators, types, shapes and Q/DQ against a target before leaving the workstation. Exits with 1 if it will not run.
 
@@ -57,7 +57,7 @@ def check(
         emit_json(content)
     else:
         show(content)
-        next_step(next_command(artefact, bundle, where, fits))
+        say_next(artefact, bundle, where, fits)
     if not fits:
         raise typer.Exit(1)
 
@@ -125,14 +125,14 @@ def show(content: dict[str, Any]) -> None:
     for finding in sorted(content["findings"], key=lambda finding: list(COLOURS).index(finding["severity"])):
         key = tuple(finding[part] for part in ("severity", "rule", "message", "fix", "source"))
         rows.setdefault(key, []).append(finding)
-    printed = []
+    printed: list[list[str | Text]] = []
     for (severity, rule, message, fix, source), same in rows.items():
-        where = f"{escape(same[0]['node'])}: " if same[0]["node"] else ""
+        where = f"{same[0]['node']}: " if same[0]["node"] else ""
         places = len({finding["node"] for finding in same})
         more = f" ({places} times)" if places > 1 else ""
         graphs = " ".join(dict.fromkeys(precision[finding["graph"]] for finding in same))
-        mark = f"[{COLOURS[severity]}]{severity}[/]\n{rule}"
-        printed.append([mark, graphs, f"{where}{escape(message)}{more}", f"{escape(fix)}\n[dim]{escape(source)}[/]"])
+        mark = Text.assemble((severity, COLOURS[severity]), f"\n{rule}")
+        printed.append([mark, graphs, f"{where}{message}{more}", Text.assemble(f"{fix}\n", (source, "dim"))])
     if printed:
         heads = ["rule", "graphs", "finding", "fix, and the source of the rule"]
         table(f"{content['artefact']} on {content['target']}", heads, printed, text=tuple(heads[2:]))
@@ -183,12 +183,15 @@ def show_estimates(content: dict[str, Any]) -> None:
         out.print(f"  assumes {assumption}", style="dim", soft_wrap=True)
 
 
-def next_command(artefact: Path, bundle: Bundle | None, target: Target, fits: bool) -> str:
-    """Return what to type next; poseedge itself needs Python 3.10, which older JetPacks lack, a bundle's runner does not."""
-    if not fits:
-        return f"poseedge export --model {bundle.manifest.model if bundle else 'MODEL'} --target {target.name}"
-    if target.jetpack is None:
-        return f"poseedge bench {artefact}"
-    if bundle and parse_version(target.jetpack.python) < (3, 10):
-        return f"python3 run.py, inside {artefact} on the board"
-    return f"poseedge build {artefact}, on the board"
+def say_next(artefact: Path, bundle: Bundle | None, target: Target, fits: bool) -> None:
+    """Print what to type next; poseedge itself needs Python 3.10, which older JetPacks lack, a bundle's runner does not."""
+    if not fits and here("torch"):
+        next_step("poseedge", "export", "--model", bundle.manifest.model if bundle else "MODEL", "--target", target.name)
+    elif not fits:
+        next_step("poseedge", "targets")
+    elif target.jetpack is None:
+        next_step("poseedge", "bench", artefact)
+    elif bundle and parse_version(target.jetpack.python) < (3, 10):
+        next_step("python3", "run.py", where=f"inside {artefact} on the board")
+    else:
+        next_step("poseedge", "build", artefact, where="on the board")

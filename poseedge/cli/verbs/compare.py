@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from poseedge.cli import options
 from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
 from poseedge.data.sources import open_dataset
 from poseedge.engines.sides import open_side
@@ -26,11 +27,11 @@ def compare_graphs(
         float | None, typer.Option(min=0, help="relative error; default 1e-4, 0.01 with fp16, 0.1 with int8")
     ] = None,
     every_tensor: Annotated[bool, typer.Option("--all", help="every tensor, not the last of each layer")] = False,
-    windows: Annotated[int, typer.Option(min=1, help="windows to run both on")] = 8,
-    data: Annotated[Path | None, typer.Option(help="data set folder; default: the bundled sample")] = None,
-    keypoints: Annotated[str, typer.Option(help="2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
-    plot: Annotated[Path | None, typer.Option(help="also draw the errors into this PNG file")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    windows: Annotated[int, typer.Option(min=1, max=options.MOST_WINDOWS, help="windows to run both on")] = 8,
+    data: options.Data = None,
+    keypoints: options.Keypoints = "gt",
+    plot: options.Plot = None,
+    json: options.Json = False,
 ) -> None:
     """Compare two graphs layer by layer and name the first layer where they part. Exits with 1 if they do.
 
@@ -98,7 +99,7 @@ def show(this: Path, other: Path, found: Comparison) -> None:
         out.print(f"they part at [bold]{escape(found.first.name)}[/bold]: relative error above {found.tolerance:g}")
     else:
         out.print(f"no layer is further apart than {found.tolerance:g}")
-    next_step(f"poseedge eval {other} --against {this}")
+    next_step("poseedge", "eval", other, "--against", this)
 
 
 def number(value: float | None, form: str, absent: str = "not finite") -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from poseedge.cli import options
+from poseedge.cli.at_hand import here, some_bundle
 from poseedge.cli.console import emit_json, next_step, out, stage, table
 from poseedge.data.check import FolderReport, check_folder
 from poseedge.data.convert import RATE, UNITS, Reading, convert, read_clip
@@ -22,7 +24,7 @@ data = typer.Typer(no_args_is_help=True, help="Look at a data set, make one of y
 @data.command("check")
 def check(
     folder: Annotated[Path, typer.Argument(help="data set folder")],
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Say what a data folder holds, what is missing, and how to get it. Exit status 1 if it cannot be used or cannot be right.
 
@@ -50,7 +52,7 @@ def convert_motion(
     rate: Annotated[float, typer.Option(min=1, help="frames per second of the data set")] = RATE,
     cameras: Annotated[Path | None, typer.Option(help="cameras file; default: four made-up cameras around")] = None,
     joints: Annotated[Path | None, typer.Option(help="TOML file with the names of BVH or ASF joints")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Make a data set, with exact 2D keypoints, of recorded motion: 17 joints in Human3.6M order, BVH, or ASF and AMC.
 
@@ -73,7 +75,7 @@ def convert_motion(
     out.print(f"{facts['clips']} clips, {facts['frames']} frames at {rate:g} per second, written to {output}")
     out.print(f"  train: {', '.join(facts['train']) or '-'}; test: {', '.join(facts['test']) or '-'}")
     out.print(f"  all joints in the picture: {100 * facts['in_picture']:.1f} % of frames and cameras")
-    next_step(f"poseedge data check {output}")
+    next_step("poseedge", "data", "check", output)
 
 
 @data.command("keypoints")
@@ -84,7 +86,7 @@ def keypoints(
     layout: Annotated[
         str | None, typer.Option(help="order of joints: coco or h36m; default: as the npz says or the motion tells")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Add a detector's 2D keypoints to a data set; COCO joints become those of Human3.6M.
 
@@ -97,7 +99,7 @@ def keypoints(
 def project_keypoints(
     folder: Annotated[Path, typer.Argument(help="data set folder with motion and cameras")],
     kind: Annotated[str, typer.Option(help="what to call the keypoints")] = "gt",
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Make the exact 2D keypoints of a data set's motion, as each camera sees it.
 
@@ -114,7 +116,7 @@ def calib(
     frames: Annotated[int, typer.Option(min=1, help="of each clip, at most")] = FRAMES,
     takes: Annotated[int, typer.Option(min=1, help="clips of each kind of motion and subject, at most")] = TAKES,
     seed: Annotated[int | None, typer.Option(help="draw clips; default: evenly spaced, from the middle")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Cut a calibration set from the training subjects: every kind of motion, cameras in turn.
 
@@ -127,7 +129,8 @@ def calib(
     rows = [[action, str(number)] for action, number in facts["by_action"].items()]
     table(f"{facts['clips']} clips, {facts['frames']} frames, written to {output}", ["kind of motion", "clips"], rows)
     out.print("clips by camera: " + ", ".join(f"{camera} {number}" for camera, number in facts["by_camera"].items()))
-    next_step(f"poseedge export --model nanohtnet --calib {output}")
+    words = ["export", "--model", "nanohtnet", "--calib"] if here("torch") else ["data", "check"]
+    next_step("poseedge", *words, output)
 
 
 def written(facts: dict[str, Any], folder: Path, json: bool) -> None:
@@ -136,7 +139,7 @@ def written(facts: dict[str, Any], folder: Path, json: bool) -> None:
         emit_json(facts)
         return
     out.print(f"{facts['clips']} clips from {facts['from']} joints, written to {facts['file']}", soft_wrap=True)
-    next_step(f"poseedge data check {folder}")
+    next_step("poseedge", "data", "check", folder)
 
 
 def motion_files(sources: list[Path]) -> list[Path]:
@@ -185,4 +188,4 @@ def show(report: FolderReport) -> None:
         out.print(f"  fix: {mistake.fix}", soft_wrap=True)
     if report.usable:
         kind = next(row["kind"] for row in report.keypoints if row["ok"])
-        next_step(f"poseedge eval build/nanohtnet --data {report.folder} --keypoints {kind}")
+        next_step("poseedge", "eval", some_bundle(), "--data", report.folder, "--keypoints", kind)

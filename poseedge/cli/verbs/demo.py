@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poseedge.backends.registry import names_for
 from poseedge.cli import live_options as choose
 from poseedge.cli.console import emit_json, err, next_step, out, stage
 from poseedge.cli.verbs.lift import show as show_people
@@ -40,7 +38,7 @@ def demo(
     turn: Annotated[bool, typer.Option("--turn", help="let the camera go round the skeleton")] = False,
     azimuth: Annotated[float, typer.Option(metavar="DEG", help="where it stands: 0 as the source's camera, 90 to its left")] = 35,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="stop after so long")] = None,
-    backend: Annotated[str | None, typer.Option(help=f"what runs ONNX files: {', '.join(names_for('.onnx'))}")] = None,
+    backend: choose.Backend = None,
     artefact: choose.Artefact = None,
     precision: choose.Precision = None,
     size: Annotated[
@@ -62,7 +60,7 @@ def demo(
     smooth: choose.Smooth = False,
     look_ahead: choose.LookAhead = None,
     threads: choose.Threads = 1,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: choose.Json = False,
 ) -> None:
     """Show the people of a video, a camera or a picture in 3D: find their keypoints, lift them, draw both.
 
@@ -109,7 +107,7 @@ def demo(
         raise broken
     if not pictures.live and not json and not outputs.poses:
         words = [] if artefact is None else ["--artefact", str(artefact)]
-        next_step(shlex.join(["poseedge", "demo", source, *words, "-o", "poses.bvh"]))
+        next_step("poseedge", "demo", source, *words, "-o", "poses.bvh")
 
 
 def refuse(options: dict[str, Any], reason: str) -> None:

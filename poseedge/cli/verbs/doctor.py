@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from poseedge.backends.backend import Probe
 from poseedge.backends.registry import probes
 from poseedge.bench.machine import machine_facts
-from poseedge.bench.report import new_table
-from poseedge.cli.console import emit_json
+from poseedge.cli import options
+from poseedge.cli.at_hand import some_bundle
+from poseedge.cli.console import emit_json, err, next_step, out, table
 from poseedge.targets.aot import missing_part
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False) -> None:
+def doctor(as_json: options.Json = False) -> None:
     """Show versions, processor, accelerator and which backends work. Exits with 1 if none can run a bundle.
 
     Example: poseedge doctor
     """
-    with Console(stderr=True).status("trying the backends"):
+    with err.status("trying the backends"):
         facts, backends = machine_facts(), probes()
     command = next_command(backends)
     reason, fix = missing_part()
     compiler = {"works": not reason, "detail": reason or "poseedge check --compile", "fix": fix}
     if as_json:
-        content = {"machine": facts, "backends": [asdict(b) for b in backends], "compiler": compiler, "next": command}
+        content = {"machine": facts, "backends": [asdict(b) for b in backends], "compiler": compiler, "next": shlex.join(command)}
         emit_json(content)
     else:
-        console = Console(highlight=False)
-        console.print(facts_table(facts))
-        console.print(backends_table(backends))
+        table("This machine", ["", "value"], facts_rows(facts), text=("value",))
+        rows = [[each.name, "yes" if each.works else "no", each.detail, each.fix] for each in backends]
+        table("Backends", ["backend", "works", "detail", "to do"], rows, text=("works", "detail", "to do"))
         word = "works without a GPU" if compiler["works"] else "cannot run here"
         said = "; ".join(filter(None, [str(compiler["detail"]), fix]))
-        console.print(f"NVIDIA's compiler {word}: {said}", markup=False, soft_wrap=True)
-        console.print(f"next: {command}", markup=False, soft_wrap=True)
+        out.print(f"NVIDIA's compiler {word}: {said}", markup=False, soft_wrap=True)
+        next_step(*command)
     if not any(backend.works for backend in backends if {".onnx", ".engine"} & {*backend.opens}):
         raise typer.Exit(1)
 
 
-def facts_table(facts: dict[str, Any]) -> Table:
-    """Return the machine, a line for each fact."""
-    table = new_table("This machine")
-    table.show_header = False
+def facts_rows(facts: dict[str, Any]) -> list[list[str]]:
+    """Return the machine, a row for each fact."""
     board = facts["jetson"] or {}
     lines = {
         "CPU": f"{facts['cpu']}, {facts['cores_available']} of {facts['cores']} cores available",
@@ -57,26 +54,15 @@ def facts_table(facts: dict[str, Any]) -> Table:
         "system": f"{facts['os']}, Python {facts['python']}",
         **{name: version or "not installed" for name, version in facts["packages"].items()},
     }
-    for fact, value in lines.items():
-        table.add_row(fact, Text(value))
-    return table
+    return [[fact, str(value)] for fact, value in lines.items()]
 
 
-def backends_table(backends: list[Probe]) -> Table:
-    """Return the backends, with what to install for those that do not work."""
-    table = new_table("Backends")
-    for heading in ("backend", "works", "detail", "to do"):
-        table.add_column(heading, overflow="fold")
-    for backend in backends:
-        table.add_row(backend.name, "yes" if backend.works else "no", Text(backend.detail), Text(backend.fix))
-    return table
-
-
-def next_command(backends: list[Probe]) -> str:
+def next_command(backends: list[Probe]) -> list[str]:
     """Return what to type next on this machine."""
     working = {backend.name for backend in backends if backend.works}
     if "onnxruntime" not in working:
-        return "pip install onnxruntime"
+        return ["pip", "install", "onnxruntime"]
     if "torch" in working:
-        return "poseedge export --model nanohtnet"
-    return "poseedge build BUNDLE --precision fp16" if "tensorrt" in working else "poseedge bench BUNDLE"
+        return ["poseedge", "export", "--model", "nanohtnet"]
+    verb = "build" if "tensorrt" in working else "bench"
+    return ["poseedge", verb, str(some_bundle()), *(["--precision", "int8"] if verb == "build" else [])]

@@ -7,9 +7,11 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from poseedge.backends.registry import backend_for, load, names_for
+from poseedge.backends.registry import backend_for, load
 from poseedge.bundle.reading import Bundle, open_bundle
-from poseedge.cli.console import Settings, emit_json, err, mm, next_step, out, stage, table, tell, warn
+from poseedge.cli import options
+from poseedge.cli.at_hand import reference_of
+from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table, tell, warn
 from poseedge.data.mistakes import warnings_of
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
@@ -26,6 +28,7 @@ from poseedge.lifter import ENGINE_SUFFIXES, Lifter
 from poseedge.resources import SAMPLE_DATA, resource
 from poseedge.settings import network_settings
 
+PICTURES = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 SEPARATE_SELECTIONS = (
     "note: this graph chooses frames in each pass of the flip test; the published test chooses once for both: export --flip"
 )
@@ -33,14 +36,14 @@ SEPARATE_SELECTIONS = (
 
 def evaluate(
     artefact: Annotated[Path, typer.Argument(help="bundle folder, .onnx file, .engine or .pth checkpoint")],
-    precision: Annotated[str | None, typer.Option(help="which graph of a bundle; default fp32")] = None,
+    precision: options.Precision = None,
     against: Annotated[
         str | None, typer.Option(help="another artefact, or 'checkpoint': the one that the bundle came from")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="network of a checkpoint that fits two, such as tpc_mixste")] = None,
-    settings: Settings = None,
-    data: Annotated[Path | None, typer.Option(help="data set folder; default: the bundled sample")] = None,
-    keypoints: Annotated[str, typer.Option(help="2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
+    model: options.CheckpointModel = None,
+    settings: options.Settings = None,
+    data: options.Data = None,
+    keypoints: options.Keypoints = "gt",
     subjects: Annotated[str | None, typer.Option(help="comma-separated; default: the data set's test subjects")] = None,
     flip: Annotated[bool, typer.Option("--flip", help="average with the mirrored pass, as the papers test")] = False,
     like: Annotated[
@@ -50,11 +53,11 @@ def evaluate(
         int, typer.Option(min=0, help="poses per batch of a test that credits P-MPJPE to actions by batch; 0: exact")
     ] = 0,
     refine: Annotated[Path | None, typer.Option(help="refine checkpoint; it is given the true depth of the root")] = None,
-    every: Annotated[int, typer.Option(min=1, help="only every n-th frame; no velocity and jitter then")] = 1,
-    threads: Annotated[int, typer.Option(min=1)] = 1,
-    backend: Annotated[str | None, typer.Option(help=f"what runs an ONNX file: {', '.join(names_for('.onnx'))}")] = None,
+    every: options.Every = 1,
+    threads: options.Threads = 1,
+    backend: options.Backend = None,
     plot: Annotated[Path | None, typer.Option(help="folder for pictures: by joint, by action, worst frames")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Evaluate an artefact: MPJPE and P-MPJPE by action and joint, and parity with another artefact.
 
@@ -63,8 +66,8 @@ def evaluate(
     scoring = protocol(like)
     if plot is not None:
         require("matplotlib", "plot")
-        if plot.exists() and not plot.is_dir():
-            raise PoseedgeError(f"{plot}: is a file, and pictures need a folder", "choose another folder with --plot")
+        if plot.suffix.lower() in PICTURES or (plot.exists() and not plot.is_dir()):
+            raise PoseedgeError(f"{plot}: three pictures are drawn, into a folder", f"name one: --plot {plot.with_suffix('')}")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
     wanted = tuple(s.strip() for s in subjects.split(",")) if subjects else dataset.test
     if not wanted:
@@ -124,7 +127,7 @@ def evaluate(
     if json:
         emit_json(report)
     else:
-        show(report)
+        show(report, reference_of(bundle, lifter.spec.precision))
     if compared is not None and compared.passed is False:
         raise typer.Exit(1)
 
@@ -185,8 +188,8 @@ def run(
         return predict(lifter, dataset, flip, every, advance, scoring, refine)
 
 
-def show(report: Evaluation) -> None:
-    """Print the tables."""
+def show(report: Evaluation, reference: list[str]) -> None:
+    """Print the tables; ``reference`` are the words that name what to compare with next."""
     what = f"{report.artefact} ({report.precision}, {report.backend})"
     flipped, how = (", flip" if report.flip else ""), ("" if report.protocol == "once" else f", as {report.protocol}")
     title = f"{what} on {report.dataset}, {report.keypoints} keypoints{flipped}{how} (mm)"
@@ -212,7 +215,8 @@ def show(report: Evaluation) -> None:
             out.print(f"  jitter: {jitter.this:.3f} against {jitter.against:.3f} mm per frame squared")
         verdict = {True: "within the limits", False: "LIMITS MISSED", None: "no limits are set for this artefact"}[between.passed]
         out.print(f"  {verdict}")
-    if between:
-        next_step(f"poseedge bench {report.artefact}")
+    if between or not reference:
+        next_step("poseedge", "bench", report.artefact)
     else:
-        next_step(f"poseedge eval {report.artefact} --against OTHER")
+        precision = ["--precision", report.precision] if Path(report.artefact).is_dir() else []
+        next_step("poseedge", "eval", report.artefact, *precision, *reference)

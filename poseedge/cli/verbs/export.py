@@ -8,7 +8,8 @@ from typing import Annotated, get_args
 import typer
 
 from poseedge.bundle.manifest import Description
-from poseedge.cli.console import Settings, emit_json, mm, next_step, out, stage, table, warn
+from poseedge.cli import options
+from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
 from poseedge.errors import PoseedgeError, nearest, require
 from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 from poseedge.settings import network_settings
@@ -19,18 +20,14 @@ SHAKY = 2.0  # times the jitter of the PyTorch network, beyond which the fix is 
 def export(
     model: Annotated[str, typer.Option(help="network to export; its recipe is export/MODEL.toml")],
     checkpoint: Annotated[Path | None, typer.Option(help="your .pth; default: the weights that travel with poseedge")] = None,
-    settings: Settings = None,
+    settings: options.Settings = None,
     target: Annotated[str, typer.Option(help="what will run it; poseedge targets shows them")] = "default",
-    precision: Annotated[
-        list[str] | None, typer.Option(help="only these precisions (repeat); default: all of the target's")
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="bundle folder; default: build/MODEL")] = None,
+    precision: options.Precisions = None,
+    output: Annotated[Path | None, typer.Option(file_okay=False, help="bundle folder; default: build/MODEL")] = None,
     data: Annotated[
         Path | None, typer.Option(help="data set whose test subjects prove parity; default: the bundled sample")
     ] = None,
-    calib: Annotated[
-        Path | None, typer.Option(help="data set whose training subjects calibrate INT8; default: the bundled sample")
-    ] = None,
+    calib: options.CalibrationData = None,
     recipe: Annotated[Path | None, typer.Option(help="another recipe file")] = None,
     every: Annotated[int, typer.Option(min=1, help="show parity on every n-th frame")] = 1,
     free_batch: Annotated[
@@ -45,7 +42,7 @@ def export(
     steady: Annotated[
         bool, typer.Option("--steady", help="INT8 with less jitter, and slower: the recipe's int8.two_step layers round twice")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Turn a checkpoint into FP32, FP16, INT8 and INT8-in-FP16 ONNX graphs and prove in millimetres that the pose survived.
 
@@ -137,4 +134,4 @@ def show(manifest: Description, output: Path, passed: bool, steady: bool) -> Non
     if manifest.simplifier != "onnxsim":
         out.print(f"warning: the graph was not simplified: {manifest.simplifier}")
     out.print(f"bundle written to {output}" + ("" if passed else "; a parity limit was missed"))
-    next_step(f"poseedge bench {output}")
+    next_step("poseedge", "bench", output)

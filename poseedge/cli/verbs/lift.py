@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,7 +44,7 @@ def lift(
     ] = False,
     exact: Annotated[bool, typer.Option("--exact", help=".glb with the joints as lifted: limbs change their length")] = False,
     threads: choose.Threads = 1,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: choose.Json = False,
 ) -> None:
     """Lift the people of a keypoint file to 3D: gaps bridged, swaps undone, resampled to the network's frame rate, averaged.
 
@@ -98,7 +97,7 @@ def lift(
     if all(path.suffix == ".npz" for path in output):
         given = {"--size": size, "--fps": fps, "--layout": layout, "--format": format, "--person": person, "--artefact": artefact}
         words = [str(word) for name, value in given.items() if value is not None for word in (name, value)]
-        next_step(shlex.join(["poseedge", "lift", str(source), *words, "-o", str(output[0].with_suffix(".bvh"))]))
+        next_step("poseedge", "lift", source, *words, "-o", output[0].with_suffix(".bvh"))
 
 
 def show(found: dict[str, Any]) -> None:

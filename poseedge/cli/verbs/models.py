@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from poseedge.cli.console import Settings, emit_json, next_step, out, table
+from poseedge.cli import options
+from poseedge.cli.at_hand import here, some_bundle
+from poseedge.cli.console import emit_json, next_step, out, table
 from poseedge.errors import PoseedgeError, require
 from poseedge.settings import network_settings
 
 
 def models(
     checkpoint: Annotated[Path | None, typer.Option(help="say which network and configuration this file holds")] = None,
-    model: Annotated[str | None, typer.Option(help="take the checkpoint for this network, where it fits two")] = None,
-    settings: Settings = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    model: options.CheckpointModel = None,
+    settings: options.Settings = None,
+    json: options.Json = False,
 ) -> None:
     """List the networks, or recognise a checkpoint.
 
@@ -56,7 +57,7 @@ def models(
     )
     if any(row["reconstruction"] for row in rows):
         out.print("* our reconstruction: the authors have not published the network file")
-    next_step("poseedge export --model nanohtnet")
+    next_step("poseedge", "export", "--model", "nanohtnet") if here("torch") else next_step("poseedge", "bench", some_bundle())
 
 
 def show_checkpoint(path: Path, model: str | None, settings: list[str], json: bool) -> None:
@@ -76,8 +77,8 @@ def show_checkpoint(path: Path, model: str | None, settings: list[str], json: bo
     table(f"{path}: {network.name}{fitting}", ["setting", "value"], rows, text=("value",))
     if assumed:
         out.print(f"another value: --set network.{assumed[0]}=...", soft_wrap=True)
-    chosen = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
-    next_step(f"poseedge export --model {network.name} --checkpoint {shlex.quote(str(path))}{chosen}")
+    chosen = [word for setting in settings for word in ("--set", setting)]
+    next_step("poseedge", "export", "--model", network.name, "--checkpoint", path, *chosen)
 
 
 def cells(row: dict[str, Any]) -> list[str]:

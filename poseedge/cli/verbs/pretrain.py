@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from poseedge.cli import options
 from poseedge.cli.console import emit_json, next_step, out, stage, warn
 from poseedge.data.h36m import load_dataset
 from poseedge.data.mistakes import warnings_of
@@ -15,18 +16,18 @@ from poseedge.errors import DataError, require
 
 def pretrain(
     data: Annotated[Path, typer.Option(help="data set folder; its training subjects' 2D keypoints are read, no 3D")],
-    output: Annotated[Path, typer.Option(help="folder for state, log and weights; pre-training resumes from it")],
-    keypoints: Annotated[str, typer.Option(help="which 2D keypoints: gt, detected, cpn_ft_h36m_dbb, ...")] = "gt",
-    frames: Annotated[int, typer.Option(min=9, help="window of the network")] = 243,
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder for state, log and weights; resumed from")],
+    keypoints: options.Keypoints = "gt",
+    frames: Annotated[int, typer.Option(min=9, max=2187, help="window of the network")] = 243,
     steps: Annotated[int, typer.Option(min=1)] = 20000,
-    batch: Annotated[int, typer.Option(min=1, help="instants per step")] = 64,
+    batch: Annotated[int, typer.Option(min=1, max=options.LARGEST_STEP, help="instants per step")] = 64,
     lr: Annotated[float, typer.Option(help="learning rate")] = 1e-3,
-    queue: Annotated[int, typer.Option(min=1, help="keys of other instants that are kept")] = 20480,
+    queue: Annotated[int, typer.Option(min=1, max=1 << 20, help="keys of other instants that are kept")] = 20480,
     momentum: Annotated[float, typer.Option(min=0, max=1, help="of the key encoder; shorter runs want less")] = 0.999,
     temperature: Annotated[float, typer.Option(help="of the contrast")] = 0.5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
-    json: Annotated[bool, typer.Option("--json", help="print the log as JSON")] = False,
+    threads: options.Threads = 2,
+    json: options.Json = False,
 ) -> None:
     """Pre-train NanoHTNet by PoseCLR: views of one instant attract, other instants repel. Partly our reconstruction.
 
@@ -59,4 +60,4 @@ def pretrain(
         emit_json({"output": str(output), "log": log})
         return
     out.print(f"loss {log[-1]['loss']:.3f}, nearest to its other views {log[-1]['nearest']:.0%} after {steps} steps")
-    next_step(f"poseedge train --data {data} --init {output / ENCODER} --output {output / 'fine-tuned'}")
+    next_step("poseedge", "train", "--data", data, "--init", output / ENCODER, "--output", output / "fine-tuned")

@@ -44,7 +44,7 @@ def profile(
     table(title, columns, list(map(cells, slowest)), text=("layer", "kind", "type", "ONNX nodes"))
     unnamed = sum(layer.mean_ms for layer in layers if not layer.nodes)
     out.print(f"{unnamed / total:.0%} of the time is in layers that stand for no ONNX node, such as changes of format")
-    next_step(f"poseedge bench {engine}")
+    next_step("poseedge", "bench", engine)
 
 
 def cells(layer: LayerTime) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import poseedge
+from poseedge.cli import options
 from poseedge.cli.console import emit_json, mm, next_step, out, stage
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
@@ -30,10 +31,8 @@ from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 
 def quantize(
     graph: Annotated[Path, typer.Argument(help="float32 .onnx file from keypoints (B, T, 17, 2) to joints (B, T', 17, 3)")],
-    output: Annotated[Path | None, typer.Option(help="INT8 file; default: GRAPH_int8.onnx beside it")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="data set whose training subjects calibrate; default: the bundled sample")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="INT8 file; default: GRAPH_int8.onnx beside it")] = None,
+    data: options.TrainingData = None,
     calibration: Annotated[str, typer.Option(help="minmax, percentile, entropy or mse")] = "minmax",
     level: Annotated[str, typer.Option(help="A: Linear layers; B: and attention products")] = "A",
     keep: Annotated[list[str] | None, typer.Option(help="layers to keep float, as a pattern (repeat)")] = None,
@@ -41,10 +40,10 @@ def quantize(
     float_weights: Annotated[
         bool, typer.Option("--float-weights", help="store weights as float, for TensorRT before 10; the integers stay the same")
     ] = False,
-    windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
+    windows: options.CalibrationWindows = 512,
     frames: Annotated[int, typer.Option(min=12, help="frames to show parity on")] = 960,
-    plot: Annotated[Path | None, typer.Option(help="also draw the ranges into this PNG file")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    plot: options.Plot = None,
+    json: options.Json = False,
 ) -> None:
     """Quantize an ONNX file to INT8 as TensorRT reads it, and say what that costs in millimetres.
 
@@ -90,4 +89,4 @@ def quantize(
     out.print(f"{len(placement.layers)} layers in INT8, {sizes}; against {graph.name} on {frames} frames of {test.name}:")
     out.print(f"  MPJPE {cost.delta_mpjpe_mm:+.3f} mm, joints {mm(cost.mean_mm)} mm apart (p99 {mm(cost.p99_mm)} mm)")
     out.print(f"  jitter {mm(cost.jitter_mm)} against {mm(cost.float_jitter_mm)} mm per frame squared")
-    next_step(f"poseedge eval {target} --against {graph}")
+    next_step("poseedge", "eval", target, "--against", graph)

@@ -9,6 +9,8 @@ import typer
 
 from poseedge.bench.layer_savings import saved_ms
 from poseedge.bundle.reading import open_bundle
+from poseedge.cli import options
+from poseedge.cli.at_hand import here
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import PoseedgeError, nearest
@@ -30,14 +32,12 @@ def sensitivity(
     two_step: Annotated[
         bool, typer.Option("--two-step", help="round the inputs of the worst layers in two steps instead of keeping them float")
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option(help="data set whose training subjects are used; default: the bundled sample")
-    ] = None,
+    data: options.TrainingData = None,
     frames: Annotated[int, typer.Option(min=12, help="frames to measure on, in runs of twelve")] = 480,
-    windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
+    windows: options.CalibrationWindows = 512,
     migrate: Annotated[float, typer.Option(min=0, max=1, help="as int8.migrate in a recipe")] = 0.5,
-    plot: Annotated[Path | None, typer.Option(help="also draw the ranking into this PNG file")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    plot: options.Plot = None,
+    json: options.Json = False,
 ) -> None:
     """Quantize each layer alone and rank the layers by what that costs; with a budget, say which to relieve.
 
@@ -85,9 +85,13 @@ def sensitivity(
         if saved:
             kept = 1e3 * sum(ms for name, ms in saved.items() if name not in found_set.relieved)
             out.print(f"its layers, each timed alone, take {kept:.0f} us less than in float")
-    next_step(
-        f"poseedge sensitivity {artefact} --jitter 2 --two-step" if not found_set else "poseedge export --recipe RECIPE.toml"
-    )
+    if not found_set:
+        next_step("poseedge", "sensitivity", artefact, "--jitter", "2", "--two-step")
+    elif artefact.is_dir() and here("torch"):
+        next_step("poseedge", "export", "--model", spec.model, "--recipe", "RECIPE.toml")
+    else:
+        option = "--two-step" if two_step else "--keep"
+        next_step("poseedge", "quantize", path, *(word for name in found_set.relieved for word in (option, name)))
 
 
 def show(path: Path, ranked: list[LayerSensitivity], total: int, everything: Degradation, saved: dict[str, float] | None) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from poseedge.cli import options
+from poseedge.cli.at_hand import some_bundle
 from poseedge.cli.console import emit_json, next_step, table
 from poseedge.targets.boards import Target, facts
 from poseedge.targets.boards import targets as all_targets
 
 
-def targets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False) -> None:
+def targets(as_json: options.Json = False) -> None:
     """Show boards, JetPack lines and what each takes.
 
     Example: poseedge targets
@@ -31,7 +31,7 @@ def targets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON onl
         lines,
         text=("JetPack", "L4T", "note"),
     )
-    next_step("poseedge check BUNDLE --target jetson-orin-nano")
+    next_step("poseedge", "check", some_bundle(), "--target", "jetson-orin-nano")
 
 
 def _row(target: Target) -> list[str]:

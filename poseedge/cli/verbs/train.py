@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from poseedge.cli import options
 from poseedge.cli.console import emit_json, err, next_step, warn
 from poseedge.data.mistakes import warnings_of
 from poseedge.errors import PoseedgeError, require
@@ -22,7 +23,7 @@ LINE_SECONDS = 30  # between lines where there is no terminal to draw a bar on
 
 def train(
     data: Annotated[Path, typer.Option(help="data set folder with ground-truth and detected 2D keypoints")],
-    output: Annotated[Path, typer.Option(help="folder for state, log and checkpoints; training resumes from it")],
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder for state, log and checkpoints; resumed from")],
     model: Annotated[str, typer.Option(help="network to train, by its published recipe")] = "nanohtnet",
     config: Annotated[str | None, typer.Option(help="TOML file laid over the recipe, or: views, live")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value over both: optimizer.lr=1e-4")] = None,
@@ -32,15 +33,15 @@ def train(
     detected: Annotated[str | None, typer.Option(help="which detected keypoints: detected, cpn_ft_h36m_dbb, ...")] = None,
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="instead of epochs")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="windows per step, over all processes")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, max=options.LARGEST_STEP, help="windows per step, of all processes")] = None,
     every: Annotated[int, typer.Option(min=1, help="evaluate every n-th test frame")] = 40,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
     devices: Annotated[str, typer.Option(help="devices of this machine: a number, or auto")] = "auto",
     nodes: Annotated[int, typer.Option(min=1, help="machines")] = 1,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed, 16-mixed")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of a process")] = 2,
+    threads: options.Threads = 2,
     compile: Annotated[bool, typer.Option("--compile", help="torch.compile; needs a C++ compiler")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    json: options.Json = False,
 ) -> None:
     """Train a network as its paper did, or otherwise; the same command goes on where it was interrupted.
 
@@ -89,10 +90,10 @@ def train(
         emit_json({"model": model, "output": str(output), "steps": training.step, "log": training.run_folder.history})
         return
     if qat:
-        next_step(f"poseedge export --model {model} --checkpoint {output / 'best.pth'} --data {data}")
+        next_step("poseedge", "export", "--model", model, "--checkpoint", output / "best.pth", "--data", data)
         return
-    second = f" --refine {output / 'best_refine.pth'}" if refine else ""
-    next_step(f"poseedge eval {output / 'best.pth'}{second} --data {data}")
+    second = ["--refine", output / "best_refine.pth"] if refine else []
+    next_step("poseedge", "eval", output / "best.pth", *second, "--data", data)
 
 
 class Show:

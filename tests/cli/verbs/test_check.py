@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from poseedge.bundle.reading import open_bundle
-from poseedge.cli.verbs.check import next_command
+from poseedge.cli.verbs.check import say_next
 from poseedge.targets.aot import compiler, missing_part
 from poseedge.targets.boards import load_target
 from tests.support import bad_graphs
@@ -62,9 +62,9 @@ def test_what_passes_goes_on_to_where_it_will_run(poseedge: Command, small_bundl
     assert outcome.out.strip().splitlines()[-1] == "next: " + command.format(small_bundle)
 
 
-def test_board_with_an_old_python_goes_on_to_the_bundle_s_runner(small_bundle: Path) -> None:
-    command = next_command(small_bundle, open_bundle(small_bundle), load_target("jetson-nano"), True)
-    assert command == f"python3 run.py, inside {small_bundle} on the board"
+def test_board_with_an_old_python_goes_on_to_the_bundle_s_runner(small_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say_next(small_bundle, open_bundle(small_bundle), load_target("jetson-nano"), True)
+    assert capsys.readouterr().out == f"next: python3 run.py, inside {small_bundle} on the board\n"
 
 
 def test_estimate_stands_beside_the_findings_with_its_assumptions(poseedge: Command, small_bundle: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from poseedge.live.trained import bundled_network
 from tests.support.bvh_files import CMU, write_bvh
 from tests.support.folders import MINI, excerpt
 from tests.support.tiny import TINY
@@ -58,7 +59,7 @@ def test_every_verb_says_what_to_type_next(poseedge: Command, captures: Path) ->
     assert [outcome.status for outcome in outcomes] == [0, 0, 0]
     assert [outcome.out.strip().splitlines()[-1] for outcome in outcomes] == [
         f"next: poseedge data check {lab}",
-        f"next: poseedge eval build/nanohtnet --data {lab} --keypoints gt",
+        f"next: poseedge eval {bundled_network()} --data {lab} --keypoints gt",
         f"next: poseedge export --model nanohtnet --calib {calib}",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import typer
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from poseedge.backends.backend import Probe
 from poseedge.cli.verbs import doctor as module
 from poseedge.cli.verbs.doctor import doctor
+from poseedge.live.trained import bundled_network
 
 WORKING = Probe("onnxruntime", True, "1", opens=(".onnx",))
 app = typer.Typer()
@@ -43,9 +45,10 @@ def test_fixes_are_printed_with_their_brackets(monkeypatch: pytest.MonkeyPatch) 
     assert "'poseedge[export]'" in runner.invoke(app, []).stdout
 
 
-def test_without_torch_the_next_command_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_the_next_command_needs_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     only(monkeypatch, WORKING, Probe("torch", False, "none", "fix"))
-    assert "next: poseedge bench BUNDLE" in runner.invoke(app, []).stdout
+    assert f"next: poseedge bench {bundled_network()}" in runner.invoke(app, []).stdout
 
 
 def test_machine_that_runs_no_bundle_exits_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
