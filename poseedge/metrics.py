@@ -39,10 +39,7 @@ def n_mpjpe(pred: FloatArray, target: FloatArray) -> float:
 
     An all-zero prediction has no best scale; it stays zero.
     """
-    pred, target = _pair(pred, target)
-    power = (pred * pred).sum(axis=(1, 2))
-    scale = (target * pred).sum(axis=(1, 2)) / np.where(power > 0, power, 1)
-    return mpjpe(scale[:, None, None] * pred, target)
+    return float(n_mpjpe_per_pose(pred, target).mean())
 
 
 def mpjve(pred: FloatArray, target: FloatArray) -> float:
@@ -93,6 +90,14 @@ def joint_distances(pred: FloatArray, target: FloatArray) -> Float64Array:
     """Return the distance of every joint from its true place, ``(N, J)`` metres."""
     pred, target = _pair(pred, target)
     return np.asarray(np.linalg.norm(pred - target, axis=-1))
+
+
+def n_mpjpe_per_pose(pred: FloatArray, target: FloatArray) -> Float64Array:
+    """Return N-MPJPE of each pose, ``(N,)`` metres."""
+    pred, target = _pair(pred, target)
+    power = (pred * pred).sum(axis=(1, 2))
+    scale = (target * pred).sum(axis=(1, 2)) / np.where(power > 0, power, 1)
+    return np.asarray(joint_distances(scale[:, None, None] * pred, target).mean(axis=-1))
 
 
 def p_mpjpe_per_pose(pred: FloatArray, target: FloatArray) -> Float64Array:

@@ -6,6 +6,7 @@ and, for data sets other than Human3.6M, ``cameras_<name>.json``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
                 sequences.append(PoseSequence(subject, action, camera, screen, world_to_camera(world, camera)))
     if not sequences:
         raise DataError(f"{path_3d}: holds no motion", _LAYOUT_HINT)
+    seen = {(subject, action): number for number, (subject, action) in enumerate(_members(tracks))}
+    sequences.sort(key=lambda s: seen[s.subject, s.action])  # as the published code walks them: batches depend on it
     known = {s.subject for s in sequences}
     return PoseDataset(
         name=name,
@@ -79,6 +82,13 @@ def load_dataset(folder: Path, keypoints: str = "gt") -> PoseDataset:
         test=tuple(s for s in rig.test if s in known),
         sequences=tuple(sequences),
     )
+
+
+def _members(member: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield subject and action of what a file holds, in its order."""
+    for subject, actions in member.items():
+        for action in actions:
+            yield subject, action
 
 
 def rig_path(folder: Path, name: str) -> Path:

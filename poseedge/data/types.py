@@ -39,6 +39,11 @@ class PoseSequence:
         """The action without its take number, which is what action-wise averages group by."""
         return self.action.split(" ")[0]
 
+    def check_focal_length(self, purpose: str, hint: str) -> None:
+        """Raise ``DataError`` if the camera's focal length is not known, which ``purpose`` needs."""
+        if not self.camera.intrinsics[:2].all():
+            raise DataError(f"{self.name}: no focal length is known, and {purpose} needs it", hint)
+
     @cached_property
     def relative_m(self) -> FloatArray:
         """Root-relative joints ``(T, 17, 3)``: the target of every lifter here."""
@@ -60,13 +65,11 @@ class PoseDataset:
     sequences: tuple[PoseSequence, ...]
 
     def of(self, subjects: Iterable[str]) -> PoseDataset:
-        """Return the sequences of ``subjects`` only. Raises ``DataError`` if the data set has none of one of them."""
-        wanted, known = set(subjects), {s.subject for s in self.sequences}
-        if wanted - known:
-            raise DataError(
-                f"{self.name}: no subject {', '.join(sorted(wanted - known))}", f"it holds {', '.join(sorted(known))}"
-            )
-        return replace(self, sequences=tuple(s for s in self.sequences if s.subject in wanted))
+        """Return the sequences of ``subjects`` only, in their order. Raises ``DataError`` if the data set has none of one."""
+        wanted, known = tuple(dict.fromkeys(subjects)), {s.subject for s in self.sequences}
+        if missing := set(wanted) - known:
+            raise DataError(f"{self.name}: no subject {', '.join(sorted(missing))}", f"it holds {', '.join(sorted(known))}")
+        return replace(self, sequences=tuple(s for subject in wanted for s in self.sequences if s.subject == subject))
 
     @property
     def frames(self) -> int:

@@ -8,7 +8,7 @@ import torch
 
 from poseedge.arrays import FloatArray, IndexArray
 from poseedge.data.types import PoseSequence
-from poseedge.errors import CheckpointError, DataError
+from poseedge.errors import CheckpointError
 from poseedge.evaluation.predict import Refine
 from poseedge.models import load_checkpoint
 from poseedge.models.refine import RefineNetwork, back_project
@@ -29,8 +29,7 @@ def refine_step(network: RefineNetwork) -> Refine:
 
     @torch.inference_mode()
     def refine(sequence: PoseSequence, frames: IndexArray, poses: FloatArray) -> FloatArray:
-        if not sequence.camera.intrinsics[:2].all():
-            raise DataError(f"{sequence.name}: no focal length is known, and refining needs it", "leave --refine out")
+        sequence.check_focal_length("refining", "leave --refine out")
         pose, keypoints = (torch.from_numpy(x)[:, None] for x in (poses, sequence.keypoints[frames]))  # (N, 1, 17, ...)
         depth = torch.from_numpy(sequence.joints_m[frames, ROOT, 2])[:, None]
         intrinsics = torch.from_numpy(sequence.camera.intrinsics).expand(len(frames), -1)

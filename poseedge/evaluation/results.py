@@ -42,6 +42,8 @@ class ActionErrors(Contract):
 
     mpjpe_mm: float
     p_mpjpe_mm: float
+    n_mpjpe_mm: float
+    mpjve_mm: float | None  # needs consecutive frames
     frames: Count
 
 
@@ -49,6 +51,9 @@ class Score(Errors):
     """Errors against the ground truth, by action and joint, too."""
 
     frames: Count
+    n_mpjpe_mm: float
+    action_mean_n_mpjpe_mm: float
+    action_mean_mpjve_mm: float | None
     pck_percent: float
     auc_percent: float
     by_action: dict[str, ActionErrors]

@@ -96,6 +96,17 @@ def test_detections_longer_than_the_motion_are_cut_and_scores_dropped(tmp_path: 
         np.testing.assert_array_equal(ours.keypoints, theirs.keypoints)
 
 
+def test_sequences_come_in_the_order_of_the_keypoints_file_and_subjects_in_the_order_asked_for(tmp_path: Path) -> None:
+    folder = excerpt()
+    for part in (folder.motion, folder.tracks):
+        part["S9"] = {**part["S9"], "Boxing": part["S9"]["Walking 1"], "Eating 2": part["S9"]["Walking 1"]}
+    folder.tracks = {subject: dict(reversed(actions.items())) for subject, actions in reversed(folder.tracks.items())}
+    dataset = load_dataset(folder.write(tmp_path))
+    assert [s.action for s in dataset.of(["S9"]).sequences[::4]] == ["Eating 2", "Boxing", "Walking 1"]
+    assert [s.subject for s in dataset.sequences[::4]] == ["S9", "S9", "S9", "S1"]
+    assert [s.subject for s in dataset.of(["S1", "S9"]).sequences[::4]] == ["S1", "S9", "S9", "S9"]
+
+
 @pytest.mark.parametrize("key", [int, str, "cam{}".format], ids=["numbers", "text", "names"])
 def test_views_may_be_a_dictionary(key: Callable[[int], object], tmp_path: Path) -> None:
     folder = excerpt()

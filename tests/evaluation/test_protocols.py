@@ -12,9 +12,9 @@ from poseedge import metrics
 from poseedge.backends.torch import TorchLifter
 from poseedge.data.cameras import project
 from poseedge.data.h36m import load_dataset
-from poseedge.errors import PoseedgeError
+from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation.predict import predict
-from poseedge.evaluation.protocols import ONCE, PROTOCOLS, batch_credited, plan, protocol, settled
+from poseedge.evaluation.protocols import ONCE, PROTOCOLS, batch_credited, plan, protocol, settled, without_displaced
 from poseedge.evaluation.score import score
 from poseedge.lifter import LifterSpec
 from poseedge.models.network import LiftingNetwork
@@ -119,6 +119,58 @@ def test_batches_of_one_action_are_exact() -> None:
     assert by_batch.p_mpjpe_mm == exact.p_mpjpe_mm
     assert by_batch.by_action != exact.by_action
     assert score(predictions, p2_batch=10).by_action == exact.by_action
+
+
+def test_velocities_weigh_by_steps_and_where_the_repository_does_so_by_frames() -> None:
+    predictions = predict(Echo(SEQ2FRAME), dataset(3, 4, 30, 40))
+    each = [metrics.mpjve(p.poses_m, p.target_m) * 1000 for p in predictions]
+    exact, mixste = score(predictions), score(predictions, protocol=protocol("mixste"))
+    steps = {"Act0": (2 * each[0] + 29 * each[2]) / 31, "Act1": (3 * each[1] + 39 * each[3]) / 42}
+    frames = {"Act0": (3 * each[0] + 30 * each[2]) / 33, "Act1": (4 * each[1] + 40 * each[3]) / 44}
+    for found, wanted in ((exact, steps), (mixste, frames)):
+        assert {name: row.mpjve_mm for name, row in found.by_action.items()} == pytest.approx(wanted, rel=1e-9)
+        assert found.action_mean_mpjve_mm == pytest.approx(sum(wanted.values()) / 2, rel=1e-9)
+    assert exact.mpjve_mm == pytest.approx((steps["Act0"] * 31 + steps["Act1"] * 42) / 73, rel=1e-9)
+    assert mixste.mpjve_mm == pytest.approx((frames["Act0"] * 33 + frames["Act1"] * 44) / 77, rel=1e-9)
+
+
+def test_scaled_errors_are_given_by_action_and_in_the_mean() -> None:
+    predictions = predict(Echo(SEQ2FRAME), dataset(10, 30))
+    found = score(predictions)
+    each = [metrics.n_mpjpe(p.poses_m, p.target_m) * 1000 for p in predictions]
+    assert [row.n_mpjpe_mm for row in found.by_action.values()] == pytest.approx(each)
+    assert found.n_mpjpe_mm == pytest.approx((each[0] + 3 * each[1]) / 4)
+    assert found.action_mean_n_mpjpe_mm == pytest.approx(sum(each) / 2)
+
+
+@pytest.mark.parametrize(("length", "scored"), [(9, 9), (17, 9), (18, 18), (26, 18), (4, 4), (1, 1)])
+def test_motionbert_scores_whole_windows_and_stretches_what_is_shorter(length: int, scored: int) -> None:
+    (found,) = predict(Echo(SEQ2SEQ), dataset(length), protocol=replace(protocol("motionbert"), image_space=False))
+    assert numbers(found) == found.frames.tolist() == list(range(scored))
+
+
+def test_a_stretched_sequence_repeats_its_frames_evenly_and_scores_where_each_stands_last() -> None:
+    stretched = plan(dataset(4).sequences[0], SEQ2SEQ, protocol("motionbert"))
+    assert stretched.windows.tolist() == [[0, 0, 0, 1, 1, 2, 2, 3, 3]]
+    assert stretched.slots.tolist() == [2, 4, 6, 8]
+
+
+def test_motionbert_leaves_three_takes_of_human36m_out() -> None:
+    made = dataset(9, 9, 9)
+    actions = ("Greeting", "Greeting 1", "Waiting 1")
+    named = replace(made, sequences=tuple(replace(s, action=a) for s, a in zip(made.sequences, actions, strict=True)))
+    human36m = replace(named, name="h36m")
+    assert [s.action for s in without_displaced(human36m, protocol("motionbert")).sequences] == ["Greeting 1"]
+    assert without_displaced(human36m) == human36m
+    assert without_displaced(named, protocol("motionbert")) == named
+
+
+def test_image_space_poses_need_a_camera() -> None:
+    data = dataset(9)
+    unknown = replace(CAMERA, intrinsics=np.zeros(9, np.float32))
+    blind = replace(data, sequences=(replace(data.sequences[0], camera=unknown),))
+    with pytest.raises(DataError, match="no focal length is known, and making image-space poses metric needs it"):
+        predict(Echo(SEQ2SEQ), blind, protocol=protocol("motionbert"))
 
 
 def test_frames_that_do_not_count_are_context_only() -> None:

@@ -20,8 +20,8 @@ from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, Refine, predict
-from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol
-from poseedge.evaluation.results import Compared, Evaluation
+from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol, without_displaced
+from poseedge.evaluation.results import ActionErrors, Compared, Evaluation
 from poseedge.evaluation.score import score
 from poseedge.export.known import known_error
 from poseedge.lifter import ENGINE_SUFFIXES, Lifter
@@ -72,7 +72,7 @@ def evaluate(
     wanted = tuple(s.strip() for s in subjects.split(",")) if subjects else dataset.test
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
-    dataset = dataset.of(wanted)
+    dataset = without_displaced(dataset.of(wanted), scoring)
     mistaken = warnings_of(dataset)
     warn(mistaken)  # before minutes are spent
     bundle = bundle_behind(artefact)
@@ -117,7 +117,7 @@ def evaluate(
         refine=str(refine) if refine else None,
         warnings=mistaken + warnings,
         parity=compared,
-        **dict(score(found, every, p2_batch)),
+        **dict(score(found, every, p2_batch, scoring)),
     )
     warn(warnings)
     if plot is not None:
@@ -188,21 +188,26 @@ def run(
         return predict(lifter, dataset, flip, every, advance, scoring, refine)
 
 
+def figures(row: ActionErrors | Evaluation) -> list[str]:
+    """Return the errors of a row, formatted."""
+    return [mm(value) for value in (row.mpjpe_mm, row.p_mpjpe_mm, row.n_mpjpe_mm, row.mpjve_mm)]
+
+
 def show(report: Evaluation, reference: list[str]) -> None:
     """Print the tables; ``reference`` are the words that name what to compare with next."""
     what = f"{report.artefact} ({report.precision}, {report.backend})"
     flipped, how = (", flip" if report.flip else ""), ("" if report.protocol == "once" else f", as {report.protocol}")
     title = f"{what} on {report.dataset}, {report.keypoints} keypoints{flipped}{how} (mm)"
-    rows = [[name, str(row.frames), mm(row.mpjpe_mm), mm(row.p_mpjpe_mm)] for name, row in report.by_action.items()]
-    rows.append(["mean over actions", "", mm(report.action_mean_mpjpe_mm), mm(report.action_mean_p_mpjpe_mm)])
-    rows.append(["mean over frames", str(report.frames), mm(report.mpjpe_mm), mm(report.p_mpjpe_mm)])
-    table(title, ["action", "frames", "MPJPE", "P-MPJPE"], rows)
+    rows = [[name, str(row.frames), *figures(row)] for name, row in report.by_action.items()]
+    names = ("mpjpe", "p_mpjpe", "n_mpjpe", "mpjve")
+    rows.append(["mean over actions", "", *(mm(getattr(report, f"action_mean_{name}_mm")) for name in names)])
+    rows.append(["mean over frames", str(report.frames), *figures(report)])
+    table(title, ["action", "frames", "MPJPE", "P-MPJPE", "N-MPJPE", "MPJVE"], rows)
     between = report.parity
     joints = [
         [name, mm(value)] + ([mm(between.by_joint_mm[name])] if between else []) for name, value in report.by_joint_mm.items()
     ]
     table("by joint (mm)", ["joint", "MPJPE", *(["distance"] if between else [])], joints)
-    out.print(f"velocity error (MPJVE): {mm(report.mpjve_mm)} mm per frame")
     out.print(f"PCK at 150 mm: {mm(report.pck_percent)} %, AUC: {mm(report.auc_percent)} %")
     for path in report.plots or []:
         out.print(f"written: {path}", soft_wrap=True)

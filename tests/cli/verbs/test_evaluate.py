@@ -92,6 +92,8 @@ def test_mpi_inf_3dhp_is_evaluated_like_any_other_set(poseedge: Command, small_b
     assert (report["dataset"], report["frames"], report["mpjve_mm"]) == ("3dhp", 6 + 4, None)
     assert 0 <= report["auc_percent"] <= report["pck_percent"] <= 100
     assert report["mpjpe_mm"] > 0
+    arguments = ("eval", small_bundle, "--data", tmp_path / "3dhp", "--as", "motionbert")
+    assert_refused(poseedge(*arguments), "no focal length is known", "another protocol")
 
 
 def test_another_network_s_checkpoint_can_be_compared_with(poseedge: Command, small_bundle: Path, checkpoints: Path) -> None:
