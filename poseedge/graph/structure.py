@@ -10,6 +10,9 @@ from onnx import NodeProto
 
 from poseedge.graph.graph import Graph
 
+# What selects: frames of a window by TopK, neighbours in a graph by comparing how alike they are.
+SELECTING = {"TopK", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+
 
 def raw_results(graph: Graph) -> set[str]:
     """Return what nodes make of raw coordinates: those that a path from the input reaches past no layer and no norm.
@@ -33,22 +36,22 @@ def layer_results(graph: Graph) -> set[str]:
 
 
 def leading_to_selection(graph: Graph) -> set[str]:
-    """Return all that a TopK, which selects frames, is computed from, and what it gives."""
+    """Return all that a selection of frames or neighbours is computed from, and what it gives."""
     found: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.op_type == "TopK" or not found.isdisjoint(node.output):
+        if node.op_type in SELECTING or not found.isdisjoint(node.output):
             found.update(node.input, node.output)
     return found
 
 
 def serving_selection_only(graph: Graph) -> set[str]:
-    """Return what serves a frame selection and nothing else: from the pooled features on."""
+    """Return what serves a selection of frames or neighbours and nothing else: from the pooled features, or the likeness, on."""
     given = set(graph.outputs)
     found: set[str] = set()
     for node in reversed(graph.nodes):
         reading = [reader for name in node.output for reader in graph.readers[name]]
         serving = reading and all(found.issuperset(reader.output) for reader in reading) and given.isdisjoint(node.output)
-        if node.op_type == "TopK" or serving:
+        if node.op_type in SELECTING or serving:
             found.update(node.output)
     return found
 

@@ -43,6 +43,13 @@ NETWORKS: dict[str, tuple[int, int, int, float, dict[str, Any]]] = {
     "tpc_mixste": (400, 10, 16, 2e-2, {**MIXSTE, "d_hid": 64, "frames": 3, **PRUNED}),
     "hot_mixste": (350, 100, 16, 2e-2, {**MIXSTE, "d_hid": 16, "frames": 3, **PRUNED}),
     "motionbert": (230, 60, 16, 1e-2, {**MOTIONBERT, "mlp_ratio": 2, "maxlen": 2, "depth": 1}),
+    "motionagformer": (
+        450,
+        30,
+        64,
+        2e-2,
+        {"n_layers": 1, "dim_feat": 32, "dim_rep": 64, "num_heads": 4, "n_frames": 3, "mlp_ratio": 2},
+    ),
     "hot_motionbert": (280, 30, 8, 5e-3, {**MOTIONBERT, "dim_feat": 48, "dim_rep": 96, "mlp_ratio": 1, "maxlen": 3, **PRUNED}),
 }
 QUICK = ("regularize=false", "average=0.9", "schedule.kind=cosine", "schedule.batch_norm=null")
