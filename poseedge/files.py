@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import math
@@ -22,6 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+MARK = ".poseedge-part"  # in the names of what is being written
 LARGEST_TEXT = 1 << 26  # bytes of a JSON or TOML file
 DEEPEST = 50  # tables and lists in each other
 
@@ -30,9 +32,14 @@ DEEPEST = 50  # tables and lists in each other
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes the place of ``path`` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    sweep(path, path.suffix)
+
+    def create() -> Path:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=MARK + path.suffix)
+        os.close(handle)
+        return Path(name)
+
+    temporary, claim = claimed(create)
     try:
         yield temporary
         temporary.chmod(0o644)
@@ -43,6 +50,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        release(claim)
 
 
 @dataclass(frozen=True)
@@ -58,18 +66,73 @@ def atomic_folder(path: Path, owned: Callable[[Path], Owned]) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it takes the place of ``path`` when the block ends without an error.
 
     What is there already is replaced only if ``owned`` knows all of it, before the block and again after it. ``owned`` is asked
-    only if something is there, and raises its own ``PoseedgeError`` if ``path`` is not such a folder at all.
+    only if something is there, and raises its own ``PoseedgeError`` if ``path`` is not such a folder at all. Another process that
+    is filling a folder for the same ``path`` is an error too.
     """
     kept_of(path, owned)
     target = path.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    if sweep(target, ""):
+        raise PoseedgeError(f"{path}: another process is writing it", "wait for it, or choose another folder with --output")
+
+    def create() -> Path:
+        return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=MARK))
+
+    temporary, claim = claimed(create)
     try:
         yield temporary
         temporary.chmod(0o755)
         take_place(temporary, target, kept_of(path, owned))  # hours may have passed, and other files come
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        release(claim)
+
+
+def claimed(create: Callable[[], Path]) -> tuple[Path, int | None]:
+    """Return a new temporary file or folder and the lock on it, which dies with this process."""
+    while True:
+        temporary = create()
+        claim = lock_of(temporary)
+        if temporary.exists():
+            return temporary, claim
+        release(claim)  # another process took it for a leftover before it was locked
+
+
+def sweep(path: Path, suffix: str) -> bool:
+    """Remove what killed processes left of writing ``path``; return whether a living one is writing it now."""
+    busy = False
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'[a-z0-9_]' * 8}{MARK}{glob.escape(suffix)}"):
+        if (claim := lock_of(leftover)) is None:
+            busy = busy or leftover.exists()
+            continue
+        if is_folder(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+        release(claim)
+    return busy
+
+
+def lock_of(path: Path) -> int | None:
+    """Return a lock on ``path`` that holds until it is released, None if another has it, or where there are no locks."""
+    try:
+        import fcntl
+
+        handle = os.open(path, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def release(claim: int | None) -> None:
+    """Give up a lock."""
+    if claim is not None:
+        os.close(claim)
 
 
 def kept_of(path: Path, owned: Callable[[Path], Owned]) -> Owned:

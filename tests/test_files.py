@@ -237,3 +237,62 @@ def test_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
         stream.truncate(1 << 40)  # of no blocks
     with pytest.raises(PoseedgeError, match="MB, where 67 are the most"):
         read_json(tmp_path / "a.json", "odd", PoseedgeError, "")
+
+
+# Two at once, and what killed ones leave
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from poseedge.files import Owned, atomic_folder, atomic_write
+path = Path(sys.argv[2])
+owns = lambda _: Owned(frozenset(["new.txt"]), frozenset())
+with (atomic_write(path) if sys.argv[1] == "file" else atomic_folder(path, owns)) as temporary:
+    (temporary if temporary.is_file() else temporary / "new.txt").write_text("half")
+    print(flush=True)
+    time.sleep(60)
+"""
+
+
+def writing(kind: str, path: Path) -> subprocess.Popen[str]:
+    """Return a process that is in the middle of writing ``path``."""
+    process = subprocess.Popen([sys.executable, "-c", KILLED, kind, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_left_goes_with_the_next_one_and_nothing_else_does(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / ("[a].npz" if kind == "file" else "[a]")
+    for name in (f".{target.name}.mine", f".{target.name}.abcd_123.npz", ".b.abcd_123.poseedge-part.npz"):
+        (tmp_path / name).write_text("mine")
+    with writing(kind, target) as process:
+        process.kill()
+    assert len(listing(tmp_path)) > 3
+    if kind == "file":
+        with atomic_write(target) as temporary:
+            temporary.write_text("whole")
+    else:
+        replace(target)
+    found = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert sorted(found) == sorted([f".{target.name}.mine", f".{target.name}.abcd_123.npz", ".b.abcd_123.poseedge-part.npz"])
+
+
+def test_second_process_that_fills_the_same_folder_is_refused_at_once(tmp_path: Path) -> None:
+    with writing("folder", tmp_path / "b") as process:
+        with pytest.raises(PoseedgeError, match="b: another process is writing it") as caught:
+            replace(tmp_path / "b")
+        assert "--output" in caught.value.hint
+        process.kill()
+    replace(tmp_path / "b")
+    assert listing(tmp_path) == ["b", "b/new.txt"]
+
+
+def test_file_that_another_process_is_writing_is_left_to_it(tmp_path: Path) -> None:
+    with writing("file", tmp_path / "a.txt") as process:
+        before = listing(tmp_path)
+        with atomic_write(tmp_path / "a.txt") as temporary:
+            temporary.write_text("whole")
+        assert listing(tmp_path) == [*before, "a.txt"]
+        process.kill()

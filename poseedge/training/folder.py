@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from poseedge.errors import PoseedgeError
-from poseedge.files import atomic_write
-from poseedge.models.checkpoints import read_checkpoint, save_checkpoint
+from poseedge.files import atomic_write, locked
+from poseedge.models.checkpoints import read_checkpoint, save_checkpoint, write_torch
 from poseedge.training.objective import Objective
 
 Row = dict[str, float]
@@ -66,16 +65,9 @@ class RunFolder:
             return isinstance(told, dict) and not changed(told, self.identity)
         return False
 
-    def clean(self) -> None:
-        """Remove what a process left that was killed while it wrote."""
-        for name in (self.state_file.name, *_WRITTEN):
-            for leftover in self.path.glob(f".{name}.*{Path(name).suffix}"):  # as atomic_write names them
-                leftover.unlink(missing_ok=True)
-
     def write_state(self, state: dict[str, Any]) -> None:
         """Write all that resuming needs."""
-        with atomic_write(self.state_file) as temporary:
-            torch.save(state | {"identity": self.identity, "history": self.history}, temporary)
+        write_torch(state | {"identity": self.identity, "history": self.history}, self.state_file)
 
     def enter(self, row: Row, objective: Objective, selection: str) -> None:
         """Enter an evaluation: ``last.pth``, the log, and ``best.pth`` if no ``selection`` before was as small."""
@@ -88,6 +80,17 @@ class RunFolder:
             writer = csv.DictWriter(stream, row)
             writer.writeheader()
             writer.writerows(self.history)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Let this process alone train in ``folder``; raises ``PoseedgeError`` if another does."""
+
+    def refuse() -> None:
+        raise PoseedgeError(f"{folder}: another training runs in it", "wait for it, or choose another folder with --output")
+
+    with locked(folder, refuse):
+        yield
 
 
 def refuse_to_overwrite(folder: Path, patterns: tuple[str, ...]) -> None:

@@ -167,8 +167,6 @@ class Training:
         """Take up the state that the folder holds, if it holds one."""
         state = self.run_folder.read_state()
         self.fabric.barrier()  # nobody writes before all have read
-        if self.fabric.is_global_zero:
-            self.run_folder.clean()
         if state is None:
             return
         for objective, name in ((self.objective, "objective"), (self.kept, "kept")):

@@ -13,7 +13,7 @@ import torch
 from poseedge.data.types import PoseDataset
 from poseedge.errors import PoseedgeError
 from poseedge.files import atomic_write
-from poseedge.models.checkpoints import read_checkpoint, save_checkpoint
+from poseedge.models.checkpoints import read_checkpoint, save_checkpoint, write_torch
 from poseedge.training.folder import OTHER_FOLDER, refuse_to_overwrite
 from poseedge.training.poseclr import Contrast, InstantSampler, PoseCLR, pretraining_network, without_head
 
@@ -91,8 +91,7 @@ def save_state(
 ) -> None:
     """Write all that going on needs, as a whole."""
     state = {"identity": identity, "step": step, "log": log, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    with atomic_write(path) as temporary:
-        torch.save(state, temporary)
+    write_torch(state, path)
 
 
 def write_log(path: Path, log: list[Row]) -> None:

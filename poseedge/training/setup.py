@@ -35,6 +35,7 @@ class Setup:
     dataset: PoseDataset  # with ground-truth keypoints
     test: list[PoseDataset]  # the first decides what is best
     live: LiveSampler | None  # whose windows decide instead
+    notes: list[str]  # what was done otherwise than the recipe says
 
 
 def set_up(
@@ -52,6 +53,10 @@ def set_up(
     INT8. Live windows are drawn on ``device``. Raises ``PoseedgeError`` for what does not go together.
     """
     clean, noisy = read_data(folder, detected, recipe)
+    notes = []
+    if noisy is None and recipe.data.keypoints == "detected":
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"keypoints": "gt"})})
+        notes.append(f"{folder} holds no detected 2D keypoints: training on the true ones (poseedge data keypoints adds yours)")
     network, recipe = make_network(recipe, init)
     objective, recipe = make_objective(network, recipe, init, refine, qat)
     judges = recipe.data.validate_on or clean.test
@@ -61,7 +66,7 @@ def set_up(
     taught = [s for s in clean.train if s not in recipe.data.validate_on]
     source = make_source(network, recipe, clean, noisy, taught, device)
     live = make_source(network, recipe, clean, noisy, judges, device)
-    return Setup(objective, source, recipe, clean, test, live if isinstance(live, LiveSampler) else None)
+    return Setup(objective, source, recipe, clean, test, live if isinstance(live, LiveSampler) else None, notes)
 
 
 def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tuple[PoseDataset, PoseDataset | None]:
@@ -70,9 +75,9 @@ def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tup
     others = [kind for kind in available_keypoints(folder) if kind != "gt"]
     if detected is None and len(others) > 1:
         raise DataError(f"{folder}: holds several kinds of detected keypoints", f"choose with --detected: {', '.join(others)}")
-    needed = recipe.data.keypoints == "detected" or recipe.data.source != "recorded"
-    if detected is None and not others and needed:
-        raise DataError(f"{folder}: holds no detected 2D keypoints", "train on the true ones: --set data.keypoints=gt")
+    if detected is None and not others and recipe.data.source != "recorded":
+        hint = "add a detector's: poseedge data keypoints; or train on recorded windows, without --config"
+        raise DataError(f"{folder}: holds no detected 2D keypoints, whose errors {recipe.data.source} windows are given", hint)
     for role, subjects in (("train", clean.train), ("test", clean.test)):
         if not subjects:
             raise DataError(f"{folder}: no {role} subjects", "its cameras_<name>.json names them; docs/data.md")

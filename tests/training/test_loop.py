@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
 from poseedge.models.layers import DropPath
 from poseedge.training.batch import Batch, Share
+from poseedge.training.folder import alone_in
 from poseedge.training.loop import Status, average, set_momentum, without_regularization
 from poseedge.training.objective import Objective
 from tests.support.training import FewWindows, network, recipe, same, trained, training, weights
@@ -153,10 +155,30 @@ def test_state_of_another_training_is_told_with_what_differs(tmp_path: Path) -> 
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    (tmp_path / ".state.pth.abcd_123.poseedge-part.pth").write_bytes(b"half")
     trained(tmp_path, recipe("epochs=1"))
-    (tmp_path / ".state.pth.abc.pth").write_bytes(b"half")
-    training(tmp_path, recipe("epochs=1"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pth", "last.pth", "log.csv", "state.pth"]
+
+
+def test_full_disk_is_named_with_the_file_and_leaves_the_last_state(tmp_path: Path) -> None:
+    trained(tmp_path, recipe("epochs=1"))
+    before = (tmp_path / "state.pth").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # the process ignores the signal, and the write fails
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            trained(tmp_path, recipe("epochs=2"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert Path(str(caught.value.filename)).parent == tmp_path
+    assert (tmp_path / "state.pth").read_bytes() == before
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_second_training_in_one_folder_is_refused(tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(PoseedgeError, match="another training runs in it") as caught, alone_in(tmp_path):
+        pass
+    assert "--output" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["best.pth", "last.pth", "best_refine.pth", "log.csv", "curves.png"])

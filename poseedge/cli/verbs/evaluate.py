@@ -66,7 +66,9 @@ def evaluate(
     scoring = protocol(like)
     if plot is not None:
         require("matplotlib", "plot")
-        if plot.suffix.lower() in PICTURES or (plot.exists() and not plot.is_dir()):
+        if plot.exists() and not plot.is_dir():
+            raise PoseedgeError(f"{plot}: is a file, and pictures need a folder", "choose another folder with --plot")
+        if plot.suffix.lower() in PICTURES:
             raise PoseedgeError(f"{plot}: three pictures are drawn, into a folder", f"name one: --plot {plot.with_suffix('')}")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
     wanted = tuple(s.strip() for s in subjects.split(",")) if subjects else dataset.test

@@ -36,6 +36,7 @@ def pretrain(
     require("torch", "export")
     import torch
 
+    from poseedge.training.folder import alone_in
     from poseedge.training.poseclr import Contrast
     from poseedge.training.pretraining import ENCODER, Pretraining
     from poseedge.training.pretraining import pretrain as run
@@ -47,7 +48,7 @@ def pretrain(
         raise DataError(f"{data}: no train subjects", "its cameras_<name>.json names them; docs/data.md")
     contrast = Contrast(queue=queue, momentum=momentum, temperature=temperature)
     what = Pretraining(frames=frames, steps=steps, batch=batch, lr=lr, seed=seed, contrast=contrast)
-    with stage("pre-train", steps) as advance:
+    with alone_in(output), stage("pre-train", steps) as advance:
         reached = 0
 
         def tell(step: int, row: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +55,7 @@ def train(
     from poseedge.models.registry import network_class
     from poseedge.training import recipe as recipes
     from poseedge.training.devices import make_fabric
+    from poseedge.training.folder import alone_in
     from poseedge.training.loop import Training
     from poseedge.training.plot import draw_curves
     from poseedge.training.setup import check_qat, set_up
@@ -68,18 +70,19 @@ def train(
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     job = set_up(recipe, data, detected, init, refine, qat, fabric.device)
-    warn(warnings_of(job.dataset))
+    warn([*warnings_of(job.dataset), *job.notes])
 
     fabric.launch()
     show = Show(quiet=not fabric.is_global_zero)
     evaluate = partial(errors_mm, datasets=job.test, every=every, threads=threads, live=job.live)
-    training = Training(fabric, job.objective, job.source, job.recipe, output, evaluate, show, compile)
-    show.say(
-        f"{model}: {job.source.windows} windows, {training.steps} steps of {job.recipe.batch}"
-        + (f", going on at step {training.step}" if training.step else "")
-    )
-    with show:
-        training.run()
+    with alone_in(output) if fabric.is_global_zero else nullcontext():
+        training = Training(fabric, job.objective, job.source, job.recipe, output, evaluate, show, compile)
+        show.say(
+            f"{model}: {job.source.windows} windows, {training.steps} steps of {job.recipe.batch}"
+            + (f", going on at step {training.step}" if training.step else "")
+        )
+        with show:
+            training.run()
     if not fabric.is_global_zero:
         return
     try:

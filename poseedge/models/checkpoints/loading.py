@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,15 @@ from poseedge.models.registry import create, names, network_class, oversized
 def save_checkpoint(path: Path, network: Network, record: dict[str, Any], half: bool = False) -> None:
     """Write weights, name, configuration and ``record`` (plain values) so that ``weights_only`` loading reads them."""
     state = {key: value.half() if half and value.is_floating_point() else value for key, value in network.state_dict().items()}
+    write_torch({"name": network.name, "config": network.config, "state_dict": state, "record": record}, path)
+
+
+def write_torch(content: dict[str, Any], path: Path) -> None:
+    """Write ``content`` as ``torch.save`` does; a full disk is an ``OSError`` that names the file, not PyTorch's bare failure."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic_write(path) as temporary:
-        torch.save({"name": network.name, "config": network.config, "state_dict": state, "record": record}, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: str | Path, name: str | None = None, settings: Mapping[str, Any] | None = None) -> Network:
