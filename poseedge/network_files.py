@@ -12,7 +12,7 @@ from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import read_toml
 from poseedge.resources import resource
 
-TABLES = ("published", "counted", "training", "small", "lifting")  # beside the export recipe
+TABLES = ("published", "default", "counted", "training", "small", "lifting")  # beside the export recipe
 
 
 def network_files() -> dict[str, Path]:

@@ -102,6 +102,17 @@ def test_check_works_on_a_bundle(small_bundle: Path) -> None:
     assert json.loads(done.stdout)["passed"]
 
 
+def test_models_are_listed_and_the_next_command_needs_no_torch() -> None:
+    done = without_torch(COMMAND_LINE, "models")
+    assert done.returncode == 0, done.stderr
+    assert "nanohtnet" in done.stdout
+    assert "next: poseedge bench " in done.stdout.splitlines()[-1]
+    loaded = without_torch(
+        "import sys\nfrom poseedge.bench.networks import network_facts\nnetwork_facts()\nprint('onnx' in sys.modules)"
+    )
+    assert loaded.stdout.strip() == "False"
+
+
 def test_doctor_names_what_is_missing() -> None:
     done = without_torch(COMMAND_LINE, "doctor", "--json")
     assert done.returncode == 0, done.stderr
@@ -112,7 +123,7 @@ def test_doctor_names_what_is_missing() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["models"],
+        ["models", "--checkpoint", "{bundle}"],
         ["export", "--model", "nanohtnet"],
         ["train", "--data", "d", "--output", "o"],
         ["eval", "{bundle}", "--against", "checkpoint"],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from poseedge.bench.networks import facts_of
+from poseedge.bench.networks import counted_default, network_facts, sizes_of
 from poseedge.models import create
 from poseedge.models.flops import count
 from poseedge.models.network import LiftingNetwork
@@ -31,12 +31,26 @@ def test_parameters_and_operations_of_the_default_size_were_counted(name: str) -
     assert default.keys() >= {"parameters", "gflops"}
 
 
+@pytest.mark.parametrize("name", LIFTING)
+def test_sizes_in_the_file_are_those_of_the_network(name: str) -> None:
+    assert read_table(name, "default") in ({}, counted_default(name))
+
+
+def test_network_whose_file_has_no_sizes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = network_facts()
+    monkeypatch.setattr(
+        "poseedge.bench.networks.read_table", lambda name, table: {} if table == "default" else read_table(name, table)
+    )
+    monkeypatch.setattr("poseedge.bench.networks.network_files", lambda: {"nanohtnet": None})
+    assert network_facts() == [row for row in told if row["name"] == "nanohtnet"]
+    assert told[0]["flops_per_output_frame"] == told[0]["flops"] // told[0]["frames_out"]
+
+
 @pytest.mark.parametrize(("name", "size"), COUNTED)
 def test_parameters_and_operations_are_those_of_the_published_network(name: str, size: dict[str, Any]) -> None:
-    facts = facts_of(network(name, **size.get("network", {})))
+    facts = sizes_of(network(name, **size.get("network", {})))
     assert facts["parameters"] == size.get("parameters", facts["parameters"])
     assert facts["flops"] == pytest.approx(size["gflops"] * 1e9, rel=0.01)
-    assert facts["flops_per_output_frame"] == facts["flops"] // facts["frames_out"]
 
 
 @pytest.mark.parametrize(("name", "size"), [(name, size) for name, size in COUNTED if "gflops_without_attention" in size])

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from poseedge.bench.networks import network_facts
 from poseedge.cli import options
 from poseedge.cli.at_hand import here, some_bundle
 from poseedge.cli.console import emit_json, next_step, out, table
@@ -24,10 +25,8 @@ def models(
 
     Example: poseedge models --checkpoint model.pth
     """
-    require("torch", "export")
-    from poseedge.bench.networks import network_facts
-
     if checkpoint is not None:
+        require("torch", "export")
         show_checkpoint(checkpoint, model, settings or [], json)
         return
     if model or settings:
