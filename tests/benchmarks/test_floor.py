@@ -12,6 +12,7 @@ from onnx import helper
 
 from benchmarks.floor import floor_call, write_floor
 from poseedge.graph.flops import graph_cost, products
+from poseedge.graph.graph import Graph
 from tests.support import samples
 
 
@@ -37,8 +38,8 @@ def test_floor_has_the_shapes_of_all_weight_products_and_no_other_node(tmp_path:
     write_floor(tmp_path / "whole.onnx", tmp_path / "floor.onnx")
     floor = onnx.load(tmp_path / "floor.onnx")
     onnx.checker.check_model(floor, full_check=True)
-    wanted = Counter(product.shapes[:2] for product in products(whole) if product.has_weight)
-    assert Counter(product.shapes for product in products(floor)) == wanted
+    wanted = Counter(product.shapes[:2] for product in products(Graph(whole)) if product.has_weight)
+    assert Counter(product.shapes for product in products(Graph(floor))) == wanted
     assert len(floor.graph.node) == 4
 
 

@@ -16,6 +16,7 @@ import torch
 from benchmarks.naive import export_naive, naive_call, poses_of, published_form
 from benchmarks.naive.export import FORMS
 from poseedge.graph.flops import products
+from poseedge.graph.graph import Graph
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.registry import lifting_names
 from poseedge.models.strided_transformer import StridedTransformer
@@ -132,7 +133,7 @@ def test_queries_keys_and_values_are_transposed_as_one(name: str, exported: Call
 def test_poses_of_all_frames_are_computed_where_the_centre_s_is_wanted(
     name: str, frames: int, exported: Callable[[str], Path]
 ) -> None:
-    last = products(onnx.load(exported(name)))[-1]
+    last = products(Graph.load(exported(name)))[-1]
     assert frames in last.output_shape or frames * 17 in last.output_shape
 
 
