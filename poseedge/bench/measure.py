@@ -23,7 +23,9 @@ from poseedge.bench.latency import (
 from poseedge.bench.machine import machine_facts
 from poseedge.bench.memory import peak_rss
 from poseedge.bench.report import Report
-from poseedge.bench.results import Row
+from poseedge.bench.results import Energy, Row
+from poseedge.device.runner.sensors.energy import energy_per_pose, power_meter
+from poseedge.device.runner.sensors.state import doubts, gpu_state
 from poseedge.lifter import Cost, Lifter, random_keypoints
 from poseedge.progress import Tell
 
@@ -40,11 +42,12 @@ class Settings:
     rounds: int | None = None
     evicted: bool = False
     backend: str | None = None  # of those files that it opens; the usual one for the others
+    energy_s: float = 0.0  # seconds to measure the energy of each for; 0: not
 
 
 def measure(subjects: Sequence[Subject], settings: Settings, progress: Tell) -> Report:
     """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
-    machine = machine_facts()
+    machine, before = machine_facts(), gpu_state()
     with pinned(settings.threads) as cores:
         lifters = [
             load(subject.path, threads=settings.threads, model=subject.model, backend=backend, settings=subject.settings)
@@ -56,13 +59,36 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Tell) -> 
         rounds = settings.rounds or affordable_rounds(calls, BUDGET_S, ROUNDS)
         warm = alternate("warm caches", calls, rounds, None, progress)
         evicted = alternate("evicted caches", calls, rounds, CacheEvictor(), progress) if settings.evicted else {}
-    rows, notes = [], remarks_of(lifters)
+        after = gpu_state()
+        energies, lacking = metered(calls, lifters, settings, progress)
+    rows, notes = [], [*remarks_of(lifters), *doubts(before, after), *lacking]
     for index, (subject, lifter) in enumerate(zip(subjects, lifters, strict=True)):
         progress("memory", index, len(subjects))
         cost = lifter.cost()
         notes += [f"{subject.path.name}: no FLOPs, {cost.unknown}"] if cost.unknown else []
-        rows.append(row(subject, lifter, cost, settings, warm[str(index)], evicted.get(str(index))))
-    return Report(machine, method(settings, rounds, cores), rows, notes)
+        found = row(subject, lifter, cost, settings, warm[str(index)], evicted.get(str(index)))
+        rows.append(found.model_copy(update={"energy": energies.get(str(index))}))
+    states = {"gpu_before": before, "gpu_after": after}
+    return Report(machine, {**method(settings, rounds, cores), **states}, rows, notes)
+
+
+def metered(
+    calls: dict[str, Candidate], lifters: Sequence[Lifter], settings: Settings, progress: Tell
+) -> tuple[dict[str, Energy], list[str]]:
+    """Return the energy of each candidate, and why there is none where it was asked for."""
+    if not settings.energy_s:
+        return {}, []
+    found: dict[str, Energy] = {}
+    with power_meter() as meter:
+        if meter is None:
+            return {}, ["no energy: nothing tells power here (INA3221, tegrastats, nvidia-smi)"]
+        for index, (key, lifter) in enumerate(zip(calls, lifters, strict=True)):
+            progress("energy", index, len(lifters))
+            poses = settings.batch * len(lifter.spec.output_frames)
+            told = energy_per_pose(meter, calls[key], poses, settings.energy_s)
+            if told is not None:
+                found[key] = Energy(**told)
+    return found, []
 
 
 def chosen_backends(subjects: Sequence[Subject], name: str | None) -> list[str | None]:

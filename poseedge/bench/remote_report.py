@@ -31,6 +31,7 @@ def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Re
     notes += [f"{precision} did not run: {outcome.failure}" for precision, outcome in failures.items()]
     for precision, report in ran.items():
         notes += engine_note(precision, report["engine"])
+        notes += [f"{precision}: times say little: {doubt}" for doubt in report.get("doubts", [])]
         notes += [] if report["passed"] else [f"{precision}: poses are NOT within the bundle's limits {report['limits']}"]
     return Report(
         machine={"host": host, **machine},
@@ -41,10 +42,16 @@ def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Re
             "batch": 1,
             "timed_calls_per_block": RUNS_PER_ROUND,
         },
-        rows=[row(bundle, precision, found) for precision, report in ran.items() for found in report["rows"]],
+        rows=[row(bundle, precision, found) for precision, report in ran.items() for found in rows_of(report)],
         notes=notes,
         complete=not failures,
     )
+
+
+def rows_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a runner's rows; the last form of the network is the one whose energy it measured."""
+    *others, last = report["rows"]
+    return [*others, {**last, "energy": report.get("energy")}]
 
 
 def engine_note(precision: str, engine: dict[str, Any] | None) -> list[str]:

@@ -69,6 +69,7 @@ def latency_table(report: Report) -> Grid:
         "distance\nmm": [shown(row.distance_mm.mean if row.distance_mm else None, ".3f") for row in rows],
         "p99\nmm": [shown(row.distance_mm.p99 if row.distance_mm else None, ".3f") for row in rows],
     }
+    columns["J per\npose"] = [shown(row.energy.gross_j_per_pose if row.energy else None, ".4f") for row in rows]
     kept = {heading: cells for heading, cells in columns.items() if set(cells) != {"-"}}
     names = [f"{row.name} as a CUDA graph" if row.cuda_graph else row.name for row in rows]
     lines = [list(line) for line in zip(names, [row.precision for row in rows], *kept.values(), strict=True)]

@@ -28,6 +28,21 @@ class PoseDistance(Contract):
     max: float | None
 
 
+class Energy(Contract):
+    """What lifting windows one after the other takes; gross is all that was metered, net is without what is taken at rest."""
+
+    of: str  # what the power is of: a rail, a sum of rails, a graphics card
+    idle_w: float
+    mean_w: float
+    peak_w: float
+    seconds: float
+    windows: Positive
+    gross_j_per_window: float
+    net_j_per_window: float
+    gross_j_per_pose: float
+    net_j_per_pose: float
+
+
 class Row(Contract):
     """One artefact; times are for warm caches unless named otherwise."""
 
@@ -54,6 +69,7 @@ class Row(Contract):
     cuda_graph: bool = False
     distance_mm: PoseDistance | None = None  # from the bundle's reference poses
     passed: bool | None = None  # whether that is within the bundle's limits
+    energy: Energy | None = None  # where it was asked for and power can be read
 
     @property
     def name(self) -> str:

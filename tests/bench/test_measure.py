@@ -10,6 +10,7 @@ import pytest
 
 from poseedge.bench.entries import Subject, subjects_of
 from poseedge.bench.measure import Settings, measure
+from poseedge.device.runner.sensors import energy
 from poseedge.errors import ArtefactError
 from tests.support import samples
 
@@ -73,3 +74,31 @@ def test_bundle_is_measured_without_torch(tmp_path: Path) -> None:
     folder = samples.bundle(tmp_path / "bundle", samples.checkpoint(tmp_path / "small.pth"))
     done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, str(folder)], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "2", done.stderr
+
+
+def test_energy_of_each_is_measured_where_power_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy, "read_rails", lambda: {"VDD_IN": 5000.0, "VDD_SOC": 900.0})
+    monkeypatch.setattr(energy, "SETTLE_S", 0.0)
+    monkeypatch.setattr(energy, "IDLE_S", 0.2)
+    graph = samples.lifting_graph(tmp_path / "g.onnx")
+    [row] = measure([Subject(graph)], Settings(batch=2, rounds=1, energy_s=0.3), silent).rows
+    assert row.energy is not None
+    assert (row.energy.of, row.energy.mean_w) == ("VDD_IN", pytest.approx(5))
+    assert row.energy.gross_j_per_pose == pytest.approx(row.energy.gross_j_per_window / (2 * row.frames_out))
+
+
+def test_energy_that_nothing_tells_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(energy, "read_rails", dict)
+    graph = samples.lifting_graph(tmp_path / "g.onnx")
+    report = measure([Subject(graph)], Settings(rounds=1, energy_s=1), silent)
+    assert report.rows[0].energy is None
+    assert report.notes == ["no energy: nothing tells power here (INA3221, tegrastats, nvidia-smi)"]
+
+
+def test_a_gpu_whose_clock_may_vary_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = {"power_mode": None, "gpu_cur_mhz": 306.0, "gpu_min_mhz": 306.0, "gpu_max_mhz": 1020.0}
+    monkeypatch.setattr("poseedge.bench.measure.gpu_state", lambda: clocks)
+    report = measure([Subject(samples.lifting_graph(tmp_path / "g.onnx"))], QUICK, silent)
+    assert report.notes == ["the GPU's clock may vary from 306 to 1020 MHz: sudo jetson_clocks fixes the clocks"]
+    assert report.method["gpu_after"] == clocks

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.nvidia,
     pytest.mark.skipif(find_spec("tensorrt_rtx_bindings") is None, reason="make test-nvidia installs NVIDIA's builder"),
 ]
-MEMORY = ["--workspace-mib", "4096"]  # what 64 windows at once take in some networks
+MEMORY = ["--workspace-mib", "1024"]  # what 8 windows at once take in some networks
 TYPED = ("fp32", "fp16", "int8", "int8-fp16")  # the library takes precision from the graph alone
 
 
@@ -67,7 +67,7 @@ def test_every_graph_of_every_network_builds(tmp_path: Path, name: str) -> None:
     onnx.save(exported(name, MODERN, free_batch=True).proto, tmp_path / f"{name}_free.onnx")
     jobs = [[str(tmp_path / f"{name}_{precision}.onnx"), "--precision", precision, "--json"] for precision in graphs]
     jobs.append(
-        [str(tmp_path / f"{name}_free.onnx"), "--precision", "fp32", "--batch", "8", "--max-batch", "64", "--json", *MEMORY]
+        [str(tmp_path / f"{name}_free.onnx"), "--precision", "fp32", "--batch", "4", "--max-batch", "8", "--json", *MEMORY]
     )
     results = run_jobs(tmp_path, jobs)
     for words, result in zip(jobs, results, strict=True):

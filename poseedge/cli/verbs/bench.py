@@ -41,6 +41,10 @@ def bench(
         int | None, typer.Option(min=1, help="Rounds of 8 timed calls for each; default: 100, or fewer to fit a minute.")
     ] = None,
     evicted: Annotated[bool, typer.Option("--evicted", help="Also time with emptied caches, as after a detector.")] = False,
+    energy: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds to measure energy for, where power can be read; default: not here, 10 with --host."),
+    ] = None,
     backend: Annotated[
         str | None,
         typer.Option(help=f"Of ONNX files: {', '.join(names_for('.onnx'))}; with --host: {', '.join(RUNNER_BACKENDS)}."),
@@ -66,7 +70,7 @@ def bench(
     """
     if host is None:
         refuse_given(context, "port", "python", "timeout", "rebuild", "ssh")
-        report = bench_here(artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend))
+        report = bench_here(artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend, energy or 0.0))
     elif len(artefacts) != 1 or threads != 1 or batch != 1 or evicted:
         raise PoseedgeError(
             "with --host, one bundle is timed, one window at a time", "leave out --threads, --batch and --evicted"
@@ -76,6 +80,7 @@ def bench(
     else:
         arguments = ["--backend", backend or RUNNER_BACKENDS[0], *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
         arguments += ["--rebuild"] if rebuild else []
+        arguments += ["--energy", str(energy)] if energy is not None else []
         report = bench_there(artefacts[0], precision, Host(host, port, python, ssh), arguments, timeout)
     content = json.dumps(report.to_json(), indent=2)
     if output:
