@@ -33,6 +33,11 @@ Batch = Annotated[int, typer.Option(min=1, max=LARGEST_BATCH, help="windows in o
 CalibrationWindows = Annotated[int, typer.Option("--windows", min=1, max=MOST_WINDOWS, help="calibration windows")]
 
 
+def subjects_of(words: str) -> tuple[str, ...]:
+    """Return the subjects that an option names, separated by commas, with or without spaces."""
+    return tuple(word.strip() for word in words.split(",") if word.strip())
+
+
 def drawable(path: Path | None) -> Path | None:
     """Return the picture's path; raises ``PoseedgeError`` before any work if there is nothing to draw it with."""
     if path is not None:

@@ -23,6 +23,7 @@ from poseedge.graph.float32 import float32_nodes
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
+from poseedge.graph.nodes import check_patterns, matches
 from poseedge.graph.trace import NEWEST_TRACED, simplify, trace
 from poseedge.int8.float_weights import store_weights_as_float
 from poseedge.int8.placement import place
@@ -98,6 +99,7 @@ def exact_graph(job: Export, network: LiftingNetwork, windows: Float32Array) -> 
     """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
     # The exporter puts back the mode that it found, in all submodules.
     module, plain = lifting_module(job, network)
+    check_recipe(job, module)
     opset = min(job.target.opset, NEWEST_TRACED)
     graph, note = simplify(trace(module, network.frames, network.in_channels, opset, job.free_batch))
     if job.target.cpu_form:
@@ -113,6 +115,20 @@ def exact_graph(job: Export, network: LiftingNetwork, windows: Float32Array) -> 
             "this is a bug in the fold or the exporter; export with fold = false in the recipe, and report it",
         )
     return graph, note
+
+
+def check_recipe(job: Export, module: nn.Module) -> None:
+    """Raise ``PoseedgeError`` for patterns of the recipe that cannot be meant, before the time that tracing takes.
+
+    Weights keep their names in the graph, where the patterns are looked up again.
+    """
+    names = sorted({key.removesuffix(".weight") for key in module.state_dict()})
+    int8, half = job.recipe.int8, job.recipe.fp16.keep
+    given = {"fp16.keep": half, "int8.keep": int8.keep, "int8.two_step": int8.two_step if job.steady else []}
+    for key, patterns in given.items():  # with #, a layer that shares its weight is meant
+        check_patterns([pattern for pattern in patterns if "#" not in pattern], names, f"{key}: no weight matches")
+    if all(matches(name, half) for name in names):
+        raise PoseedgeError(f"fp16.keep = {half}: keeps every weight in float32", "name those that need it; docs/recipes.md")
 
 
 def lifting_module(job: Export, network: LiftingNetwork) -> tuple[nn.Module, nn.Module]:

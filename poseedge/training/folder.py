@@ -13,7 +13,7 @@ from poseedge.files import atomic_write, locked
 from poseedge.models.checkpoints import read_checkpoint, save_checkpoint, write_torch
 from poseedge.training.objective import Objective
 
-Row = dict[str, float]
+LogRow = dict[str, float]
 OTHER_FOLDER = "it will not be overwritten: choose another folder with --output"
 
 # What may change between the parts of one training.
@@ -30,7 +30,7 @@ class RunFolder:
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path, self.identity = path, identity
-        self.history: list[Row] = []
+        self.history: list[LogRow] = []
 
     @property
     def state_file(self) -> Path:
@@ -69,7 +69,7 @@ class RunFolder:
         """Write all that resuming needs."""
         write_torch(state | {"identity": self.identity, "history": self.history}, self.state_file)
 
-    def enter(self, row: Row, objective: Objective, selection: str) -> None:
+    def enter(self, row: LogRow, objective: Objective, selection: str) -> None:
         """Enter an evaluation: ``last.pth``, the log, and ``best.pth`` if no ``selection`` before was as small."""
         best = all(row[selection] < before[selection] for before in self.history)
         self.history.append(row)

@@ -19,7 +19,7 @@ from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import load_strictly
 from poseedge.models.layers import DropPath
 from poseedge.training.batch import Batch, Share, Source
-from poseedge.training.folder import Row, RunFolder
+from poseedge.training.folder import LogRow, RunFolder
 from poseedge.training.objective import Objective
 from poseedge.training.recipe import TrainingRecipe
 from poseedge.training.step import make_step
@@ -37,7 +37,7 @@ class Status:
     epoch: float
     loss_mm: float  # a thousand times the loss, averaged over the last steps
     steps_per_second: float
-    row: Row | None  # the evaluation, if there was one at this step
+    row: LogRow | None  # the evaluation, if there was one at this step
 
 
 class Training:
@@ -131,7 +131,7 @@ class Training:
         if self.kept is not self.objective:
             average(self.kept, self.objective, min(self.recipe.average, (1 + self.step) / (10 + self.step)))
 
-    def enter(self) -> Row:
+    def enter(self) -> LogRow:
         """Evaluate, and write checkpoints, log and state."""
         self.kept.eval()
         metrics = self.evaluate(self.kept)

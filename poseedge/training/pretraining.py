@@ -14,11 +14,10 @@ from poseedge.data.types import PoseDataset
 from poseedge.errors import PoseedgeError
 from poseedge.files import atomic_write
 from poseedge.models.checkpoints import read_checkpoint, save_checkpoint, write_torch
-from poseedge.training.folder import OTHER_FOLDER, refuse_to_overwrite
+from poseedge.training.folder import OTHER_FOLDER, LogRow, refuse_to_overwrite
 from poseedge.training.poseclr import Contrast, InstantSampler, PoseCLR, pretraining_network, without_head
 
 ENCODER = "encoder.pth"
-Row = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class Pretraining:
 
 
 def pretrain(
-    dataset: PoseDataset, what: Pretraining, output: Path, tell: Callable[[int, Row], None], save_every: int = 200
-) -> list[Row]:
+    dataset: PoseDataset, what: Pretraining, output: Path, tell: Callable[[int, LogRow], None], save_every: int = 200
+) -> list[LogRow]:
     """Pre-train on ``dataset``, going on from the state in ``output``; return the log.
 
     ``tell`` hears of every logged step. Each step's randomness follows from seed and step alone, so an interrupted
@@ -69,7 +68,7 @@ def pretrain(
     return log
 
 
-def resume(path: Path, identity: dict[str, Any], model: PoseCLR, optimizer: torch.optim.Optimizer) -> tuple[int, list[Row]]:
+def resume(path: Path, identity: dict[str, Any], model: PoseCLR, optimizer: torch.optim.Optimizer) -> tuple[int, list[LogRow]]:
     """Load the state in ``path``, if there is one; return the steps done and the log."""
     if not path.exists():
         refuse_to_overwrite(path.parent, (ENCODER, "log.csv"))
@@ -87,14 +86,14 @@ def resume(path: Path, identity: dict[str, Any], model: PoseCLR, optimizer: torc
 
 
 def save_state(
-    path: Path, identity: dict[str, Any], model: PoseCLR, optimizer: torch.optim.Optimizer, step: int, log: list[Row]
+    path: Path, identity: dict[str, Any], model: PoseCLR, optimizer: torch.optim.Optimizer, step: int, log: list[LogRow]
 ) -> None:
     """Write all that going on needs, as a whole."""
     state = {"identity": identity, "step": step, "log": log, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     write_torch(state, path)
 
 
-def write_log(path: Path, log: list[Row]) -> None:
+def write_log(path: Path, log: list[LogRow]) -> None:
     """Write the log as CSV."""
     with atomic_write(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, log[0])

@@ -28,7 +28,7 @@ from poseedge.evaluation.results import Limits
 from poseedge.evaluation.score import score
 from poseedge.export import graphs, pipeline
 from poseedge.export.pipeline import export_bundle
-from poseedge.export.recipe import Recipe
+from poseedge.export.recipe import Fp16, Int8, Recipe
 from poseedge.files import sha256_of
 from poseedge.graph.float32 import float32_nodes
 from poseedge.graph.graph import Graph
@@ -360,3 +360,21 @@ def test_data_without_test_subjects_is_refused(export_inputs: Path, tmp_path: Pa
     folder = data_naming_no("test", export_inputs, tmp_path / "data")
     with pytest.raises(DataError, match="excerpt names no test subjects"):
         export_bundle(small_export.job(export_inputs, tmp_path / "b", data=folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"fp16": Fp16(keep=["nothing.*"])}, r"fp16\.keep: no weight matches 'nothing\.\*'"),
+        ({"fp16": Fp16(keep=["dct", "*"])}, r"fp16\.keep = \['dct', '\*'\]: keeps every weight in float32"),
+        ({"int8": Int8(windows=20, keep=["spatial.9.*"])}, r"int8\.keep: no weight matches 'spatial\.9\.\*'"),
+    ],
+    ids=["unknown weight", "every weight", "unknown layer"],
+)
+def test_patterns_that_cannot_be_meant_are_refused_before_anything_is_traced(
+    export_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], error: str
+) -> None:
+    monkeypatch.setattr(graphs, "trace", lambda *_: pytest.fail("it was traced"))
+    with pytest.raises(PoseedgeError, match=error):
+        export_bundle(small_export.job(export_inputs, tmp_path / "b", recipe=recipe(export_inputs, **changes)))
+    assert list(tmp_path.iterdir()) == []

@@ -71,7 +71,7 @@ def evaluate(
         if plot.suffix.lower() in PICTURES:
             raise PoseedgeError(f"{plot}: three pictures are drawn, into a folder", f"name one: --plot {plot.with_suffix('')}")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
-    wanted = tuple(s.strip() for s in subjects.split(",")) if subjects else dataset.test
+    wanted = options.subjects_of(subjects) if subjects else dataset.test
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
     dataset = without_displaced(dataset.of(wanted), scoring)

@@ -37,7 +37,7 @@ from poseedge.progress import Stage
 
 LIVE_LOOK_AHEAD = 10  # frames of the network that a live pose waits for, a fifth of a second; fewer where it can use fewer
 
-Report = dict[str, Any]
+DemoReport = dict[str, Any]
 Stop = Callable[[], None]
 
 
@@ -92,7 +92,7 @@ class Job:
         return PictureMaker(source.size, self.view, f"{self.lifter.spec.model} {self.lifter.spec.precision}")
 
 
-def detect(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[Clip, Report, DataError | None]:
+def detect(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[Clip, DemoReport, DataError | None]:
     """Find the keypoints of all frames; return them, what to tell, and why the source broke off, if it did."""
     detection = Detection(source, detector, seconds)
     with job.interruptible(detection.stop), job.stage("finding people", source.count) as advance:
@@ -104,8 +104,8 @@ def detect(job: Job, source: Source, detector: Detector, seconds: float | None) 
 
 
 def lift_and_draw(
-    job: Job, clip: Clip, reopen: Callable[[], Source], person: Literal["largest"] | int | None, before: Report | None = None
-) -> Report:
+    job: Job, clip: Clip, reopen: Callable[[], Source], person: Literal["largest"] | int | None, before: DemoReport | None = None
+) -> DemoReport:
     """Lift a clip, write its poses, draw them over its frames; return what to tell, with what was told ``before``.
 
     Raises ``DataError`` if nobody has a pose.
@@ -134,7 +134,7 @@ def lift_and_draw(
     return {**found, **before, "ms": ms, "written": paths, "notes": [*before["notes"], *remarks(found), *notes]}
 
 
-def show_live(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[Report, DataError | None]:
+def show_live(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[DemoReport, DataError | None]:
     """Show a live source until it ends or is stopped; return what to tell, and why the source broke off, if it did."""
     options, maker, broken = job.options, job.maker(source), None
     if options.look_ahead is None:

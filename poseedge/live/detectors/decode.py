@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from poseedge.arrays import AnyArray
 from poseedge.live.detectors.person import overlap
 
-Array = npt.NDArray[Any]
-Found = tuple[Array, Array, Array]  # keypoints (N, K, 2), scores (N, K), boxes (N, 4) left, top, width, height
+Found = tuple[AnyArray, AnyArray, AnyArray]  # keypoints (N, K, 2), scores (N, K), boxes (N, 4) left, top, width, height
 
 MIN_PERSON = 0.3  # a person of a lower score is not reported
 MAX_OVERLAP = 0.65  # of two boxes that overlap more, the lower score goes
 
 
-def simcc(along_x: Array, along_y: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+def simcc(along_x: AnyArray, along_y: AnyArray, size: tuple[int, int]) -> tuple[AnyArray, AnyArray]:
     """Decode SimCC (Li et al. 2022; RTMPose): scores along each axis, ``(K, X)`` and ``(K, Y)``, finer than pixels.
 
     Returns keypoints ``(K, 2)`` counted in pixels of the input of ``size`` (width, height), and scores ``(K,)``, the lower
@@ -27,7 +24,7 @@ def simcc(along_x: Array, along_y: Array, size: tuple[int, int]) -> tuple[Array,
     return places / finer, np.minimum(along_x.max(axis=-1), along_y.max(axis=-1))
 
 
-def heatmaps(maps: Array, size: tuple[int, int], corners: bool) -> tuple[Array, Array]:
+def heatmaps(maps: AnyArray, size: tuple[int, int], corners: bool) -> tuple[AnyArray, AnyArray]:
     """Decode heatmaps ``(K, H, W)``: the highest place, between pixels by a parabola through the logarithm.
 
     A Gaussian's logarithm is a parabola, so the step is exact for what these networks are trained on (Zhang et al. 2020).
@@ -46,7 +43,7 @@ def heatmaps(maps: Array, size: tuple[int, int], corners: bool) -> tuple[Array, 
     return np.stack([x * scale[0], y * scale[1]], axis=-1).astype(np.float32), maps[joints, rows, columns]
 
 
-def _summit(heights: Array, joints: Array, rows: Array, columns: Array, axis: int) -> Array:
+def _summit(heights: AnyArray, joints: AnyArray, rows: AnyArray, columns: AnyArray, axis: int) -> AnyArray:
     """Return how far from the highest pixel a parabola through it and its two neighbours has its summit, at most half."""
     step_row, step_column = (1, 0) if axis == 0 else (0, 1)
     last_row, last_column = heights.shape[1] - 1, heights.shape[2] - 1
@@ -58,7 +55,7 @@ def _summit(heights: Array, joints: Array, rows: Array, columns: Array, axis: in
     return np.where(inside, np.clip((after - before) / 2 / np.where(inside, bend, 1), -0.5, 0.5), 0)
 
 
-def yolo_rows(rows: Array) -> Found:
+def yolo_rows(rows: AnyArray) -> Found:
     """Decode YOLO-pose's candidates ``(5 + 3K, N)`` (v8, 11): box by centre, score, then x, y, score of each joint.
 
     People of too low a score and boxes that overlap a better one are left out.
@@ -70,7 +67,7 @@ def yolo_rows(rows: Array) -> Found:
     return joints[..., :2], joints[..., 2], boxes[kept]
 
 
-def yolo_people(rows: Array) -> Found:
+def yolo_people(rows: AnyArray) -> Found:
     """Decode YOLO-pose with one answer per person, ``(N, 6 + 3K)`` (26, or exported with ``nms=True``).
 
     A row: left, top, right, bottom, score, class, then x, y, score of each joint.
@@ -80,13 +77,13 @@ def yolo_people(rows: Array) -> Found:
     return joints[..., :2], joints[..., 2], _by_size(rows[:, :4])
 
 
-def rtmo(boxes: Array, joints: Array) -> Found:
+def rtmo(boxes: AnyArray, joints: AnyArray) -> Found:
     """Decode RTMO as MMDeploy exports it: ``boxes (N, 5)`` by corners with score, ``joints (N, K, 3)``."""
     sure = boxes[:, 4] >= MIN_PERSON
     return joints[sure, :, :2], joints[sure, :, 2], _by_size(boxes[sure, :4])
 
 
-def movenet_people(rows: Array, size: tuple[int, int]) -> Found:
+def movenet_people(rows: AnyArray, size: tuple[int, int]) -> Found:
     """Decode MoveNet MultiPose ``(6, 56)``: y, x, score of 17 joints, then top, left, bottom, right, score; 0 to 1."""
     rows = rows[rows[:, 55] >= MIN_PERSON]
     joints = rows[:, :51].reshape(len(rows), 17, 3)
@@ -95,11 +92,11 @@ def movenet_people(rows: Array, size: tuple[int, int]) -> Found:
     return joints[..., 1::-1] * scale, joints[..., 2], _by_size(corners)
 
 
-def _by_size(corners: Array) -> Array:
+def _by_size(corners: AnyArray) -> AnyArray:
     return np.concatenate([corners[:, :2], corners[:, 2:4] - corners[:, :2]], axis=1)
 
 
-def best_of_each(boxes: Array, scores: Array) -> list[int]:
+def best_of_each(boxes: AnyArray, scores: AnyArray) -> list[int]:
     """Return which of ``boxes (N, 4)`` stay, best first, when each takes away those that overlap it."""
     order = list(np.argsort(-scores, kind="stable"))
     kept: list[int] = []

@@ -111,3 +111,19 @@ def test_bad_input_is_one_message(poseedge: Command, captures: Path) -> None:
 @pytest.mark.parametrize("verb", ["check", "convert", "keypoints", "project", "calib"])
 def test_help_gives_an_example(poseedge: Command, verb: str) -> None:
     assert "poseedge data" in poseedge("data", verb, "--help").out
+
+
+def test_test_subjects_may_be_separated_by_comma_and_space(poseedge: Command, captures: Path) -> None:
+    made = poseedge(
+        "data", "convert", captures / "anna", captures / "ben", "--test", "anna, ben", "-o", captures / "lab", "--json"
+    )
+    assert (made.json["train"], made.json["test"]) == ([], ["anna", "ben"])
+
+
+def test_what_was_converted_can_be_trained_on_and_it_is_said_that_nothing_was_detected(poseedge: Command, captures: Path) -> None:
+    lab, run, tiny = captures / "lab", captures / "run", captures / "tiny.toml"
+    tiny.write_text(TINY)
+    assert poseedge("data", "convert", captures / "anna", captures / "ben", "--test", "ben", "-o", lab).status == 0
+    outcome = poseedge("train", "--data", lab, "--output", run, "--config", tiny, "--every", "8")
+    assert outcome.status == 0, outcome.err
+    assert "holds no detected 2D keypoints: training on the true ones" in outcome.err
