@@ -114,3 +114,9 @@ def test_bundle_does_not_take_the_place_of_the_folder_that_one_works_in(poseedge
     outcome = poseedge("export", *inputs, "--output", ".", "--precision", "fp32")
     assert outcome.status == 2
     assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("option", [("--steady",), ("--calibration", "mse")], ids=" ".join)
+def test_export_refuses_what_is_for_int8_where_none_is_exported(poseedge: Command, option: tuple[str, ...]) -> None:
+    outcome = poseedge("export", "--model", "nanohtnet", "--precision", "fp16", *option)
+    assert_refused(outcome, f"{option[0]} is for INT8, and fp16 is exported", "--precision int8")

@@ -66,7 +66,7 @@ def build(
         held = bundle.manifest.graphs[bundle.precision(precision)].float32_nodes
     if graph.suffix != ".onnx":
         raise PoseedgeError(f"{graph}: engines are built from a bundle or an .onnx file")
-    options = Options(
+    chosen = Options(
         precision or load(graph).spec.precision,
         batch,
         max_batch or batch,
@@ -79,16 +79,22 @@ def build(
         return load_calibration(calib or resource(*CALIBRATION_DATA), spec.frames, CALIBRATION_COUNT, spec.channels)
 
     with closing(open_cuda()) as cuda:
-        job = plan_job(graph, options, cuda, output, calibration, held)
+        job = plan_job(graph, chosen, cuda, output, calibration, held)
+        if calib is not None and not job.route.calibrate:
+            raise PoseedgeError(f"--calib: {chosen.precision} of {graph.name} needs no calibration", "leave it out")
+        if job.spec.batch is not None and (batch, max_batch or batch) not in ((1, 1), (job.spec.batch, job.spec.batch)):
+            hint = "leave out --batch and --max-batch, or export with --free-batch"
+            raise PoseedgeError(f"{graph}: its batch is {job.spec.batch}, and not free", hint)
         if trtexec:
-            out.print(trtexec_command(job, input_name(graph)), soft_wrap=True, markup=False)
+            command = trtexec_command(job, input_name(graph))
+            emit_json({"trtexec": command}) if json else out.print(command, soft_wrap=True, markup=False)
             return
         try:
             facts, built = ensure_engine(job, cuda, rebuild, stage, lambda line: err.print(line, markup=False, soft_wrap=True))
         except KeyboardInterrupt as interrupt:
             raise PoseedgeError(f"{graph}: the build was interrupted; no engine was written") from interrupt
     found: dict[str, Any] = {"engine": str(job.output), "built": built, "bytes": job.output.stat().st_size}
-    found |= {"build_s": facts.build_s, "precision": options.precision, **facts.identity}
+    found |= {"build_s": facts.build_s, "precision": chosen.precision, **facts.identity}
     if json:
         emit_json(found)
     else:

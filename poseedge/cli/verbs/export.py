@@ -64,6 +64,12 @@ def export(
             raise PoseedgeError(f"unknown --precision {wanted!r}", nearest(wanted, [*where.precisions]))
         if wanted not in where.precisions:
             raise PoseedgeError(where.refusal(wanted), "choose another --precision or --target")
+    precisions = tuple(name for name in where.precisions if not precision or name in precision)
+    for option, given in (("--steady", steady), ("--calibration", calibration)):
+        if given and not any(name.startswith("int8") for name in precisions):
+            raise PoseedgeError(
+                f"{option} is for INT8, and {', '.join(precisions)} is exported", "leave it out, or add --precision int8"
+            )
     if calibration is not None:
         if calibration not in METHODS:
             raise PoseedgeError(f"unknown --calibration {calibration!r}", nearest(calibration, [*METHODS]))
@@ -78,7 +84,7 @@ def export(
         bundled=checkpoint is None or checkpoint.resolve().parent == resource("weights").resolve(),
         target_name=target,
         target=where,
-        precisions=tuple(p for p in where.precisions if not precision or p in precision),
+        precisions=precisions,
         output=output or Path("build") / model,
         data=data or resource(*SAMPLE_DATA),
         calibration=calib or resource(*CALIBRATION_DATA),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -137,6 +138,21 @@ def test_trtexec_is_printed_and_nothing_is_built(some_device: Fake, poseedge: Co
     said = poseedge("build", graph, "--trtexec")
     assert said.out.startswith(f"trtexec --onnx={graph} --saveEngine=")
     assert some_device.built == []
+
+
+def test_trtexec_command_is_json_for_who_reads_json(some_device: Fake, poseedge: Command, graph: Path) -> None:
+    assert poseedge("build", graph, "--trtexec", "--json").json["trtexec"].startswith("trtexec --onnx=")
+
+
+@pytest.mark.parametrize(
+    ("option", "error"), [(("--batch", 4), "its batch is 1, and not free"), (("--calib", "x"), "--calib: fp16 of .* needs no")]
+)
+def test_options_that_a_graph_cannot_take_are_refused(
+    some_device: Fake, poseedge: Command, own_bundle: Path, option: tuple[object, ...], error: str
+) -> None:
+    outcome = poseedge("build", own_bundle, "--precision", "fp16", *option)
+    assert (outcome.status, some_device.built) == (2, [])
+    assert re.search(error, outcome.err)
 
 
 def test_profile_names_the_nodes_of_each_layer(device: Fake, poseedge: Command, graph: Path) -> None:
