@@ -50,6 +50,13 @@ NETWORKS: dict[str, tuple[int, int, int, float, dict[str, Any]]] = {
         2e-2,
         {"n_layers": 1, "dim_feat": 32, "dim_rep": 64, "num_heads": 4, "n_frames": 3, "mlp_ratio": 2},
     ),
+    "poseformerv2": (
+        250,
+        20,
+        16,
+        5e-3,
+        {"frames": 3, "frames_kept": 3, "coeffs_kept": 3, "channel": 8, "depth": 1, "num_heads": 4},
+    ),
     "hot_motionbert": (280, 30, 8, 5e-3, {**MOTIONBERT, "dim_feat": 48, "dim_rep": 96, "mlp_ratio": 1, "maxlen": 3, **PRUNED}),
 }
 QUICK = ("regularize=false", "average=0.9", "schedule.kind=cosine", "schedule.batch_norm=null")
