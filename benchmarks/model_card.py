@@ -30,7 +30,7 @@ from poseedge.files import atomic_write
 from poseedge.network_files import network_files, read_table
 from poseedge.training import recipe as recipes
 from poseedge.training.devices import make_fabric
-from poseedge.training.folder import Row
+from poseedge.training.folder import LogRow
 from poseedge.training.loop import Training
 from poseedge.training.objective import LiftingObjective
 from poseedge.training.setup import make_network, make_source
@@ -94,7 +94,7 @@ def training_command(name: str, data: str, steps: int) -> list[str]:
     return [*words, "--steps", str(steps), "--threads", "1", *(word for s in settings(name) for word in ("--set", s))]
 
 
-def trained(name: str, datasets: tuple[PoseDataset, PoseDataset], folder: Path, steps: int) -> Row:
+def trained(name: str, datasets: tuple[PoseDataset, PoseDataset], folder: Path, steps: int) -> LogRow:
     """Train ``name`` as the command does, and return the last line of its log; its own evaluation is left out."""
     recipe = recipes.load(name, CONFIG, [*settings(name), f"steps={steps}"])
     torch.manual_seed(recipe.seed)
