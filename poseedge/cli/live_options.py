@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from poseedge.cli.console import tell
+from poseedge.cli.console import err, tell
 from poseedge.cli.options import Backend as Backend
 from poseedge.cli.options import Json as Json
 from poseedge.cli.options import Precision as Precision
@@ -41,6 +41,24 @@ CameraRoll = Annotated[float | None, typer.Option(metavar="DEG", help="the camer
 Height = Annotated[float | None, typer.Option(metavar="M", help="the people's height in metres; else their size is a guess")]
 Smooth = Annotated[bool, typer.Option("--smooth", help="One-Euro filter over the poses; lags behind quick motion")]
 LookAhead = Annotated[int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use")]
+Web = Annotated[bool, typer.Option("--web", help="show people in 3D on a page for this machine's browser")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="of the page; default 8765, 0: any that is free")]
+
+
+def page_port(web: bool, port: int | None) -> int | None:
+    """Return where the page is to be served, None without one."""
+    if web:
+        from poseedge.live.page import PORT
+
+        return PORT if port is None else port
+    if port is not None:
+        raise PoseedgeError("--port cannot apply here", "it says where the page is: add --web")
+    return None
+
+
+def announce(address: str) -> None:
+    """Say where the page is."""
+    err.print(f"open in a browser: {address}", soft_wrap=True)
 
 
 def opened(artefact: Path | None, precision: str | None, threads: int, backend: str | None = None) -> Lifter:

@@ -30,6 +30,8 @@ def demo(
         list[Path] | None,
         typer.Option("--output", "-o", help=".mp4, .webm, .gif, .png, .jpg, or as lift writes them (repeat); else a window"),
     ] = None,
+    web: choose.Web = False,
+    port: choose.Port = None,
     video: Annotated[Path | None, typer.Option(help="SOURCE is a file of keypoints; draw over this video")] = None,
     detector: Annotated[
         Path | None, typer.Option(help="RTMPose, RTMO, YOLO-pose, HRNet or ViTPose as ONNX; else MoveNet")
@@ -71,11 +73,15 @@ def demo(
     from poseedge.live.drawing import View
     from poseedge.live.video import open_source
 
-    outputs, options, wanted = Outputs.of(output or []), choose.options(context.params), choose.parsed_size(size)
+    outputs, options, wanted = (
+        Outputs.of(output or [], choose.page_port(web, port)),
+        choose.options(context.params),
+        choose.parsed_size(size),
+    )
 
     def job() -> Job:
         lifter = choose.opened(artefact, precision, threads, backend)
-        return Job(lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible)
+        return Job(lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible, choose.announce)
 
     if video is not None:
         refuse({"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints")
@@ -105,7 +111,7 @@ def demo(
     show(report, json)
     if broken:
         raise broken
-    if not pictures.live and not json and not outputs.poses:
+    if not pictures.live and not json and not outputs.poses and not web:
         words = [] if artefact is None else ["--artefact", str(artefact)]
         next_step("poseedge", "demo", source, *words, "-o", "poses.bvh")
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from poseedge.cli import live_options as choose
 from poseedge.cli.outlet import reader_gone
+
+if TYPE_CHECKING:
+    from poseedge.lifter import Lifter
+    from poseedge.live.page import LivePage
+    from poseedge.live.stream import Stream, StreamFrame
 
 
 def stream(
@@ -30,6 +37,8 @@ def stream(
     smooth: choose.Smooth = False,
     look_ahead: choose.LookAhead = None,
     threads: choose.Threads = 1,
+    web: choose.Web = False,
+    port: choose.Port = None,
 ) -> None:
     """Lift people while they move: JSON lines of keypoints on stdin, JSON lines of poses on stdout.
 
@@ -47,12 +56,34 @@ def stream(
     assert wide is not None
     options = choose.options({**context.params, "height": None})
     lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))
-    for number, text in enumerate(sys.stdin, start=1):
-        if text.strip():
-            line = read_line(text, number)
-            for frame in lifting.push(line.people, line.time_s, line.frame):
+    with page_of(lifter, lifting, layout, fps, wide, choose.page_port(web, port)) as page:
+
+        def give(frames: list[StreamFrame]) -> None:
+            for frame in frames:
                 print(write_line(frame), flush=True)
-            if reader_gone():
-                return
-    for frame in lifting.finish():
-        print(write_line(frame), flush=True)
+                if page is not None:
+                    page.show(frame)
+
+        for number, text in enumerate(sys.stdin, start=1):
+            if text.strip():
+                line = read_line(text, number)
+                give(lifting.push(line.people, line.time_s, line.frame))
+                if page is None and reader_gone():
+                    return
+        give(lifting.finish())
+
+
+@contextmanager
+def page_of(
+    lifter: Lifter, lifting: Stream, layout: str, fps: float | None, size: tuple[int, int], port: int | None
+) -> Iterator[LivePage | None]:
+    """Serve the page, if it is wanted."""
+    if port is None:
+        yield None
+        return
+    from poseedge.live.demo.live import live_meta
+    from poseedge.live.page import LivePage
+
+    with LivePage(size, live_meta(lifter, lifting, "standard input", layout, fps, size), port) as page:
+        choose.announce(page.address)
+        yield page

@@ -13,19 +13,21 @@ import numpy as np
 
 from poseedge.errors import DataError, nearest
 from poseedge.lifter import Lifter
-from poseedge.live.demo.live import Show, gathered
-from poseedge.live.demo.offline import Detection, Drawing
+from poseedge.live.demo.live import Show, gathered, live_meta
+from poseedge.live.demo.offline import Detection, Drawing, upright
 from poseedge.live.demo.pipeline import Times
 from poseedge.live.detectors import Detector
 from poseedge.live.drawing import PictureMaker, View
+from poseedge.live.drawing.picture import SIZE
 from poseedge.live.lift import lift_clip
 from poseedge.live.options import Options
 from poseedge.live.overlap import schedule
+from poseedge.live.page import ClipPage, LivePage
 from poseedge.live.stream import Stream
 from poseedge.live.summary import remarks, summary, why_empty
 from poseedge.live.tracks import select
 from poseedge.live.trained import trained_on
-from poseedge.live.types import Clip
+from poseedge.live.types import Clip, Lifted
 from poseedge.live.video import Source
 from poseedge.live.video.output import SUFFIXES as PICTURES
 from poseedge.live.video.output import Output, open_output
@@ -43,13 +45,14 @@ Stop = Callable[[], None]
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where to write: files of poses, and of pictures; without any, pictures go to a window."""
+    """Where to write: files of poses, and of pictures, and the page; without any, pictures go to a window."""
 
     poses: tuple[Path, ...]
     pictures: tuple[Path, ...]
+    port: int | None = None  # where the page is served, if it is
 
     @classmethod
-    def of(cls, paths: list[Path]) -> Outputs:
+    def of(cls, paths: list[Path], port: int | None = None) -> Outputs:
         """Sort paths by what they hold; raises ``DataError`` for a kind that is not known."""
         for path in paths:
             if path.suffix.lower() not in (*PICTURES, *POSES):
@@ -58,12 +61,12 @@ class Outputs:
             if path.suffix.lower() in POSES:
                 check_path(path)
         poses = tuple(path for path in paths if path.suffix.lower() in POSES)
-        return cls(poses, tuple(path for path in paths if path.suffix.lower() in PICTURES))
+        return cls(poses, tuple(path for path in paths if path.suffix.lower() in PICTURES), port)
 
     @property
     def drawn(self) -> bool:
         """Whether pictures are wanted at all."""
-        return bool(self.pictures) or not self.poses
+        return bool(self.pictures) or not (self.poses or self.port is not None)
 
     @contextmanager
     def opened(self, maker: PictureMaker, source: Source, stop: Stop) -> Iterator[list[Output]]:
@@ -71,7 +74,7 @@ class Outputs:
         fps = source.fps or 1.0
         with ExitStack() as stack:
             wanted: list[Output] = [open_output(path, maker.size, fps, source.count != 1) for path in self.pictures]
-            if not self.poses and not self.pictures:
+            if not self.pictures:
                 wanted = [Window(stop, paced=not source.live)]
             yield [stack.enter_context(output) for output in wanted]
 
@@ -86,6 +89,7 @@ class Job:
     view: View
     stage: Stage  # listens to progress
     interruptible: Callable[[Stop], AbstractContextManager[None]]  # lets a block be stopped from outside
+    announce: Callable[[str], None]  # is told the page's address
 
     def maker(self, source: Source) -> PictureMaker:
         """Return what draws the pictures of ``source``."""
@@ -130,20 +134,26 @@ def lift_and_draw(
             frames.close()
         paths += [output.written for output in outputs if output.written]
         ms |= milliseconds(drawing.times)
+    play(job, lifted, clip.size or SIZE)
     found = summary(lifted)
     return {**found, **before, "ms": ms, "written": paths, "notes": [*before["notes"], *remarks(found), *notes]}
 
 
 def show_live(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[DemoReport, DataError | None]:
     """Show a live source until it ends or is stopped; return what to tell, and why the source broke off, if it did."""
-    options, maker, broken = job.options, job.maker(source), None
+    options, maker, broken = job.options, job.maker(source) if job.outputs.drawn else None, None
     if options.look_ahead is None:
         most = schedule(job.lifter.spec, options.overlap, options.every).look_ahead
         options = replace(options, look_ahead=min(LIVE_LOOK_AHEAD, most))
     stream = Stream(job.lifter, source.size, source.fps, detector.layout, trained_on(job.lifter), **asdict(options))
-    show = Show(source, detector, stream, maker, seconds)
-    begun = time.perf_counter()
-    with job.outputs.opened(maker, source, show.stop) as outputs, job.interruptible(show.stop):
+    meta = live_meta(job.lifter, stream, source.name, detector.layout, source.fps, source.size)
+    begun, outputs = time.perf_counter(), []
+    with ExitStack() as stack:
+        page = stack.enter_context(opened_page(job, source, meta))
+        show = Show(source, detector, stream, maker, seconds, page)
+        if maker is not None:
+            outputs = stack.enter_context(job.outputs.opened(maker, source, show.stop))
+        stack.enter_context(job.interruptible(show.stop))
         try:
             with job.stage("showing", None) as advance:
                 show.run(outputs, advance)
@@ -152,7 +162,7 @@ def show_live(job: Job, source: Source, detector: Detector, seconds: float | Non
         if not show.frames:
             raise broken or DataError(f"{source.name}: no frame came", "is the camera running?")
     took = time.perf_counter() - begun
-    lifted = gathered(show.frames, live_meta(job.lifter, source, detector, stream))
+    lifted = gathered(show.frames, meta)
     paths = [str(path) for out in job.outputs.poses for path in write(lifted, out).paths]
     delays = 1000 * np.array(show.delays_s)
     report = {
@@ -170,19 +180,25 @@ def show_live(job: Job, source: Source, detector: Detector, seconds: float | Non
     return report, broken
 
 
-def live_meta(lifter: Lifter, source: Source, detector: Detector, stream: Stream) -> dict[str, Any]:
-    """Return how the poses of a live source came about."""
-    return {
-        "source": source.name,
-        "layout": detector.layout,
-        "artefact": str(lifter.path),
-        "model": lifter.spec.model,
-        "precision": lifter.spec.precision,
-        "backend": lifter.backend,
-        "look_ahead": stream.look_ahead,
-        "fps": source.fps,
-        "size": list(source.size),
-    }
+@contextmanager
+def opened_page(job: Job, source: Source, meta: dict[str, Any]) -> Iterator[LivePage | None]:
+    """Serve the page of a live source, if it is wanted."""
+    if job.outputs.port is None:
+        yield None
+        return
+    with LivePage(source.size, meta, job.outputs.port) as page:
+        job.announce(page.address)
+        yield page
+
+
+def play(job: Job, lifted: Lifted, size: tuple[int, int]) -> None:
+    """Show a clip on the page until it is interrupted, if the page is wanted."""
+    if job.outputs.port is None:
+        return
+    clip = ClipPage(upright(lifted), size, job.outputs.port)
+    with clip.page, job.interruptible(clip.stop):
+        job.announce(clip.page.address)
+        clip.run()
 
 
 def milliseconds(times: dict[str, Times]) -> dict[str, float]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
+from poseedge.lifter import Lifter
 from poseedge.live.demo.pipeline import Pipeline, Step, Times
 from poseedge.live.detectors.person import Detector, Person, Picture
 from poseedge.live.drawing import Figure, PictureMaker, Stage, faint_joints
@@ -29,7 +31,7 @@ _RECENT_S = 2.0  # over which frames per second and delay are shown
 class Shown:
     """A frame whose poses are final."""
 
-    rgb: Picture  # shrunk
+    rgb: Picture  # shrunk; nothing where no pictures are wanted
     number: int
     time_s: float
     captured_s: float
@@ -37,23 +39,41 @@ class Shown:
     people: dict[int, Posed]
 
 
+class Viewer(Protocol):
+    """Is shown each frame as soon as its poses are final; must not wait for anything."""
+
+    def show(self, frame: StreamFrame, delay_s: float) -> None:
+        """Take a frame, captured so long ago."""
+
+
 class Show:
     """Runs a live source through detector, stream and drawing; ``stop`` ends it."""
 
-    def __init__(self, source: Source, detector: Detector, stream: Stream, maker: PictureMaker, seconds: float | None) -> None:
-        """``seconds``: stop by itself after so long."""
+    def __init__(
+        self,
+        source: Source,
+        detector: Detector,
+        stream: Stream,
+        maker: PictureMaker | None,
+        seconds: float | None,
+        viewer: Viewer | None = None,
+    ) -> None:
+        """``maker``: None where no pictures are wanted; ``seconds``: stop by itself after so long."""
         self._detector, self._stream, self._maker, self._seconds = detector, stream, maker, seconds
+        self._viewer = viewer
         self._waiting: dict[int, Frame] = {}
         self._stage = Stage(source.size)
         self._recent: deque[tuple[float, float]] = deque()
         steps = [
             Step("detect", self._detect),
             Step("lift", self._lift, lambda: self._shown(self._stream.finish())),
-            Step("draw", self._draw),
         ]
+        if maker is not None:
+            steps.append(Step("draw", partial(self._draw, maker)))
         self._pipeline = Pipeline(source, steps, live=True)
         self.times: dict[str, Times] = self._pipeline.times
-        self.times["encode"] = Times()
+        if maker is not None:
+            self.times["encode"] = Times()
         self.delays_s: list[float] = []  # from capture to pose, of every frame
         self.frames: list[StreamFrame] = []
 
@@ -69,10 +89,12 @@ class Show:
     def run(self, outputs: Sequence[Output], advance: Callable[[int], None]) -> None:
         """Write every picture to ``outputs``; raises what the source raises when it breaks off, after the last picture."""
         with self._pipeline as items:
-            for picture, shown in items:
-                with self.times["encode"].taken():
-                    for output in outputs:
-                        output.write(picture, shown.time_s)
+            for item in items:
+                if self._maker is not None:
+                    picture, shown = item
+                    with self.times["encode"].taken():
+                        for output in outputs:
+                            output.write(picture, shown.time_s)
                 advance(1)
 
     def _detect(self, frame: Frame) -> Iterator[tuple[Frame, tuple[Person, ...]]]:
@@ -80,7 +102,8 @@ class Show:
             self.stop()
             return
         people = self._detector.detect(frame.rgb)
-        yield Frame(self._maker.shrunk(frame.rgb), frame.number, frame.time_s, frame.captured_s), people
+        kept = frame.rgb[:0] if self._maker is None else self._maker.shrunk(frame.rgb)
+        yield Frame(kept, frame.number, frame.time_s, frame.captured_s), people
 
     def _lift(self, item: tuple[Frame, tuple[Person, ...]]) -> list[Shown]:
         frame, people = item
@@ -96,20 +119,14 @@ class Show:
             captured = now if frame.captured_s is None else frame.captured_s
             self.delays_s.append(now - captured)
             self.frames.append(final)
+            if self._viewer is not None:
+                self._viewer.show(final, self.delays_s[-1])
             shown.append(Shown(frame.rgb, frame.number, frame.time_s, captured, now, final.people))
         return shown
 
-    def _draw(self, shown: Shown) -> list[tuple[Picture, Shown]]:
-        figures = [
-            Figure(
-                number,
-                posed.pose_m * _Y_UP,
-                posed.keypoints_px,
-                faint_joints(posed.filled, posed.scores),
-            )
-            for number, posed in shown.people.items()
-        ]
-        picture = self._maker.draw(shown.rgb, self._stage.put(figures, shown.time_s), shown.time_s, self._status(shown))
+    def _draw(self, maker: PictureMaker, shown: Shown) -> list[tuple[Picture, Shown]]:
+        figures = self._stage.put(figures_of(shown.people), shown.time_s)
+        picture = maker.draw(shown.rgb, figures, shown.time_s, self._status(shown))
         return [(picture, shown)]
 
     def _status(self, shown: Shown) -> str:
@@ -121,6 +138,14 @@ class Show:
         delay_ms = 1000 * sum(delay for _, delay in self._recent) / len(self._recent)
         rate = f"{(len(self._recent) - 1) / over:.0f} fps, " if over > 0 else ""
         return f"{rate}delay {delay_ms:.0f} ms"
+
+
+def figures_of(people: Mapping[int, Posed]) -> list[Figure]:
+    """Return people of a stream as they are drawn, y up."""
+    return [
+        Figure(number, posed.pose_m * _Y_UP, posed.keypoints_px, faint_joints(posed.filled, posed.scores))
+        for number, posed in people.items()
+    ]
 
 
 def gathered(frames: Sequence[StreamFrame], meta: dict[str, Any]) -> Lifted:
@@ -144,3 +169,20 @@ def gathered(frames: Sequence[StreamFrame], meta: dict[str, Any]) -> Lifted:
             lifted.poses_m[at], lifted.seen[at], lifted.filled[at] = posed.pose_m, True, posed.filled
             lifted.keypoints_px[at], lifted.scores[at] = posed.keypoints_px, posed.scores
     return lifted
+
+
+def live_meta(
+    lifter: Lifter, stream: Stream, source: str, layout: str, fps: float | None, size: tuple[int, int]
+) -> dict[str, Any]:
+    """Return how the poses of a live source came about."""
+    return {
+        "source": source,
+        "layout": layout,
+        "artefact": str(lifter.path),
+        "model": lifter.spec.model,
+        "precision": lifter.spec.precision,
+        "backend": lifter.backend,
+        "look_ahead": stream.look_ahead,
+        "fps": fps,
+        "size": list(size),
+    }

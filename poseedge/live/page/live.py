@@ -1,0 +1,43 @@
+"""The page of people who are lifted while they move."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Any
+
+from poseedge.live.demo.live import figures_of
+from poseedge.live.drawing import Stage
+from poseedge.live.page.messages import frame_message, hello
+from poseedge.live.page.server import Page, Rate
+from poseedge.live.stream import StreamFrame
+
+
+class LivePage:
+    """Shows each frame of a stream as it becomes final."""
+
+    def __init__(self, size: tuple[int, int], meta: dict[str, Any], port: int) -> None:
+        """``size`` of the picture that keypoints lie in; ``meta`` says how the poses come about, as ``Lifted.meta``."""
+        self._stage, self._rate = Stage(size), Rate()
+        self._page = Page(hello(f"{meta['model']} {meta['precision']}", meta["source"], True, None), port)
+
+    @property
+    def address(self) -> str:
+        """Return what to type into a browser."""
+        return self._page.address
+
+    def __enter__(self) -> LivePage:
+        """Start to serve; raises ``PoseedgeError`` if the port is taken."""
+        self._page.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop."""
+        self._page.__exit__(kind, error, trace)
+
+    def show(self, frame: StreamFrame, delay_s: float = math.nan) -> None:
+        """Show a frame that was captured ``delay_s`` ago, if that is known."""
+        rate = self._rate.tick()
+        figures = self._stage.put(figures_of(frame.people), frame.time_s)
+        delay_ms = round(1000 * delay_s) if math.isfinite(delay_s) else None
+        self._page.show(frame_message(frame.frame, frame.time_s, figures, fps=round(rate, 1), delay_ms=delay_ms))

@@ -1,0 +1,53 @@
+"""What the page is told, as JSON; docs/demo.md lists it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from poseedge.live.drawing import Figure
+from poseedge.live.page.angles import ANGLE_NAMES, joint_angles
+from poseedge.skeleton import BONES, JOINT_NAMES, LEFT, RIGHT
+
+_DIGITS = 4  # of metres
+END = json.dumps({"type": "end"})
+
+
+def hello(title: str, source: str, live: bool, against: str | None) -> str:
+    """Return the first message: what the numbers of all others mean."""
+    return json.dumps(
+        {
+            "type": "hello",
+            "title": title,
+            "source": source,
+            "live": live,
+            "against": against,
+            "joints": JOINT_NAMES,
+            "bones": BONES,
+            "left": LEFT,
+            "right": RIGHT,
+            "angles": ANGLE_NAMES,
+        }
+    )
+
+
+def frame_message(frame: int, time_s: float, figures: Sequence[Figure], **more: Any) -> str:
+    """Return the message of a frame; ``figures`` stand on the floor, ``more`` are further fields."""
+    return json.dumps({"type": "frame", "frame": frame, "time": round(time_s, 4), "people": people(figures), **more})
+
+
+def people(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    """Return those of ``figures`` that have a pose."""
+    return [
+        {
+            "id": figure.id,
+            "joints_m": np.round(figure.pose_m.astype(float), _DIGITS).tolist(),
+            "faint": figure.faint.tolist(),
+            "angles_deg": [round(angle, 1) if np.isfinite(angle) else None for angle in joint_angles(figure.pose_m).tolist()],
+        }
+        for figure in figures
+        if figure.pose_m is not None
+    ]

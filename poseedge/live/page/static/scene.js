@@ -1,0 +1,144 @@
+// People in 3D: bones and joints on a floor, an orbiting camera.
+import {
+  AmbientLight, Color, CylinderGeometry, DirectionalLight, Fog, GridHelper, Group, HemisphereLight, Mesh, MeshStandardMaterial,
+  OrbitControls, PCFShadowMap, PerspectiveCamera, PlaneGeometry, Quaternion, Scene, ShadowMaterial, SphereGeometry, Vector3, WebGLRenderer,
+} from "./three.bundle.js";
+
+const LEFT = 0x40b0ff, RIGHT = 0xff9440, MIDDLE = 0xeceef2, GHOST = 0x9fe870, WALL = 0x23272f;
+const BONE = 0.022, JOINT = 0.034, HEAD = 10;
+const UP = new Vector3(0, 1, 0);
+const MIDDLE_HEIGHT = 0.9;
+const VIEWS = { front: [0, 1.3, 4.2], side: [4.2, 1.3, 0.01], top: [0, 5.2, 0.02] };
+const cylinder = new CylinderGeometry(1, 1, 1, 14), sphere = new SphereGeometry(1, 20, 14);
+
+function material(colour, faint, ghost) {
+  const seeThrough = faint || ghost;
+  return new MeshStandardMaterial({ color: colour, roughness: 0.45, transparent: seeThrough, opacity: ghost ? 0.45 : faint ? 0.35 : 1 });
+}
+
+class Person {
+  constructor(skeleton, ghost) {
+    this.skeleton = skeleton;
+    this.group = new Group();
+    const kind = (joint) => ghost ? GHOST : skeleton.left.includes(joint) ? LEFT : skeleton.right.includes(joint) ? RIGHT : MIDDLE;
+    this.sure = skeleton.joints.map((_, joint) => material(kind(joint), false, ghost));
+    this.faint = skeleton.joints.map((_, joint) => material(kind(joint), true, ghost));
+    const mesh = (shape) => {
+      const made = new Mesh(shape);
+      made.castShadow = !ghost;
+      this.group.add(made);
+      return made;
+    };
+    this.joints = skeleton.joints.map(() => mesh(sphere));
+    this.bones = skeleton.bones.map(() => mesh(cylinder));
+  }
+
+  put(person) {
+    const at = person.joints_m.map(([x, y, z]) => new Vector3(x, y, z));
+    this.joints.forEach((mesh, joint) => {
+      mesh.position.copy(at[joint]);
+      mesh.scale.setScalar(joint === HEAD ? JOINT * 1.6 : JOINT);
+      mesh.material = (person.faint[joint] ? this.faint : this.sure)[joint];
+    });
+    this.bones.forEach((mesh, number) => {
+      const [joint, parent] = this.skeleton.bones[number];
+      const way = at[joint].clone().sub(at[parent]), length = Math.max(way.length(), 1e-6);
+      const faint = person.faint[joint] || person.faint[parent], wide = faint ? BONE * 0.6 : BONE;
+      mesh.position.copy(at[parent]).addScaledVector(way, 0.5);
+      mesh.quaternion.copy(new Quaternion().setFromUnitVectors(UP, way.divideScalar(length)));
+      mesh.scale.set(wide, length, wide);
+      mesh.material = (faint ? this.faint : this.sure)[joint];
+    });
+  }
+
+  dispose() {
+    [...this.sure, ...this.faint].forEach((made) => made.dispose());
+  }
+}
+
+export class Stage {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.renderer = new WebGLRenderer({ canvas, antialias: true });
+    this.renderer.shadowMap.enabled = true;
+    this.renderer.shadowMap.type = PCFShadowMap;
+    this.scene = new Scene();
+    this.scene.background = new Color(WALL);
+    this.scene.fog = new Fog(WALL, 6, 15);
+    this.camera = new PerspectiveCamera(38, 1, 0.05, 60);
+    this.camera.position.set(2.6, 1.6, 3.6);
+    this.controls = new OrbitControls(this.camera, canvas);
+    this.controls.target.set(0, MIDDLE_HEIGHT, 0);
+    this.controls.enableDamping = true;
+    this.controls.maxPolarAngle = Math.PI * 0.52;
+    this.controls.minDistance = 0.8;
+    this.controls.maxDistance = 12;
+    this.people = new Map();
+    this.furnish();
+    this.onResize = () => this.resize();
+    window.addEventListener("resize", this.onResize);
+    this.resize();
+  }
+
+  furnish() {
+    const sun = new DirectionalLight(0xffffff, 2.1);
+    sun.position.set(1.5, 5, 2.5);
+    sun.castShadow = true;
+    sun.shadow.mapSize.set(1024, 1024);
+    Object.assign(sun.shadow.camera, { left: -3, right: 3, top: 3, bottom: -3, near: 0.5, far: 12 });
+    const shade = new Mesh(new PlaneGeometry(40, 40), new ShadowMaterial({ opacity: 0.38, depthWrite: false }));
+    shade.rotation.x = -Math.PI / 2;
+    shade.receiveShadow = true;
+    const grid = new GridHelper(20, 40, 0x6c7484, 0x3a404c);
+    grid.position.y = -0.002;
+    shade.renderOrder = 1; // over the grid
+    this.scene.add(sun, new HemisphereLight(0xdfe8ff, 0x3a3128, 1.3), new AmbientLight(0xffffff, 0.35), shade, grid);
+  }
+
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
+    this.renderer.setSize(width, height, false);
+    this.camera.aspect = width / Math.max(height, 1);
+    this.camera.updateProjectionMatrix();
+  }
+
+  look(name) {
+    this.camera.position.set(...VIEWS[name]);
+    this.controls.target.set(0, MIDDLE_HEIGHT, 0);
+  }
+
+  set turning(on) {
+    this.controls.autoRotate = on;
+    this.controls.autoRotateSpeed = 4;
+  }
+
+  // Shows these people and no others; ghosts are those of the artefact compared with.
+  put(skeleton, people, ghosts) {
+    const here = new Set();
+    for (const [prefix, all] of [["", people], ["ghost ", ghosts]]) {
+      for (const person of all) {
+        const key = prefix + person.id;
+        here.add(key);
+        if (!this.people.has(key)) {
+          const made = new Person(skeleton, prefix !== "");
+          this.people.set(key, made);
+          this.scene.add(made.group);
+        }
+        this.people.get(key).put(person);
+      }
+    }
+    for (const [key, person] of this.people) {
+      if (!here.has(key)) {
+        this.scene.remove(person.group);
+        person.dispose();
+        this.people.delete(key);
+      }
+    }
+  }
+
+  draw() {
+    this.controls.update();
+    this.renderer.render(this.scene, this.camera);
+  }
+}
