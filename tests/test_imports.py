@@ -113,6 +113,18 @@ def test_models_are_listed_and_the_next_command_needs_no_torch() -> None:
     assert loaded.stdout.strip() == "False"
 
 
+def test_trtexec_s_command_is_printed_where_tensorrt_is_not(small_bundle: Path) -> None:
+    missing = BLOCKED.replace('"torch", ', '"torch", "tensorrt", ') + COMMAND_LINE
+    command = [sys.executable, "-c", missing, "build", str(small_bundle), "--precision", "fp16", "--trtexec"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    graph = small_bundle / "nanohtnet_fp16.onnx"
+    assert done.stdout.startswith(
+        f"trtexec --onnx={graph} --saveEngine={small_bundle}/engines/nanohtnet_fp16.engine --stronglyTyped"
+    )
+    assert "TensorRT is not installed here" in done.stderr
+
+
 def test_doctor_names_what_is_missing() -> None:
     done = without_torch(COMMAND_LINE, "doctor", "--json")
     assert done.returncode == 0, done.stderr

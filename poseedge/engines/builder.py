@@ -14,21 +14,10 @@ from poseedge.device.runner.engine.pins import pin
 from poseedge.engines.calibrator import Feed, make_calibrator
 from poseedge.engines.log import shared_log
 from poseedge.engines.monitor import watched
+from poseedge.engines.options import Options as Options
 from poseedge.engines.routes import Route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.progress import Stage
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a person may choose of a build."""
-
-    precision: str
-    batch: int = 1  # that a free batch is tuned for
-    max_batch: int = 1
-    workspace_mib: int = 256
-    optimization_level: int | None = None  # 0 to 5; None is TensorRT's own default, 3
-    version_compatible: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import shlex
 import shutil
 from pathlib import Path
-from typing import Any
-
-import tensorrt as trt
+from typing import TYPE_CHECKING, Any
 
 from poseedge.device.runner.engine.onnx_nodes import nodes_of
-from poseedge.engines.cache import Job
+from poseedge.engines.options import Options
+from poseedge.errors import PoseedgeError
+from poseedge.graph.graph import Graph
+from poseedge.graph.lifting import spec_of_graph
+from poseedge.lifter import LifterSpec
 from poseedge.skeleton import NUM_JOINTS
+
+if TYPE_CHECKING:
+    from poseedge.engines.cache import Job
 
 ON_A_JETSON = Path("/usr/src/tensorrt/bin/trtexec")  # not on the PATH there
 FLAGS = {"FP16": "--fp16", "INT8": "--int8", "OBEY_PRECISION_CONSTRAINTS": "--precisionConstraints=obey"}
@@ -32,21 +37,54 @@ def trtexec_command(job: Job, input_name: str) -> str:
         words += [f"--layerPrecisions={pinned}", f"--layerOutputTypes={outputs}"]
     if route.calibrate:
         words.append(f"--calib={job.calibration_cache}")
-    if job.spec.batch is None:
-        sizes = (("min", 1), ("opt", options.batch), ("max", options.max_batch))
-        window = f"{job.spec.frames}x{NUM_JOINTS}x{job.spec.channels}"
-        words += [f"--{which}Shapes={input_name}:{batch}x{window}" for which, batch in sizes]
+    words += shapes(job.spec, options, input_name)
+    import tensorrt as trt
+
     config: Any = trt.IBuilderConfig
     pools = hasattr(config, "set_memory_pool_limit")
     words.append(f"--memPoolSize=workspace:{options.workspace_mib}" if pools else f"--workspace={options.workspace_mib}")
     words += [f"--timingCacheFile={job.timing_cache}", "--profilingVerbosity=detailed"]
     if hasattr(config, "max_aux_streams"):
         words.append("--maxAuxStreams=0")
-    if options.optimization_level is not None:
-        words.append(f"--builderOptimizationLevel={options.optimization_level}")
-    words += ["--versionCompatible"] * options.version_compatible
+    words += chosen(options)
     words.append("--skipInference" if hasattr(config, "builder_optimization_level") else "--buildOnly")  # renamed in 8.6
     return shlex.join(words)
+
+
+def trtexec_elsewhere(graph: Path, options: Options, output: Path | None = None) -> str:
+    """Return the command line for a machine with TensorRT 10.12 or a later 10, where this one has none.
+
+    The graph says its own precision there; raises ``PoseedgeError`` if another is wanted, which other flags must allow.
+    """
+    model = Graph.load(graph)
+    if options.precision != model.precision:
+        raise PoseedgeError(
+            f"{graph}: is {model.precision}; how {options.precision} is made of it depends on the TensorRT, and none is here",
+            "name the graph of that precision, or type this on the device",
+        )
+    engine = output or graph.parent / "engines" / f"{graph.stem}.engine"
+    words = ["trtexec", f"--onnx={graph}", f"--saveEngine={engine}", "--stronglyTyped", "--noTF32"]
+    words += shapes(spec_of_graph(graph, model), options, model.proto.graph.input[0].name)
+    words += [f"--memPoolSize=workspace:{options.workspace_mib}", "--profilingVerbosity=detailed", "--maxAuxStreams=0"]
+    return shlex.join([*words, *chosen(options), "--skipInference"])
+
+
+def chosen(options: Options) -> list[str]:
+    """Return the words for what the builder may be told beside."""
+    level = options.optimization_level
+    return [
+        *([] if level is None else [f"--builderOptimizationLevel={level}"]),
+        *(["--versionCompatible"] * options.version_compatible),
+    ]
+
+
+def shapes(spec: LifterSpec, options: Options, input_name: str) -> list[str]:
+    """Return the words for the sizes of a free batch."""
+    if spec.batch is not None:
+        return []
+    sizes = (("min", 1), ("opt", options.batch), ("max", options.max_batch))
+    window = f"{spec.frames}x{NUM_JOINTS}x{spec.channels}"
+    return [f"--{which}Shapes={input_name}:{batch}x{window}" for which, batch in sizes]
 
 
 def program() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +14,12 @@ from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli import options
+from poseedge.cli.at_hand import here
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
-from poseedge.device.runner.engine.routes import suited
+from poseedge.device.runner.engine.routes import MIXED, suited
 from poseedge.engines.facts import bundle_of
+from poseedge.engines.options import Options
+from poseedge.engines.trtexec import trtexec_command, trtexec_elsewhere
 from poseedge.errors import PoseedgeError, require
 from poseedge.int8.windows import load_calibration
 from poseedge.lifter import PRECISIONS, LifterSpec
@@ -52,11 +56,13 @@ def build(
     """
     if precision not in (None, *PRECISIONS):
         raise PoseedgeError(f"there is no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
+    if trtexec and not here("tensorrt"):
+        wanted = Options(precision or "fp32", batch, max_batch or batch, workspace_mib, optimization_level, version_compatible)
+        print_elsewhere(artefact, wanted, precision, output, json)
+        return
     tensorrt = require("tensorrt", "tensorrt")
-    from poseedge.engines.builder import Options
     from poseedge.engines.cache import ensure_engine, plan_job
     from poseedge.engines.cuda import open_cuda
-    from poseedge.engines.trtexec import trtexec_command
 
     graph, held = artefact, None
     if artefact.is_dir():
@@ -99,6 +105,21 @@ def build(
         emit_json(found)
     else:
         show(found | {"against": reference(job.output, graph)})
+
+
+def print_elsewhere(artefact: Path, options: Options, precision: str | None, output: Path | None, json: bool) -> None:
+    """Print the trtexec command for a machine that has TensorRT."""
+    graph, named = artefact, precision
+    if artefact.is_dir():
+        bundle = open_bundle(artefact)
+        named = precision or bundle.precisions[0]
+        if named == "int8" and MIXED in bundle.precisions:  # with strong typing the rest of a plain INT8 graph would run in FP32
+            named = MIXED
+        graph = bundle.graph(named)
+    named = named or load(graph).spec.precision
+    command = trtexec_elsewhere(graph, replace(options, precision=named), output)
+    err.print("TensorRT is not installed here: as trtexec of TensorRT 10.12 and later spells it, but for 11", soft_wrap=True)
+    emit_json({"trtexec": command}) if json else out.print(command, soft_wrap=True, markup=False)
 
 
 def reference(engine: Path, graph: Path) -> str:
