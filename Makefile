@@ -4,8 +4,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: quickstart test test-versions test-nvidia check fuzz lint clean
+.PHONY: quickstart test test-versions test-nvidia check fuzz soak lint clean
 SECONDS ?= 60
+CALLS ?= 100000
 
 quickstart: $(VENV)/.export  ## export NanoHTNet with the bundled weights, prove the pose survived, time it
 	$(BIN)/poseedge export --model nanohtnet --output build/nanohtnet
@@ -34,7 +35,10 @@ check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and 
 	$(PYTEST) -m "not slow and not every_version"
 
 fuzz: $(VENV)/.dev  ## damage every kind of file for SECONDS each
-	FUZZ_SECONDS=$(SECONDS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz tests/live/test_formats_fuzz.py
+	FUZZ_SECONDS=$(SECONDS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz -s
+
+soak: $(VENV)/.dev  ## use a lifter and streams from four threads for CALLS calls each
+	SOAK_CALLS=$(CALLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/soak -s
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

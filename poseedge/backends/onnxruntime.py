@@ -48,9 +48,11 @@ class OnnxLifter:
         self._hold(session, path, provider)
 
     def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
+        from poseedge.graph.session import metadata_of
+
         self.session, self.path, self.provider = session, path, provider
         inputs, outputs = session.get_inputs(), session.get_outputs()
-        props = session.get_modelmeta().custom_metadata_map
+        props = metadata_of(session, str(path))
         self.spec = spec_of(path, [End(e.type, e.shape) for e in inputs], [End(e.type, e.shape) for e in outputs], props)
         self._input, self._output = inputs[0].name, outputs[0].name
 
@@ -120,8 +122,8 @@ def open_session(path: Path, threads: int, provider: str, optimize: bool = True)
 
     Raises ``PoseedgeError`` if the installed ONNX Runtime does not have the provider or falls back from it as a whole.
     """
+    from poseedge.graph.session import metadata_of, ort, session_options
     from poseedge.graph.session import open_session as open_plainly
-    from poseedge.graph.session import ort, session_options
 
     if provider not in ort.get_available_providers() or provider not in PROVIDERS:
         fix = PROVIDERS[provider].fix if provider in PROVIDERS else "known: " + ", ".join(PROVIDERS)
@@ -134,7 +136,7 @@ def open_session(path: Path, threads: int, provider: str, optimize: bool = True)
         raise PoseedgeError(
             f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}", PROVIDERS[provider].fix
         )
-    metadata = GraphMetadata.from_props(session.get_modelmeta().custom_metadata_map, path)
+    metadata = GraphMetadata.from_props(metadata_of(session, str(path)), path)
     if optimize and metadata and metadata.ort_disabled_optimizers and provider == CPU:
         graph = integer_graph(path) if metadata.precision == "int8" else path
         return open_plainly(graph, options, disabled=metadata.ort_disabled_optimizers, name=str(path))

@@ -18,6 +18,7 @@ from poseedge.errors import DataError
 
 JOINTS = Path(__file__).with_name("asf_joints.toml")
 ROOT = "root"
+MOVES = ("tx", "ty", "tz", "rx", "ry", "rz")  # how a bone moves; stretching, "l", is not read
 FPS = 120.0  # of the CMU database; an AMC file does not say
 
 
@@ -85,6 +86,10 @@ def read_asf(path: Path) -> Skeleton:
             raise ValueError("its root has a position of its own, which is not read")
         degrees = angle.startswith("deg")
         bones = {ROOT: read_bone("", facts[ROOT], "orientation", "order", degrees)}
+        if ROOT in parents:
+            raise ValueError(f":hierarchy has {ROOT} follow {parents[ROOT]}")
+        if not bones[ROOT].freedom:
+            raise ValueError("its root has no order of movements")
         waiting = dict(parents)
         while waiting:  # parents first, whatever the file's order
             ready = [name for name, parent in waiting.items() if parent in bones]
@@ -108,7 +113,10 @@ def read_bone(parent: str, facts: dict[str, list[str]], turned: str, freedom: st
         raise ValueError(f"bone {facts.get('name', [ROOT])[0]} needs three numbers for direction and {turned}")
     channels = tuple(f"r{axis}" for axis in order.lower())
     axes = turn(channels, np.deg2rad(angles)[None] if degrees else angles[None])[0]
-    return Bone(parent, reach, axes, tuple(word.lower() for word in facts.get(freedom, [])))
+    moves = tuple(word.lower() for word in facts.get(freedom, []))
+    if unknown := [move for move in moves if move not in MOVES]:
+        raise ValueError(f"{freedom} of {facts.get('name', [ROOT])[0]} names {unknown[0]!r:.20}, none of {', '.join(MOVES)}")
+    return Bone(parent, reach, axes, moves)
 
 
 def read_amc(path: Path, skeleton: Skeleton) -> dict[str, Float64Array]:

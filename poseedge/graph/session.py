@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from poseedge.errors import ArtefactError
 
-__all__ = ["CPU", "ERRORS", "FATAL", "SessionError", "open_session", "ort", "reason", "session_options"]
+__all__ = ["CPU", "ERRORS", "FATAL", "SessionError", "metadata_of", "open_session", "ort", "reason", "session_options"]
 
 CPU = "CPUExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]  # its name, and its options
@@ -72,6 +72,14 @@ def open_session(
         )
     except Exception as error:  # ONNX Runtime raises a dozen types of its own
         raise SessionError(name, reason(error).replace(name, Path(name).name)) from error
+
+
+def metadata_of(session: ort.InferenceSession, name: str) -> dict[str, str]:
+    """Return the metadata of a session's graph, which errors call ``name``; raises ``SessionError`` if it is no text."""
+    try:
+        return dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:
+        raise SessionError(name, "its metadata is no UTF-8") from error
 
 
 def reason(error: Exception) -> str:

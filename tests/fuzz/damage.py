@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 Damage = Callable[[bytes], bytes]
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+# What means something to one parser or another.
+MARKS = (b"{", b"}", b"[", b"]", b",", b'"', b"-", b"e9", b"\n", b"\x00", b"\xff", b"0" * 30)
 ODD = (b"NaN", b"1e999", b"-1", b"0", b"null", b'"text"', b"[]", b"{}", b"9" * 30, b"true", b"\xff\xfe", b"[" * 3000, b"")
 
 
@@ -64,7 +66,7 @@ DAMAGES = st.lists(
     st.one_of(
         st.builds(flipped, SHARES, st.integers(0, 7)),
         st.builds(cut, SHARES),
-        st.builds(inserted, SHARES, st.one_of(st.sampled_from(ODD), st.binary(max_size=40))),
+        st.builds(inserted, SHARES, st.one_of(st.sampled_from(ODD + MARKS), st.binary(max_size=40))),
         st.builds(without, SHARES, st.integers(1, 200)),
         st.builds(another_number, SHARES, st.sampled_from(ODD)),
     ),

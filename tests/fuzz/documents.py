@@ -9,6 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from poseedge.engines.facts import EngineFacts
+from poseedge.lifter import LifterSpec
+
 Content = Any
 
 
@@ -21,9 +24,9 @@ def nested(depth: int) -> list[Any]:
 
 
 WRONG: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1, 3, 2**31, 2**63, 2**70, -(2**70), 0.5, -0.5, 1e308, math.nan, math.inf),
-    *("", "x", "3", "..", "../x", "/etc/passwd", "\0", "\ud800", "a" * 300, "\u00e9" * 200, "*", "fp32", "0" * 64),
-    *([], {}, [0], ["x"], [[]], {"x": 0}, {"": {}}, [None], nested(40), nested(200), [1, "x", None, {}]),
+    *(None, True, False, 0, -1, 1, 3, 2**31, 2**63, 2**70, -(2**70), 10**400, 0.5, -0.5, 1e308, math.nan, math.inf),
+    *("", "x", "3", "a.jpg", "..", "../x", "/etc/passwd", "\0", "\ud800", "a" * 300, "\u00e9" * 200, "*", "fp32", "0" * 64),
+    *([], {}, [0], [1, 2, 3], ["x"], [[]], {"x": 0}, {"": {}}, [None], nested(40), nested(200), [1, "x", None, {}]),
 )
 
 
@@ -87,3 +90,15 @@ def toml_value(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return '""' if value is None else json.dumps(value)
+
+
+ENGINE = EngineFacts(
+    identity={
+        **{"onnx_sha256": "0" * 64, "tensorrt": "10.3.0", "cuda": "12.6", "driver": "540.4", "sm": "sm_87", "gpu": "Orin"},
+        **{"board": None, "options": {"version_compatible": False}, "route": {}, "calibration": None},
+    },
+    graph="../a.onnx",
+    spec=LifterSpec("sample", 5, (0, 1, 2, 3, 4), "fp16", 1),
+    plan_sha256="0" * 64,
+    build_s=1.0,
+)

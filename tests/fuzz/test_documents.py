@@ -26,15 +26,14 @@ from poseedge.data.rig import read_rig
 from poseedge.device.runner.bundle import open_bundle as open_as_run_py_does
 from poseedge.device.runner.words import Refused
 from poseedge.device.ssh import needed
-from poseedge.engines.facts import EngineFacts, read_facts, write_engine
+from poseedge.engines.facts import read_facts, write_engine
 from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import load_recipe
 from poseedge.files import read_toml
 from poseedge.graph.metadata import GraphMetadata
-from poseedge.lifter import LifterSpec
 from poseedge.resources import resource
 from poseedge.training import recipe as training
-from tests.fuzz.documents import as_toml, damaged
+from tests.fuzz.documents import ENGINE, as_toml, damaged
 from tests.support import samples
 from tests.support.folders import MINI
 
@@ -178,23 +177,11 @@ def lift_once(path: Path) -> None:
     assert lifter.spec.look_ahead >= 0
 
 
-FACTS = EngineFacts(
-    identity={
-        **{"onnx_sha256": "0" * 64, "tensorrt": "10.3.0", "cuda": "12.6", "driver": "540.4", "sm": "sm_87", "gpu": "Orin"},
-        **{"board": None, "options": {"version_compatible": False}, "route": {}, "calibration": None},
-    },
-    graph="../a.onnx",
-    spec=LifterSpec("sample", 5, (0, 1, 2, 3, 4), "fp16", 1),
-    plan_sha256="0" * 64,
-    build_s=1.0,
-)
-
-
 @few
-@given(damaged({"format": 1, **json.loads(json.dumps(asdict(FACTS)))}).map(text_of).map(str.encode))
+@given(damaged({"format": 1, **json.loads(json.dumps(asdict(ENGINE)))}).map(text_of).map(str.encode))
 def test_facts_of_an_engine(tmp_path: Path, content: bytes) -> None:
     engine = tmp_path / "a.engine"
-    write_engine(engine, b"plan", FACTS)
-    assert read_facts(engine) == FACTS
+    write_engine(engine, b"plan", ENGINE)
+    assert read_facts(engine) == ENGINE
     (tmp_path / "a.engine.json").write_bytes(content)
     holds(lambda: read_facts(engine), engine)

@@ -19,17 +19,26 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from poseedge.backends.registry import load
 from poseedge.bundle.reading import open_bundle
+from poseedge.data.asf_amc import read_amc, read_asf, world_positions
 from poseedge.data.bvh import read_bvh
 from poseedge.data.sources import open_dataset
+from poseedge.engines.facts import read_facts, write_engine
 from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import load_recipe
+from poseedge.models.checkpoints import read_checkpoint
 from poseedge.training import recipe as training
 from tests.fuzz.damage import DAMAGES, Damage
-from tests.support import folders
+from tests.fuzz.documents import ENGINE
+from tests.fuzz.reader import reader
+from tests.support import acclaim_files, folders, samples
 from tests.support.bvh_files import CMU, write_bvh
+from tests.support.checkpoint_files import safetensors, state
 from tests.support.mpi_files import by_sequence
+from tests.support.training import recipe as training_recipe
+from tests.support.training import trained
+from tests.support.training import training as training_of
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))  # for each kind of file
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))  # for each kind of file
 LONGEST_S = 20.0  # that one reading may take on a busy machine
 MOST_BYTES = 1 << 30  # by which reading damaged files may raise this process's peak
 
@@ -51,8 +60,26 @@ def bundle_with(name: str) -> Kind:
     return Kind(lambda folder, inputs: shutil.copytree(inputs.parent / "bundle", folder, dirs_exist_ok=True), name, open_bundle)
 
 
+def read_acclaim(folder: Path) -> object:
+    skeleton = read_asf(folder / "07.asf")
+    return world_positions(skeleton, read_amc(folder / "07_01.amc", skeleton))
+
+
 def training_config(folder: Path) -> object:
     return training.load("nanohtnet", str(folder / "config.toml"), [], False)
+
+
+def state_of(folder: Path) -> object:
+    """Go on with the training in ``folder``."""
+    return training_of(folder, training_recipe("epochs=1"))
+
+
+def write_state(folder: Path, _: Path) -> None:
+    trained(folder, training_recipe("epochs=1"))
+
+
+def write_engine_of_nothing(folder: Path, _: Path) -> None:
+    write_engine(folder / "a.engine", b"plan", ENGINE)
 
 
 CONFIG = 'steps = 10\nbatch = 8\n[optimizer]\nlr = 1e-3\n[schedule]\ndecay = 0.9\n[data]\nsource = "recorded"\n'
@@ -64,6 +91,15 @@ KINDS = {
     "3dhp": Kind(lambda f, _: by_sequence(f), "data_test_3dhp.npz", open_dataset),
     "bvh": Kind(lambda f, _: write_bvh(f / "walk.bvh", CMU, "ZYX", 5), "walk.bvh", lambda f: read_bvh(f / "walk.bvh")),
     "checkpoint": Kind(copy("small.pth"), "small.pth", lambda f: load(f / "small.pth")),
+    "safetensors": Kind(
+        lambda f, _: safetensors(f / "net.safetensors", state()),
+        "net.safetensors",
+        lambda f: read_checkpoint(f / "net.safetensors"),
+    ),
+    "training state": Kind(write_state, "state.pth", state_of),
+    "engine facts": Kind(write_engine_of_nothing, "a.engine.json", lambda f: read_facts(f / "a.engine")),
+    "asf": Kind(lambda f, _: acclaim_files.write(f), "07.asf", read_acclaim),
+    "amc": Kind(lambda f, _: acclaim_files.write(f), "07_01.amc", read_acclaim),
     "export recipe": Kind(copy("small.toml"), "small.toml", lambda f: load_recipe(str(f / "small.toml"))),
     "training recipe": Kind(lambda f, _: (f / "config.toml").write_text(CONFIG), "config.toml", training_config),
     "manifest": bundle_with("manifest.json"),
@@ -92,8 +128,35 @@ def sound(request: pytest.FixtureRequest, inputs: Path, tmp_path: Path) -> tuple
 @pytest.mark.parametrize("sound", KINDS, indirect=True)
 def test_damaged_file_is_read_or_refused(sound: tuple[Kind, Path]) -> None:
     kind, folder = sound
-    whole = (folder / kind.file).read_bytes()
-    before, end, tried = peak_bytes(), time.monotonic() + SECONDS, 0
+    before = peak_bytes()
+
+    def attempt() -> None:
+        with contextlib.suppress(PoseedgeError):
+            kind.read(folder)
+
+    damage_again_and_again(folder / kind.file, attempt)
+    assert peak_bytes() - before < MOST_BYTES
+
+
+@pytest.mark.parametrize("name", ["lifting graph", "small network"])
+def test_damaged_graph_is_read_or_refused_and_crashes_nothing(name: str, inputs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    if name == "small network":
+        shutil.copy(inputs.parent / "bundle" / "nanohtnet_int8.onnx", path)
+    else:
+        samples.lifting_graph(path)
+    with reader() as child:
+        assert child.read(path, LONGEST_S) == "read"
+
+        def attempt() -> None:
+            assert child.read(path, LONGEST_S) in ("read", "refused")
+
+        damage_again_and_again(path, attempt)
+
+
+def damage_again_and_again(path: Path, attempt: Callable[[], None]) -> None:
+    """Attempt to read what is in turn done to the file, for ``SECONDS``."""
+    whole, end, tried = path.read_bytes(), time.monotonic() + SECONDS, 0
 
     @settings(
         max_examples=10**6 if SECONDS > 30 else 400,
@@ -109,15 +172,14 @@ def test_damaged_file_is_read_or_refused(sound: tuple[Kind, Path]) -> None:
         if time.monotonic() > end:
             return
         tried += 1
-        (folder / kind.file).write_bytes(damage(whole))
+        path.write_bytes(damage(whole))
         started = time.monotonic()
-        with contextlib.suppress(PoseedgeError):
-            kind.read(folder)
+        attempt()
         assert time.monotonic() - started < LONGEST_S
 
     check()
+    print(f"{path.name}: {tried} readings")
     assert tried > 5
-    assert peak_bytes() - before < MOST_BYTES
 
 
 def peak_bytes() -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +51,25 @@ def assert_misfit(path: Path, *reasons: str) -> None:
     message = caught.value.message
     assert message.startswith(str(path))
     assert all(reason in message for reason in reasons), message
+
+
+NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64"}
+
+
+def safetensors(path: Path, tensors: State, **changes: Any) -> Path:
+    """Write a file as the format's README describes it; ``changes`` are laid over the header's entries."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, value in tensors.items():
+        content = bytes(value.contiguous().view(torch.uint8).numpy()) if value.dim() else struct.pack("<q", int(value))
+        header[name] = {
+            "dtype": NAMES[value.dtype],
+            "shape": list(value.shape),
+            "data_offsets": [len(data), len(data) + len(content)],
+        }
+        data += content
+    for name, change in changes.items():
+        header[name] = header[name] | change
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,33 +14,12 @@ from hypothesis import strategies as st
 from poseedge.backends.registry import load
 from poseedge.errors import CheckpointError
 from poseedge.models.checkpoints import read_checkpoint
-from tests.support.checkpoint_files import State, assert_is_the_network, assert_misfit, state
-
-NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64"}
-
-
-def written(path: Path, tensors: State, **changes: Any) -> Path:
-    """Write a file as the format's README describes it; ``changes`` are laid over the header's entries."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    data = b""
-    for name, value in tensors.items():
-        content = bytes(value.contiguous().view(torch.uint8).numpy()) if value.dim() else struct.pack("<q", int(value))
-        header[name] = {
-            "dtype": NAMES[value.dtype],
-            "shape": list(value.shape),
-            "data_offsets": [len(data), len(data) + len(content)],
-        }
-        data += content
-    for name, change in changes.items():
-        header[name] = header[name] | change
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-    return path
+from tests.support.checkpoint_files import NAMES, assert_is_the_network, assert_misfit, safetensors, state
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pth", "net"])
 def test_network_is_read_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
-    path = written(tmp_path / name, state())
+    path = safetensors(tmp_path / name, state())
     assert_is_the_network(path)
     assert load(path).spec.model == "nanohtnet"
 
@@ -55,7 +33,7 @@ def test_library_s_own_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", NAMES)
 def test_types_are_read_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
     value = torch.randn(3, 5).mul(100).to(dtype)
-    found = read_checkpoint(written(tmp_path / "net", {"odd": torch.zeros(1, dtype=torch.float16), "value": value}))["value"]
+    found = read_checkpoint(safetensors(tmp_path / "net", {"odd": torch.zeros(1, dtype=torch.float16), "value": value}))["value"]
     assert torch.equal(found, value)
     assert found.dtype == dtype
 
@@ -74,17 +52,17 @@ def test_types_are_read_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
     ],
 )
 def test_header_that_does_not_fit_is_told(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    assert_misfit(written(tmp_path / "net", state(), **{"fc.bias": change}), said)
+    assert_misfit(safetensors(tmp_path / "net", state(), **{"fc.bias": change}), said)
 
 
 def test_bytes_beyond_the_header_s_are_told(tmp_path: Path) -> None:
-    path = written(tmp_path / "net", state())
+    path = safetensors(tmp_path / "net", state())
     path.write_bytes(path.read_bytes() + b"x")
     assert_misfit(path, "bytes of tensors, its header speaks of")
 
 
 def test_truncated_file_is_told(tmp_path: Path) -> None:
-    path = written(tmp_path / "net", state())
+    path = safetensors(tmp_path / "net", state())
     path.write_bytes(path.read_bytes()[:-1])
     assert_misfit(path, "bytes of tensors, its header speaks of")
 
@@ -99,7 +77,7 @@ def test_name_that_stands_twice_is_refused(tmp_path: Path) -> None:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 400), byte=st.integers(0, 255))
 def test_damaged_header_raises_nothing_but_a_checkpoint_error(tmp_path: Path, place: int, byte: int) -> None:
-    path = written(tmp_path / "net", {"a": torch.ones(2, 3), "b": torch.zeros(4)})
+    path = safetensors(tmp_path / "net", {"a": torch.ones(2, 3), "b": torch.zeros(4)})
     damaged = bytearray(path.read_bytes())
     damaged[place % len(damaged)] = byte
     path.write_bytes(damaged)
