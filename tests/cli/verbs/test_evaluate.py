@@ -201,3 +201,15 @@ def test_data_that_cannot_be_right_is_warned_of_and_scored_all_the_same(
 
 def test_subjects_may_be_listed_with_spaces(poseedge: Command, small_bundle: Path, data: Path) -> None:
     assert poseedge("eval", small_bundle, "--data", data, "--subjects", "S9, S9", "--json").json["frames"] == 32
+
+
+def test_evaluation_goes_on_to_a_comparison_that_can_be_typed(
+    poseedge: Command, small_bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("eval", small_bundle, "--precision", "int8", "--data", data)
+    first = f"next: poseedge eval {small_bundle} --precision int8 --against"
+    assert poseedge(*arguments).out.strip().splitlines()[-1] == f"{first} checkpoint"
+    monkeypatch.setattr("poseedge.cli.at_hand.here", lambda module: False)  # no PyTorch
+    assert poseedge(*arguments).out.strip().splitlines()[-1] == f"{first} {small_bundle / 'nanohtnet_fp32.onnx'}"
+    graph = small_bundle / "nanohtnet_fp32.onnx"
+    assert poseedge("eval", graph, "--data", data).out.strip().splitlines()[-1] == f"next: poseedge bench {graph}"
