@@ -59,14 +59,14 @@ def recorded(sequence: PoseSequence) -> Clip:
 
 def score(pairs: Iterable[tuple[Lifted, FloatArray]]) -> Score:
     """Return the errors of lifted clips of one person against their true poses ``(T, 17, 3)``, metres, in camera axes."""
-    poses, truths, velocities, jitters, frames = [], [], [], [], 0
+    poses, truths, velocities, jitters, frames = [], [], [0.0], [0.0], 0
     for lifted, truth in pairs:
         seen = lifted.seen[0]
         pose, true = lifted.poses_m[0][seen].astype(np.float64), truth[seen]
         frames += len(truth)
+        poses.append(pose)
+        truths.append(true)
         if len(pose) > 2:
-            poses.append(pose)
-            truths.append(true)
             velocities.append(metrics.mpjve(pose, true) * len(pose))
             jitters.append(metrics.jitter(np.delete(pose, ROOT, axis=1)) * len(pose))
     pose, true = np.concatenate(poses), np.concatenate(truths)

@@ -5,8 +5,9 @@ Run as a module from the repository: ``python -m benchmarks.live_gap BUNDLE --da
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ import typer
 
 from benchmarks.lifted import Score, score, test_sequences
 from benchmarks.record import RESULTS, embed, grid, record
-from benchmarks.scenes import ARM, EVERYBODY, LEG, Scene, Stand, missing, noisy, scene, swapped, wild, with_face, zoomed
+from benchmarks.scenes import ARM, EVERYBODY, FULL_HD, LEG, Scene, Stand, missing, noisy, scene, swapped, wild, with_face, zoomed
 from poseedge.backends.registry import load
 from poseedge.data.types import PoseSequence
 from poseedge.lifter import Lifter
@@ -27,7 +28,6 @@ from poseedge.live.trained import TrainedOn
 
 PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
 PLAIN, LIFT = Options(view="plain"), Options()
-FULL_HD = (1920, 1080)
 TRUNKS: tuple[Trunk, ...] = ("papers", "fitted")
 Make = Callable[[PoseSequence], Scene]
 
@@ -101,29 +101,30 @@ def measure(
     bundle: Annotated[Path, typer.Argument(help="bundle folder")],
     data: Annotated[Path, typer.Option(help="data set folder")],
     precision: Annotated[list[str] | None, typer.Option(help="of the bundle (repeat); default: fp32 and int8")] = None,
-    every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 12,
-    frames: Annotated[int, typer.Option(min=1, help="of each clip, at most")] = 300,
-    section: Annotated[list[str] | None, typer.Option(help="only these sections (repeat); nothing is recorded then")] = None,
+    every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 8,
+    frames: Annotated[int, typer.Option(min=1, help="of each clip, at most")] = 240,
+    section: Annotated[list[str] | None, typer.Option(help="measure these anew (repeat); default: all")] = None,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
     page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
 ) -> None:
-    """Measure and record the tables."""
+    """Measure sections and record the tables of all that were measured."""
     sequences = [cut(each, frames) for each in test_sequences(data, "gt", every)]
     lifters = {each: load(bundle, each) for each in precision or ["fp32", "int8"]}
-    rows: list[dict[str, Any]] = []
-    for case in cases():
-        if section and case.section not in section:
-            continue
-        scenes = [case.make(each) for each in sequences]
-        for way, options in case.ways.items():
-            found = {name: asdict(lifted(lifter, scenes, options)) for name, lifter in lifters.items()}
-            rows.append({"section": case.section, "name": case.name, "way": way, "scores": found})
-            print(case.section, case.name, way, {name: shown(Score(**each)) for name, each in found.items()}, flush=True)
-    if section:
-        return
-    report = {"model": next(iter(lifters.values())).spec.model, "data": data.name, "every": every, "frames": frames, "rows": rows}
+    path = results / f"live_gap_{next(iter(lifters.values())).spec.model}"
+    known = json.loads(path.with_suffix(".json").read_text()) if path.with_suffix(".json").is_file() else {"sections": {}}
+    for name in section or dict.fromkeys(case.section for case in cases()):
+        rows: list[dict[str, Any]] = []
+        for case in (case for case in cases() if case.section == name):
+            scenes = [case.make(each) for each in sequences]
+            for way, options in case.ways.items():
+                found = {each: lifted(lifter, scenes, options) for each, lifter in lifters.items()}
+                scored = max(each.frames for each in found.values())
+                rows.append({"name": case.name, "way": way, "frames": scored, "mm": {p: rounded(s) for p, s in found.items()}})
+                print(name, rows[-1], flush=True)
+        known["sections"][name] = rows
+    report = {"data": data.name, "every": every, "frames_of_a_clip": frames, **known}
     table = markdown(report)
-    record(results / f"live_gap_{report['model']}", report, table)
+    record(path, report, table)
     embed(page, "live-gap", table)
 
 
@@ -145,34 +146,28 @@ def lifted(lifter: Lifter, scenes: list[Scene], options: Options) -> Score:
     return score(pairs)
 
 
+def rounded(score: Score) -> list[float]:
+    """Return what is recorded of a score: MPJPE in camera axes, after scale, after similarity."""
+    return [round(value, 1) for value in (score.mpjpe, score.n_mpjpe, score.p_mpjpe)]
+
+
 def markdown(report: dict[str, Any]) -> str:
     """Return all tables."""
-    precisions = list(report["rows"][0]["scores"])
-    frames = report["rows"][0]["scores"][precisions[0]]["frames"]
     said = (
-        f"{report['model']}, {report['data']}'s test subjects, every {report['every']}th clip, at most "
-        f"{report['frames']} frames of each: {frames:,} frames. MPJPE in camera axes / after scale / after similarity "
-        "(P-MPJPE), mm; no flip test."
+        f"{report['data']}'s test subjects, every {report['every']}th clip, at most {report['frames_of_a_clip']} frames of each. "
+        "MPJPE in camera axes / after scale / after similarity (P-MPJPE), mm; no flip test."
     )
     lines = ["# From keypoints as they come", "", said, ""]
-    for section in dict.fromkeys(row["section"] for row in report["rows"]):
-        rows = [row for row in report["rows"] if row["section"] == section]
-        ways = list(dict.fromkeys(row["way"] for row in rows))
-        heads = [f"{way}, {precision}" for way in ways for precision in precisions]
-        by_name: dict[str, dict[str, Any]] = {}
+    for section, rows in report["sections"].items():
+        columns = list(dict.fromkeys((row["way"], precision) for row in rows for precision in row["mm"]))
+        by_name: dict[str, dict[tuple[str, str], str]] = {}
         for row in rows:
-            by_name.setdefault(row["name"], {})[row["way"]] = row["scores"]
-        body = [
-            [name, *(shown(Score(**found[w][p])) if w in found else "" for w in ways for p in precisions)]
-            for name, found in by_name.items()
-        ]
-        lines += [*grid([section, *heads], body), ""]
+            for precision, values in row["mm"].items():
+                by_name.setdefault(row["name"], {})[row["way"], precision] = " / ".join(f"{value:.1f}" for value in values)
+        frames = max(row["frames"] for row in rows)
+        body = [[name, *(found.get(column, "") for column in columns)] for name, found in by_name.items()]
+        lines += [*grid([f"{section} ({frames:,} frames)", *(", ".join(column) for column in columns)], body), ""]
     return "\n".join(lines)
-
-
-def shown(score: Score) -> str:
-    """Return what the table says of a score."""
-    return f"{score.mpjpe:.1f} / {score.n_mpjpe:.1f} / {score.p_mpjpe:.1f}"
 
 
 if __name__ == "__main__":

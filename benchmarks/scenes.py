@@ -15,8 +15,9 @@ from poseedge.data.types import PoseSequence
 from poseedge.live.types import Clip
 from poseedge.skeleton import MIRROR
 
+FULL_HD = (1920, 1080)
 ARM, LEG, EVERYBODY = (15, 16), (2, 3), tuple(range(17))
-GAP_EVERY = 120  # frames from one fault to the next
+FIRST_GAP, GAP_EVERY = 40, 70  # the middle of the first fault, and frames from one to the next
 # A face in the head's axes (forward, left, up), metres from the middle of the ears: between anthropometry and a four-view
 # triangulation of detected faces. Nose, eyes, ears in COCO's order.
 EARS_FROM_NECK = (0.035, 0.0, 0.072)
@@ -123,7 +124,7 @@ def fault(whole: Scene, frames: int, spoil: Callable[[FloatArray], FloatArray]) 
     """Return a scene that ``spoil`` has spoilt for ``frames`` frames in every ``GAP_EVERY``; the middle of each counts."""
     scored = np.zeros(len(whole.truth), np.bool_)
     px = pixels(whole).copy()
-    for middle in range(GAP_EVERY // 2, len(px) - GAP_EVERY // 2, GAP_EVERY):
+    for middle in range(FIRST_GAP, len(px) - FIRST_GAP + 1, GAP_EVERY):
         scored[middle] = True
         rows = slice(middle - frames // 2, middle - frames // 2 + frames)
         px[rows] = spoil(px[rows].copy())

@@ -17,8 +17,9 @@ HOLD_S = 1.0  # gaps up to this keep the last place; a longer one ends the track
 
 _LEFT, _RIGHT = np.array(LEFT), np.array(RIGHT)
 # Of the person's extent in the picture, and what a second without news adds: a wrist reaches 10 m/s and 300 m/s^2.
-_JUMP, _JUMP_PER_S = 0.05, 5.0
-_SWAP_GAIN, _SWAP_GAIN_PER_S = 0.02, 2.0  # how much nearer the exchanged pair must be
+_JUMP, _JUMP_PER_S = 0.1, 5.0
+_SWAP_GAIN, _SWAP_GAIN_PER_S = 0.08, 2.0  # how much nearer the exchanged pair must be; less takes noise of 3 % for swaps
+_SWAP_GAIN_OF_ALL = 0.2  # the same for all pairs together: detectors mostly exchange them together
 _SWAP_TRUST_S = 0.5  # a detector that insists for this long is right
 _PREDICT_S = 0.1  # how far ahead the last velocity is believed
 _STRANGER_FRAMES = 3  # most joints elsewhere for so many frames: somebody else, or a cut
@@ -98,7 +99,8 @@ class Continuity:
             return False
         step = px - self._px
         off = float(np.abs(step - self._velocity * np.float32(elapsed)).max())
-        if not 3 * off <= self._size() * (_SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):  # two sides of sqrt(2); NaN is unusual
+        # Six pairs of two joints, each off by sqrt(2) at most, cannot look exchanged then; NaN is unusual.
+        if not 17 * off <= self._size() * (_SWAP_GAIN_OF_ALL + _SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):
             return False
         step /= np.float32(elapsed)
         self._velocity += step
@@ -120,7 +122,10 @@ class Continuity:
         straight = _length(left - there) + _length(right - across)
         crossed = _length(left - across) + _length(right - there)
         gain = size * (_SWAP_GAIN + _SWAP_GAIN_PER_S * np.maximum(elapsed[_LEFT], elapsed[_RIGHT]))
-        swapped = crossed + gain < straight  # False where a joint is missing
+        nearer = straight - crossed  # NaN where a joint is missing
+        swapped = nearer > gain
+        if np.nansum(nearer) > _SWAP_GAIN_OF_ALL * size + gain.min():
+            swapped |= nearer > 0
         self._straight_time[~swapped] = time
         if not swapped.any():
             return px

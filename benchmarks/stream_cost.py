@@ -1,0 +1,119 @@
+"""What a stream costs per frame: the network, and everything else that ``poseedge.Stream`` does, for one person and several.
+
+Run as a module from the repository: ``python -m benchmarks.stream_cost BUNDLE``. One thread, one core; needs an idle machine for
+its milliseconds, and any machine for the share that is not the network's.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from benchmarks.record import RESULTS, grid, machine_slug, record, versions
+from poseedge.arrays import Float32Array
+from poseedge.backends.registry import load
+from poseedge.bench.latency import pinned
+from poseedge.bench.machine import busy, machine_facts
+from poseedge.data.cameras import denormalize_screen
+from poseedge.data.h36m import load_dataset
+from poseedge.lifter import Lifter
+from poseedge.live.stream import Stream
+from poseedge.resources import resource
+
+SIZE = (1000, 1002)
+PEOPLE = (1, 2, 5)
+WARM = 200  # frames before the clock runs: the window fills
+
+
+class Timed:
+    """A lifter that keeps the time spent in it."""
+
+    def __init__(self, lifter: Lifter) -> None:
+        self._lifter, self.spent_s = lifter, 0.0
+        self.spec, self.path = lifter.spec, lifter.path
+        self.backend, self.provider, self.notes, self.cost = lifter.backend, lifter.provider, lifter.notes, lifter.cost
+
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
+        start = time.perf_counter()
+        poses = self._lifter(keypoints)
+        self.spent_s += time.perf_counter() - start
+        return poses
+
+
+def measure(
+    bundle: Annotated[Path, typer.Argument(help="bundle folder")],
+    precision: Annotated[list[str] | None, typer.Option(help="of the bundle (repeat); default: fp32 and int8")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="frames that are timed, for each number of people")] = 1000,
+    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
+) -> None:
+    """Time streams and record the table."""
+    machine = machine_facts()  # once: afterwards this program itself is the load
+    rows = []
+    with pinned(1):
+        for each in precision or ["fp32", "int8"]:
+            lifter = Timed(load(bundle, each))
+            for people in PEOPLE:
+                rows.append({"precision": each, "people": people, **timed(lifter, people, frames)})
+                print(rows[-1], flush=True)
+    report = {"machine": machine, "note": busy(machine), "model": lifter.spec.model, "frames": frames, "rows": rows}
+    record(results / f"stream_{lifter.spec.model}_{machine_slug(machine)}", report, markdown(report))
+
+
+def timed(lifter: Timed, people: int, frames: int) -> dict[str, Any]:
+    """Return milliseconds per frame: of ``push`` (median, 99th percentile), and per person of the network and of the rest."""
+    stream = Stream(lifter, SIZE, 50.0, "h36m17")
+    motion = walks(people)
+    pushes, network = np.empty(frames), 0.0
+    for number in range(WARM + frames):
+        if number == WARM:
+            network = lifter.spent_s
+        row = {person: px[number % len(px)] for person, px in enumerate(motion)}
+        start = time.perf_counter()
+        stream.push(row)
+        if number >= WARM:
+            pushes[number - WARM] = time.perf_counter() - start
+    network = (lifter.spent_s - network) / frames
+    own = (pushes.mean() - network) / people
+    return {
+        "p50_ms": 1000 * float(np.percentile(pushes, 50)),
+        "p99_ms": 1000 * float(np.percentile(pushes, 99)),
+        "network_ms_per_person": 1000 * network / people,
+        "own_ms_per_person": 1000 * float(own),
+    }
+
+
+def walks(people: int) -> list[Float32Array]:
+    """Return motion in pixels for each person, played to and fro."""
+    sequences = load_dataset(resource("calib_data", "mocap17-mini")).sequences
+    found = []
+    for sequence in sequences[-people:]:
+        px = denormalize_screen(sequence.keypoints, *SIZE).astype(np.float32)
+        found.append(np.concatenate([px, px[-2:0:-1]]))
+    return found
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the table."""
+    heads = ["precision", "people", "p50, ms", "p99, ms", "network per person, ms", "rest per person, ms", "frames per second"]
+    rows = [
+        [
+            row["precision"],
+            str(row["people"]),
+            f"{row['p50_ms']:.2f}",
+            f"{row['p99_ms']:.2f}",
+            f"{row['network_ms_per_person']:.2f}",
+            f"{row['own_ms_per_person']:.3f}",
+            f"{1000 / row['p50_ms']:.0f}",
+        ]
+        for row in report["rows"]
+    ]
+    said = [f"{report['frames']} frames of each; {versions(report['machine'])}"] + ([report["note"]] if report["note"] else [])
+    return "\n".join([f"# Streams of {report['model']}, one core", "", " ".join(said), "", *grid(heads, rows)]) + "\n"
+
+
+if __name__ == "__main__":
+    typer.run(measure)
