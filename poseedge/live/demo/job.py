@@ -14,7 +14,7 @@ import numpy as np
 from poseedge.errors import DataError, nearest
 from poseedge.lifter import Lifter
 from poseedge.live.demo.live import Show, gathered, live_meta
-from poseedge.live.demo.offline import Detection, Drawing, upright
+from poseedge.live.demo.offline import Detection, Drawing
 from poseedge.live.demo.pipeline import Times
 from poseedge.live.detectors import Detector
 from poseedge.live.drawing import PictureMaker, View
@@ -195,7 +195,7 @@ def play(job: Job, lifted: Lifted, size: tuple[int, int]) -> None:
     """Show a clip on the page until it is interrupted, if the page is wanted."""
     if job.outputs.port is None:
         return
-    clip = ClipPage(upright(lifted), size, job.outputs.port)
+    clip = ClipPage(lifted, size, job.outputs.port)
     with clip.page, job.interruptible(clip.stop):
         job.announce(clip.page.address)
         clip.run()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
+from poseedge.live.demo.offline import upright
 from poseedge.live.drawing import LiftedFigures
 from poseedge.live.page.messages import frame_message, hello
+from poseedge.live.page.recording import downloads
 from poseedge.live.page.server import Page
 from poseedge.live.types import Lifted
 
@@ -17,11 +19,12 @@ class ClipPage:
     """Plays a clip until ``stop`` is called."""
 
     def __init__(self, lifted: Lifted, size: tuple[int, int], port: int) -> None:
-        """``lifted`` as it is to be seen; ``size``: of the source's picture."""
-        self._lifted, self._size = lifted, size
+        """``size``: of the source's picture."""
+        self._lifted, self._size = upright(lifted), size
         self._stopped = threading.Event()
         title = f"{lifted.meta['model']} {lifted.meta['precision']}"
         self._page = Page(hello(title, lifted.meta["source"], False, None), port)
+        self._page.downloads |= downloads(lambda: lifted)
 
     @property
     def page(self) -> Page:

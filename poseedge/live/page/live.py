@@ -9,6 +9,7 @@ from typing import Any
 from poseedge.live.demo.live import figures_of
 from poseedge.live.drawing import Stage
 from poseedge.live.page.messages import frame_message, hello
+from poseedge.live.page.recording import Recorder, downloads
 from poseedge.live.page.server import Page, Rate
 from poseedge.live.stream import StreamFrame
 
@@ -18,13 +19,19 @@ class LivePage:
 
     def __init__(self, size: tuple[int, int], meta: dict[str, Any], port: int) -> None:
         """``size`` of the picture that keypoints lie in; ``meta`` says how the poses come about, as ``Lifted.meta``."""
-        self._stage, self._rate = Stage(size), Rate()
-        self._page = Page(hello(f"{meta['model']} {meta['precision']}", meta["source"], True, None), port)
+        self._stage, self._rate, self._recorder = Stage(size), Rate(), Recorder(meta)
+        self._page = Page(hello(f"{meta['model']} {meta['precision']}", meta["source"], True, None), port, self._hear)
+        self._page.downloads |= downloads(self._recorder.lifted)
 
     @property
     def address(self) -> str:
         """Return what to type into a browser."""
         return self._page.address
+
+    @property
+    def recording(self) -> dict[str, Any]:
+        """Return whether it runs, and how many frames it holds."""
+        return self._recorder.state
 
     def __enter__(self) -> LivePage:
         """Start to serve; raises ``PoseedgeError`` if the port is taken."""
@@ -38,6 +45,12 @@ class LivePage:
     def show(self, frame: StreamFrame, delay_s: float = math.nan) -> None:
         """Show a frame that was captured ``delay_s`` ago, if that is known."""
         rate = self._rate.tick()
+        self._recorder.add(frame)
         figures = self._stage.put(figures_of(frame.people), frame.time_s)
         delay_ms = round(1000 * delay_s) if math.isfinite(delay_s) else None
-        self._page.show(frame_message(frame.frame, frame.time_s, figures, fps=round(rate, 1), delay_ms=delay_ms))
+        more = {"fps": round(rate, 1), "delay_ms": delay_ms, "recording": self.recording}
+        self._page.show(frame_message(frame.frame, frame.time_s, figures, **more))
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        if isinstance(said.get("record"), bool):
+            self._recorder.record(said["record"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,12 @@ def look(tab: Tab, address: str) -> None:
     assert tab.screenshot() != before
     tab.evaluate("document.querySelector('[data-view=top]').click(), document.getElementById('turn').click()")
     tab.wait_for("document.getElementById('turn').getAttribute('aria-pressed') === 'true'")
+    tab.evaluate("document.getElementById('record').click()")
+    tab.wait_for("parseInt(document.getElementById('recorded').textContent) > 3")
+    tab.evaluate("document.getElementById('record').click()")
+    tab.wait_for("!document.getElementById('downloads').hidden")
+    with urllib.request.urlopen(tab.evaluate("document.querySelector('a[href$=glb]').href"), timeout=20) as answer:
+        assert answer.read(4) == b"glTF"
     assert "delay 200 ms" in tab.evaluate("document.getElementById('status').textContent")
 
 

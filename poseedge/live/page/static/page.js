@@ -6,7 +6,7 @@ const COLOURS = { knee: ["#40b0ff", "#ff9440"], hip: ["#7ee0c3", "#ffd166"], elb
 const FIRST = ["left_knee", "right_knee"];
 const by = (id) => document.getElementById(id);
 const stage = new Stage(by("scene")), plot = new Plot(by("plot"));
-let skeleton = null, newest = null, chosen = null, angles = [];
+let socket = null, skeleton = null, newest = null, chosen = null, angles = [];
 
 const text = (element, words) => {
   if (element.textContent !== words) element.textContent = words;
@@ -17,6 +17,8 @@ const press = (button, on) => button.setAttribute("aria-pressed", String(on));
 function begin(hello) {
   skeleton = hello;
   text(by("title"), hello.title);
+  by("record-box").hidden = !hello.live;
+  by("downloads").hidden = hello.live; // until something is recorded
   document.title = `poseedge: ${hello.source}`;
   angles = hello.angles.map((name, index) => {
     const [side, joint] = name.split("_");
@@ -67,10 +69,17 @@ function take(frame) {
   if (frame.fps) facts.push(`${frame.fps.toFixed(0)} fps`);
   if (frame.delay_ms != null) facts.push(`delay ${frame.delay_ms} ms`);
   text(by("status"), facts.join(" · "));
+  if (frame.recording) {
+    const { running, frames } = frame.recording;
+    press(by("record"), running);
+    text(by("record"), running ? "stop" : "record");
+    text(by("recorded"), frames ? `${frames} frames` : "");
+    by("downloads").hidden = running || !frames;
+  }
 }
 
 function connect() {
-  const socket = new WebSocket(`ws://${location.host}/frames`);
+  socket = new WebSocket(`ws://${location.host}/frames`);
   const want = () => socket.send(JSON.stringify({ want: "frame" }));
   let over = false;
   socket.onmessage = ({ data }) => {
@@ -86,6 +95,9 @@ function connect() {
   };
 }
 
+by("record").onclick = () => {
+  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ record: !pressed(by("record")) }));
+};
 for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => stage.look(button.dataset.view);
 by("turn").onclick = () => {
   press(by("turn"), !pressed(by("turn")));
