@@ -6,6 +6,7 @@ import {
 
 const LEFT = 0x40b0ff, RIGHT = 0xff9440, MIDDLE = 0xeceef2, GHOST = 0x9fe870, WALL = 0x23272f;
 const BONE = 0.022, JOINT = 0.034, HEAD = 10;
+const FLOOR = 8, TILE = 2; // metres to each side, and of a tile
 const UP = new Vector3(0, 1, 0);
 const MIDDLE_HEIGHT = 0.9;
 const VIEWS = { front: [0, 1.3, 4.2], side: [4.2, 1.3, 0.01], top: [0, 5.2, 0.02] };
@@ -89,10 +90,16 @@ export class Stage {
     const shade = new Mesh(new PlaneGeometry(40, 40), new ShadowMaterial({ opacity: 0.38, depthWrite: false }));
     shade.rotation.x = -Math.PI / 2;
     shade.receiveShadow = true;
-    const grid = new GridHelper(20, 40, 0x6c7484, 0x3a404c);
-    grid.position.y = -0.002;
+    // In tiles: software drawing leaves out lines that end behind the camera.
+    for (let x = -FLOOR; x <= FLOOR; x += TILE) {
+      for (let z = -FLOOR; z <= FLOOR; z += TILE) {
+        const grid = new GridHelper(TILE, 2 * TILE, 0x4a515f, 0x3f4653);
+        grid.position.set(x, -0.002, z);
+        this.scene.add(grid);
+      }
+    }
     shade.renderOrder = 1; // over the grid
-    this.scene.add(sun, new HemisphereLight(0xdfe8ff, 0x3a3128, 1.3), new AmbientLight(0xffffff, 0.35), shade, grid);
+    this.scene.add(sun, new HemisphereLight(0xdfe8ff, 0x3a3128, 1.3), new AmbientLight(0xffffff, 0.35), shade);
   }
 
   resize() {
