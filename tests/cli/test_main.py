@@ -46,13 +46,6 @@ def test_installed_command_refuses_without_a_traceback(tmp_path: Path) -> None:
 # Usage
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_of_every_verb_gives_an_example(poseedge: Command, verb: str) -> None:
-    outcome = poseedge(verb, "--help")
-    assert outcome.status == 0
-    assert f"Example: poseedge {verb}" in outcome.out
-
-
 @pytest.mark.parametrize(
     "arguments", [["evaluate"], ["eval"], ["eval", "x", "--every", "0"], ["export"], ["bench", "x", "--speed"]]
 )
