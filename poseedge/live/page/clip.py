@@ -23,7 +23,7 @@ class ClipPage:
         self._lifted, self._size = upright(lifted), size
         self._stopped = threading.Event()
         title = f"{lifted.meta['model']} {lifted.meta['precision']}"
-        self._page = Page(hello(title, lifted.meta["source"], False, None), port)
+        self._page = Page(hello(title, lifted.meta["source"], False), port)
         self._page.downloads |= downloads(lambda: lifted)
 
     @property

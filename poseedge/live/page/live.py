@@ -20,7 +20,7 @@ class LivePage:
     def __init__(self, size: tuple[int, int], meta: dict[str, Any], port: int) -> None:
         """``size`` of the picture that keypoints lie in; ``meta`` says how the poses come about, as ``Lifted.meta``."""
         self._stage, self._rate, self._recorder = Stage(size), Rate(), Recorder(meta)
-        self._page = Page(hello(f"{meta['model']} {meta['precision']}", meta["source"], True, None), port, self._hear)
+        self._page = Page(hello(f"{meta['model']} {meta['precision']}", meta["source"], True), port, self._hear)
         self._page.downloads |= downloads(self._recorder.lifted)
 
     @property

@@ -16,7 +16,7 @@ _DIGITS = 4  # of metres
 END = json.dumps({"type": "end"})
 
 
-def hello(title: str, source: str, live: bool, against: str | None) -> str:
+def hello(title: str, source: str, live: bool) -> str:
     """Return the first message: what the numbers of all others mean."""
     return json.dumps(
         {
@@ -24,7 +24,6 @@ def hello(title: str, source: str, live: bool, against: str | None) -> str:
             "title": title,
             "source": source,
             "live": live,
-            "against": against,
             "joints": JOINT_NAMES,
             "bones": BONES,
             "left": LEFT,

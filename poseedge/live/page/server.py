@@ -68,11 +68,6 @@ class Page:
         """Return what to type into a browser."""
         return f"http://{HOST}:{self._port}/"
 
-    @property
-    def watched(self) -> bool:
-        """Whether any page is open."""
-        return bool(self._clients)
-
     def __enter__(self) -> Page:
         """Start to serve; raises ``PoseedgeError`` if the port is taken."""
         serve = require("websockets.sync.server", "demo").serve

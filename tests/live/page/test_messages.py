@@ -62,12 +62,11 @@ def test_limb_without_length_has_no_angle() -> None:
 
 
 def test_hello_says_what_all_numbers_mean() -> None:
-    assert json.loads(hello("nanohtnet int8", "camera 0", True, None)) == {
+    assert json.loads(hello("nanohtnet int8", "camera 0", True)) == {
         "type": "hello",
         "title": "nanohtnet int8",
         "source": "camera 0",
         "live": True,
-        "against": None,
         "joints": list(JOINT_NAMES),
         "bones": [list(bone) for bone in BONES],
         "left": list(LEFT),

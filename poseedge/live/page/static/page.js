@@ -107,7 +107,7 @@ by("turn").onclick = () => {
 function draw() {
   requestAnimationFrame(draw);
   if (newest) {
-    stage.put(skeleton, newest.people, newest.against?.people ?? []);
+    stage.put(skeleton, newest.people);
     plot.draw(angles.filter(({ button }) => pressed(button)));
     newest = null;
   }

@@ -4,7 +4,7 @@ import {
   OrbitControls, PCFShadowMap, PerspectiveCamera, PlaneGeometry, Quaternion, Scene, ShadowMaterial, SphereGeometry, Vector3, WebGLRenderer,
 } from "./three.bundle.js";
 
-const LEFT = 0x40b0ff, RIGHT = 0xff9440, MIDDLE = 0xeceef2, GHOST = 0x9fe870, WALL = 0x23272f;
+const LEFT = 0x40b0ff, RIGHT = 0xff9440, MIDDLE = 0xeceef2, WALL = 0x23272f;
 const BONE = 0.022, JOINT = 0.034, HEAD = 10;
 const FLOOR = 8, TILE = 2; // metres to each side, and of a tile
 const UP = new Vector3(0, 1, 0);
@@ -12,21 +12,20 @@ const MIDDLE_HEIGHT = 0.9;
 const VIEWS = { front: [0, 1.3, 4.2], side: [4.2, 1.3, 0.01], top: [0, 5.2, 0.02] };
 const cylinder = new CylinderGeometry(1, 1, 1, 14), sphere = new SphereGeometry(1, 20, 14);
 
-function material(colour, faint, ghost) {
-  const seeThrough = faint || ghost;
-  return new MeshStandardMaterial({ color: colour, roughness: 0.45, transparent: seeThrough, opacity: ghost ? 0.45 : faint ? 0.35 : 1 });
+function material(colour, faint) {
+  return new MeshStandardMaterial({ color: colour, roughness: 0.45, transparent: faint, opacity: faint ? 0.35 : 1 });
 }
 
 class Person {
-  constructor(skeleton, ghost) {
+  constructor(skeleton) {
     this.skeleton = skeleton;
     this.group = new Group();
-    const kind = (joint) => ghost ? GHOST : skeleton.left.includes(joint) ? LEFT : skeleton.right.includes(joint) ? RIGHT : MIDDLE;
-    this.sure = skeleton.joints.map((_, joint) => material(kind(joint), false, ghost));
-    this.faint = skeleton.joints.map((_, joint) => material(kind(joint), true, ghost));
+    const kind = (joint) => skeleton.left.includes(joint) ? LEFT : skeleton.right.includes(joint) ? RIGHT : MIDDLE;
+    this.sure = skeleton.joints.map((_, joint) => material(kind(joint), false));
+    this.faint = skeleton.joints.map((_, joint) => material(kind(joint), true));
     const mesh = (shape) => {
       const made = new Mesh(shape);
-      made.castShadow = !ghost;
+      made.castShadow = true;
       this.group.add(made);
       return made;
     };
@@ -120,26 +119,22 @@ export class Stage {
     this.controls.autoRotateSpeed = 4;
   }
 
-  // Shows these people and no others; ghosts are those of the artefact compared with.
-  put(skeleton, people, ghosts) {
-    const here = new Set();
-    for (const [prefix, all] of [["", people], ["ghost ", ghosts]]) {
-      for (const person of all) {
-        const key = prefix + person.id;
-        here.add(key);
-        if (!this.people.has(key)) {
-          const made = new Person(skeleton, prefix !== "");
-          this.people.set(key, made);
-          this.scene.add(made.group);
-        }
-        this.people.get(key).put(person);
+  // Shows these people and no others.
+  put(skeleton, people) {
+    const here = new Set(people.map(({ id }) => id));
+    for (const person of people) {
+      if (!this.people.has(person.id)) {
+        const made = new Person(skeleton);
+        this.people.set(person.id, made);
+        this.scene.add(made.group);
       }
+      this.people.get(person.id).put(person);
     }
-    for (const [key, person] of this.people) {
-      if (!here.has(key)) {
+    for (const [id, person] of this.people) {
+      if (!here.has(id)) {
         this.scene.remove(person.group);
         person.dispose();
-        this.people.delete(key);
+        this.people.delete(id);
       }
     }
   }
