@@ -1,6 +1,7 @@
 """Whatever happens while a command writes, nothing half-written stays, nothing foreign is touched, and the status tells.
 
-``build``, which needs a stand-in for TensorRT, is killed and interrupted in ``verbs/test_build.py``.
+``build``, which needs a stand-in for TensorRT, is killed and interrupted in ``verbs/test_build.py``, ``train`` in
+``verbs/test_train.py``: PyTorch's gradients do not outlive a fork.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from tests.support import folders, motion
 from tests.support.bvh_files import CMU, write_bvh
 from tests.support.faults import Faults, faults
 from tests.support.folders import MINI
-from tests.support.tiny import TINY
 
 pytestmark = pytest.mark.slow
 STATUS = {"kill": -9, "Ctrl-C": 130, "full disk": 2}
@@ -23,8 +23,6 @@ VERBS = {
     "export": "export --model nanohtnet --recipe IN/small.toml --checkpoint IN/small.pth --data IN/data --calib IN/data"
     " --precision fp32 --output made",
     "quantize": "quantize BUNDLE/nanohtnet_fp32.onnx --data MINI --windows 8 --frames 24 --output made.onnx",
-    "train": "train --model nanohtnet --data MINI --config tiny.toml --every 400 --threads 1 --output made",
-    "pretrain": "pretrain --data MINI --frames 9 --steps 2 --batch 4 --queue 8 --output made",
     "data convert": "data convert anna --output made",
     "data keypoints": "data keypoints data/data_2d_excerpt_gt.npz --into data --kind made",
     "data project": "data project data --kind made",
@@ -50,7 +48,6 @@ def place(tmp_path: Path) -> Path:
         (folder / name).mkdir(parents=True)
     folders.excerpt().write(folder / "data")
     write_bvh(folder / "anna" / "Dancing_1.bvh", CMU, "ZYX", frames=20)
-    (folder / "tiny.toml").write_text(TINY)
     np.save(folder / "keypoints.npy", np.concatenate([motion.coco(), motion.scores()[..., None]], axis=-1))
     for name in ("made.txt", "made.bak", ".made.swp"):
         (folder / name).write_text("mine")

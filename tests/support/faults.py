@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 FAULTS = {"kill": signal.SIGKILL, "Ctrl-C": signal.SIGINT}
+LONGEST_S = 120  # that one command may take on a busy machine
 FULL = 256  # bytes that a file may have where the disk is full
 
 
@@ -33,6 +35,10 @@ class Faults:
         errors = folder.parent / f"{folder.name}.stderr"
         job = {"words": words, "folder": str(folder), "fault": fault, "stderr": str(errors)}
         print(json.dumps(job), file=self.child.stdin, flush=True)
+        ready, _, _ = select.select([self.child.stdout], [], [], LONGEST_S)
+        if not ready:
+            self.child.kill()
+            raise TimeoutError(f"{' '.join(words)}: not done in {LONGEST_S} s")
         return int(self.child.stdout.readline()), errors.read_text()
 
 
@@ -102,9 +108,10 @@ def main() -> None:
             os.close(reading)
             command(job, writing)
         os.close(writing)
-        with os.fdopen(reading, "rb") as said:
-            Path(job["stderr"]).write_bytes(said.read())
         _, status = os.waitpid(child, 0)
+        os.set_blocking(reading, False)  # what the command started may live on, and hold the other end
+        with os.fdopen(reading, "rb") as said:
+            Path(job["stderr"]).write_bytes(said.read() or b"")
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
