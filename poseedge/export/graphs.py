@@ -123,8 +123,12 @@ def check_recipe(job: Export, module: nn.Module) -> None:
     Weights keep their names in the graph, where the patterns are looked up again.
     """
     names = sorted({key.removesuffix(".weight") for key in module.state_dict()})
-    int8, half = job.recipe.int8, job.recipe.fp16.keep
-    given = {"fp16.keep": half, "int8.keep": int8.keep, "int8.two_step": int8.two_step if job.steady else []}
+    int8 = job.recipe.int8
+    given: dict[str, list[str]] = {}
+    if any("fp16" in precision for precision in job.precisions):
+        given["fp16.keep"] = job.recipe.fp16.keep
+    if any("int8" in precision for precision in job.precisions):
+        given |= {"int8.keep": int8.keep, "int8.two_step": int8.two_step if job.steady else []}
     for key, patterns in given.items():  # with #, a layer that shares its weight is meant
         check_patterns([pattern for pattern in patterns if "#" not in pattern], names, f"{key}: no weight matches")
     if all(matches(name, half) for name in names):

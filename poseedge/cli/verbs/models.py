@@ -73,7 +73,8 @@ def show_checkpoint(path: Path, model: str | None, settings: list[str], json: bo
     said = {key: "  (assumed: the file does not tell)" for key in assumed}
     rows = [[key, f"{value}{said.get(key, '')}"] for key, value in network.config.items()]
     fitting = f"; fits {', '.join(others)} as well: --model" if others else ""
-    table(f"{path}: {network.name}{fitting}", ["setting", "value"], rows, text=("value",))
+    out.print(f"{path}: {network.name}{fitting}", soft_wrap=True)
+    table("", ["setting", "value"], rows, text=("value",))
     if assumed:
         out.print(f"another value: --set network.{assumed[0]}=...", soft_wrap=True)
     chosen = [word for setting in settings for word in ("--set", setting)]

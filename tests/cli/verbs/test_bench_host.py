@@ -288,9 +288,13 @@ def test_missing_ssh_client_is_told(poseedge: Command, small_bundle: Path) -> No
     assert_refused(outcome, "there is no ssh client here: 'no-such-ssh'", "openssh-client")
 
 
-@pytest.mark.parametrize("host", ["-oProxyCommand=touch x", "", "a b"])
+@pytest.mark.parametrize("host", ["-oProxyCommand=touch x", "a b"])
 def test_host_that_is_none_is_refused(poseedge: Command, small_bundle: Path, host: str) -> None:
     assert_refused(poseedge("bench", small_bundle, f"--host={host}"), "is no host", "user@host")
+
+
+def test_host_without_a_name_is_refused(poseedge: Command, small_bundle: Path) -> None:
+    assert_refused(poseedge("bench", small_bundle, "--host="), "an empty value after '--host'", "leave it out")
 
 
 @pytest.mark.parametrize("option", [["--threads", 2], ["--batch", 2], ["--evicted"]])
