@@ -131,6 +131,7 @@ def check_recipe(job: Export, module: nn.Module) -> None:
         given |= {"int8.keep": int8.keep, "int8.two_step": int8.two_step if job.steady else []}
     for key, patterns in given.items():  # with #, a layer that shares its weight is meant
         check_patterns([pattern for pattern in patterns if "#" not in pattern], names, f"{key}: no weight matches")
+    half = given.get("fp16.keep", [])
     if all(matches(name, half) for name in names):
         raise PoseedgeError(f"fp16.keep = {half}: keeps every weight in float32", "name those that need it; docs/recipes.md")
 
