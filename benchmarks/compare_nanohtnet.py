@@ -20,7 +20,7 @@ from benchmarks.record import RESULTS, grid, machine_slug, record, versions
 from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.backends.torch import TorchLifter
-from poseedge.bench.latency import CacheEvictor, Candidate, Schedule, pinned, summary_ms, time_alternating
+from poseedge.bench.latency import Alternation, CacheEvictor, Candidate, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.errors import PoseedgeError
@@ -54,8 +54,8 @@ def measure(bundle: Bundle, checkpoint: Path, rounds: int) -> dict[str, Any]:
     machine = machine_facts()
     with tempfile.TemporaryDirectory() as folder, pinned(THREADS) as cores:
         calls, differences = prepare(bundle, checkpoint, Path(folder))
-        warm = time_alternating(calls, Schedule(rounds))
-        evicted = time_alternating(calls, Schedule(rounds), CacheEvictor())
+        warm = time_alternating(calls, Alternation(rounds))
+        evicted = time_alternating(calls, Alternation(rounds), CacheEvictor())
     latencies = {name: (summary_ms(warm[name]).model_dump(), summary_ms(evicted[name]).model_dump()) for name in calls}
     rows = [
         {
@@ -69,7 +69,7 @@ def measure(bundle: Bundle, checkpoint: Path, rounds: int) -> dict[str, Any]:
         }
         for name, (latency, latency_evicted) in latencies.items()
     ]
-    schedule = Schedule(rounds)
+    schedule = Alternation(rounds)
     method = {
         "rounds": rounds,
         "settling_calls_per_block": schedule.settle,

@@ -23,7 +23,7 @@ from benchmarks.networks import FAMILIES, deterministic
 from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, versions, write_json, write_text
 from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import OnnxLifter
-from poseedge.bench.latency import Candidate, Schedule, pinned, summary_ms, time_alternating
+from poseedge.bench.latency import Alternation, Candidate, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.fold import fold
@@ -117,14 +117,14 @@ def prepare(network: LiftingNetwork, folder: Path, threads: int) -> tuple[Lifts,
     }
 
 
-def affordable(calls: dict[str, Candidate], budget_s: float) -> Schedule:
+def affordable(calls: dict[str, Candidate], budget_s: float) -> Alternation:
     """Return the usual blocks, as many as fit; single calls, to which warm caches mean little, where few would fit."""
-    once = time_alternating(calls, Schedule(rounds=1, settle=1, calls=1))
-    once_s, usual = sum(float(spent[0]) for spent in once.values()), Schedule(rounds=1)
+    once = time_alternating(calls, Alternation(rounds=1, settle=1, calls=1))
+    once_s, usual = sum(float(spent[0]) for spent in once.values()), Alternation(rounds=1)
     rounds = int(budget_s / (once_s * (usual.settle + usual.calls)))
     if rounds >= LEAST_ROUNDS:
-        return Schedule(min(rounds, ROUNDS))
-    return Schedule(max(int(budget_s / once_s), LEAST_ROUNDS), settle=0, calls=1)
+        return Alternation(min(rounds, ROUNDS))
+    return Alternation(max(int(budget_s / once_s), LEAST_ROUNDS), settle=0, calls=1)
 
 
 def p50(row: dict[str, Any], form: str) -> float:

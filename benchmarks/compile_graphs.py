@@ -38,7 +38,7 @@ from poseedge.resources import resource
 from poseedge.targets.aot import Compiled, Compiler, verdict
 from poseedge.targets.aot.stand_ins import DISTRIBUTION
 from poseedge.targets.aot.verdict import weight_bytes
-from poseedge.targets.boards import MODERN, SPELT_OUT
+from poseedge.targets.boards import DECOMPOSED, MODERN
 
 WINDOWS = 2
 RESULTS = Path(__file__).with_name("results") / "compile_sm86"
@@ -52,7 +52,7 @@ def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Floa
     for form, placement in forms.items():
         quantized = quantize(exact, placement, calibrate(exact, placement, windows, migrate=recipe.int8.migrate))
         graphs[form] = quantized
-        if opset == SPELT_OUT:
+        if opset == DECOMPOSED:
             store_weights_as_float(quantized)  # as for all targets of that opset, whose TensorRT reads no others
         if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
             graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, exact, recipe.fp16.keep)
@@ -80,7 +80,7 @@ def network_rows(compiler: Compiler, name: str) -> list[dict[str, Any]]:
     assert isinstance(network, LiftingNetwork)
     windows = load_calibration(resource("calib_data", "mocap17-calib"), network.frames, WINDOWS, network.in_channels)
     rows = []
-    for opset in (MODERN, SPELT_OUT):
+    for opset in (MODERN, DECOMPOSED):
         for precision, graph in graphs_of(network, load_recipe(name), opset, windows).items():
             compiled, row = build(compiler, graph)
             rows.append({"network": name, "opset": opset, "precision": precision, **row})

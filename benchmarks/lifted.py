@@ -15,7 +15,7 @@ from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseSequence
 from poseedge.lifter import Lifter
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Clip, Lifted, Track
 from poseedge.skeleton import ROOT
@@ -81,6 +81,6 @@ def score(pairs: Iterable[tuple[Lifted, FloatArray]]) -> Score:
     )
 
 
-def lifted(lifter: Lifter, sequences: list[PoseSequence], options: Options, trained: TrainedOn) -> Score:
+def lifted(lifter: Lifter, sequences: list[PoseSequence], options: LiftOptions, trained: TrainedOn) -> Score:
     """Return the errors on recorded sequences."""
     return score((lift_clip(lifter, recorded(each), options, trained), each.relative_m) for each in sequences)

@@ -23,11 +23,11 @@ from poseedge.data.types import PoseSequence
 from poseedge.lifter import Lifter
 from poseedge.live.layouts import Trunk
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.trained import TrainedOn
 
 PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
-PLAIN, LIFT = Options(view="plain"), Options()
+PLAIN, LIFT = LiftOptions(view="plain"), LiftOptions()
 TRUNKS: tuple[Trunk, ...] = ("papers", "fitted")
 Make = Callable[[PoseSequence], Scene]
 
@@ -39,7 +39,7 @@ class Case:
     section: str
     name: str
     make: Make
-    ways: dict[str, Options]
+    ways: dict[str, LiftOptions]
 
 
 def cases() -> Iterator[Case]:
@@ -70,7 +70,7 @@ def cases() -> Iterator[Case]:
         yield Case("frame rate", f"{fps} Hz", partial(scene, stand=usual, fps=fps), only)
     yield from faults(usual)
     yield Case("trunk", "true joints", seen(usual), only)
-    trunks: dict[str, Options] = {f"lift, {trunk}": replace(LIFT, trunk=trunk) for trunk in TRUNKS}
+    trunks: dict[str, LiftOptions] = {f"lift, {trunk}": replace(LIFT, trunk=trunk) for trunk in TRUNKS}
     yield Case("trunk", "COCO", partial(with_face, stand=usual), trunks)
     yield Case("trunk", "COCO, face unseen", partial(with_face, stand=usual, face=False), trunks)
 
@@ -135,7 +135,7 @@ def cut(sequence: PoseSequence, frames: int) -> PoseSequence:
     return replace(sequence, keypoints=sequence.keypoints[part], joints_m=sequence.joints_m[part])
 
 
-def lifted(lifter: Lifter, scenes: list[Scene], options: Options) -> Score:
+def lifted(lifter: Lifter, scenes: list[Scene], options: LiftOptions) -> Score:
     """Return the errors of the frames that count."""
     pairs = []
     for clip, truth, scored in scenes:

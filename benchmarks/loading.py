@@ -25,7 +25,7 @@ from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
-from poseedge.training.batch import Share, Source
+from poseedge.training.batch import ProcessShare, WindowSource
 from poseedge.training.loop import Status, Training
 from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recipe import TrainingRecipe
@@ -57,7 +57,7 @@ def loading(
     record_networks(path, page, "loading", model or NETWORKS, row, partial(markdown, machine), machine=machine)
 
 
-def measured(network: LiftingNetwork, recipe: TrainingRecipe, source: Source, steps: int) -> dict[str, Any]:
+def measured(network: LiftingNetwork, recipe: TrainingRecipe, source: WindowSource, steps: int) -> dict[str, Any]:
     """Return what one network's row is made of."""
     small = max(1, recipe.batch // SMALLER)
     watches = [train(network, recipe, source, size, steps) for size in (small, 2 * small)]
@@ -117,7 +117,7 @@ class Watch:
         self._at = now
 
 
-def train(network: LiftingNetwork, recipe: TrainingRecipe, source: Source, size: int, steps: int) -> Watch:
+def train(network: LiftingNetwork, recipe: TrainingRecipe, source: WindowSource, size: int, steps: int) -> Watch:
     """Train for ``steps`` after the first with batches of ``size`` windows; return the watch."""
     short = recipe.model_copy(update={"batch": size, "steps": steps + 1, "evaluate_every": steps + 1})
     watch, fabric = Watch(), Fabric(accelerator="cpu", devices=1)
@@ -128,9 +128,9 @@ def train(network: LiftingNetwork, recipe: TrainingRecipe, source: Source, size:
     return watch
 
 
-def cut_s(source: Source, recipe: TrainingRecipe) -> float:
+def cut_s(source: WindowSource, recipe: TrainingRecipe) -> float:
     """Return the median processor time of cutting a batch of the recipe, after one that is not counted."""
-    times, cut = [], partial(source.draw, size=recipe.batch, share=Share(recipe.seed))
+    times, cut = [], partial(source.draw, size=recipe.batch, share=ProcessShare(recipe.seed))
     for step in range(ROUNDS + 1):
         started = time.process_time()
         cut(step)

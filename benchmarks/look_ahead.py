@@ -14,7 +14,7 @@ import typer
 from benchmarks.lifted import Score, lifted, test_sequences
 from benchmarks.record import RESULTS, embed, grid, record
 from poseedge.backends.registry import load
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.overlap import schedule
 from poseedge.live.trained import TrainedOn
 
@@ -23,7 +23,7 @@ KEYPOINTS = ("gt", "detected")
 LOOK_AHEADS = (64, 32, 16, 8, 4, 2, 1, 0)
 
 
-def ways(most: int) -> dict[str, Options]:
+def ways(most: int) -> dict[str, LiftOptions]:
     """Return what is compared, by name; ``most``: look-ahead that the network can use."""
     plain = {"view": "plain", "trunk": "papers"}
     ahead = {f"look-ahead {frames}": {**plain, "look_ahead": frames} for frames in LOOK_AHEADS if frames < most}
@@ -36,7 +36,7 @@ def ways(most: int) -> dict[str, Options]:
         "overlap, smoothed": {**overlap, "smooth": True},
         "look-ahead 0, smoothed": {**plain, "look_ahead": 0, "smooth": True},
     }
-    return {name: Options(**values) for name, values in every.items()}  # type: ignore[arg-type]
+    return {name: LiftOptions(**values) for name, values in every.items()}  # type: ignore[arg-type]
 
 
 def measure(

@@ -28,7 +28,7 @@ from poseedge.models import create
 from poseedge.models.checkpoints import read_checkpoint
 from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
-from poseedge.training.batch import Batch, Share, mirror_batch
+from poseedge.training.batch import Batch, ProcessShare, mirror_batch
 from poseedge.training.loop import Training
 from poseedge.training.objective import LiftingObjective
 from poseedge.training.poseclr import ANEW, Contrast
@@ -91,7 +91,7 @@ class FewLabels:
         self.batch = recorded.take(torch.randperm(recorded.windows, generator=generator)[:count])
         self.windows = count
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         """Return ``size`` of the windows."""
         generator = share.generator(step)
         rows = torch.randint(self.windows, (size,), generator=generator)

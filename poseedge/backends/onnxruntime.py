@@ -23,7 +23,7 @@ CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "Tensorrt
 TF32_OFF = "TF32 is off: float32 products are not rounded"
 TF32_UNKNOWN = "float32 products may be rounded to TF32, against which this provider has no option"
 NOT_TOLD = "this ONNX Runtime does not tell which nodes run in another provider"
-Options = dict[str, str]
+ProviderOptions = dict[str, str]
 
 
 class OnnxLifter:
@@ -77,11 +77,11 @@ class Provider:
     name: str
     backend: str
     fix: str
-    chain: Callable[[Path], list[tuple[str, Options]]]  # for a graph: itself and what takes the nodes that it does not
+    chain: Callable[[Path], list[tuple[str, ProviderOptions]]]  # for a graph: itself and what takes the nodes that it does not
     tf32: Callable[[], str] = lambda: TF32_OFF
 
 
-def tensorrt_chain(path: Path) -> list[tuple[str, Options]]:
+def tensorrt_chain(path: Path) -> list[tuple[str, ProviderOptions]]:
     """Return TensorRT's provider with the number formats that the graph at ``path`` uses, then CUDA's.
 
     Before strong typing TensorRT refuses formats that its builder was not allowed.

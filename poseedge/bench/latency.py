@@ -15,13 +15,13 @@ from poseedge.bench.results import Timing
 from poseedge.errors import PoseedgeError
 
 Candidate = Callable[[], object]
-Clock = Callable[[], int]  # nanoseconds
+ReadClock = Callable[[], int]  # nanoseconds
 
 EVICTED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Alternation:
     """How candidates take turns: each round, in random order, gives every one a block of calls."""
 
     rounds: int
@@ -32,10 +32,10 @@ class Schedule:
 
 def time_alternating(
     candidates: Mapping[str, Candidate],
-    schedule: Schedule,
+    schedule: Alternation,
     before_call: Candidate | None = None,
     after_round: Candidate | None = None,
-    clock: Clock = time.perf_counter_ns,
+    clock: ReadClock = time.perf_counter_ns,
 ) -> dict[str, Float64Array]:
     """Return ``rounds * calls`` latencies, seconds, of each candidate.
 
@@ -54,7 +54,7 @@ def time_alternating(
     return {name: np.array(spent) / 1e9 for name, spent in times.items()}
 
 
-def time_call(call: Candidate, before_call: Candidate | None, clock: Clock) -> int:
+def time_call(call: Candidate, before_call: Candidate | None, clock: ReadClock) -> int:
     """Return the nanoseconds of one call."""
     if before_call:
         before_call()
@@ -64,11 +64,11 @@ def time_call(call: Candidate, before_call: Candidate | None, clock: Clock) -> i
 
 
 def affordable_rounds(
-    candidates: Mapping[str, Candidate], budget_s: float, most: int, least: int = 3, clock: Clock = time.perf_counter_ns
+    candidates: Mapping[str, Candidate], budget_s: float, most: int, least: int = 3, clock: ReadClock = time.perf_counter_ns
 ) -> int:
     """Return how many rounds of the usual blocks fit into ``budget_s``, within ``least`` and ``most``."""
-    usual = Schedule(rounds=1)
-    first = time_alternating(candidates, Schedule(rounds=1, settle=1, calls=1), clock=clock)
+    usual = Alternation(rounds=1)
+    first = time_alternating(candidates, Alternation(rounds=1, settle=1, calls=1), clock=clock)
     round_s = sum(float(spent[0]) for spent in first.values()) * (usual.settle + usual.calls)
     return int(np.clip(budget_s / max(round_s, 1e-9), least, most))
 

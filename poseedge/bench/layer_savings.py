@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
-from poseedge.bench.latency import Candidate, Schedule, time_alternating
+from poseedge.bench.latency import Alternation, Candidate, time_alternating
 from poseedge.graph.graph import Graph
 from poseedge.graph.session import open_session, session_options
 from poseedge.int8.integer_products import with_integer_products
@@ -34,7 +34,7 @@ def saved_ms(graph: Graph, int8: Graph, placement: Placement, rounds: int = ROUN
 
 def median_ms(forms: Mapping[str, Candidate], rounds: int) -> dict[str, float]:
     """Return the median of each form's calls."""
-    return {name: 1e3 * float(np.median(spent)) for name, spent in time_alternating(forms, Schedule(rounds)).items()}
+    return {name: 1e3 * float(np.median(spent)) for name, spent in time_alternating(forms, Alternation(rounds)).items()}
 
 
 def candidates(graph: Graph, integer: Graph, layer: onnx.NodeProto) -> dict[str, Candidate]:

@@ -12,9 +12,9 @@ from poseedge.backends.registry import backend_for, backends, load, opens
 from poseedge.bench.entries import Subject
 from poseedge.bench.latency import (
     EVICTED_BYTES,
+    Alternation,
     CacheEvictor,
     Candidate,
-    Schedule,
     affordable_rounds,
     pinned,
     summary_ms,
@@ -34,7 +34,7 @@ BUDGET_S = 60.0  # heavy networks get fewer rounds
 
 
 @dataclass(frozen=True)
-class Settings:
+class BenchSettings:
     """How to measure; ``rounds=None`` takes as many as fit a minute, at most 100."""
 
     threads: int = 1
@@ -45,7 +45,7 @@ class Settings:
     energy_s: float = 0.0  # seconds to measure the energy of each for; 0: not
 
 
-def measure(subjects: Sequence[Subject], settings: Settings, progress: Tell) -> Report:
+def measure(subjects: Sequence[Subject], settings: BenchSettings, progress: Tell) -> Report:
     """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
     machine, before = machine_facts(), gpu_state()
     with pinned(settings.threads) as cores:
@@ -73,7 +73,7 @@ def measure(subjects: Sequence[Subject], settings: Settings, progress: Tell) -> 
 
 
 def metered(
-    calls: dict[str, Candidate], lifters: Sequence[Lifter], settings: Settings, progress: Tell
+    calls: dict[str, Candidate], lifters: Sequence[Lifter], settings: BenchSettings, progress: Tell
 ) -> tuple[dict[str, Energy], list[str]]:
     """Return the energy of each candidate, and why there is none where it was asked for."""
     if not settings.energy_s:
@@ -114,11 +114,11 @@ def alternate(
     """Time ``calls`` and report progress between rounds."""
     done = iter(range(1, rounds + 1))
     progress(what, 0, rounds)
-    return time_alternating(calls, Schedule(rounds), before_call, lambda: progress(what, next(done), rounds))
+    return time_alternating(calls, Alternation(rounds), before_call, lambda: progress(what, next(done), rounds))
 
 
 def row(
-    subject: Subject, lifter: Lifter, cost: Cost, settings: Settings, warm: Float64Array, evicted: Float64Array | None
+    subject: Subject, lifter: Lifter, cost: Cost, settings: BenchSettings, warm: Float64Array, evicted: Float64Array | None
 ) -> Row:
     """Put together all that is known of one subject; measures its memory."""
     return Row(
@@ -144,9 +144,9 @@ def row(
     )
 
 
-def method(settings: Settings, rounds: int, cores: list[int] | None) -> dict[str, Any]:
+def method(settings: BenchSettings, rounds: int, cores: list[int] | None) -> dict[str, Any]:
     """Return how the numbers were made, in words where a number would not tell."""
-    schedule = Schedule(rounds)
+    schedule = Alternation(rounds)
     return {
         "latency": "host time of one call, NumPy keypoints in, NumPy poses out; nothing is clipped",
         "order": "all in one process, blocks in random order each round",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poseedge.bench.latency import Schedule
+from poseedge.bench.latency import Alternation
 from poseedge.bench.report import Report
 from poseedge.bench.results import Row
 from poseedge.bundle.reading import AGAIN, Bundle
@@ -13,7 +13,7 @@ from poseedge.device.ssh import Outcome
 from poseedge.errors import PoseedgeError
 from poseedge.graph.flops import graph_cost
 
-RUNS_PER_ROUND = Schedule(rounds=1).calls
+RUNS_PER_ROUND = Alternation(rounds=1).calls
 
 
 def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Report:

@@ -39,7 +39,7 @@ class Report:
         return reference.latency_ms.p50 / row.latency_ms.p50 if reference else None
 
 
-class Grid(NamedTuple):
+class TextTable(NamedTuple):
     """A table for people: the columns in ``text`` and the first name a row, the others hold numbers."""
 
     title: str
@@ -48,12 +48,12 @@ class Grid(NamedTuple):
     text: tuple[str, ...]
 
 
-def tables(report: Report) -> list[Grid]:
+def tables(report: Report) -> list[TextTable]:
     """Return the latency table and the cost table."""
     return [latency_table(report), cost_table(report)]
 
 
-def latency_table(report: Report) -> Grid:
+def latency_table(report: Report) -> TextTable:
     """Return speed per forward and per output frame beside size and accuracy; columns that are empty everywhere are left out."""
     rows = report.rows
     columns: dict[str, list[str]] = {
@@ -73,7 +73,7 @@ def latency_table(report: Report) -> Grid:
     kept = {heading: cells for heading, cells in columns.items() if set(cells) != {"-"}}
     names = [f"{row.name} as a CUDA graph" if row.cuda_graph else row.name for row in rows]
     lines = [list(line) for line in zip(names, [row.precision for row in rows], *kept.values(), strict=True)]
-    return Grid(latency_title(report.method), ["file", "precision", *kept], lines, ("precision",))
+    return TextTable(latency_title(report.method), ["file", "precision", *kept], lines, ("precision",))
 
 
 def latency_title(method: dict[str, Any]) -> str:
@@ -83,7 +83,7 @@ def latency_title(method: dict[str, Any]) -> str:
     return f"Latency, ms: warm caches, batch {method['batch']}{counted}"
 
 
-def cost_table(report: Report) -> Grid:
+def cost_table(report: Report) -> TextTable:
     """Return operations, parameters and memory."""
     columns = ["frames\nin", "frames\nout", "MFLOP", "without\nattention", "params\nM", "peak RSS\nMB"]
     lines = [
@@ -99,7 +99,7 @@ def cost_table(report: Report) -> Grid:
         for row in report.rows
         if not row.cuda_graph  # the same engine again
     ]
-    return Grid("Cost of one window", ["file", "precision", "backend", *columns], lines, ("precision", "backend"))
+    return TextTable("Cost of one window", ["file", "precision", "backend", *columns], lines, ("precision", "backend"))
 
 
 def remarks(report: Report) -> list[str]:

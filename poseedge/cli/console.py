@@ -42,7 +42,7 @@ def finite(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-class Rate(ProgressColumn):
+class RateColumn(ProgressColumn):
     """How many are done in a second."""
 
     def __init__(self, each: str) -> None:
@@ -62,7 +62,7 @@ def stage(description: str, total: int | None, each: str | None = None) -> Itera
         TextColumn("{task.description:<24}"),
         BarColumn(),
         MofNCompleteColumn(),
-        *([Rate(each)] if each else []),
+        *([RateColumn(each)] if each else []),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=err) as progress:

@@ -16,7 +16,7 @@ from poseedge.errors import PoseedgeError
 
 if TYPE_CHECKING:
     from poseedge.lifter import Lifter
-    from poseedge.live.options import Options
+    from poseedge.live.options import LiftOptions
 
 Artefact = Annotated[
     Path | None,
@@ -71,11 +71,11 @@ def opened(artefact: Path | None, precision: str | None, threads: int, backend: 
     return lifter
 
 
-def options(given: dict[str, Any]) -> Options:
+def options(given: dict[str, Any]) -> LiftOptions:
     """Return the lifting options among a verb's parameters."""
-    from poseedge.live.options import Options
+    from poseedge.live.options import LiftOptions
 
-    return Options(
+    return LiftOptions(
         view=given["view"],
         trunk=given["trunk"],
         overlap=given["overlap"],

@@ -27,7 +27,7 @@ RATE = 50.0  # frames per second of Human3.6M, at which networks are trained
 
 
 @dataclass(frozen=True)
-class Clip:
+class MotionClip:
     """One recording in the layout's terms."""
 
     subject: str
@@ -47,7 +47,7 @@ class Reading:
     joints: Path | None = None  # names of BVH or ASF joints, a file like ``bvh_joints.toml``
 
 
-def read_clip(path: Path, how: Reading) -> Clip:
+def read_motion_clip(path: Path, how: Reading) -> MotionClip:
     """Read one recording: ``.npy`` or ``.npz`` with ``(T, 17, 3)`` in Human3.6M order, ``.bvh``, or ``.amc``.
 
     The action is the file's name with ``_`` as spaces. Motion of another rate is interpolated linearly.
@@ -72,7 +72,7 @@ def read_clip(path: Path, how: Reading) -> Clip:
     world = world * scale(world, how.units, path)
     if up == "y":
         world = np.stack([world[..., 0], -world[..., 2], world[..., 1]], axis=-1)
-    return Clip(how.subject or path.resolve().parent.name, path.stem.replace("_", " "), resampled(world, fps, how.rate))
+    return MotionClip(how.subject or path.resolve().parent.name, path.stem.replace("_", " "), resampled(world, fps, how.rate))
 
 
 def scale(world: Float64Array, units: str, where: Path) -> float:
@@ -97,7 +97,7 @@ def resampled(world: Float64Array, fps: float, rate: float) -> Float64Array:
 
 
 def convert(
-    clips: list[Clip], folder: Path, name: str, cameras: Path | None = None, test: Sequence[str] = (), rate: float = RATE
+    clips: list[MotionClip], folder: Path, name: str, cameras: Path | None = None, test: Sequence[str] = (), rate: float = RATE
 ) -> dict[str, Any]:
     """Write ``clips`` as data set ``name`` with exact keypoints; return what was written.
 

@@ -28,7 +28,7 @@ LAYOUTS = tuple(READ)
 
 
 @dataclass(frozen=True)
-class Motion:
+class RecordedMotion:
     """The motion and cameras of a data set folder, and the file of keypoints that is to be written beside them."""
 
     target: Path
@@ -42,7 +42,7 @@ class Motion:
                 yield subject, action, world, self.cameras.get(subject, ())
 
 
-def read_motion(folder: Path, kind: str) -> Motion:
+def read_motion(folder: Path, kind: str) -> RecordedMotion:
     """Read what ``data_2d_<name>_<kind>.npz`` is to be made for; raises ``DataError`` if it is there already."""
     name = dataset_name(folder)
     target, path = folder / f"data_2d_{name}_{kind}.npz", folder / f"data_3d_{name}.npz"
@@ -52,7 +52,7 @@ def read_motion(folder: Path, kind: str) -> Motion:
         subject: {action: world_joints(value, f"{path}: {subject} {action!r}") for action, value in actions.items()}
         for subject, actions in layout_member(path, "positions_3d").items()
     }
-    return Motion(target, positions, read_rig(rig_path(folder, name)).cameras)
+    return RecordedMotion(target, positions, read_rig(rig_path(folder, name)).cameras)
 
 
 def project_motion(folder: Path, kind: str = "gt") -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _stated(metadata: Any) -> str | None:
     return str(metadata["layout_name"]) if isinstance(metadata, dict) and "layout_name" in metadata else None
 
 
-def _nearest_layout(motion: Motion, pixels: dict[tuple[str, str], list[Float32Array]]) -> str:
+def _nearest_layout(motion: RecordedMotion, pixels: dict[tuple[str, str], list[Float32Array]]) -> str:
     """Return the order of joints in which keypoints lie nearest to the motion."""
     apart: dict[str, list[float]] = {layout: [] for layout in LAYOUTS}
     for subject, action, world, cameras in motion.clips():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from poseedge.data.pickles import Refused, read_pickle
+from poseedge.data.pickles import RefusedPickle, read_pickle
 from poseedge.errors import DataError
 
 
@@ -23,7 +23,7 @@ def read_npz(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             return {name.removesuffix(".npy"): _read_member(archive.read(name)) for name in archive.namelist()}
-    except Refused as error:
+    except RefusedPickle as error:
         raise DataError(
             f"{path}: refused, its pickle may hold arrays and plain containers only, but {error}",
             "do not open this file with other tools; get the data set from its source again",

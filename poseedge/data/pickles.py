@@ -21,12 +21,12 @@ from poseedge.arrays import AnyArray
 _PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|f16|c8|c16|[US][1-9][0-9]{0,5}|O8?")
 
 
-class Refused(Exception):
+class RefusedPickle(Exception):
     """A pickle names something other than arrays and plain containers."""
 
 
 def read_pickle(stream: io.BytesIO) -> Any:
-    """Return what a pickle holds. Raises ``Refused``, or anything at all if the pickle is damaged."""
+    """Return what a pickle holds. Raises ``RefusedPickle``, or anything at all if the pickle is damaged."""
     return _made(_Unpickler(stream, encoding="latin1").load(), {})
 
 
@@ -36,13 +36,13 @@ class _Type:
     def __init__(self, name: Any, *_: Any) -> None:
         name = name.decode("latin1") if isinstance(name, bytes) else name
         if not isinstance(name, str) or not _PLAIN_TYPE.fullmatch(name):
-            raise Refused(f"it holds an array of {name!r:.20}")
+            raise RefusedPickle(f"it holds an array of {name!r:.20}")
         self.dtype = np.dtype(name)
 
     def __setstate__(self, state: Any) -> None:
         order: Any = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "=", "|") or any(part is not None for part in state[2:5]):
-            raise Refused("it holds an array of structures")
+            raise RefusedPickle("it holds an array of structures")
         self.dtype = self.dtype.newbyteorder(order)
 
 
@@ -92,7 +92,7 @@ def _scalar(of: Any, content: Any) -> Any:
 
 def _encode(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
-        raise Refused(f"it encodes as {encoding}")
+        raise RefusedPickle(f"it encodes as {encoding}")
     return text.encode("latin1")
 
 
@@ -118,14 +118,14 @@ for _module in ("numpy.core", "numpy._core"):  # numpy 1.x, numpy 2.x
 class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise Refused(f"it names {module}.{name}")
+            raise RefusedPickle(f"it names {module}.{name}")
         return _ALLOWED[module, name]
 
     def load_build(self) -> None:
         """Set the state of arrays and types alone: of anything else it would set attributes."""
         changed = self.stack[-2]  # type: ignore[attr-defined]
         if not isinstance(changed, _Array | _Type):
-            raise Refused(f"it changes a {type(changed).__name__}")
+            raise RefusedPickle(f"it changes a {type(changed).__name__}")
         super().load_build()  # type: ignore[misc]
 
     dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # type: ignore[dict-item]  # noqa: RUF012

@@ -14,7 +14,7 @@ from poseedge.device.runner.engine.pins import pin
 from poseedge.engines.calibrator import Feed, make_calibrator
 from poseedge.engines.log import shared_log
 from poseedge.engines.monitor import watched
-from poseedge.engines.options import Options as Options
+from poseedge.engines.options import BuildOptions as Options
 from poseedge.engines.routes import Route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.progress import Stage

@@ -14,7 +14,7 @@ import tensorrt as trt
 
 from poseedge.arrays import Float32Array
 from poseedge.device.runner.engine.identity import differences
-from poseedge.engines.builder import Options, build_plan
+from poseedge.engines.builder import BuildOptions, build_plan
 from poseedge.engines.calibrator import Feed
 from poseedge.engines.cuda import Cuda
 from poseedge.engines.facts import FOLDER, EngineFacts, device_identity, read_facts, write_engine
@@ -31,13 +31,13 @@ Calibration = Callable[[LifterSpec], Float32Array]  # what a lifter takes -> win
 
 
 @dataclass(frozen=True)
-class Job:
+class BuildJob:
     """One engine to be: what from, how, for what device, and where."""
 
     graph: Path
     spec: LifterSpec  # of the engine
     route: Route
-    options: Options
+    options: BuildOptions
     identity: dict[str, Any]  # all that decides what the builder makes
     windows: Float32Array | None  # to calibrate with
     output: Path
@@ -56,12 +56,12 @@ class Job:
 
 def plan_job(
     graph: Path,
-    options: Options,
+    options: BuildOptions,
     cuda: Cuda,
     output: Path | None = None,
     calibration: Calibration | None = None,
     held: Sequence[str] | None = None,
-) -> Job:
+) -> BuildJob:
     """Decide how ``graph`` becomes an engine on this device; the default output lies in ``engines`` beside it.
 
     ``held``: the nodes that stay in FP32 where builder flags allow a lower precision, as a bundle's manifest lists them.
@@ -90,7 +90,7 @@ def plan_job(
     }
     stem = graph.stem if graph.stem.endswith(options.precision) else f"{graph.stem}_{options.precision}"
     name = "{}.{tensorrt}.{sm}.engine".format(stem, **identity)
-    return Job(
+    return BuildJob(
         graph=graph,
         spec=replace(spec, precision=options.precision),
         route=route,
@@ -107,7 +107,7 @@ def plain(settings: Any) -> dict[str, Any]:
 
 
 def ensure_engine(
-    job: Job, cuda: Cuda, rebuild: bool = False, stage: Stage = silent, say: Callable[[str], None] = lambda _: None
+    job: BuildJob, cuda: Cuda, rebuild: bool = False, stage: Stage = silent, say: Callable[[str], None] = lambda _: None
 ) -> tuple[EngineFacts, bool]:
     """Return the facts of the engine at ``job.output``, and whether it had to be built.
 
@@ -123,7 +123,7 @@ def ensure_engine(
         return build(job, cuda, stage, say), True
 
 
-def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:
+def usable(job: BuildJob, say: Callable[[str], None]) -> EngineFacts | None:
     """Return the facts of the engine that is there if it is whole and is what ``job`` would make."""
     if not job.output.is_file():
         return None
@@ -143,7 +143,7 @@ def usable(job: Job, say: Callable[[str], None]) -> EngineFacts | None:
     return facts
 
 
-def build(job: Job, cuda: Cuda, stage: Stage, say: Callable[[str], None]) -> EngineFacts:
+def build(job: BuildJob, cuda: Cuda, stage: Stage, say: Callable[[str], None]) -> EngineFacts:
     """Build and write the engine, then what the next build can use."""
     start = time.perf_counter()
     feed = None if job.windows is None else Feed(job.windows, job.options.batch, cuda, read_bytes(job.calibration_cache) or None)

@@ -12,7 +12,7 @@ import onnx
 import tensorrt as trt
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.engines.builder import Options, build_plan
+from poseedge.engines.builder import BuildOptions, build_plan
 from poseedge.engines.cuda import open_cuda
 from poseedge.engines.facts import EngineFacts, device_identity, graph_path, read_facts, require_fit, sidecar
 from poseedge.engines.plan import open_plan
@@ -87,9 +87,9 @@ def open_engine(path: Path) -> OpenedEngine:
     return OpenedEngine(path, open_lifting(graph)[0], facts.spec, facts)
 
 
-def read_options(path: Path, facts: EngineFacts) -> Options:
+def read_options(path: Path, facts: EngineFacts) -> BuildOptions:
     """Return the options that the engine at ``path`` was built with."""
     try:
-        return record(Options, facts.identity["options"], "identity.options.")
+        return record(BuildOptions, facts.identity["options"], "identity.options.")
     except ValueError as error:
         raise ArtefactError(f"{sidecar(path)}: does not describe an engine: {error}", "build it again") from error

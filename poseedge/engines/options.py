@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Options:
+class BuildOptions:
     """What a person may choose of a build."""
 
     precision: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poseedge.device.runner.engine.onnx_nodes import nodes_of
-from poseedge.engines.options import Options
+from poseedge.engines.options import BuildOptions
 from poseedge.errors import PoseedgeError
 from poseedge.graph.graph import Graph
 from poseedge.graph.lifting import spec_of_graph
@@ -16,13 +16,13 @@ from poseedge.lifter import LifterSpec
 from poseedge.skeleton import NUM_JOINTS
 
 if TYPE_CHECKING:
-    from poseedge.engines.cache import Job
+    from poseedge.engines.cache import BuildJob
 
 ON_A_JETSON = Path("/usr/src/tensorrt/bin/trtexec")  # not on the PATH there
 FLAGS = {"FP16": "--fp16", "INT8": "--int8", "OBEY_PRECISION_CONSTRAINTS": "--precisionConstraints=obey"}
 
 
-def trtexec_command(job: Job, input_name: str) -> str:
+def trtexec_command(job: BuildJob, input_name: str) -> str:
     """Return the command line, with the spelling of the trtexec that comes with this TensorRT."""
     route, options = job.route, job.options
     words = [program(), f"--onnx={job.graph}", f"--saveEngine={job.output}", *(FLAGS[flag] for flag in route.enable)]
@@ -51,7 +51,7 @@ def trtexec_command(job: Job, input_name: str) -> str:
     return shlex.join(words)
 
 
-def trtexec_elsewhere(graph: Path, options: Options, output: Path | None = None) -> str:
+def trtexec_elsewhere(graph: Path, options: BuildOptions, output: Path | None = None) -> str:
     """Return the command line for a machine with TensorRT 10.12 or a later 10, where this one has none.
 
     The graph says its own precision there; raises ``PoseedgeError`` if another is wanted, which other flags must allow.
@@ -69,7 +69,7 @@ def trtexec_elsewhere(graph: Path, options: Options, output: Path | None = None)
     return shlex.join([*words, *chosen(options), "--skipInference"])
 
 
-def chosen(options: Options) -> list[str]:
+def chosen(options: BuildOptions) -> list[str]:
     """Return the words for what the builder may be told beside."""
     level = options.optimization_level
     return [
@@ -78,7 +78,7 @@ def chosen(options: Options) -> list[str]:
     ]
 
 
-def shapes(spec: LifterSpec, options: Options, input_name: str) -> list[str]:
+def shapes(spec: LifterSpec, options: BuildOptions, input_name: str) -> list[str]:
     """Return the words for the sizes of a free batch."""
     if spec.batch is not None:
         return []

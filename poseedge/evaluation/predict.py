@@ -15,7 +15,7 @@ from poseedge.evaluation.protocols import ONCE, Plan, Protocol, plan, settled
 from poseedge.lifter import Lifter, LifterSpec
 from poseedge.skeleton import JOINT_NAMES
 
-Refine = Callable[
+RefinePoses = Callable[
     [PoseSequence, IndexArray, FloatArray], FloatArray
 ]  # sequence, frames (N,), lifted poses (N, 17, 3) -> better ones
 CHUNK, CHUNK_FRAMES = 128, 3000  # windows lifted per call where the batch is free, and frames: MixSTE takes 1 MB for each
@@ -42,7 +42,7 @@ def predict(
     every: int = 1,
     advance: Callable[[int], None] = lambda _: None,
     protocol: Protocol = ONCE,
-    refine: Refine | None = None,
+    refine: RefinePoses | None = None,
 ) -> list[Prediction]:
     """Lift every ``every``-th frame of each sequence, exactly once and with the root at zero unless ``protocol`` differs.
 

@@ -9,13 +9,13 @@ import torch
 from poseedge.arrays import FloatArray, IndexArray
 from poseedge.data.types import PoseSequence
 from poseedge.errors import CheckpointError
-from poseedge.evaluation.predict import Refine
+from poseedge.evaluation.predict import RefinePoses
 from poseedge.models import load_checkpoint
 from poseedge.models.refine import RefineNetwork, back_project
 from poseedge.skeleton import ROOT
 
 
-def load_refine(path: Path) -> Refine:
+def load_refine(path: Path) -> RefinePoses:
     """Return the step that the refine checkpoint ``path`` is; raises ``CheckpointError`` if it holds another network."""
     network = load_checkpoint(path)
     if not isinstance(network, RefineNetwork):
@@ -23,7 +23,7 @@ def load_refine(path: Path) -> Refine:
     return refine_step(network)
 
 
-def refine_step(network: RefineNetwork) -> Refine:
+def refine_step(network: RefineNetwork) -> RefinePoses:
     """Return the step that ``network`` is, wherever its weights are."""
     device = next(network.parameters()).device
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from poseedge.fold.algebra import Dense, Whiten, after_norm, batch_axes, constant, dense, dense_after_norm, double
 from poseedge.fold.registry import differentiable_fold
-from poseedge.models.graphmlp import GRAPHS, Block, GraphConv, GraphMLP, NormedMLP
+from poseedge.models.graphmlp import GRAPHS, GraphConv, GraphMLP, GraphMLPBlock, NormedMLP
 from poseedge.models.layers import MLP
 from poseedge.skeleton import NUM_JOINTS
 
@@ -34,7 +34,7 @@ class FoldedJointMixing(nn.Module):
     The norm's affine belongs to a joint: in the graph branch its scale goes into the adjacency.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: GraphMLPBlock) -> None:
         super().__init__()
         norm, mlp = block.norm1, block.mlp_1
         self.norm = Whiten(norm)
@@ -87,7 +87,7 @@ class FoldedNormedMLP(nn.Module):
 class FoldedChannelMixing(nn.Module):
     """The stage that mixes channels; the constants of both branches are one ``(17, C)``."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: GraphMLPBlock) -> None:
         super().__init__()
         norm, mlp = block.norm2, block.mlp_2
         self.norm = Whiten(norm)

@@ -11,7 +11,14 @@ from poseedge.fold.algebra import Dense, FoldedMLP, Whiten, after_norm, batch_no
 from poseedge.fold.attention import Affine, RowAttention, affine
 from poseedge.fold.registry import differentiable_fold
 from poseedge.models.layers import Attention
-from poseedge.models.motionagformer import Block, FrameGraphConv, JointGraphConv, Layer, MotionAGFormer, joint_graph
+from poseedge.models.motionagformer import (
+    AGFormerBlock,
+    FrameGraphConv,
+    JointGraphConv,
+    MetaFormerBlock,
+    MotionAGFormer,
+    joint_graph,
+)
 
 FAR = 1e38  # puts any similarity below all others
 
@@ -21,7 +28,7 @@ def by_channel(weights: Affine, scale: Tensor) -> Affine:
     return weights[0] * double(scale), weights[1] * double(scale)
 
 
-def scaled_mlp(block: Block) -> FoldedMLP:
+def scaled_mlp(block: MetaFormerBlock) -> FoldedMLP:
     """Fold a block's second norm, its MLP and the scale behind it."""
     mlp = FoldedMLP(block.norm2, block.mlp)
     mlp.fc2 = Dense(*by_channel(affine(block.mlp.fc2), block.layer_scale_2))
@@ -31,7 +38,7 @@ def scaled_mlp(block: Block) -> FoldedMLP:
 class FoldedAttentionBlock(nn.Module):
     """Attention and MLP on rows; both scales are part of the layers before them."""
 
-    def __init__(self, block: Block, tokens: int, lanes: int = 1) -> None:
+    def __init__(self, block: MetaFormerBlock, tokens: int, lanes: int = 1) -> None:
         super().__init__()
         mixer = block.mixer
         assert isinstance(mixer, Attention)
@@ -52,7 +59,7 @@ class FoldedAttentionBlock(nn.Module):
 class FoldedGraphBlock(nn.Module, ABC):
     """A graph convolution and an MLP on rows. The norm stays whole, for the convolution adds to what it gives."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: MetaFormerBlock) -> None:
         super().__init__()
         self.norm, self.scale, self.mlp = block.norm1, constant(block.layer_scale_1), scaled_mlp(block)
 
@@ -69,7 +76,7 @@ class FoldedGraphBlock(nn.Module, ABC):
 class JointGraphBlock(FoldedGraphBlock):
     """Over joints: neighbours, batch norm and biases are one constant product and one constant."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: MetaFormerBlock) -> None:
         super().__init__(block)
         mixer = block.mixer
         assert isinstance(mixer, JointGraphConv)
@@ -89,7 +96,7 @@ class JointGraphBlock(FoldedGraphBlock):
 class FrameGraphBlock(FoldedGraphBlock):
     """Over frames, whose graph follows from the features."""
 
-    def __init__(self, block: Block, joints: int) -> None:
+    def __init__(self, block: MetaFormerBlock, joints: int) -> None:
         super().__init__(block)
         mixer = block.mixer
         assert isinstance(mixer, FrameGraphConv)
@@ -134,10 +141,10 @@ def node_affine(norm: nn.BatchNorm1d) -> Affine:
     return scale[:, None], shift[:, None]
 
 
-class FoldedLayer(nn.Module):
+class FoldedAGFormerBlock(nn.Module):
     """Both streams and their fusion; the two-way softmax is a sigmoid of the difference."""
 
-    def __init__(self, layer: Layer, frames: int, joints: int) -> None:
+    def __init__(self, layer: AGFormerBlock, frames: int, joints: int) -> None:
         super().__init__()
         self.att_spatial = FoldedAttentionBlock(layer.att_spatial, joints)
         self.att_temporal = FoldedAttentionBlock(layer.att_temporal, frames, joints)
@@ -163,7 +170,7 @@ class FoldedMotionAGFormer(nn.Module):
         self.frames, self.joints = network.frames, network.pos_embed.shape[1]
         weight, bias = affine(network.joints_embed)
         self.embed = Dense(weight, bias + double(network.pos_embed[0]))  # (J, C)
-        self.layers = nn.ModuleList(FoldedLayer(layer, self.frames, self.joints) for layer in network.layers)  # type: ignore[arg-type]
+        self.layers = nn.ModuleList(FoldedAGFormerBlock(layer, self.frames, self.joints) for layer in network.layers)  # type: ignore[arg-type]
         self.norm = Whiten(network.norm)
         representation = network.rep_logit.get_submodule("fc")
         assert isinstance(representation, nn.Linear)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from poseedge.fold.algebra import Dense, FoldedMLP, Whiten, after_norm, attend, attention_maps, constant, dense_after_norm, double
 from poseedge.fold.registry import differentiable_fold
-from poseedge.models.nehsnet import NUM_BONES, Layer, NEHSNet
+from poseedge.models.nehsnet import NUM_BONES, HypergraphLayer, NEHSNet
 from poseedge.skeleton import NUM_JOINTS
 
 
@@ -31,10 +31,10 @@ def mixed_linear(norm: nn.LayerNorm, linear: nn.Linear, mixing: Tensor) -> tuple
     return weight, mixing.sum(dim=1)[:, None] * shift + double(linear.bias)
 
 
-class FoldedLayer(nn.Module):
+class FoldedHypergraphLayer(nn.Module):
     """Edges and hyperedges first; then the nodes, which hear from both through one product over all 26 answers."""
 
-    def __init__(self, layer: Layer, maps: Maps) -> None:
+    def __init__(self, layer: HypergraphLayer, maps: Maps) -> None:
         super().__init__()
         self.heads, self.width = layer.attn_node.heads, layer.attn_node.proj.in_features
         self.norm = Whiten(layer.norm_node)  # all norms of a layer have the same width and eps
@@ -101,7 +101,7 @@ class FoldedNEHSNet(nn.Module):
         self.embed_node = embedding(network.embed_node, network.pos_node)
         self.embed_edge = embedding(network.embed_edge, network.pos_edge)
         self.embed_hyper = embedding(network.embed_hyper, network.pos_hyper)
-        self.layers = nn.ModuleList(FoldedLayer(layer, maps) for layer in network.layers)  # type: ignore[arg-type]
+        self.layers = nn.ModuleList(FoldedHypergraphLayer(layer, maps) for layer in network.layers)  # type: ignore[arg-type]
         self.norm = Whiten(network.norm)
         self.head = dense_after_norm(network.norm, network.head)
 

@@ -19,9 +19,9 @@ from poseedge.fold.algebra import Dense, attend, attend_to, batch_axes, batch_no
 from poseedge.fold.registry import differentiable_fold
 from poseedge.models.strided_transformer import (
     HEADS,
+    EncoderLayer,
     FeedForward,
     FrameAttention,
-    Layer,
     StdNorm,
     StridedEncoder,
     StridedFeedForward,
@@ -100,10 +100,10 @@ class FoldedFrameAttention(nn.Module):
         return self.proj(attend_to(self.query(self.queries(x)), self.key_value(x), HEADS))
 
 
-class FoldedLayer(nn.Module):
+class FoldedEncoderLayer(nn.Module):
     """A layer of the VTE; ``shift`` is what the next one adds to its input."""
 
-    def __init__(self, layer: Layer, shift: Tensor) -> None:
+    def __init__(self, layer: EncoderLayer, shift: Tensor) -> None:
         super().__init__()
         before, between = norms(layer)
         assert isinstance(layer.feed_forward, FeedForward)
@@ -154,7 +154,7 @@ class StridePlan:
 class FoldedStridedLayer(nn.Module):
     """A layer of the STE: ``(..., L, C)`` to ``(..., ceil(L / stride), C)``, or to poses if it is given the ``head``."""
 
-    def __init__(self, layer: Layer, plan: StridePlan, shift: Tensor, head: tuple[Tensor, Tensor] | None) -> None:
+    def __init__(self, layer: EncoderLayer, plan: StridePlan, shift: Tensor, head: tuple[Tensor, Tensor] | None) -> None:
         super().__init__()
         before, between = norms(layer)
         assert isinstance(layer.feed_forward, StridedFeedForward)
@@ -185,7 +185,7 @@ class FoldedStridedLayer(nn.Module):
         return self.w_2(windows) + (kept if self.head is None else self.head(kept))
 
 
-def norms(layer: Layer) -> tuple[StdNorm, StdNorm]:
+def norms(layer: EncoderLayer) -> tuple[StdNorm, StdNorm]:
     """Return the norms before attention and before the feed-forward part."""
     before, between = (sublayer.norm for sublayer in layer.sublayer)
     assert isinstance(before, StdNorm)
@@ -213,7 +213,7 @@ class FoldedStridedTransformer(nn.Module):
         self.embed = Dense(weight * scale, bias * scale + shift)
         self.positions = constant(shifts[0])
         self.vanilla = nn.ModuleList(
-            FoldedLayer(layer, shift)  # type: ignore[arg-type]
+            FoldedEncoderLayer(layer, shift)  # type: ignore[arg-type]
             for layer, shift in zip(vanilla, shifts[1:], strict=False)
         )
         self.strided = nn.ModuleList(strided_layers(strided, shifts[len(vanilla) + 1 :], merged_head(network.fcn)))
@@ -245,7 +245,7 @@ def strided_layers(encoder: StridedEncoder, shifts: list[Tensor], head: tuple[Te
         raise PoseedgeError("a strided_transformer without strided layers has no folded form", "give it strides: stride_num")
     layers = []
     for layer, length, shift in zip(encoder.layers, encoder.lengths[:-1], shifts, strict=True):
-        assert isinstance(layer, Layer)
+        assert isinstance(layer, EncoderLayer)
         stride = layer.sublayer[1].stride
         assert isinstance(stride, int)
         plan = StridePlan(length, stride)

@@ -22,7 +22,7 @@ from poseedge.graph.session import open_session, session_options
 from poseedge.lifter import Precision
 
 Shape = tuple[int, ...]
-Evaluate = Callable[[Float32Array], list[AnyArray]]
+Evaluator = Callable[[Float32Array], list[AnyArray]]
 
 _LARGE = 1024  # elements: what holds more is no shape, and shape inference does without its values
 _FOLLOWING = ("layers", "constant", "_inferred", "shapes", "types")  # what is computed from the whole graph
@@ -214,7 +214,7 @@ class Graph:
 
     # Running it
 
-    def evaluator(self, names: list[str] | None = None, optimize: bool = False) -> Evaluate:
+    def evaluator(self, names: list[str] | None = None, optimize: bool = False) -> Evaluator:
         """Return a function from keypoints to the tensors ``names``, or to the outputs, computed by ONNX Runtime.
 
         Unless ``optimize``, exactly as the graph is written. Raises ``SessionError`` if ONNX Runtime refuses the graph.

@@ -16,7 +16,7 @@ from poseedge.errors import ArtefactError
 __all__ = ["CPU", "ERRORS", "FATAL", "SessionError", "metadata_of", "open_session", "ort", "reason", "session_options"]
 
 CPU = "CPUExecutionProvider"
-Provider = str | tuple[str, dict[str, str]]  # its name, and its options
+ProviderEntry = str | tuple[str, dict[str, str]]  # its name, and its options
 ERRORS, FATAL = 3, 4  # how severe a message must be for ONNX Runtime to print it
 
 
@@ -52,7 +52,7 @@ def session_options(
 def open_session(
     graph: Path | bytes,
     options: ort.SessionOptions,
-    providers: Sequence[Provider] | None = (CPU,),
+    providers: Sequence[ProviderEntry] | None = (CPU,),
     disabled: Sequence[str] = (),
     name: str = "the graph",
 ) -> ort.InferenceSession:

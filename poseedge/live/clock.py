@@ -15,7 +15,7 @@ EPSILON_S = 1e-6
 _ON_THE_GRID = 1e-4  # of a frame: two times this near are one
 
 
-class Grid:
+class FrameGrid:
     """Rows of keypoints at ``rate`` frames per second, counted from the person's first sighting, which is row 0.
 
     Between two sightings of a joint at most ``INTERPOLATE_S`` apart its way is straight; after the last one, and in longer

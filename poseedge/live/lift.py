@@ -19,8 +19,8 @@ from poseedge.lifter import Lifter
 from poseedge.live.formats import read_clip
 from poseedge.live.gaps import Faults, gate
 from poseedge.live.layouts import Trunk, to_h36m
-from poseedge.live.options import Options, setup
-from poseedge.live.person import Person, Posed, Setup, Sighting, Step
+from poseedge.live.options import LiftOptions, setup
+from poseedge.live.person import Posed, RunSetup, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import select
 from poseedge.live.trained import TrainedOn, bundled_network, trained_on
 from poseedge.live.types import Clip, Floats, Indices, Lifted, Track
@@ -48,20 +48,20 @@ def lift(
 
     ``lifter``: what ``poseedge.load`` returns, or what it takes, by default the bundled NanoHTNet in INT8; ``precision`` chooses
     within a bundle. ``format``, ``layout``, ``size`` (width and height of the picture) and ``fps`` are asked for where the file
-    does not tell; ``person`` keeps one person alone. ``choices``: see ``Options``. Raises ``DataError`` for input that cannot be
-    used.
+    does not tell; ``person`` keeps one person alone. ``choices``: see ``LiftOptions``. Raises ``DataError`` for input that
+    cannot be used.
     """
     if not isinstance(source, Clip):
         source = read_clip(Path(source), format, layout, size, fps)
     if lifter is None or isinstance(lifter, str | Path):
         lifter = load(lifter or bundled_network(), precision)
-    return lift_clip(lifter, select(source, person), Options(**choices), trained_on(lifter))
+    return lift_clip(lifter, select(source, person), LiftOptions(**choices), trained_on(lifter))
 
 
 def lift_clip(
     lifter: Lifter,
     clip: Clip,
-    options: Options = Options(),  # noqa: B008  # frozen
+    options: LiftOptions = LiftOptions(),  # noqa: B008  # frozen
     trained: TrainedOn = TrainedOn(),  # noqa: B008
     advance: Callable[[int], None] = lambda _: None,
 ) -> Lifted:
@@ -78,12 +78,13 @@ def lift_clip(
     shared = setup(options, lifter.spec, trained, clip.size, fps)
     trunk = options.trunk or trained.trunk
     people = [
-        _Follower(number, Person(shared), *joints_of(track, clip.layout, trunk)) for number, track in enumerate(clip.tracks)
+        _Follower(number, TrackedPerson(shared), *joints_of(track, clip.layout, trunk))
+        for number, track in enumerate(clip.tracks)
     ]
     coming = deque(sorted((each for each in people if len(each.frames)), key=lambda each: int(each.frames[0])))
     there: list[_Follower] = []
     lifted = _empty(clip, fps)
-    queue: list[tuple[int, Step]] = []
+    queue: list[tuple[int, WindowStep]] = []
     for frame, time in zip(clip.frames.tolist(), lifted.times_s.tolist(), strict=True):
         while coming and coming[0].frames[0] <= frame:
             there.append(coming.popleft())
@@ -107,7 +108,7 @@ def joints_of(track: Track, layout: str, trunk: Trunk) -> tuple[Indices, Floats,
     return track.frames, *to_h36m(gate(track.keypoints, track.scores), track.scores, layout, trunk)
 
 
-def lift_steps(lifter: Lifter, steps: Sequence[Step], flip: bool) -> list[Floats | None]:
+def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[Floats | None]:
     """Return the poses of each step's window, all lifted together; None for a step without one."""
     windows = [step.window for step in steps if step.window is not None]
     if not windows:
@@ -141,7 +142,7 @@ class _Follower:
     """A person, and the frames of the clip in which somebody saw it."""
 
     number: int
-    person: Person
+    person: TrackedPerson
     frames: Indices
     joints: Floats
     scores: Floats
@@ -152,14 +153,14 @@ class _Follower:
         """Whether nothing will come any more."""
         return self.at == len(self.frames) and self.person.idle
 
-    def take(self, frame: int, time: float) -> list[Step]:
+    def take(self, frame: int, time: float) -> list[WindowStep]:
         if self.at == len(self.frames) or self.frames[self.at] != frame:
             return self.person.miss(frame, time)
         index, self.at = self.at, self.at + 1
         return self.person.see(Sighting(frame, time, self.joints[index], self.scores[index]))
 
 
-def _settle(lifter: Lifter, queue: list[tuple[int, Step]], flip: bool, lifted: Lifted) -> None:
+def _settle(lifter: Lifter, queue: list[tuple[int, WindowStep]], flip: bool, lifted: Lifted) -> None:
     """Lift the queue's windows and put the poses that become final into ``lifted``."""
     steps = [step for _, step in queue]
     for (number, step), poses in zip(queue, lift_steps(lifter, steps, flip), strict=True):
@@ -194,7 +195,7 @@ def _empty(clip: Clip, fps: float) -> Lifted:
     )
 
 
-def _meta(lifter: Lifter, clip: Clip, options: Options, trained: TrainedOn, shared: Setup) -> dict[str, Any]:
+def _meta(lifter: Lifter, clip: Clip, options: LiftOptions, trained: TrainedOn, shared: RunSetup) -> dict[str, Any]:
     """Return how the poses came about."""
     return {
         "source": clip.name,

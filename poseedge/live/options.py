@@ -8,14 +8,14 @@ from poseedge.errors import PoseedgeError
 from poseedge.lifter import LifterSpec
 from poseedge.live.layouts import Trunk
 from poseedge.live.overlap import schedule
-from poseedge.live.person import Setup
+from poseedge.live.person import RunSetup
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.trained import TrainedOn
 from poseedge.live.view import PersonView, PlainView, Shot, ViewName
 
 
 @dataclass(frozen=True)
-class Options:
+class LiftOptions:
     """The defaults are those of ``poseedge lift``."""
 
     view: ViewName = "person"
@@ -43,14 +43,14 @@ class Options:
             raise PoseedgeError("focal length, pitch and roll have no meaning in the plain view", "leave --view plain out")
 
 
-def setup(options: Options, spec: LifterSpec, trained: TrainedOn, size: tuple[int, int], fps: float | None) -> Setup:
+def setup(options: LiftOptions, spec: LifterSpec, trained: TrainedOn, size: tuple[int, int], fps: float | None) -> RunSetup:
     """Return what lifting with ``options`` needs, for pictures of ``size`` (width, height) at ``fps``.
 
     A network of one frame keeps the source's rate.
     """
     shot = Shot(*size, options.focal_px, options.camera_pitch_deg, options.camera_roll_deg)
     person = options.view == "person"
-    return Setup(
+    return RunSetup(
         plan=schedule(spec, options.overlap, options.every, options.look_ahead),
         view=PersonView(shot, trained) if person else PlainView(shot),
         rate=fps if spec.frames == 1 and fps else trained.fps,

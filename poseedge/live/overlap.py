@@ -14,7 +14,7 @@ from poseedge.live.types import Floats, Indices
 
 
 @dataclass(frozen=True)
-class Schedule:
+class WindowPlan:
     """The windows of one person, by the newest frame that each knows.
 
     A window that is run at frame ``s`` holds ``s`` at row ``newest_row``; the rows after it are copies of it. The pose of a
@@ -46,7 +46,7 @@ class Schedule:
         return int(self.shown[self.weights > 0].max())
 
 
-def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, look_ahead: int | None = None) -> Schedule:
+def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, look_ahead: int | None = None) -> WindowPlan:
     """Plan the windows of a network.
 
     With ``overlap`` a window is run every ``every`` frames (default: ``default_every``) and a frame's pose is the mean of
@@ -60,7 +60,7 @@ def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, l
         if every is not None or look_ahead is not None:
             raise PoseedgeError(f"{spec.model} without overlap runs windows that follow each other", "leave --no-overlap out")
         ones = np.ones(len(shown), np.float32)
-        return Schedule(spec.frames, shown, ones, spec.frames - 1, spec.frames - 1, spec.frames, blocks=True)
+        return WindowPlan(spec.frames, shown, ones, spec.frames - 1, spec.frames - 1, spec.frames, blocks=True)
     weights = slot_weights(len(shown))
     if not overlap:
         weights = (np.arange(len(shown)) == spec.center_slot).astype(np.float32)
@@ -77,7 +77,7 @@ def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, l
             f"a window every {step} frames leaves frames of {spec.model} without a pose",
             f"with this look-ahead and overlap, --every may be 1 to {chances}",
         )
-    return Schedule(spec.frames, shown, weights, ahead, newest_row, step)
+    return WindowPlan(spec.frames, shown, weights, ahead, newest_row, step)
 
 
 def reference_row(spec: LifterSpec, used: Indices, look_ahead: int) -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from poseedge.device.runner.overlap import Mean
-from poseedge.live.clock import EPSILON_S, Grid
+from poseedge.live.clock import EPSILON_S, FrameGrid
 from poseedge.live.gaps import Continuity, Faults
-from poseedge.live.overlap import Schedule
+from poseedge.live.overlap import WindowPlan
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.types import Flags, Floats
 from poseedge.live.view import PersonView, PlainView, Turn
@@ -20,10 +20,10 @@ from poseedge.skeleton import ROOT
 
 
 @dataclass(frozen=True)
-class Setup:
+class RunSetup:
     """What all persons of a run share."""
 
-    plan: Schedule
+    plan: WindowPlan
     view: PersonView | PlainView
     rate: float  # of the network, frames per second
     channels: int  # per keypoint, of the network
@@ -53,7 +53,7 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Step:
+class WindowStep:
     """A window to lift, if one is due, and the sightings whose poses are final once it is lifted."""
 
     span: Span
@@ -69,9 +69,9 @@ class Step:
 class Span:
     """A person from one sighting to the last before a long gap, on the network's frames."""
 
-    def __init__(self, setup: Setup, first: Sighting) -> None:
+    def __init__(self, setup: RunSetup, first: Sighting) -> None:
         self._setup, self._mean = setup, Mean(setup.plan.frames, setup.plan.shown, setup.plan.weights, setup.plan.blocks)
-        self._grid = Grid(setup.rate, setup.plan.frames, first.time_s, first.px, first.scores)
+        self._grid = FrameGrid(setup.rate, setup.plan.frames, first.time_s, first.px, first.scores)
         self._waiting: deque[tuple[float, Sighting]] = deque([(0.0, first)])
         self._stepped = self._final = -1  # newest frame for which windows were run, and that is final
         self._smooth = setup.smoother() if setup.smoother else None
@@ -86,11 +86,11 @@ class Span:
         """The first frame whose pose is not final yet."""
         return self._waiting[0][1].frame if self._waiting else None
 
-    def start(self) -> list[Step]:
+    def start(self) -> list[WindowStep]:
         """Return the steps of the first sighting."""
         return self._advance(0)
 
-    def see(self, sighting: Sighting) -> list[Step]:
+    def see(self, sighting: Sighting) -> list[WindowStep]:
         """Take the next sighting; joints may be missing, all of them too."""
         if np.isnan(sighting.px).all():
             self._grid.hold(sighting.time_s)
@@ -99,7 +99,7 @@ class Span:
         self._waiting.append((self._grid.place(sighting.time_s), sighting))
         return self._advance(self._grid.newest)
 
-    def end(self, last_s: float) -> list[Step]:
+    def end(self, last_s: float) -> list[WindowStep]:
         """Return the steps that finish the frames up to ``last_s``; sightings after it that are still waiting get no pose."""
         while self._waiting and self._waiting[-1][1].time_s > last_s + EPSILON_S:
             self._waiting.pop()
@@ -114,7 +114,7 @@ class Span:
                 steps += self._steps_at(frame, last)
         return steps
 
-    def settle(self, step: Step, poses: Floats | None) -> list[Posed]:
+    def settle(self, step: WindowStep, poses: Floats | None) -> list[Posed]:
         """Take the poses of a step's window; return those of the sightings that are final now, in order."""
         if poses is not None:
             turned = poses if step.turn is None else poses @ step.turn
@@ -141,13 +141,13 @@ class Span:
             scores = np.where(filled, np.float32(0), scores)
         return Posed(sighting.frame, sighting.time_s, pose, filled, px, scores)
 
-    def _advance(self, newest: int) -> list[Step]:
-        steps: list[Step] = []
+    def _advance(self, newest: int) -> list[WindowStep]:
+        steps: list[WindowStep] = []
         for frame in range(self._stepped + 1, newest + 1):
             steps += self._steps_at(frame, newest)
         return steps
 
-    def _steps_at(self, frame: int, last: int) -> list[Step]:
+    def _steps_at(self, frame: int, last: int) -> list[WindowStep]:
         """Return the step at which ``frame`` is the newest; frames after ``last`` do not exist, and repeat it."""
         plan = self._setup.plan
         self._stepped = frame
@@ -155,10 +155,10 @@ class Span:
         if plan.due(frame, last):
             return [self._step(frame - plan.newest_row, min(frame, last), frame if plan.blocks else final, last)]
         if final > self._final and not plan.blocks:
-            return [Step(self, None, None, 0, 0, *self._finish(final))]
+            return [WindowStep(self, None, None, 0, 0, *self._finish(final))]
         return []
 
-    def _step(self, first: int, known: int, final: int, last: int) -> Step:
+    def _step(self, first: int, known: int, final: int, last: int) -> WindowStep:
         """Return a step whose window begins at frame ``first`` and knows frames up to ``known``."""
         plan, setup = self._setup.plan, self._setup
         px, scores = self._grid.rows(first, min(known, first + plan.frames - 1))
@@ -168,7 +168,7 @@ class Span:
         screen, turn = setup.view.see(px)
         if setup.channels == 3:
             screen = np.concatenate([screen, scores[..., None]], axis=-1)
-        return Step(self, screen, turn, first, known, *self._finish(final))
+        return WindowStep(self, screen, turn, first, known, *self._finish(final))
 
     def _finish(self, final: int) -> tuple[int, Floats, list[tuple[float, Sighting]]]:
         """Mark frames up to ``final`` as such; return the last of them, their keypoints, and the sightings that are due."""
@@ -191,10 +191,10 @@ def between(rows: Floats, place: float) -> Floats:
     return rows[index].copy() if share == 0 else np.asarray((1 - share) * rows[index] + share * rows[index + 1])
 
 
-class Person:
+class TrackedPerson:
     """One person of a run: a span after another, each as long as nothing is missing for too long."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: RunSetup) -> None:
         self._setup = setup
         self.faults = Faults()
         self._continuity = Continuity(self.faults)
@@ -211,7 +211,7 @@ class Person:
         """The first frame whose pose is not final yet."""
         return self._span.waiting if self._span else None
 
-    def see(self, sighting: Sighting) -> list[Step]:
+    def see(self, sighting: Sighting) -> list[WindowStep]:
         """Take joints ``(17, 2)`` in pixels, NaN where missing; return what is to be lifted now."""
         steps = self.close(sighting.time_s)
         px, stranger = self._continuity.check(sighting.px, sighting.time_s)
@@ -232,7 +232,7 @@ class Person:
         self._span = Span(self._setup, sighting)
         return steps + self._span.start()
 
-    def miss(self, frame: int, time_s: float) -> list[Step]:
+    def miss(self, frame: int, time_s: float) -> list[WindowStep]:
         """Take a frame in which nobody saw this person."""
         steps = self.close(time_s)
         if self._span is None:
@@ -241,7 +241,7 @@ class Person:
         nothing = np.full((len(self.faults.lacking), 2), np.nan, np.float32)
         return steps + self._span.see(Sighting(frame, time_s, nothing, np.zeros(len(nothing), np.float32)))
 
-    def close(self, time_s: float) -> list[Step]:
+    def close(self, time_s: float) -> list[WindowStep]:
         """End the span if a joint is missing for too long by ``time_s``."""
         lost = self._span.lost_s(time_s) if self._span else None
         if lost is None:
@@ -249,11 +249,11 @@ class Person:
         self.faults.ended += 1
         return self._end(lost)
 
-    def finish(self) -> list[Step]:
+    def finish(self) -> list[WindowStep]:
         """Return the steps that finish everything."""
         return self._end(self._newest_s)
 
-    def _end(self, last_s: float) -> list[Step]:
+    def _end(self, last_s: float) -> list[WindowStep]:
         self._continuity.begin()
         if self._span is None:
             return []

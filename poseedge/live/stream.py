@@ -14,8 +14,8 @@ from poseedge.lifter import Lifter
 from poseedge.live.gaps import gate
 from poseedge.live.layouts import layout_named, to_h36m
 from poseedge.live.lift import lift_steps
-from poseedge.live.options import Options, setup
-from poseedge.live.person import Person, Posed, Sighting, Step
+from poseedge.live.options import LiftOptions, setup
+from poseedge.live.person import Posed, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import Linker
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Floats
@@ -48,9 +48,9 @@ class Stream:
     ) -> None:
         """``size``: width and height of the picture in pixels; ``fps``: may be left out if ``push`` is given times.
 
-        ``choices``: see ``Options``; ``look_ahead`` among them.
+        ``choices``: see ``LiftOptions``; ``look_ahead`` among them.
         """
-        self._options = Options(**choices)
+        self._options = LiftOptions(**choices)
         if self._options.height_m is not None:
             raise PoseedgeError(
                 "a stream cannot scale people to a height, which is told from all of their poses", "scale them yourself"
@@ -59,7 +59,7 @@ class Stream:
         self._shapes = (self._joints, 2), (self._joints, 3)
         self._trunk = self._options.trunk or trained.trunk
         self._setup = setup(self._options, lifter.spec, trained, size, fps)
-        self._people: dict[int, Person] = {}
+        self._people: dict[int, TrackedPerson] = {}
         self._open: dict[int, StreamFrame] = {}  # frames that somebody's pose is waited for, in order
         self._linker: Linker | None = None
         self._first: int | None = None  # number of the first frame
@@ -85,11 +85,11 @@ class Stream:
         self._begin(time_s, frame)
         ids, keypoints, scores = self._taken(people)
         joints, certain = to_h36m(gate(keypoints, scores), scores, self._layout, self._trunk)
-        steps: list[tuple[int, Step]] = []
+        steps: list[tuple[int, WindowStep]] = []
         for row, number in enumerate(ids):
             person = self._people.get(number)
             if person is None:
-                person = self._people[number] = Person(self._setup)
+                person = self._people[number] = TrackedPerson(self._setup)
             steps += [(number, step) for step in person.see(Sighting(self._frame, self._time, joints[row], certain[row]))]
         for number in [number for number in self._people if number not in ids]:
             steps += [(number, step) for step in self._people[number].miss(self._frame, self._time)]
@@ -140,7 +140,7 @@ class Stream:
             self._linker = Linker(max(1, round(self._fps or 30)))
         return self._linker.push(self._frame, keypoints), keypoints, scores
 
-    def _settled(self, steps: list[tuple[int, Step]]) -> list[StreamFrame]:
+    def _settled(self, steps: list[tuple[int, WindowStep]]) -> list[StreamFrame]:
         """Lift the windows of ``steps``; return the frames for which nobody's pose is waited for any more."""
         poses = lift_steps(self._lifter, [step for _, step in steps], self._options.flip)
         for (number, step), lifted in zip(steps, poses, strict=True):

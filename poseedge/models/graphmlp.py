@@ -78,7 +78,7 @@ class NormedMLP(nn.Module):
         return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
 
 
-class Block(nn.Module):
+class GraphMLPBlock(nn.Module):
     """Joint mixing, then channel mixing."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Block(nn.Module):
 class Mixer(nn.Module):
     """Blocks and the closing norm."""
 
-    def __init__(self, blocks: list[Block], channel: int) -> None:
+    def __init__(self, blocks: list[GraphMLPBlock], channel: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(channel, eps=1e-6)
@@ -135,7 +135,8 @@ class GraphMLP(LiftingNetwork):
         self.A = nn.Parameter(torch.from_numpy(directed_adjacency()).float(), requires_grad=False)
         self.embedding = nn.Linear(2 * frames, channel)
         blocks = [
-            Block(channel, d_hid, token_dim, frames > 1, self.A, rate) for rate in np.linspace(0, DROP_PATH, layers).tolist()
+            GraphMLPBlock(channel, d_hid, token_dim, frames > 1, self.A, rate)
+            for rate in np.linspace(0, DROP_PATH, layers).tolist()
         ]
         self.mlp_gcn = Mixer(blocks, channel)
         self.head = nn.Linear(channel, 3)

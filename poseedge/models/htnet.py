@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from poseedge.errors import PoseedgeError
-from poseedge.models.nanohtnet import SpatialBlock, Stream, spatial_adjacency
+from poseedge.models.nanohtnet import BlockStack, SpatialBlock, spatial_adjacency
 from poseedge.models.network import LiftingNetwork, Shapes
 from poseedge.models.refine import RefineNetwork
 from poseedge.models.registry import register
@@ -50,7 +50,7 @@ class HTNet(LiftingNetwork):
         self.patch_embed = nn.Linear(2, channel)
         graph = spatial_adjacency()
         drop_path = np.linspace(0.1, 0.3, layers).tolist()
-        self.Hiremixer = Stream([SpatialBlock(channel, d_hid, graph, DROPOUT, rate) for rate in drop_path], channel)
+        self.Hiremixer = BlockStack([SpatialBlock(channel, d_hid, graph, DROPOUT, rate) for rate in drop_path], channel)
         self.fcn = nn.Linear(channel, 3)
 
     @property

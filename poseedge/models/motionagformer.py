@@ -47,7 +47,7 @@ def similar_frames(features: Tensor, count: int) -> Tensor:
         return (similarity >= least).to(features.dtype)
 
 
-class GraphConv(nn.Module):
+class ResidualGraphConv(nn.Module):
     """A node and its neighbours, each through a Linear of its own, onto the input: ``(N, nodes, C)``."""
 
     def __init__(self, width: int, nodes: int) -> None:
@@ -63,7 +63,7 @@ class GraphConv(nn.Module):
         return F.relu(x + self.batch_norm(gathered + self.U(x)))
 
 
-class JointGraphConv(GraphConv):
+class JointGraphConv(ResidualGraphConv):
     """Over the joints of each frame of ``(B, T, J, C)``, along bones."""
 
     graph: Tensor
@@ -77,7 +77,7 @@ class JointGraphConv(GraphConv):
         return self.combine(frames, self.graph @ self.V(frames)).reshape(x.shape)
 
 
-class FrameGraphConv(GraphConv):
+class FrameGraphConv(ResidualGraphConv):
     """Over the frames of each joint of ``(B, T, J, C)``, between those that are alike."""
 
     def __init__(self, width: int, frames: int, neighbours: int) -> None:
@@ -93,7 +93,7 @@ class FrameGraphConv(GraphConv):
         return self.combine(tracks, gathered).reshape(joints.shape).transpose(1, 2)
 
 
-class Block(nn.Module):
+class MetaFormerBlock(nn.Module):
     """A mixer and an MLP on residual branches, each behind a norm and scaled by channel."""
 
     def __init__(self, mixer: nn.Module, width: int, hidden: int) -> None:
@@ -110,7 +110,7 @@ class Block(nn.Module):
         return x + self.layer_scale_2 * self.mlp(self.norm2(x))
 
 
-class Layer(nn.Module):
+class AGFormerBlock(nn.Module):
     """Both streams, and their mean as weighed for each token."""
 
     def __init__(self, width: int, hidden: int, heads: int, qkv_bias: bool, frames: int, neighbours: int) -> None:
@@ -118,9 +118,9 @@ class Layer(nn.Module):
         attention = SpatialAttention(width, heads, qkv_bias), TemporalAttention(width, heads, qkv_bias)
         for mixer in attention:
             move_to_end(mixer, "qkv")
-        self.att_spatial, self.att_temporal = (Block(mixer, width, hidden) for mixer in attention)
-        self.graph_spatial = Block(JointGraphConv(width), width, hidden)
-        self.graph_temporal = Block(FrameGraphConv(width, frames, neighbours), width, hidden)
+        self.att_spatial, self.att_temporal = (MetaFormerBlock(mixer, width, hidden) for mixer in attention)
+        self.graph_spatial = MetaFormerBlock(JointGraphConv(width), width, hidden)
+        self.graph_temporal = MetaFormerBlock(FrameGraphConv(width, frames, neighbours), width, hidden)
         self.fusion = nn.Linear(2 * width, 2)
         nn.init.zeros_(self.fusion.weight)
         nn.init.constant_(self.fusion.bias, 0.5)
@@ -168,7 +168,7 @@ class MotionAGFormer(LiftingNetwork):
         self.joints_embed = nn.Linear(dim_in, dim_feat)
         self.norm = nn.LayerNorm(dim_feat)
         self.layers = nn.ModuleList(
-            Layer(dim_feat, hidden, num_heads, qkv_bias, n_frames, neighbour_num) for _ in range(n_layers)
+            AGFormerBlock(dim_feat, hidden, num_heads, qkv_bias, n_frames, neighbour_num) for _ in range(n_layers)
         )
         self.rep_logit = nn.Sequential(OrderedDict(fc=nn.Linear(dim_feat, dim_rep), act=nn.Tanh()))
         self.head = nn.Linear(dim_rep, dim_out)

@@ -162,7 +162,7 @@ class SpatialBlock(nn.Module):
         return y + self.drop_path(self.mlp(self.norm_mlp(y)))
 
 
-class Stream(nn.Module):
+class BlockStack(nn.Module):
     """Blocks and the closing norm."""
 
     def __init__(self, blocks: list[nn.Module], channel: int) -> None:
@@ -219,13 +219,13 @@ class NanoHTNet(LiftingNetwork):
         self.tem_pos_embed = nn.Parameter(torch.zeros(1, keep_frames, channel))
         self.tem_patch_embed = nn.Linear(2 * NUM_JOINTS, channel)
         graph = temporal_adjacency(keep_frames)
-        self.tem_Transformer = Stream([TemporalBlock(channel, d_hid, graph, rate) for rate in drop_path], channel)
+        self.tem_Transformer = BlockStack([TemporalBlock(channel, d_hid, graph, rate) for rate in drop_path], channel)
         self.fcn_tem = nn.Linear(channel, NUM_JOINTS * hid)
 
         self.pos_embed = nn.Parameter(torch.zeros(1, NUM_JOINTS, channel))
         self.patch_embed = nn.Linear(2 * frames, channel)
         graph = spatial_adjacency()
-        self.Transformer = Stream([SpatialBlock(channel, d_hid, graph, 0.15, rate) for rate in drop_path], channel)
+        self.Transformer = BlockStack([SpatialBlock(channel, d_hid, graph, 0.15, rate) for rate in drop_path], channel)
         self.fcn_spa = nn.Linear(channel, hid * keep_frames)
 
         self.fc = PretrainHead(2 * hid, feature_dim) if pretrain else nn.Linear(2 * hid, 3)

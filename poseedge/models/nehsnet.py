@@ -104,7 +104,7 @@ class Graphs(nn.Module):
         return self.centroids() * scale, scale[:, None] * self.incidence * weight
 
 
-class Layer(nn.Module):
+class HypergraphLayer(nn.Module):
     """Edges and hyperedges first; then the nodes, which hear from both."""
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
@@ -178,7 +178,7 @@ class NEHSNet(LiftingNetwork):
         self.embed_node = nn.Linear(2, d_model)
         self.embed_edge = nn.Linear(4, d_model)
         self.embed_hyper = nn.Linear(2, d_model)
-        self.layers = nn.ModuleList(Layer(d_model, n_heads, mlp_dim, dropout) for _ in range(depth))
+        self.layers = nn.ModuleList(HypergraphLayer(d_model, n_heads, mlp_dim, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(d_model, eps=1e-6)
         self.head = nn.Linear(d_model, 3)
 

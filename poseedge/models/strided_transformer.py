@@ -96,7 +96,7 @@ class Residual(nn.Module):
         return shortcut + self.dropout(branch(self.norm(x)))
 
 
-class Layer(nn.Module):
+class EncoderLayer(nn.Module):
     """Attention, then the feed-forward part, which takes ``stride`` frames to one."""
 
     def __init__(self, channel: int, feed_forward: nn.Module, stride: int = 1) -> None:
@@ -115,7 +115,7 @@ class Encoder(nn.Module):
 
     def __init__(self, channel: int, hidden: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(channel, FeedForward(channel, hidden)) for _ in range(layers))
+        self.layers = nn.ModuleList(EncoderLayer(channel, FeedForward(channel, hidden)) for _ in range(layers))
         self.norm = StdNorm(channel)  # in every published file, never applied
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,7 +133,9 @@ class StridedEncoder(nn.Module):
         self.pos_embedding_1 = nn.Parameter(torch.randn(1, frames, channel))
         self.pos_embedding_2 = nn.Parameter(torch.randn(1, frames, channel))
         self.pos_embedding_3 = nn.Parameter(torch.randn(1, frames, channel))
-        self.layers = nn.ModuleList(Layer(channel, StridedFeedForward(channel, hidden, stride), stride) for stride in strides)
+        self.layers = nn.ModuleList(
+            EncoderLayer(channel, StridedFeedForward(channel, hidden, stride), stride) for stride in strides
+        )
         self.norm = StdNorm(channel)  # in every published file, never applied
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ MIXED = (
     "INT8 and FP16 in one graph is for TensorRT that takes precision from the graph (10.12 and later); elsewhere take int8, "
     "whose rest builder flags put into FP16"
 )
-SPELT_OUT, MODERN = 13, 17  # the opsets that export writes for TensorRT: without and with LayerNormalization as an operator
+DECOMPOSED, MODERN = 13, 17  # the opsets that export writes for TensorRT: without and with LayerNormalization as an operator
 
 Version = tuple[int, ...]
 INT8_WEIGHTS: Version = (10,)  # TensorRT that reads weights stored as INT8; before, only float ones with Q and DQ are sure to be
@@ -165,7 +165,7 @@ def board_target(name: str, board: Board, line: JetPack) -> Target:
         name=name,
         description=f"{board.name.split(' (')[0]}: JetPack {line.jetpack}, TensorRT {line.tensorrt}",
         runtime="tensorrt",
-        opset=MODERN if modern else SPELT_OUT,
+        opset=MODERN if modern else DECOMPOSED,
         precisions=precisions_of(board, release),
         why="; ".join(filter(None, [f"{reason} ({release.source})", board.without_int8])),
         releases=[release, release],

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShare:
     """Which part of every batch a process draws: randomness is a function of seed, rank and step, and has no state.
 
     So nothing of it has to be saved, and a resumed training sees what the uninterrupted one would have seen.
@@ -43,12 +43,12 @@ class Share:
         return torch.Generator().manual_seed(self.number(step))
 
 
-class Source(Protocol):
+class WindowSource(Protocol):
     """Where windows come from."""
 
     windows: int  # in an epoch
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         """Return this process's share of the ``size`` windows of ``step``; a pure function of its arguments."""
 
 

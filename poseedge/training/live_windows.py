@@ -19,7 +19,7 @@ from poseedge.data.keypoints import coco_to_h36m
 from poseedge.data.types import PoseDataset
 from poseedge.lifter import nearest_to_center
 from poseedge.skeleton import LEFT, NUM_JOINTS, RIGHT
-from poseedge.training.batch import Batch, Share, mirror_batch
+from poseedge.training.batch import Batch, ProcessShare, mirror_batch
 from poseedge.training.views import Augmentation, ViewSampler, ancestor_matrix, turn_about_vertical
 
 NECK, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER = 9, 10, 11, 14
@@ -75,7 +75,7 @@ class LiveSampler:
         self.bones = torch.linalg.inv(self.ancestors)
         self.to_h36m = torch.stack([coco_matrix(axis) for axis in (0, 1)]).to(device)  # (2, 17, 17)
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         """Return this process's share of a batch."""
         return self.batch(size // share.world, share.generator(step))
 

@@ -18,13 +18,13 @@ from torch import nn
 from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import load_strictly
 from poseedge.models.layers import DropPath
-from poseedge.training.batch import Batch, Share, Source
+from poseedge.training.batch import Batch, ProcessShare, WindowSource
 from poseedge.training.folder import LogRow, RunFolder
 from poseedge.training.objective import Objective
 from poseedge.training.recipe import TrainingRecipe
 from poseedge.training.step import make_step
 
-Evaluate = Callable[[Objective], dict[str, float]]
+EvaluateObjective = Callable[[Objective], dict[str, float]]
 SAVE_SECONDS = 120.0  # how much work an interruption may cost
 
 
@@ -44,23 +44,23 @@ class Training:
     """One training: ``run`` takes ``objective`` from where ``folder`` has it to the end that ``recipe`` states.
 
     ``evaluate`` gives named errors, the first of which says what is best. The first process alone evaluates, writes and
-    speaks to ``listen``. Randomness has no state (``Share``), so weights, optimizer and step are all that resuming needs.
+    speaks to ``listen``. Randomness has no state (``ProcessShare``), so weights, optimizer and step are all that resuming needs.
     """
 
     def __init__(
         self,
         fabric: Fabric,
         objective: Objective,
-        source: Source,
+        source: WindowSource,
         recipe: TrainingRecipe,
         folder: Path,
-        evaluate: Evaluate,
+        evaluate: EvaluateObjective,
         listen: Callable[[Status], None] = lambda _: None,
         compiled: bool = False,
     ) -> None:
         self.fabric, self.objective, self.source, self.recipe = fabric, objective, source, recipe
         self.evaluate, self.listen = evaluate, listen
-        self.share = Share(recipe.seed, fabric.global_rank, fabric.world_size)
+        self.share = ProcessShare(recipe.seed, fabric.global_rank, fabric.world_size)
         if recipe.batch % self.share.world:
             raise PoseedgeError(f"a batch of {recipe.batch} does not divide between {self.share.world} processes", "see --batch")
         self.per_epoch = math.ceil(source.windows / recipe.batch)

@@ -23,7 +23,7 @@ _ADDITIONS = ("live", "views")  # recipes that --config lays over a network's ow
 _QAT = "qat"  # the one that --qat lays over it
 TERMS = ("mpjpe", "weighted_mpjpe", "temporal", "velocity", "n_mpjpe", "p_mpjpe")
 
-Share = Annotated[float, Field(gt=0, le=1)]
+Ratio = Annotated[float, Field(gt=0, le=1)]
 
 
 class Optimizer(Table):
@@ -49,7 +49,7 @@ class Schedule(Table):
     warmup: int = Field(default=0, ge=0)
     lr_min: float = Field(default=1e-5, ge=0)
     # Momentum of batch norms in the first epoch and after the last.
-    batch_norm: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = None
+    batch_norm: Annotated[list[Ratio], Field(min_length=2, max_length=2)] | None = None
 
 
 class Data(Table):

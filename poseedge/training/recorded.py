@@ -12,7 +12,7 @@ from poseedge.data.types import PoseDataset
 from poseedge.data.windows import strided
 from poseedge.errors import DataError
 from poseedge.lifter import nearest_to_center
-from poseedge.training.batch import MIRRORED_CAMERA, Batch, Share
+from poseedge.training.batch import MIRRORED_CAMERA, Batch, ProcessShare
 from poseedge.training.batch import mirror as mirrored
 
 Cut = Literal["centered", "consecutive"]
@@ -62,14 +62,14 @@ class RecordedWindows:
             self.intrinsics = torch.cat([self.intrinsics, self.intrinsics * MIRRORED_CAMERA])
         self.windows = self.plain if mirror == "random" else len(self.first)
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         """Return this process's share of the ``size`` windows of ``step``; an epoch's last batch may be smaller."""
         rows = self.rows(step, size, share)
         if self.mirror == "random":
             rows = rows + self.plain * torch.randint(2, (len(rows),), generator=share.generator(step))
         return self.take(rows)
 
-    def rows(self, step: int, size: int, share: Share) -> Tensor:
+    def rows(self, step: int, size: int, share: ProcessShare) -> Tensor:
         """Return the windows of ``step`` that fall to this process; plain ones are counted first, mirrored ones follow."""
         per_epoch = -(-self.windows // size)
         epoch, place = divmod(step, per_epoch)
@@ -82,7 +82,7 @@ class RecordedWindows:
     def order(self, epoch: int, seed: int) -> Tensor:
         """Return the order of an epoch's windows, the same in all processes."""
         if (epoch, seed) != getattr(self, "_ordered", None):
-            generator = torch.Generator().manual_seed(Share(seed).number(epoch, purpose=1))
+            generator = torch.Generator().manual_seed(ProcessShare(seed).number(epoch, purpose=1))
             self._order, self._ordered = torch.randperm(self.windows, generator=generator), (epoch, seed)
         return self._order
 

@@ -16,7 +16,7 @@ from poseedge.models import create, load_checkpoint
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.refine import RefineNetwork
 from poseedge.models.registry import network_class
-from poseedge.training.batch import Source
+from poseedge.training.batch import WindowSource
 from poseedge.training.live_windows import LiveSampler
 from poseedge.training.objective import LiftingObjective, Objective, RefiningObjective
 from poseedge.training.qat import QuantizedObjective
@@ -26,11 +26,11 @@ from poseedge.training.views import Augmentation, ViewSampler
 
 
 @dataclass(frozen=True)
-class Setup:
+class TrainingSetup:
     """What is trained, on which windows, and what it is tested on."""
 
     objective: Objective
-    source: Source
+    source: WindowSource
     recipe: TrainingRecipe  # of this stage, with the network's whole configuration
     dataset: PoseDataset  # with ground-truth keypoints
     test: list[PoseDataset]  # the first decides what is best
@@ -46,7 +46,7 @@ def set_up(
     refine: bool = False,
     qat: bool = False,
     device: torch.device | str = "cpu",
-) -> Setup:
+) -> TrainingSetup:
     """Read the data set in ``folder`` and make the network, from ``init`` if given.
 
     ``detected`` chooses between several kinds of detected keypoints; ``refine`` asks for the second stage, ``qat`` for a fit to
@@ -66,7 +66,7 @@ def set_up(
     taught = [s for s in clean.train if s not in recipe.data.validate_on]
     source = make_source(network, recipe, clean, noisy, taught, device)
     live = make_source(network, recipe, clean, noisy, judges, device)
-    return Setup(objective, source, recipe, clean, test, live if isinstance(live, LiveSampler) else None, notes)
+    return TrainingSetup(objective, source, recipe, clean, test, live if isinstance(live, LiveSampler) else None, notes)
 
 
 def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tuple[PoseDataset, PoseDataset | None]:
@@ -120,7 +120,7 @@ def make_source(
     noisy: PoseDataset | None,
     subjects: Sequence[str],
     device: torch.device | str = "cpu",
-) -> Source:
+) -> WindowSource:
     """Return the training windows of ``subjects``."""
     known, facts = network.supervised_frames, recipe.data
     detected = noisy if noisy is not None else clean

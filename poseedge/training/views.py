@@ -19,7 +19,7 @@ from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.errors import DataError
 from poseedge.lifter import nearest_to_center
 from poseedge.skeleton import NUM_JOINTS, PARENTS
-from poseedge.training.batch import Batch, Share, mirror_batch
+from poseedge.training.batch import Batch, ProcessShare, mirror_batch
 
 # Bones that grow together: left and right alike, the two hips, the trunk.
 _BONE_GROUP = (0, 1, 2, 3, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 7, 8, 9)
@@ -69,7 +69,7 @@ class ViewSampler:
         self.ancestors = ancestor_matrix()
         self.windows = len(self.world) * self.rotations.shape[1]
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         """Return this process's share of a batch."""
         return self.batch(size // share.world, share.generator(step))
 

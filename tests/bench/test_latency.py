@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from poseedge.bench.latency import CacheEvictor, Schedule, affordable_rounds, pinned, summary_ms, time_alternating
+from poseedge.bench.latency import Alternation, CacheEvictor, affordable_rounds, pinned, summary_ms, time_alternating
 from poseedge.errors import PoseedgeError
 
 
@@ -33,7 +33,7 @@ class FakeTime:
 def test_each_candidate_gets_its_own_latencies() -> None:
     clock = FakeTime()
     candidates = {"fast": clock.candidate("fast", 1), "slow": clock.candidate("slow", 5)}
-    times = time_alternating(candidates, Schedule(rounds=4, calls=3), clock=clock)
+    times = time_alternating(candidates, Alternation(rounds=4, calls=3), clock=clock)
     np.testing.assert_allclose(times["fast"], np.full(12, 0.001))
     np.testing.assert_allclose(times["slow"], np.full(12, 0.005))
 
@@ -41,7 +41,7 @@ def test_each_candidate_gets_its_own_latencies() -> None:
 def test_every_round_gives_every_candidate_one_block() -> None:
     clock = FakeTime()
     candidates = {name: clock.candidate(name, 1) for name in "abc"}
-    time_alternating(candidates, Schedule(rounds=5, settle=1, calls=2), clock=clock)
+    time_alternating(candidates, Alternation(rounds=5, settle=1, calls=2), clock=clock)
     blocks = np.array(clock.calls).reshape(5, 3, 3)  # rounds, blocks, calls
     assert (blocks == blocks[:, :, :1]).all()
     assert all(set(order) == {"a", "b", "c"} for order in blocks[:, :, 0])
@@ -51,7 +51,7 @@ def test_order_of_the_blocks_changes_between_rounds_and_is_the_same_for_the_same
     orders = []
     for _ in range(2):
         clock = FakeTime()
-        time_alternating({name: clock.candidate(name, 1) for name in "abc"}, Schedule(8, settle=0, calls=1), clock=clock)
+        time_alternating({name: clock.candidate(name, 1) for name in "abc"}, Alternation(8, settle=0, calls=1), clock=clock)
         orders.append([tuple(clock.calls[i : i + 3]) for i in range(0, 24, 3)])
     assert orders[0] == orders[1]
     assert len(set(orders[0])) > 1
@@ -63,14 +63,14 @@ def test_settling_calls_are_not_timed() -> None:
     def warming_up() -> None:
         clock.now_ns += next(durations)
 
-    times = time_alternating({"a": warming_up}, Schedule(rounds=2, settle=2, calls=2), clock=clock)
+    times = time_alternating({"a": warming_up}, Alternation(rounds=2, settle=2, calls=2), clock=clock)
     np.testing.assert_allclose(times["a"], np.full(4, 1e-9))
 
 
 def test_what_runs_before_a_call_runs_once_for_each_timed_call_and_is_not_timed() -> None:
     clock = FakeTime()
     before = clock.candidate("before", 50)
-    times = time_alternating({"a": clock.candidate("a", 1)}, Schedule(2, settle=3, calls=4), before, clock=clock)
+    times = time_alternating({"a": clock.candidate("a", 1)}, Alternation(2, settle=3, calls=4), before, clock=clock)
     assert clock.calls.count("before") == 8
     np.testing.assert_allclose(times["a"], np.full(8, 0.001))
 
@@ -78,7 +78,7 @@ def test_what_runs_before_a_call_runs_once_for_each_timed_call_and_is_not_timed(
 def test_progress_is_reported_once_a_round() -> None:
     clock = FakeTime()
     rounds = clock.candidate("round", 0)
-    time_alternating({"a": clock.candidate("a", 1)}, Schedule(rounds=6), after_round=rounds, clock=clock)
+    time_alternating({"a": clock.candidate("a", 1)}, Alternation(rounds=6), after_round=rounds, clock=clock)
     assert clock.calls.count("round") == 6
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from poseedge.bench.entries import Subject, subjects_of
-from poseedge.bench.measure import Settings, measure
+from poseedge.bench.measure import BenchSettings, measure
 from poseedge.device.runner.sensors import energy
 from poseedge.errors import ArtefactError
 from tests.support import samples
 
-QUICK = Settings(rounds=1)
+QUICK = BenchSettings(rounds=1)
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
@@ -48,20 +48,20 @@ def test_bundle_and_its_checkpoint_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_evicted_latency_is_measured_when_asked_for(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    report = measure([Subject(graph)], Settings(rounds=1, evicted=True), silent)
+    report = measure([Subject(graph)], BenchSettings(rounds=1, evicted=True), silent)
     assert report.rows[0].latency_evicted_ms
     assert report.method["evicted_buffer_bytes"] == 64 << 20
 
 
 def test_method_tells_threads_batch_and_rounds(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    method = measure([Subject(graph)], Settings(batch=3, rounds=2), silent).method
+    method = measure([Subject(graph)], BenchSettings(batch=3, rounds=2), silent).method
     assert (method["threads"], method["batch"], method["rounds"]) == (1, 3, 2)
 
 
 def test_progress_reaches_the_number_of_rounds(tmp_path: Path) -> None:
     graph, seen = samples.lifting_graph(tmp_path / "g.onnx"), []
-    measure([Subject(graph)], Settings(rounds=2), lambda *step: seen.append(step))
+    measure([Subject(graph)], BenchSettings(rounds=2), lambda *step: seen.append(step))
     assert ("warm caches", 2, 2) in seen
 
 
@@ -81,7 +81,7 @@ def test_energy_of_each_is_measured_where_power_can_be_read(tmp_path: Path, monk
     monkeypatch.setattr(energy, "SETTLE_S", 0.0)
     monkeypatch.setattr(energy, "IDLE_S", 0.2)
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    [row] = measure([Subject(graph)], Settings(batch=2, rounds=1, energy_s=0.3), silent).rows
+    [row] = measure([Subject(graph)], BenchSettings(batch=2, rounds=1, energy_s=0.3), silent).rows
     assert row.energy is not None
     assert row.energy.of == "VDD_IN"
     assert row.energy.mean_w == pytest.approx(5)
@@ -92,7 +92,7 @@ def test_energy_that_nothing_tells_is_said(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(energy, "read_rails", dict)
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    report = measure([Subject(graph)], Settings(rounds=1, energy_s=1), silent)
+    report = measure([Subject(graph)], BenchSettings(rounds=1, energy_s=1), silent)
     assert report.rows[0].energy is None
     assert report.notes == ["no energy: nothing tells power here (INA3221, tegrastats, nvidia-smi)"]
 

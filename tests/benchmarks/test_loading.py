@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from benchmarks import loading as module
 from benchmarks.loading import extrapolated, loading, train
 from poseedge.errors import PoseedgeError
-from poseedge.training.batch import Batch, Share
+from poseedge.training.batch import Batch, ProcessShare
 from tests.support.folders import MINI
 from tests.support.training import FewWindows, network, recipe
 
@@ -25,7 +25,7 @@ app.command()(loading)
 class Slow(FewWindows):
     """Windows that take longer to cut than a step takes."""
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         time.sleep(PAUSE_S)
         return super().draw(step, size, share)
 

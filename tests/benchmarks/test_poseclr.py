@@ -10,7 +10,7 @@ import torch
 from benchmarks.poseclr import FewLabels, markdown, start, train_few
 from benchmarks.poseclr_features import between_cameras, error_mm, facing, read_out_mm, ridge
 from poseedge.data.h36m import load_dataset
-from poseedge.training.batch import Share
+from poseedge.training.batch import ProcessShare
 from poseedge.training.recorded import RecordedWindows
 from poseedge.training.views import turn_about_vertical
 from tests.support.folders import MINI
@@ -36,7 +36,7 @@ def test_arms_start_alike_but_for_what_is_carried_over() -> None:
 def test_few_labels_are_few_and_follow_the_seed() -> None:
     recorded = RecordedWindows(DATA.of(DATA.train), 9, (4,), "centered", None, "none")
     few, again, others = (FewLabels(recorded, 5, seed) for seed in (0, 0, 1))
-    drawn = torch.cat([few.draw(step, 32, Share(0)).joints_m[:, 0, 10, 1] for step in range(4)])
+    drawn = torch.cat([few.draw(step, 32, ProcessShare(0)).joints_m[:, 0, 10, 1] for step in range(4)])
     assert set(drawn.tolist()) == set(few.batch.joints_m[:, 0, 10, 1].tolist())  # mirroring leaves the head's height
     assert torch.equal(few.batch.keypoints, again.batch.keypoints)
     assert not torch.equal(few.batch.keypoints, others.batch.keypoints)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poseedge.data.asf_amc import read_amc, read_asf, skeleton_of, world_positions
-from poseedge.data.convert import Reading, read_clip
+from poseedge.data.convert import Reading, read_motion_clip
 from poseedge.errors import DataError
 from poseedge.skeleton import JOINT_NAMES, PARENTS
 from tests.support.acclaim_files import HEAD, LOWER, STIFF, TREE, UPPER, write
@@ -78,7 +78,7 @@ def person() -> str:
 
 def test_a_person_of_the_database_stands_upright_in_metres(tmp_path: Path) -> None:
     frames = "".join(f"{k}\nroot {k / 10} 16 0 0 0 0\n" for k in range(1, 25))
-    clip = read_clip(write(tmp_path, person(), frames), Reading(subject="ben", units="cmu"))
+    clip = read_motion_clip(write(tmp_path, person(), frames), Reading(subject="ben", units="cmu"))
     assert (clip.subject, clip.action) == ("ben", "07 01")
     assert len(clip.world) == 10  # 24 frames at 120 per second are 10 at 50
     metres = 0.0254 / 0.45

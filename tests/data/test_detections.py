@@ -9,7 +9,7 @@ import pytest
 
 from poseedge.arrays import Float32Array
 from poseedge.data.cameras import denormalize_screen
-from poseedge.data.convert import Reading, convert, read_clip
+from poseedge.data.convert import Reading, convert, read_motion_clip
 from poseedge.data.detections import convert_keypoints, project_motion
 from poseedge.data.h36m import load_dataset
 from poseedge.data.keypoints import coco_to_h36m
@@ -25,7 +25,7 @@ FROM_H36M = [10, 10, 10, 10, 10, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3]  # CO
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
     """Return a data set of one clip."""
-    convert([read_clip(array(tmp_path, "anna/Walking_1.npy", WALK), Reading())], tmp_path / "lab", "lab")
+    convert([read_motion_clip(array(tmp_path, "anna/Walking_1.npy", WALK), Reading())], tmp_path / "lab", "lab")
     return tmp_path / "lab"
 
 

@@ -18,13 +18,13 @@ from tests.support.engines import calibration, normalized_graph, write_graph
 
 def command(graph: Path, precision: str, **options: Any) -> list[str]:
     """Return the printed words, paths cut to file names."""
-    from poseedge.engines.builder import Options
+    from poseedge.engines.builder import BuildOptions
     from poseedge.engines.cache import plan_job
     from poseedge.engines.cuda import open_cuda
     from poseedge.engines.trtexec import trtexec_command
 
     with closing(open_cuda()) as cuda:
-        job = plan_job(graph, Options(precision, **options), cuda, calibration=calibration)
+        job = plan_job(graph, BuildOptions(precision, **options), cuda, calibration=calibration)
     text = trtexec_command(job, "keypoints")
     return text.replace(f"{job.output.parent}/", "").replace(f"{graph.parent}/", "").split()
 

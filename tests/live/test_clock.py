@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poseedge.live.clock import Grid
+from poseedge.live.clock import FrameGrid
 from tests.support.linear_lifter import Array
 
 
@@ -32,7 +32,7 @@ def test_rows_are_what_straight_lines_and_holding_give(seed: int, fps: float, mi
     values = np.cumsum(random.normal(size=(150, 17, 2)), axis=0).astype(np.float32)
     values[1:][random.uniform(size=(149, 17)) < missing] = np.nan
     scores = np.ones((150, 17), np.float32)
-    grid = Grid(50.0, 60, float(times[0]), values[0], scores[0])
+    grid = FrameGrid(50.0, 60, float(times[0]), values[0], scores[0])
     last = 0
     for number in range(1, 150):
         if grid.is_expired(float(times[number])):
@@ -49,7 +49,7 @@ def test_rows_are_what_straight_lines_and_holding_give(seed: int, fps: float, mi
 
 def test_source_at_the_network_s_rate_is_passed_on_as_it_is() -> None:
     values = np.random.default_rng(0).normal(size=(500, 17, 2)).astype(np.float32) * 1000
-    grid = Grid(50.0, 243, 12.34, values[0], np.ones(17, np.float32))
+    grid = FrameGrid(50.0, 243, 12.34, values[0], np.ones(17, np.float32))
     for number in range(1, 500):
         grid.see(12.34 + number / 50, values[number], np.ones(17, np.float32))
     assert grid.newest == 499
@@ -58,7 +58,7 @@ def test_source_at_the_network_s_rate_is_passed_on_as_it_is() -> None:
 
 def test_before_the_first_sighting_stand_copies_of_it() -> None:
     px = np.arange(34, dtype=np.float32).reshape(17, 2)
-    rows, scores = Grid(50.0, 27, 0.0, px, np.full(17, 0.5, np.float32)).rows(-26, 0)
+    rows, scores = FrameGrid(50.0, 27, 0.0, px, np.full(17, 0.5, np.float32)).rows(-26, 0)
     np.testing.assert_array_equal(rows, np.repeat(px[None], 27, axis=0))
     assert (scores == 0.5).all()
 
@@ -66,7 +66,7 @@ def test_before_the_first_sighting_stand_copies_of_it() -> None:
 @pytest.mark.parametrize(("gap", "straight"), [(0.5, True), (0.52, False)])
 def test_gap_of_half_a_second_is_bridged_and_a_longer_one_held(gap: float, straight: bool) -> None:
     start, end, scores = np.zeros((17, 2), np.float32), np.ones((17, 2), np.float32), np.ones(17, np.float32)
-    grid = Grid(50.0, 60, 0.0, start, scores)
+    grid = FrameGrid(50.0, 60, 0.0, start, scores)
     for number in range(1, round(gap * 50)):
         grid.hold(number / 50)
         assert (grid.rows(0, grid.newest)[0] == 0).all()  # nobody knows yet

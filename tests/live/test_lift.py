@@ -16,7 +16,7 @@ from poseedge.errors import DataError, PoseedgeError
 from poseedge.evaluation.protocols import plan
 from poseedge.lifter import Lifter
 from poseedge.live.lift import lift_clip, trunk_and_leg
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Clip, Track
 from poseedge.live.view import TRUNK_AND_LEG
@@ -25,7 +25,7 @@ from poseedge.skeleton import ROOT
 from tests.support import motion, recorded
 from tests.support.linear_lifter import Array, LinearLifter, clip_of
 
-PLAIN = Options(view="plain", trunk="papers", overlap=False)
+PLAIN = LiftOptions(view="plain", trunk="papers", overlap=False)
 RIGHT_ARM, LEGS = [15, 16], [2, 3, 5, 6]
 
 
@@ -78,20 +78,20 @@ def test_overlap_is_the_mean_of_what_all_windows_say_of_a_frame() -> None:
 @pytest.mark.parametrize("every", [2, 5, 9])
 def test_every_frame_has_a_pose_however_seldom_windows_are_run(every: int) -> None:
     lifter, joints = LinearLifter(context=0), recorded.pixels(16)
-    lifted = lift_clip(lifter, clip_of(joints), Options(view="plain", every=every))
+    lifted = lift_clip(lifter, clip_of(joints), LiftOptions(view="plain", every=every))
     assert len(lifter.windows) == pytest.approx(len(joints) / every, abs=9)
-    every_frame = lift_clip(lifter, clip_of(joints), Options(view="plain"))
+    every_frame = lift_clip(lifter, clip_of(joints), LiftOptions(view="plain"))
     np.testing.assert_allclose(lifted.poses_m, every_frame.poses_m, rtol=0, atol=1e-5)  # of a network that knows no context
 
 
 def test_windows_too_far_apart_are_refused() -> None:
     with pytest.raises(PoseedgeError, match="a window every 10 frames leaves frames of linear without a pose"):
-        lift_clip(LinearLifter(), clip_of(recorded.pixels(16)), Options(every=10))
+        lift_clip(LinearLifter(), clip_of(recorded.pixels(16)), LiftOptions(every=10))
 
 
 @pytest.mark.parametrize("look_ahead", [0, 3, 20, 100])
 def test_pose_does_not_depend_on_what_comes_after_its_look_ahead(look_ahead: int) -> None:
-    joints, options = recorded.pixels(20), Options(look_ahead=look_ahead)
+    joints, options = recorded.pixels(20), LiftOptions(look_ahead=look_ahead)
     other = joints.copy()
     other[150:] += np.float32(40)
     one, two = (lift_clip(LinearLifter(), clip_of(px), options).poses_m[0] for px in (joints, other))
@@ -101,7 +101,7 @@ def test_pose_does_not_depend_on_what_comes_after_its_look_ahead(look_ahead: int
 
 def test_look_ahead_beyond_the_window_is_refused() -> None:
     with pytest.raises(PoseedgeError, match="look-ahead of 126 frames: linear can use 0 to 125"):
-        lift_clip(LinearLifter(), clip_of(recorded.pixels(16)), Options(look_ahead=126))
+        lift_clip(LinearLifter(), clip_of(recorded.pixels(16)), LiftOptions(look_ahead=126))
 
 
 def swinging(fps: float, seconds: float = 3.0) -> Array:
@@ -114,8 +114,8 @@ def swinging(fps: float, seconds: float = 3.0) -> Array:
 @pytest.mark.parametrize("fps", [10, 25, 29.97, 60, 100])
 def test_poses_are_given_at_the_source_s_own_times(fps: float) -> None:
     lifter, joints = LinearLifter(), swinging(fps)
-    lifted = lift_clip(lifter, clip_of(joints, fps=fps), Options(view="plain"))
-    at_50_hz = lift_clip(lifter, clip_of(swinging(50)), Options(view="plain"))
+    lifted = lift_clip(lifter, clip_of(joints, fps=fps), LiftOptions(view="plain"))
+    at_50_hz = lift_clip(lifter, clip_of(swinging(50)), LiftOptions(view="plain"))
     assert lifted.seen.all()
     assert lifted.times_s[-1] == pytest.approx((len(joints) - 1) / fps)
     inside = lifted.times_s <= 2.9  # then the last frame is repeated, from times that differ
@@ -129,7 +129,7 @@ def test_an_arm_that_was_missed_for_ten_frames_is_bridged_and_marked() -> None:
     joints = recorded.pixels(20)
     hidden = joints.copy()
     hidden[100:110, RIGHT_ARM] = np.nan
-    true, lifted = (lift_clip(LinearLifter(), clip_of(px), Options()) for px in (joints, hidden))
+    true, lifted = (lift_clip(LinearLifter(), clip_of(px), LiftOptions()) for px in (joints, hidden))
     assert lifted.seen.all()
     assert set(np.argwhere(lifted.filled[0])[:, 0]) == set(range(100, 110))
     assert set(np.argwhere(lifted.filled[0])[:, 1]) == set(RIGHT_ARM)
@@ -142,7 +142,7 @@ def test_an_arm_that_was_missed_for_ten_frames_is_bridged_and_marked() -> None:
 def test_a_gap_of_a_second_is_held_and_a_longer_one_ends_the_track(frames: int, given: int) -> None:
     joints = recorded.pixels(20).copy()
     joints[100 : 100 + frames] = np.nan
-    lifted = lift_clip(LinearLifter(), clip_of(joints), Options())
+    lifted = lift_clip(LinearLifter(), clip_of(joints), LiftOptions())
     assert lifted.seen.sum() == given
     assert lifted.meta["faults"]["1"]["ended"] == (frames > 50)
     if frames == 40:
@@ -153,15 +153,15 @@ def test_a_gap_of_a_second_is_held_and_a_longer_one_ends_the_track(frames: int, 
 def test_a_track_that_ended_begins_anew_as_if_it_were_another_person() -> None:
     joints = recorded.pixels(20).copy()
     joints[100:170] = np.nan
-    lifted = lift_clip(LinearLifter(), clip_of(joints), Options())
-    alone = lift_clip(LinearLifter(), clip_of(joints[170:]), Options())
+    lifted = lift_clip(LinearLifter(), clip_of(joints), LiftOptions())
+    alone = lift_clip(LinearLifter(), clip_of(joints[170:]), LiftOptions())
     np.testing.assert_array_equal(lifted.poses_m[0, 170:], alone.poses_m[0])
 
 
 def test_legs_out_of_the_picture_are_said_and_not_guessed() -> None:
     joints = recorded.pixels(20).copy()
     joints[:, LEGS] = 0
-    lifted = lift_clip(LinearLifter(), clip_of(joints), Options())
+    lifted = lift_clip(LinearLifter(), clip_of(joints), LiftOptions())
     assert not lifted.seen.any()
     assert np.isnan(lifted.poses_m).all()
     assert lifted.meta["faults"]["1"]["lacking"] == dict.fromkeys(("right_knee", "right_ankle", "left_knee", "left_ankle"), 300)
@@ -169,16 +169,16 @@ def test_legs_out_of_the_picture_are_said_and_not_guessed() -> None:
 
 def test_people_are_lifted_alike_in_any_order_and_alone() -> None:
     one, other = recorded.pixels(20), recorded.pixels(28)
-    both = lift_clip(LinearLifter(), clip_of(one, other), Options())
-    turned = lift_clip(LinearLifter(), clip_of(other, one), Options())
+    both = lift_clip(LinearLifter(), clip_of(one, other), LiftOptions())
+    turned = lift_clip(LinearLifter(), clip_of(other, one), LiftOptions())
     np.testing.assert_array_equal(both.poses_m[::-1], turned.poses_m)
-    np.testing.assert_array_equal(both.poses_m[:1], lift_clip(LinearLifter(), clip_of(one), Options()).poses_m)
+    np.testing.assert_array_equal(both.poses_m[:1], lift_clip(LinearLifter(), clip_of(one), LiftOptions()).poses_m)
 
 
 def test_somebody_else_in_a_track_is_lifted_anew() -> None:
     one, other = recorded.pixels(20)[:150], recorded.pixels(28)[:150] + np.float32(400)
-    lifted = lift_clip(LinearLifter(), clip_of(np.concatenate([one, other])), Options())
-    alone = lift_clip(LinearLifter(), clip_of(other[2:]), Options())  # two frames go by until it is sure
+    lifted = lift_clip(LinearLifter(), clip_of(np.concatenate([one, other])), LiftOptions())
+    alone = lift_clip(LinearLifter(), clip_of(other[2:]), LiftOptions())  # two frames go by until it is sure
     assert lifted.meta["faults"]["1"]["ended"] == 1
     np.testing.assert_array_equal(lifted.poses_m[0, 152:], alone.poses_m[0])
     assert not lifted.seen[0, 150:152].any()
@@ -189,7 +189,7 @@ def test_confidence_reaches_a_network_that_takes_one() -> None:
     scores = np.full((300, 17), 0.75, np.float32)
     scores[200:205, 16] = 0.1
     track = Track(1, np.arange(300), joints, scores)
-    lift_clip(lifter, Clip("clip", "h36m17", (track,), np.arange(300), recorded.SIZE, 50.0), Options())
+    lift_clip(lifter, Clip("clip", "h36m17", (track,), np.arange(300), recorded.SIZE, 50.0), LiftOptions())
     seen = np.concatenate([window[..., 2].ravel() for window in lifter.windows])
     assert set(np.unique(seen)) == {np.float32(0), np.float32(0.75)}  # what was filled in is not certain
 
@@ -202,7 +202,7 @@ def test_network_of_one_frame_needs_no_frame_rate() -> None:
 
 def test_height_makes_people_as_tall_as_said() -> None:
     sequence = recorded.sequences()[20]
-    lifted = lift_clip(LinearLifter(), clip_of(recorded.pixels(20)), Options(height_m=1.8))
+    lifted = lift_clip(LinearLifter(), clip_of(recorded.pixels(20)), LiftOptions(height_m=1.8))
     assert np.median(trunk_and_leg(lifted.poses_m[0])) == pytest.approx(1.8 * TRUNK_AND_LEG, rel=1e-4)
     stature = np.median(trunk_and_leg(sequence.relative_m)) / TRUNK_AND_LEG
     assert 1.6 < stature < 2.0  # of a real person, so the proportions hold
@@ -210,25 +210,25 @@ def test_height_makes_people_as_tall_as_said() -> None:
 
 def test_smoothing_takes_jitter_away() -> None:
     joints = recorded.pixels(20) + np.random.default_rng(0).normal(0, 2, (300, 17, 2)).astype(np.float32)
-    rough, smooth = (lift_clip(LinearLifter(), clip_of(joints), Options(smooth=smooth)) for smooth in (False, True))
+    rough, smooth = (lift_clip(LinearLifter(), clip_of(joints), LiftOptions(smooth=smooth)) for smooth in (False, True))
     assert jitter(smooth.poses_m[0]) < 0.5 * jitter(rough.poses_m[0])
 
 
 def test_unknown_size_and_frame_rate_are_asked_for() -> None:
     clip = clip_of(recorded.pixels(16))
     with pytest.raises(DataError, match="does not say how large the picture is") as size:
-        lift_clip(LinearLifter(), replace(clip, size=None), Options())
+        lift_clip(LinearLifter(), replace(clip, size=None), LiftOptions())
     assert "--size" in size.value.hint
     with pytest.raises(DataError, match="does not say its frame rate, and linear knows motion at 50 Hz") as fps:
-        lift_clip(LinearLifter(), replace(clip, fps=None), Options())
+        lift_clip(LinearLifter(), replace(clip, fps=None), LiftOptions())
     assert "--fps" in fps.value.hint
 
 
 def test_trunk_is_fitted_where_the_network_was_trained_so() -> None:
     clip = clip_of(motion.coco(), layout="coco17")
-    papers = lift_clip(LinearLifter(), clip, Options(), TrainedOn())
-    fitted = lift_clip(LinearLifter(), clip, Options(), TrainedOn(trunk="fitted"))
-    chosen = lift_clip(LinearLifter(), clip, Options(trunk="fitted"), TrainedOn())
+    papers = lift_clip(LinearLifter(), clip, LiftOptions(), TrainedOn())
+    fitted = lift_clip(LinearLifter(), clip, LiftOptions(), TrainedOn(trunk="fitted"))
+    chosen = lift_clip(LinearLifter(), clip, LiftOptions(trunk="fitted"), TrainedOn())
     np.testing.assert_array_equal(fitted.poses_m, chosen.poses_m)
     assert (papers.keypoints_px != fitted.keypoints_px).any()
     assert (papers.meta["trunk"], fitted.meta["trunk"]) == ("papers", "fitted")
@@ -237,12 +237,12 @@ def test_trunk_is_fitted_where_the_network_was_trained_so() -> None:
 @pytest.mark.parametrize("values", [{"height_m": 20}, {"camera_pitch_deg": 120}, {"focal_px": 0}])
 def test_options_beyond_reason_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(PoseedgeError, match="expected"):
-        Options(**values)  # type: ignore[arg-type]
+        LiftOptions(**values)  # type: ignore[arg-type]
 
 
 def test_camera_options_mean_nothing_to_the_plain_view() -> None:
     with pytest.raises(PoseedgeError, match="no meaning in the plain view"):
-        Options(view="plain", camera_pitch_deg=10)
+        LiftOptions(view="plain", camera_pitch_deg=10)
 
 
 def test_poses_that_no_memory_holds_are_refused() -> None:
@@ -251,7 +251,7 @@ def test_poses_that_no_memory_holds_are_refused() -> None:
         "crowd.json", "h36m17", tuple(replace(track, id=number) for number in range(500)), np.arange(540_000), (100, 100), 50.0
     )
     with pytest.raises(DataError, match=r"crowd\.json: poses of 500 people over 540000 frames would take 107 GiB") as refusal:
-        lift_clip(LinearLifter(), crowd, Options())
+        lift_clip(LinearLifter(), crowd, LiftOptions())
     assert "--person largest" in refusal.value.hint
 
 
@@ -259,6 +259,8 @@ def test_people_who_come_late_or_leave_early_are_lifted_as_alone() -> None:
     one, late = recorded.pixels(20), recorded.pixels(28)
     shown = late.copy()
     shown[:60] = shown[150:] = np.nan
-    both = lift_clip(LinearLifter(), clip_of(one, shown), Options())
+    both = lift_clip(LinearLifter(), clip_of(one, shown), LiftOptions())
     assert both.seen.sum(axis=1).tolist() == [300, 90]
-    np.testing.assert_array_equal(both.poses_m[1, 60:150], lift_clip(LinearLifter(), clip_of(late[60:150]), Options()).poses_m[0])
+    np.testing.assert_array_equal(
+        both.poses_m[1, 60:150], lift_clip(LinearLifter(), clip_of(late[60:150]), LiftOptions()).poses_m[0]
+    )

@@ -21,7 +21,7 @@ import poseedge as product
 from poseedge.live.demo.offline import Detection
 from poseedge.live.detectors import open_detector
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.trained import trained_on
 from poseedge.live.types import Clip
 from poseedge.live.video import open_source
@@ -101,7 +101,7 @@ def test_poses_are_near_what_four_cameras_see(cameras: list[tuple[Camera, Clip]]
     lifter = product.load(resource("weights", "nanohtnet.pth"))
     errors = []
     for camera, clip in cameras:
-        lifted = lift_clip(lifter, clip, Options(flip=True), trained_on(lifter))
+        lifted = lift_clip(lifter, clip, LiftOptions(flip=True), trained_on(lifter))
         seen = truth @ camera.projection[:, :3].T
         target = np.zeros((100, 17, 3))
         target[:, 0] = seen[:, [11, 12]].mean(axis=1)

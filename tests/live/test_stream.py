@@ -14,7 +14,7 @@ import poseedge
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.lifter import Lifter
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.stream import Stream, StreamFrame
 from poseedge.live.types import Clip, Track
 from tests.support import motion, recorded
@@ -50,7 +50,7 @@ def streamed(lifter: Lifter, clip: Clip, fps: float, options: dict[str, Any]) ->
 
 def assert_same(lifter: Lifter, clip: Clip, fps: float, options: dict[str, Any]) -> None:
     given = streamed(lifter, clip, fps, options)
-    lifted = lift_clip(lifter, Clip(clip.name, clip.layout, clip.tracks, clip.frames, clip.size, fps), Options(**options))
+    lifted = lift_clip(lifter, Clip(clip.name, clip.layout, clip.tracks, clip.frames, clip.size, fps), LiftOptions(**options))
     assert [frame.frame for frame in given] == clip.frames.tolist()
     for place, number in enumerate(lifted.ids.tolist()):
         there = [number in frame.people for frame in given]
@@ -179,6 +179,6 @@ def test_people_of_a_stream_cannot_be_scaled_to_a_height() -> None:
 
 
 def test_clip_and_stream_may_hold_nobody() -> None:
-    lifted = lift_clip(LinearLifter(), Clip("empty", "coco17", (), np.arange(5), recorded.SIZE, 50.0), Options())
+    lifted = lift_clip(LinearLifter(), Clip("empty", "coco17", (), np.arange(5), recorded.SIZE, 50.0), LiftOptions())
     assert lifted.poses_m.shape == (0, 5, 17, 3)
     assert clip_of(recorded.pixels(0)).tracks

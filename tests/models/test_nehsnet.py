@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from poseedge.errors import PoseedgeError
 from poseedge.models import create
-from poseedge.models.nehsnet import HYPEREDGES, Graphs, Layer, NEHSNet
+from poseedge.models.nehsnet import HYPEREDGES, Graphs, HypergraphLayer, NEHSNet
 from poseedge.skeleton import BONES
 from tests.support import golden
 from tests.support.capture import parameter_count
@@ -60,7 +60,7 @@ def test_bones_carry_their_vector_and_their_middle() -> None:
 
 def test_a_layer_is_the_five_equations_of_the_specification() -> None:
     torch.manual_seed(0)
-    layer, graphs = Layer(12, 3, 20, dropout=0.3).eval(), Graphs()
+    layer, graphs = HypergraphLayer(12, 3, 20, dropout=0.3).eval(), Graphs()
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     nodes, edges, hyper = torch.randn(2, 17, 12), torch.randn(2, 16, 12), torch.randn(2, 10, 12)

@@ -91,12 +91,12 @@ def build(
     **options: Any,
 ) -> Made:
     """Build ``graph`` as ``poseedge build`` does."""
-    from poseedge.engines.builder import Options
+    from poseedge.engines.builder import BuildOptions
     from poseedge.engines.cache import ensure_engine, plan_job
     from poseedge.engines.cuda import open_cuda
 
     said: list[str] = []
     with closing(open_cuda()) as cuda:
-        job = plan_job(graph, Options(precision, **options), cuda, output, calibration)
+        job = plan_job(graph, BuildOptions(precision, **options), cuda, output, calibration)
         facts, built = ensure_engine(job, cuda, rebuild, stage, said.append)
     return Made(job.output, facts, built, said)

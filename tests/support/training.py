@@ -13,7 +13,7 @@ from poseedge.data.h36m import load_dataset
 from poseedge.models import create
 from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
-from poseedge.training.batch import Batch, Share
+from poseedge.training.batch import Batch, ProcessShare
 from poseedge.training.loop import Status, Training
 from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recipe import TrainingRecipe
@@ -36,7 +36,7 @@ class FewWindows:
         root = joints[:, :, 0]
         self.batch = Batch(keypoints, joints - root[:, :, None], root, torch.rand(8, 9, generator=generator))
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         rows = torch.randint(8, (size,), generator=share.generator(step))
         return Batch(*(part[rows] for part in self.batch))
 

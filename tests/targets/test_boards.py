@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from poseedge.errors import PoseedgeError
-from poseedge.targets.boards import SPELT_OUT, boards, facts, load_target, operator_table, releases, support, targets
+from poseedge.targets.boards import DECOMPOSED, boards, facts, load_target, operator_table, releases, support, targets
 
 
 def test_every_fact_names_sources_that_are_told() -> None:
@@ -35,7 +35,7 @@ def test_plain_name_of_a_board_is_the_one_with_its_usual_jetpack(name: str) -> N
 def test_norms_are_decomposed_where_tensorrt_has_no_operator_for_them(name: str) -> None:
     target = load_target(name)
     one_operator = all(support("LayerNormalization", release) == "yes" for release in target.releases)
-    assert (target.opset == SPELT_OUT) == (not one_operator)
+    assert (target.opset == DECOMPOSED) == (not one_operator)
 
 
 @pytest.mark.parametrize(("name", "reason"), [("jetson-nano", "Maxwell"), ("jetson-tx2", "Pascal")])

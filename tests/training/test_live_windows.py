@@ -13,7 +13,7 @@ from poseedge.arrays import Float32Array
 from poseedge.data.h36m import load_dataset
 from poseedge.data.keypoints import coco_to_h36m
 from poseedge.skeleton import BONES
-from poseedge.training.batch import Share
+from poseedge.training.batch import ProcessShare
 from poseedge.training.live_windows import BEHIND_FACE, LOST, Draw, LiveSampler, LiveUse, bridged, coco_matrix, extent, faces
 from tests.support.folders import MINI
 
@@ -99,7 +99,7 @@ def test_lost_joints_are_bridged_by_a_straight_line_and_others_stay() -> None:
 
 def test_batch_is_a_function_of_the_step_and_holds_both_kinds_of_windows() -> None:
     usual = sampler(LiveUse())
-    one, two, other = (usual.draw(step, SIZE, Share(0)) for step in (3, 3, 4))
+    one, two, other = (usual.draw(step, SIZE, ProcessShare(0)) for step in (3, 3, 4))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert not torch.equal(one.keypoints, other.keypoints)
     assert one.keypoints.shape == (SIZE, FRAMES, 17, 2)

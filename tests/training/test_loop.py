@@ -16,7 +16,7 @@ from poseedge.errors import PoseedgeError
 from poseedge.models import load_checkpoint
 from poseedge.models.checkpoints import read_checkpoint
 from poseedge.models.layers import DropPath
-from poseedge.training.batch import Batch, Share
+from poseedge.training.batch import Batch, ProcessShare
 from poseedge.training.folder import alone_in
 from poseedge.training.loop import Status, average, set_momentum, without_regularization
 from poseedge.training.objective import Objective
@@ -62,7 +62,7 @@ def test_two_epochs_and_two_more_equal_four_bit_for_bit(tmp_path: Path, settings
 def test_time_without_windows_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = FewWindows.draw
 
-    def slow(source: FewWindows, step: int, size: int, share: Share) -> Batch:
+    def slow(source: FewWindows, step: int, size: int, share: ProcessShare) -> Batch:
         time.sleep(0.6)  # thrice what is asked for: a busy machine begins to wait late
         return draw(source, step, size, share)
 
@@ -255,7 +255,7 @@ def test_windows_are_drawn_one_step_ahead(tmp_path: Path, monkeypatch: pytest.Mo
     drawn: list[int] = []
     plain = FewWindows.draw
 
-    def draw(self: FewWindows, step: int, size: int, share: Share) -> Batch:
+    def draw(self: FewWindows, step: int, size: int, share: ProcessShare) -> Batch:
         drawn.append(step)
         return plain(self, step, size, share)
 

@@ -14,7 +14,7 @@ from poseedge.models.motionbert import HotMotionBERT
 from poseedge.models.network import LiftingNetwork
 from poseedge.network_files import read_table
 from poseedge.training import recipe as recipes
-from poseedge.training.batch import Batch, Share
+from poseedge.training.batch import Batch, ProcessShare
 from poseedge.training.loop import Training
 from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recorded import RecordedWindows
@@ -72,7 +72,7 @@ class SixtyFour:
         all_windows = RecordedWindows(CLEAN, frames, known_frames, "centered", None, "none")
         self.batch = all_windows.take((all_windows.bounds[DANCE, :1] + torch.arange(16)).flatten())
 
-    def draw(self, step: int, size: int, share: Share) -> Batch:
+    def draw(self, step: int, size: int, share: ProcessShare) -> Batch:
         """Return some moments, each from all cameras, so that batches are alike in their statistics."""
         moments = torch.randperm(16, generator=share.generator(step))[: size // 4]
         rows = (moments[:, None] + 16 * torch.arange(4)).flatten()

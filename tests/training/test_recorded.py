@@ -11,11 +11,11 @@ import torch
 from poseedge.data.cameras import project
 from poseedge.data.windows import centered, mirror_joints, mirror_keypoints, strided
 from poseedge.errors import DataError
-from poseedge.training.batch import Share, mirror_batch
+from poseedge.training.batch import ProcessShare, mirror_batch
 from poseedge.training.recorded import Cut, Mirror, RecordedWindows
 from tests.support.training import CLEAN
 
-FRAMES, SHARE = 9, Share(seed=3)
+FRAMES, SHARE = 9, ProcessShare(seed=3)
 TWO = replace(CLEAN, sequences=CLEAN.sequences[:2])
 
 
@@ -66,19 +66,19 @@ def test_epoch_holds_every_window_plain_and_mirrored_once_in_an_order_of_its_own
     assert cut.windows == 2 * sum(len(s) for s in TWO.sequences)
     assert all(torch.equal(epoch.sort().values, torch.arange(cut.windows)) for epoch in epochs)
     assert not torch.equal(*epochs)
-    assert not torch.equal(epochs[0][:64], cut.rows(0, 64, Share(seed=4)))
+    assert not torch.equal(epochs[0][:64], cut.rows(0, 64, ProcessShare(seed=4)))
 
 
 def test_processes_share_out_a_batch() -> None:
     cut = windows()
     whole = cut.rows(5, 64, SHARE)
-    shares = [cut.rows(5, 64, Share(SHARE.seed, rank, world=2)) for rank in range(2)]
+    shares = [cut.rows(5, 64, ProcessShare(SHARE.seed, rank, world=2)) for rank in range(2)]
     assert torch.equal(torch.stack(shares, dim=1).flatten(), whole)
 
 
 def test_processes_share_alike_where_the_last_batch_does_not_divide() -> None:
     cut = windows("consecutive", mirror="none", frames=81)  # four windows
-    shares = [cut.rows(0, 100, Share(1, rank, world=3)) for rank in range(3)]
+    shares = [cut.rows(0, 100, ProcessShare(1, rank, world=3)) for rank in range(3)]
     assert [len(share) for share in shares] == [2, 2, 2]
     assert set(torch.cat(shares).tolist()) == set(range(4))
 

@@ -70,7 +70,9 @@ def bench(
     """
     if host is None:
         refuse_given(context, "port", "python", "timeout", "rebuild", "ssh")
-        report = bench_here(artefacts, precision, measuring.Settings(threads, batch, rounds, evicted, backend, energy or 0.0))
+        report = bench_here(
+            artefacts, precision, measuring.BenchSettings(threads, batch, rounds, evicted, backend, energy or 0.0)
+        )
     elif len(artefacts) != 1 or threads != 1 or batch != 1 or evicted:
         raise PoseedgeError(
             "with --host, one bundle is timed, one window at a time", "leave out --threads, --batch and --evicted"
@@ -106,7 +108,7 @@ def refuse_given(context: typer.Context, *options: str) -> None:
             raise PoseedgeError(f"--{name} goes with --host", hint)
 
 
-def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: measuring.Settings) -> Report:
+def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: measuring.BenchSettings) -> Report:
     """Time everything in this process."""
     if precisions and not any(map(Path.is_dir, artefacts)):
         raise PoseedgeError("--precision chooses within a bundle, and none is named", "leave it out")

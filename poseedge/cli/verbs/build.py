@@ -18,7 +18,7 @@ from poseedge.cli.at_hand import here
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
 from poseedge.device.runner.engine.routes import MIXED, suited
 from poseedge.engines.facts import bundle_of
-from poseedge.engines.options import Options
+from poseedge.engines.options import BuildOptions
 from poseedge.engines.trtexec import trtexec_command, trtexec_elsewhere
 from poseedge.errors import PoseedgeError, require
 from poseedge.int8.windows import load_calibration
@@ -57,7 +57,9 @@ def build(
     if precision not in (None, *PRECISIONS):
         raise PoseedgeError(f"there is no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
     if trtexec and not here("tensorrt"):
-        wanted = Options(precision or "fp32", batch, max_batch or batch, workspace_mib, optimization_level, version_compatible)
+        wanted = BuildOptions(
+            precision or "fp32", batch, max_batch or batch, workspace_mib, optimization_level, version_compatible
+        )
         print_elsewhere(artefact, wanted, precision, output, json)
         return
     tensorrt = require("tensorrt", "tensorrt")
@@ -72,7 +74,7 @@ def build(
         held = bundle.manifest.graphs[bundle.precision(precision)].float32_nodes
     if graph.suffix != ".onnx":
         raise PoseedgeError(f"{graph}: engines are built from a bundle or an .onnx file")
-    chosen = Options(
+    chosen = BuildOptions(
         precision or load(graph).spec.precision,
         batch,
         max_batch or batch,
@@ -107,7 +109,7 @@ def build(
         show(found | {"against": reference(job.output, graph)})
 
 
-def print_elsewhere(artefact: Path, options: Options, precision: str | None, output: Path | None, json: bool) -> None:
+def print_elsewhere(artefact: Path, options: BuildOptions, precision: str | None, output: Path | None, json: bool) -> None:
     """Print the trtexec command for a machine that has TensorRT."""
     graph, named = artefact, precision
     if artefact.is_dir():

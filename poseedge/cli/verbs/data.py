@@ -11,7 +11,7 @@ from poseedge.cli import options
 from poseedge.cli.at_hand import here, some_bundle
 from poseedge.cli.console import emit_json, next_step, out, stage, table
 from poseedge.data.check import FolderReport, check_folder
-from poseedge.data.convert import RATE, UNITS, Reading, convert, read_clip
+from poseedge.data.convert import RATE, UNITS, Reading, convert, read_motion_clip
 from poseedge.data.detections import convert_keypoints, project_motion
 from poseedge.data.excerpt import FRAMES, TAKES, cut_calibration_set
 from poseedge.errors import DataError, PoseedgeError, nearest
@@ -66,7 +66,7 @@ def convert_motion(
     with stage("read motion", len(paths)) as advance:
         clips = []
         for path in paths:
-            clips.append(read_clip(path, how))
+            clips.append(read_motion_clip(path, how))
             advance(1)
     facts = convert(clips, output, name or output.resolve().name, cameras, options.subjects_of(test), rate)
     if json:

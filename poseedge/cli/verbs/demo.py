@@ -17,7 +17,7 @@ from poseedge.cli.verbs.lift import show as show_people
 from poseedge.errors import DataError, PoseedgeError
 
 if TYPE_CHECKING:
-    from poseedge.live.demo.job import Job
+    from poseedge.live.demo.job import DemoJob
     from poseedge.live.types import Clip
 
 KEYPOINT_SUFFIXES = (".csv", ".json", ".jsonl", ".npy", ".npz", ".txt")
@@ -68,20 +68,22 @@ def demo(
 
     Example: poseedge demo video.mp4 -o out.mp4 -o poses.npz
     """
-    from poseedge.live.demo.job import Job, Outputs, detect, lift_and_draw, show_live
+    from poseedge.live.demo.job import DemoJob, DemoOutputs, detect, lift_and_draw, show_live
     from poseedge.live.detectors import open_detector
     from poseedge.live.drawing import View
     from poseedge.live.video import open_source
 
     outputs, options, wanted = (
-        Outputs.of(output or [], choose.page_port(web, port)),
+        DemoOutputs.of(output or [], choose.page_port(web, port)),
         choose.options(context.params),
         choose.parsed_size(size),
     )
 
-    def job() -> Job:
+    def job() -> DemoJob:
         lifter = choose.opened(artefact, precision, threads, backend)
-        return Job(lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible, choose.announce)
+        return DemoJob(
+            lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible, choose.announce
+        )
 
     if video is not None:
         refuse({"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints")

@@ -19,7 +19,7 @@ from poseedge.engines.facts import bundle_of
 from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
-from poseedge.evaluation.predict import Prediction, Refine, predict
+from poseedge.evaluation.predict import Prediction, RefinePoses, predict
 from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol, without_displaced
 from poseedge.evaluation.results import ActionErrors, Compared, Evaluation
 from poseedge.evaluation.score import score
@@ -171,7 +171,7 @@ def bundle_behind(artefact: Path) -> Bundle | None:
     return bundle_of(artefact) if artefact.suffix in ENGINE_SUFFIXES else None
 
 
-def refine_step(path: Path | None) -> Refine | None:
+def refine_step(path: Path | None) -> RefinePoses | None:
     """Return the refine checkpoint's step, if one is wanted."""
     if path is None:
         return None
@@ -182,7 +182,7 @@ def refine_step(path: Path | None) -> Refine | None:
 
 
 def run(
-    lifter: Lifter, dataset: PoseDataset, flip: bool, every: int, scoring: Protocol = ONCE, refine: Refine | None = None
+    lifter: Lifter, dataset: PoseDataset, flip: bool, every: int, scoring: Protocol = ONCE, refine: RefinePoses | None = None
 ) -> list[Prediction]:
     """Predict with a progress bar."""
     total = sum(len(plan(s, lifter.spec, scoring, every).frames) for s in dataset.sequences)

@@ -20,7 +20,7 @@ from poseedge.live.detectors import Detector
 from poseedge.live.drawing import PictureMaker, View
 from poseedge.live.drawing.picture import SIZE
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.overlap import schedule
 from poseedge.live.page import ClipPage, LivePage
 from poseedge.live.stream import Stream
@@ -44,7 +44,7 @@ Stop = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class Outputs:
+class DemoOutputs:
     """Where to write: files of poses, and of pictures, and the page; without any, pictures go to a window."""
 
     poses: tuple[Path, ...]
@@ -52,7 +52,7 @@ class Outputs:
     port: int | None = None  # where the page is served, if it is
 
     @classmethod
-    def of(cls, paths: list[Path], port: int | None = None) -> Outputs:
+    def of(cls, paths: list[Path], port: int | None = None) -> DemoOutputs:
         """Sort paths by what they hold; raises ``DataError`` for a kind that is not known."""
         for path in paths:
             if path.suffix.lower() not in (*PICTURES, *POSES):
@@ -80,12 +80,12 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Job:
+class DemoJob:
     """What is the same for every source."""
 
     lifter: Lifter
-    options: Options
-    outputs: Outputs
+    options: LiftOptions
+    outputs: DemoOutputs
     view: View
     stage: Stage  # listens to progress
     interruptible: Callable[[Stop], AbstractContextManager[None]]  # lets a block be stopped from outside
@@ -96,7 +96,7 @@ class Job:
         return PictureMaker(source.size, self.view, f"{self.lifter.spec.model} {self.lifter.spec.precision}")
 
 
-def detect(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[Clip, DemoReport, DataError | None]:
+def detect(job: DemoJob, source: Source, detector: Detector, seconds: float | None) -> tuple[Clip, DemoReport, DataError | None]:
     """Find the keypoints of all frames; return them, what to tell, and why the source broke off, if it did."""
     detection = Detection(source, detector, seconds)
     with job.interruptible(detection.stop), job.stage("finding people", source.count) as advance:
@@ -108,7 +108,11 @@ def detect(job: Job, source: Source, detector: Detector, seconds: float | None) 
 
 
 def lift_and_draw(
-    job: Job, clip: Clip, reopen: Callable[[], Source], person: Literal["largest"] | int | None, before: DemoReport | None = None
+    job: DemoJob,
+    clip: Clip,
+    reopen: Callable[[], Source],
+    person: Literal["largest"] | int | None,
+    before: DemoReport | None = None,
 ) -> DemoReport:
     """Lift a clip, write its poses, draw them over its frames; return what to tell, with what was told ``before``.
 
@@ -139,7 +143,7 @@ def lift_and_draw(
     return {**found, **before, "ms": ms, "written": paths, "notes": [*before["notes"], *remarks(found), *notes]}
 
 
-def show_live(job: Job, source: Source, detector: Detector, seconds: float | None) -> tuple[DemoReport, DataError | None]:
+def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float | None) -> tuple[DemoReport, DataError | None]:
     """Show a live source until it ends or is stopped; return what to tell, and why the source broke off, if it did."""
     options, maker, broken = job.options, job.maker(source) if job.outputs.drawn else None, None
     if options.look_ahead is None:
@@ -181,7 +185,7 @@ def show_live(job: Job, source: Source, detector: Detector, seconds: float | Non
 
 
 @contextmanager
-def opened_page(job: Job, source: Source, meta: dict[str, Any]) -> Iterator[LivePage | None]:
+def opened_page(job: DemoJob, source: Source, meta: dict[str, Any]) -> Iterator[LivePage | None]:
     """Serve the page of a live source, if it is wanted."""
     if job.outputs.port is None:
         yield None
@@ -191,7 +195,7 @@ def opened_page(job: Job, source: Source, meta: dict[str, Any]) -> Iterator[Live
         yield page
 
 
-def play(job: Job, lifted: Lifted, size: tuple[int, int]) -> None:
+def play(job: DemoJob, lifted: Lifted, size: tuple[int, int]) -> None:
     """Show a clip on the page until it is interrupted, if the page is wanted."""
     if job.outputs.port is None:
         return

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from poseedge.lifter import Lifter
-from poseedge.live.demo.pipeline import Pipeline, Step, Times
+from poseedge.live.demo.pipeline import Pipeline, PipelineStep, Times
 from poseedge.live.detectors.person import Detector, Person, Picture
-from poseedge.live.drawing import Figure, PictureMaker, Stage, faint_joints
+from poseedge.live.drawing import Arrangement, Figure, PictureMaker, faint_joints
 from poseedge.live.person import Posed
 from poseedge.live.stream import Stream, StreamFrame
 from poseedge.live.types import Lifted
@@ -62,14 +62,14 @@ class Show:
         self._detector, self._stream, self._maker, self._seconds = detector, stream, maker, seconds
         self._viewer = viewer
         self._waiting: dict[int, Frame] = {}
-        self._stage = Stage(source.size)
+        self._stage = Arrangement(source.size)
         self._recent: deque[tuple[float, float]] = deque()
         steps = [
-            Step("detect", self._detect),
-            Step("lift", self._lift, lambda: self._shown(self._stream.finish())),
+            PipelineStep("detect", self._detect),
+            PipelineStep("lift", self._lift, lambda: self._shown(self._stream.finish())),
         ]
         if maker is not None:
-            steps.append(Step("draw", partial(self._draw, maker)))
+            steps.append(PipelineStep("draw", partial(self._draw, maker)))
         self._pipeline = Pipeline(source, steps, live=True)
         self.times: dict[str, Times] = self._pipeline.times
         if maker is not None:

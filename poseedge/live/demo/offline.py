@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poseedge.errors import DataError
-from poseedge.live.demo.pipeline import Pipeline, Step, Times
+from poseedge.live.demo.pipeline import Pipeline, PipelineStep, Times
 from poseedge.live.detectors.person import Detector, Person
 from poseedge.live.drawing import LiftedFigures, PictureMaker
 from poseedge.live.tracks import link
@@ -37,7 +37,7 @@ class Detection:
     def __init__(self, source: Source, detector: Detector, seconds: float | None = None) -> None:
         """``seconds``: leave out what comes later."""
         self._source, self._detector, self._seconds = source, detector, seconds
-        self._pipeline = Pipeline(source, [Step("detect", self._detect)])
+        self._pipeline = Pipeline(source, [PipelineStep("detect", self._detect)])
         self.times: dict[str, Times] = self._pipeline.times
         self.broken_off: DataError | None = None  # why the source ended early, if it did
 
@@ -87,7 +87,7 @@ class Drawing:
     def __init__(self, source: Source, lifted: Lifted, maker: PictureMaker) -> None:
         self._maker, self._figures = maker, LiftedFigures(upright(lifted), source.size)
         self._last = int(lifted.frames[-1])
-        self._pipeline = Pipeline(source, [Step("shrink", self._shrink), Step("draw", self._draw)])
+        self._pipeline = Pipeline(source, [PipelineStep("shrink", self._shrink), PipelineStep("draw", self._draw)])
         self.times: dict[str, Times] = self._pipeline.times
         self.times["encode"] = Times()
 

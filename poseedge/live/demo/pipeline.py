@@ -40,7 +40,7 @@ def _nothing() -> Iterable[Any]:
 
 
 @dataclass(frozen=True)
-class Step:
+class PipelineStep:
     """Work on one item after the other; an item may give none, one or several."""
 
     name: str
@@ -55,7 +55,7 @@ class Pipeline:
     waits. An error of the source or a step is raised after the items that came before it.
     """
 
-    def __init__(self, source: Iterable[Any], steps: Iterable[Step], live: bool = False) -> None:
+    def __init__(self, source: Iterable[Any], steps: Iterable[PipelineStep], live: bool = False) -> None:
         self._source, self._steps = source, list(steps)
         room = _ROOM_LIVE if live else _ROOM
         self._channels = [_Channel(room, live) for _ in range(len(self._steps) + 1)]

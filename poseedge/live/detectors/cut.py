@@ -13,7 +13,7 @@ from poseedge.live.detectors.person import Box, Picture
 
 
 @dataclass(frozen=True)
-class Placement:
+class PicturePlacement:
     """Where the picture lies in a network's input: picture = offset + scale * input, edges of pixels on whole numbers."""
 
     offset: tuple[float, float]
@@ -41,7 +41,7 @@ def whole(rgb: Picture) -> Box:
     return 0.0, 0.0, float(rgb.shape[1]), float(rgb.shape[0])
 
 
-def cut(rgb: Picture, region: Box, size: tuple[int, int], fill: int = 0) -> tuple[Picture, Placement]:
+def cut(rgb: Picture, region: Box, size: tuple[int, int], fill: int = 0) -> tuple[Picture, PicturePlacement]:
     """Return ``region`` of ``rgb``, widened to the shape of ``size``, as a picture of that size, and where it lies.
 
     What lies outside the picture is ``fill``. The part inside lands on whole pixels of the result, so that one resize
@@ -52,12 +52,12 @@ def cut(rgb: Picture, region: Box, size: tuple[int, int], fill: int = 0) -> tupl
     across = _part(left, width, rgb.shape[1], size[0])
     down = _part(top, height, rgb.shape[0], size[1])
     if across is None or down is None:
-        return result, Placement((left, top), (width / size[0], height / size[1]))
+        return result, PicturePlacement((left, top), (width / size[0], height / size[1]))
     (x0, x1, u0, u1), (y0, y1, v0, v1) = across, down
     part = _divisible(rgb[y0:y1, x0:x1], (u1 - u0, v1 - v0))
     scale = part.shape[1] / (u1 - u0), part.shape[0] / (v1 - v0)
     result[v0:v1, u0:u1] = resized(part, (u1 - u0, v1 - v0))
-    return result, Placement((x0 - u0 * scale[0], y0 - v0 * scale[1]), scale)
+    return result, PicturePlacement((x0 - u0 * scale[0], y0 - v0 * scale[1]), scale)
 
 
 def resized(rgb: Picture, size: tuple[int, int]) -> Picture:

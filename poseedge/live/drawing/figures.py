@@ -42,7 +42,7 @@ class Ground:
 
 
 @dataclass
-class Stage:
+class Arrangement:
     """Where people stand: on the floor, where each was seen first, the middle of those in sight in the middle."""
 
     size: tuple[int, int]  # of the source's picture
@@ -103,7 +103,7 @@ class LiftedFigures:
     """The figures of each frame of lifted poses, asked for in order."""
 
     def __init__(self, lifted: Lifted, size: tuple[int, int]) -> None:
-        self._stage = Stage(size)
+        self._stage = Arrangement(size)
         self._lifted = y_up(lifted)
         self._faint = faint_joints(lifted.filled, lifted.scores)
 

@@ -13,7 +13,7 @@ from poseedge.skeleton import BONES, LEFT, RIGHT
 
 Colour = tuple[int, int, int]  # RGB
 Place = tuple[int, int]  # in sixteenths of a pixel
-Points = npt.NDArray[Any]  # (N, 2) pixels
+PicturePoints = npt.NDArray[Any]  # (N, 2) pixels
 
 LEFT_COLOUR: Colour = (64, 176, 255)
 RIGHT_COLOUR: Colour = (255, 148, 64)
@@ -60,7 +60,7 @@ def dot(picture: Picture, at: Place, radius: float, colour: Colour, width: int =
     cv2.circle(picture, at, round(radius * 2**_SHIFT), colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def skeleton(picture: Picture, points: Points, faint: npt.NDArray[np.bool_], thickness: float) -> None:
+def skeleton(picture: Picture, points: PicturePoints, faint: npt.NDArray[np.bool_], thickness: float) -> None:
     """Draw a person ``(17, 2)`` over a picture: bones with a dark rim, so that they are seen on any ground.
 
     Joints that are NaN are left out; ``faint`` ones ``(17,)`` are rings, and their bones thin and pale.

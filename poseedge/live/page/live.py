@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any
 
 from poseedge.live.demo.live import figures_of
-from poseedge.live.drawing import Stage
+from poseedge.live.drawing import Arrangement
 from poseedge.live.page.messages import frame_message, hello
 from poseedge.live.page.recording import Recorder, downloads
-from poseedge.live.page.server import Page, Rate
+from poseedge.live.page.server import FrameRate, Page
 from poseedge.live.stream import StreamFrame
 
 
@@ -19,7 +19,7 @@ class LivePage:
 
     def __init__(self, size: tuple[int, int], meta: dict[str, Any], port: int) -> None:
         """``size`` of the picture that keypoints lie in; ``meta`` says how the poses come about, as ``Lifted.meta``."""
-        self._stage, self._rate, self._recorder = Stage(size), Rate(), Recorder(meta)
+        self._stage, self._rate, self._recorder = Arrangement(size), FrameRate(), Recorder(meta)
         self._page = Page(hello(f"{meta['model']} {meta['precision']}", meta["source"], True), port, self._hear)
         self._page.downloads |= downloads(self._recorder.lifted)
 

@@ -187,7 +187,7 @@ class Page:
         return self._closing or client not in self._clients
 
 
-class Rate:
+class FrameRate:
     """Frames a second over the last two seconds."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ _HINGE_PRIOR = 0.1  # sine of the bend at which that plane counts as much as the
 
 
 @dataclass(frozen=True)
-class Node:
+class RigNode:
     """One joint of the rig: it stands at ``joint`` and turns the limb that leads to ``aims_at``, if it does."""
 
     name: str
@@ -31,7 +31,7 @@ class Node:
     aims_at: int | None
 
 
-def _rig() -> tuple[Node, ...]:
+def _rig() -> tuple[RigNode, ...]:
     """Return the rig, parents first, under the names of CMU's BVH files.
 
     Where limbs meet, in the pelvis and the thorax, each has a node of its own in the same place: the points of a lifter do
@@ -65,7 +65,7 @@ def _rig() -> tuple[Node, ...]:
     rows = [line.split() for line in table.split("\n") if line.strip()]
     names, joints = [row[0] for row in rows], {name: number for number, name in enumerate(JOINT_NAMES)}
     return tuple(
-        Node(name, names.index(parent) if parent in names else -1, joints[joint], joints.get(aim))
+        RigNode(name, names.index(parent) if parent in names else -1, joints[joint], joints.get(aim))
         for name, parent, joint, aim in rows
     )
 
@@ -73,7 +73,7 @@ def _rig() -> tuple[Node, ...]:
 RIG = _rig()
 
 
-def children_of(node: Node) -> list[int]:
+def children_of(node: RigNode) -> list[int]:
     """Return the places in ``RIG`` of the nodes right below ``node``."""
     return [number for number, other in enumerate(RIG) if other.parent >= 0 and RIG[other.parent] is node]
 
@@ -129,7 +129,7 @@ def fit_limbs(poses_m: AnyArray, seen: BoolArray, fps: float, fixed: bool = True
     return Limbs(lengths, raw[:, 0], np.stack([quaternions(turn) for turn in _local_turns(joints, fps)]), joints, distance)
 
 
-def rest_offset(node: Node, lengths_m: Float64Array) -> Float64Array:
+def rest_offset(node: RigNode, lengths_m: Float64Array) -> Float64Array:
     """Return the place of a node in the axes of its parent, ``(3,)`` or ``(T, 3)`` as the lengths are."""
     if node.parent < 0 or RIG[node.parent].joint == node.joint:
         return np.zeros((*lengths_m.shape[:-1], 3))
@@ -157,7 +157,7 @@ def _local_turns(joints: Float64Array, fps: float) -> Iterator[Float64Array]:
             del turns[done]  # a long clip's rotations are large
 
 
-def _turn(joints: Float64Array, node: Node, parent: Float64Array, fps: float) -> Float64Array:
+def _turn(joints: Float64Array, node: RigNode, parent: Float64Array, fps: float) -> Float64Array:
     """Return the rotation of a node from the rest pose, ``(T, 3, 3)``, given its parent's."""
     if node.name in ("Hips", "Spine1"):
         return _trunk(joints, node)
@@ -172,7 +172,7 @@ def _turn(joints: Float64Array, node: Node, parent: Float64Array, fps: float) ->
     return turn
 
 
-def _trunk(joints: Float64Array, node: Node) -> Float64Array:
+def _trunk(joints: Float64Array, node: RigNode) -> Float64Array:
     """Return the rotation of the pelvis or the chest: x along the hips or shoulders, y up the spine as far as x allows."""
     names = ("right_hip", "left_hip", "pelvis", "spine")
     if node.name == "Spine1":

@@ -9,7 +9,7 @@ from poseedge.errors import DataError, require
 from poseedge.live.video.source import Frame
 
 
-class Camera:
+class CameraSource:
     """A camera; its frames carry the time at which they arrived."""
 
     live = True

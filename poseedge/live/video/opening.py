@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from poseedge.errors import DataError
-from poseedge.live.video.camera import Camera
+from poseedge.live.video.camera import CameraSource
 from poseedge.live.video.csi import CsiCamera
 from poseedge.live.video.files import VideoFile
 from poseedge.live.video.pictures import Pictures
@@ -25,7 +25,7 @@ def open_source(source: str, size: tuple[int, int] | None = None, fps: float | N
     if source == CSI:
         return CsiCamera(size or (1280, 720), fps or 30.0)
     if source.isdecimal():
-        return Camera(int(source), size, fps)
+        return CameraSource(int(source), size, fps)
     if _ADDRESS.match(source):
         return VideoFile(source, fps)
     path = Path(source)

@@ -15,7 +15,7 @@ from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, Limbs, children_of, fi
 from poseedge.live.rig.rotations import euler_deg
 from poseedge.live.types import Lifted
 from poseedge.live.world import y_up
-from poseedge.live.writers.common import Options, Written, file_per_person
+from poseedge.live.writers.common import WriterOptions, Written, file_per_person
 from poseedge.live.writers.steady import motion_notes, steady_motion
 
 _CM = 100
@@ -24,7 +24,7 @@ _ORDER = "ZXY"  # the one order that every reader takes
 _FEET = ("RightFoot", "LeftFoot")
 
 
-def write(lifted: Lifted, path: Path, options: Options) -> Written:
+def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
     """Write all frames of the clip for each person, so that several people's files keep in step.
 
     Frames without the person hold the last pose, those before the first pose hold the first. The format has no place for

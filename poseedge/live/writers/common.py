@@ -14,7 +14,7 @@ from poseedge.live.types import Lifted
 
 
 @dataclass(frozen=True)
-class Options:
+class WriterOptions:
     """What a user may choose; a writer that has no use for an option passes over it."""
 
     exact: bool = False  # GLB: joints where they were lifted, at the price of limbs that change their length

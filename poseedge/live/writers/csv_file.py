@@ -9,7 +9,7 @@ import numpy as np
 
 from poseedge.files import atomic_write
 from poseedge.live.types import Lifted
-from poseedge.live.writers.common import Options, Written
+from poseedge.live.writers.common import WriterOptions, Written
 from poseedge.skeleton import JOINT_NAMES
 
 HEADER = (
@@ -21,7 +21,7 @@ HEADER = (
 )
 
 
-def write(lifted: Lifted, path: Path, options: Options) -> Written:
+def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
     """Write frame, time, person, 51 coordinates in metres, rounded to 0.01 mm, and which joints were filled (0 or 1)."""
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream)

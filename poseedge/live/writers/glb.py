@@ -17,14 +17,14 @@ from poseedge.live.rig.bones import bone_mesh, rest_places
 from poseedge.live.rig.limbs import RIG, Limbs, children_of, fit_limbs, rest_offset
 from poseedge.live.types import Lifted
 from poseedge.live.world import y_up
-from poseedge.live.writers.common import Options, Written, people_seen
+from poseedge.live.writers.common import WriterOptions, Written, people_seen
 from poseedge.live.writers.gltf import Gltf
 from poseedge.live.writers.steady import clip_motion
 
 _COLOURS = ((0.13, 0.47, 0.71), (1.0, 0.5, 0.05), (0.17, 0.63, 0.17), (0.84, 0.15, 0.16), (0.58, 0.4, 0.74), (0.55, 0.34, 0.29))
 
 
-def write(lifted: Lifted, path: Path, options: Options) -> Written:
+def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
     """Write one animation of all people; a person shrinks to nothing while nobody sees them.
 
     Limbs have a fixed length, and each person's node says in its extras how far that moved the joints; with

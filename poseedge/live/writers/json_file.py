@@ -10,11 +10,11 @@ import numpy as np
 
 from poseedge.files import atomic_write
 from poseedge.live.types import Lifted
-from poseedge.live.writers.common import Options, Written
+from poseedge.live.writers.common import WriterOptions, Written
 from poseedge.skeleton import JOINT_NAMES
 
 
-def write(lifted: Lifted, path: Path, options: Options) -> Written:
+def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
     """Write ``{"meta", "joint_names", "frames": [{"frame", "time", "people": [...]}]}``.
 
     People who are not seen in a frame are absent from it. Metres are rounded to 0.01 mm, pixels to 0.01, scores to 0.001;

@@ -12,7 +12,7 @@ from poseedge.data.npz import read_arrays
 from poseedge.errors import DataError
 from poseedge.files import atomic_write
 from poseedge.live.types import Lifted
-from poseedge.live.writers.common import Options, Written
+from poseedge.live.writers.common import WriterOptions, Written
 
 _TYPES: dict[str, Any] = {
     "poses_m": np.float32,
@@ -26,7 +26,7 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def write(lifted: Lifted, path: Path, options: Options) -> Written:
+def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
     """Write every array of ``lifted``; what was not seen is NaN."""
     arrays: dict[str, Any] = {name: np.asarray(getattr(lifted, name), dtype=kind) for name, kind in _TYPES.items()}
     arrays["meta"] = np.array(json.dumps(lifted.meta))

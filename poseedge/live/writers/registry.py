@@ -10,10 +10,10 @@ import numpy as np
 from poseedge.errors import DataError, nearest
 from poseedge.live.types import Lifted
 from poseedge.live.writers import bvh, csv_file, glb, json_file, npz, trc
-from poseedge.live.writers.common import Options, Written
+from poseedge.live.writers.common import WriterOptions, Written
 from poseedge.skeleton import NUM_JOINTS
 
-_WRITERS: dict[str, Callable[[Lifted, Path, Options], Written]] = {
+_WRITERS: dict[str, Callable[[Lifted, Path, WriterOptions], Written]] = {
     ".npz": npz.write,
     ".json": json_file.write,
     ".csv": csv_file.write,
@@ -41,7 +41,7 @@ def write(lifted: Lifted, path: Path, *, exact: bool = False) -> Written:
     """
     check_path(path)
     _check(lifted, path)
-    return _WRITERS[path.suffix.lower()](lifted, path, Options(exact=exact))
+    return _WRITERS[path.suffix.lower()](lifted, path, WriterOptions(exact=exact))
 
 
 def _check(lifted: Lifted, path: Path) -> None:

@@ -15,7 +15,7 @@ _TOLERANCE = 0.1  # of a frame: time stamps rounded to milliseconds are still re
 
 
 @dataclass(frozen=True)
-class Motion:
+class PersonMotion:
     """One person from the first to the last frame in which they were seen, or over the whole clip."""
 
     poses_m: Float64Array  # (N, 17, 3); a frame in which the person was not seen holds the last pose
@@ -25,14 +25,14 @@ class Motion:
     resampled: bool
 
 
-def clip_motion(lifted: Lifted, person: int) -> Motion:
+def clip_motion(lifted: Lifted, person: int) -> PersonMotion:
     """Return the motion of one person over the whole clip at its own times; the rate is the average one."""
     times, seen = lifted.times_s, lifted.seen[person]
     fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else float(lifted.meta.get("fps") or _FPS_OF_ONE_FRAME)
-    return Motion(_held(lifted.poses_m[person].astype(np.float64), seen), seen, times, fps, resampled=False)
+    return PersonMotion(_held(lifted.poses_m[person].astype(np.float64), seen), seen, times, fps, resampled=False)
 
 
-def steady_motion(lifted: Lifted, person: int) -> Motion:
+def steady_motion(lifted: Lifted, person: int) -> PersonMotion:
     """Return the motion of one person over the whole clip at a constant rate.
 
     Regular time stamps stay what they are. Others are resampled linearly at the clip's median rate; between a frame in
@@ -45,10 +45,10 @@ def steady_motion(lifted: Lifted, person: int) -> Motion:
     fps = 1 / float(np.median(np.diff(times)))
     grid = times[0] + np.arange(int((times[-1] - times[0]) * fps + 1e-6) + 1) / fps
     poses, present = _interpolated(times, motion.poses_m, seen, grid)
-    return Motion(_held(poses, present), present, grid, fps, resampled=True)
+    return PersonMotion(_held(poses, present), present, grid, fps, resampled=True)
 
 
-def motion_notes(path: Path, motion: Motion, first: int, last: int) -> list[str]:
+def motion_notes(path: Path, motion: PersonMotion, first: int, last: int) -> list[str]:
     """Say what a file with a constant frame rate and a pose in every frame hides."""
     held = int((~motion.seen[first : last + 1]).sum())
     notes = [f"{path.name}: {held} frames without the person hold the nearest pose before them"] if held else []

@@ -13,8 +13,8 @@ import numpy as np
 
 from poseedge.live.types import Lifted
 from poseedge.live.world import y_up
-from poseedge.live.writers.common import Options, Written, file_per_person
-from poseedge.live.writers.steady import Motion, motion_notes, steady_motion
+from poseedge.live.writers.common import WriterOptions, Written, file_per_person
+from poseedge.live.writers.steady import PersonMotion, motion_notes, steady_motion
 from poseedge.skeleton import JOINT_NAMES
 
 # Pose2Sim's names where it has the joint: Hip, RHip, ..., LWrist. Spine, Thorax and NeckNose are Human3.6M's own.
@@ -22,7 +22,7 @@ MARKERS = ["Hip", *(joint.title().replace("Right_", "R").replace("Left_", "L").r
 _KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"]
 
 
-def write(lifted: Lifted, path: Path, options: Options) -> Written:
+def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
     """Write the lifted joints as they are, metres, y up, from the first to the last frame in which the person was seen.
 
     A frame in between without the person holds the last pose, as in Pose2Sim: OpenSim's tools refuse a gap in all markers.
@@ -38,7 +38,7 @@ def write(lifted: Lifted, path: Path, options: Options) -> Written:
     return Written(tuple(final for _, _, final in files), tuple(notes))
 
 
-def _write_rows(stream: TextIO, name: str, motion: Motion, first: int, last: int) -> None:
+def _write_rows(stream: TextIO, name: str, motion: PersonMotion, first: int, last: int) -> None:
     rate, count = f"{motion.fps:.6f}", last + 1 - first
     values = (rate, rate, count, len(MARKERS), "m", rate, first + 1, count)
     labels = [f"{axis}{marker}" for marker in range(1, len(MARKERS) + 1) for axis in "XYZ"]

@@ -10,7 +10,7 @@ import pytest
 import poseedge as product
 from poseedge.live.formats import read_clip
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.writers import read_lifted
 from tests.support import motion, recorded
 from tests.support.user import Command, assert_refused
@@ -35,7 +35,7 @@ def test_poses_are_written_and_told(poseedge: Command, keypoints: Path, how: lis
     assert "written: poses.npz\nwritten: poses.csv\n" in outcome.out
     assert "size in metres is a guess" in outcome.err
     clip = read_clip(keypoints, size=(1000, 1002), fps=50)
-    expected = lift_clip(product.load(small_bundle), clip, Options())
+    expected = lift_clip(product.load(small_bundle), clip, LiftOptions())
     np.testing.assert_array_equal(read_lifted(Path("poses.npz")).poses_m, expected.poses_m)
 
 

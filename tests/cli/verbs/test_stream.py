@@ -13,7 +13,7 @@ import pytest
 
 import poseedge
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from tests.support import motion
 from tests.support.linear_lifter import clip_of
 
@@ -36,7 +36,7 @@ def test_lines_come_out_as_lift_gives_them(small_bundle: Path) -> None:
     done = stream(small_bundle, "\n".join(lines()) + "\n\n", "--look-ahead", "1")
     assert done.returncode == 0, done.stderr
     given = [json.loads(line) for line in done.stdout.splitlines()]
-    lifted = lift_clip(poseedge.load(small_bundle), clip_of(motion.coco(), layout="coco17"), Options(look_ahead=1))
+    lifted = lift_clip(poseedge.load(small_bundle), clip_of(motion.coco(), layout="coco17"), LiftOptions(look_ahead=1))
     assert [(line["frame"], line["time"]) for line in given] == [(10 + number, number / 50) for number in range(30)]
     assert [person["id"] for line in given for person in line["people"]] == [5] * 30
     poses = np.array([line["people"][0]["pose_m"] for line in given])

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from poseedge.live.demo.pipeline import Pipeline, Step
+from poseedge.live.demo.pipeline import Pipeline, PipelineStep
 
 
-def passing(name: str = "step", seconds: float = 0.0) -> Step:
+def passing(name: str = "step", seconds: float = 0.0) -> PipelineStep:
     def work(item: int) -> list[int]:
         time.sleep(seconds)
         return [item]
 
-    return Step(name, work)
+    return PipelineStep(name, work)
 
 
 def test_all_items_of_a_file_arrive_in_order_however_slow_a_step() -> None:
@@ -31,7 +31,7 @@ def test_a_step_may_give_none_or_several_and_finish() -> None:
         held.append(item)
         return [held.pop(0), -item] if len(held) > 2 else []
 
-    with Pipeline(range(5), [Step("hold", work, lambda: list(held))]) as items:
+    with Pipeline(range(5), [PipelineStep("hold", work, lambda: list(held))]) as items:
         assert list(items) == [0, -2, 1, -3, 2, -4, 3, 4]
 
 
@@ -92,13 +92,16 @@ def test_an_error_of_a_step_ends_source_and_steps() -> None:
         return [item]
 
     before = threading.active_count()
-    with Pipeline(camera(10**6, 0.0001), [Step("breaks", work), passing()]) as items, pytest.raises(ValueError, match="broken"):
+    with (
+        Pipeline(camera(10**6, 0.0001), [PipelineStep("breaks", work), passing()]) as items,
+        pytest.raises(ValueError, match="broken"),
+    ):
         list(items)
     assert threading.active_count() == before
 
 
 def test_stop_lets_what_was_read_through_and_the_steps_finish() -> None:
-    pipeline = Pipeline(camera(10**6, 0.001), [passing(), Step("last", lambda item: [item], lambda: [-1])])
+    pipeline = Pipeline(camera(10**6, 0.001), [passing(), PipelineStep("last", lambda item: [item], lambda: [-1])])
     seen = []
     with pipeline as items:
         for item in items:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseedge.live.drawing import Figure, LiftedFigures, Stage, faint_joints
+from poseedge.live.drawing import Arrangement, Figure, LiftedFigures, faint_joints
 from poseedge.live.drawing.figures import Ground, place_of
 from tests.live.drawing.people import STANDING, keypoints, lifted
 
@@ -102,9 +102,9 @@ def test_frames_without_a_pose_have_no_figure() -> None:
 
 def test_person_without_a_pose_keeps_its_keypoints() -> None:
     unposed = Figure(1, None, keypoints((400, 300)), np.zeros(17, bool))
-    assert Stage(SIZE).put([unposed], 0.0) == [unposed]
+    assert Arrangement(SIZE).put([unposed], 0.0) == [unposed]
     posed = replace(unposed, id=2, pose_m=STANDING)
-    assert Stage(SIZE).put([unposed, posed], 0.0)[0] is unposed
+    assert Arrangement(SIZE).put([unposed, posed], 0.0)[0] is unposed
 
 
 def test_filled_and_unsure_joints_are_faint() -> None:

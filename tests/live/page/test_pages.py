@@ -13,7 +13,7 @@ import pytest
 
 from poseedge.live.demo.live import Show, live_meta
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.page import ClipPage, LivePage
 from poseedge.live.stream import Stream
 from tests.live.demo.scripted import FPS, SIZE, Film, Script, person_at, silent
@@ -74,7 +74,7 @@ def test_pages_that_never_read_do_not_slow_the_pose_rate() -> None:
 
 def test_clip_is_played_at_its_pace_and_begins_anew() -> None:
     pixels = recorded.pixels(0)[:40]
-    lifted = lift_clip(LinearLifter(), clip_of(pixels, fps=50.0), Options())
+    lifted = lift_clip(LinearLifter(), clip_of(pixels, fps=50.0), LiftOptions())
     clip = ClipPage(lifted, (1000, 1002), 0)
     got: list[Any] = []
     with clip.page as page:

@@ -15,7 +15,7 @@ import pytest
 
 from poseedge.live.demo.live import gathered, live_meta
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.page import ClipPage, LivePage
 from poseedge.live.stream import Stream, StreamFrame
 from poseedge.live.writers import write
@@ -118,7 +118,7 @@ def test_download_before_anything_was_recorded_says_so() -> None:
 
 
 def test_clip_can_be_downloaded_whole(tmp_path: Path) -> None:
-    lifted = lift_clip(LIFTER, clip_of(recorded.pixels(0)[:40], fps=50.0), Options())
+    lifted = lift_clip(LIFTER, clip_of(recorded.pixels(0)[:40], fps=50.0), LiftOptions())
     with ClipPage(lifted, SIZE, 0).page as page:
         name, content = fetched(page.address, ".npz")
     (tmp_path / name).write_bytes(content)

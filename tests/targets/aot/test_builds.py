@@ -17,7 +17,7 @@ from benchmarks.compile_graphs import build, graphs_of
 from poseedge.arrays import AnyArray
 from poseedge.graph.graph import Graph
 from poseedge.targets.aot import Compiler, missing_part
-from poseedge.targets.boards import MODERN, SPELT_OUT, load_target
+from poseedge.targets.boards import DECOMPOSED, MODERN, load_target
 from poseedge.targets.preflight import check_graph, passed
 from tests.support import bad_graphs
 from tests.support.networks import LIFTING, small, small_recipe, windows
@@ -25,7 +25,7 @@ from tests.support.networks import LIFTING, small, small_recipe, windows
 pytestmark = pytest.mark.slow
 
 needs_compiler = pytest.mark.skipif(missing_part()[0] != "", reason=missing_part()[0] or "it is here")
-TARGETS = {MODERN: ("default", "jetson-thor"), SPELT_OUT: ("jetson-nano", "jetson-xavier-nx")}
+TARGETS = {MODERN: ("default", "jetson-thor"), DECOMPOSED: ("jetson-nano", "jetson-xavier-nx")}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def distance(one: AnyArray, other: AnyArray) -> float:
 
 
 @needs_compiler
-@pytest.mark.parametrize("opset", [MODERN, SPELT_OUT])
+@pytest.mark.parametrize("opset", [MODERN, DECOMPOSED])
 @pytest.mark.parametrize("name", LIFTING)
 def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: str, opset: int) -> None:
     network = small(name)
