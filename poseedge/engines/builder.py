@@ -14,7 +14,7 @@ from poseedge.device.runner.engine.pins import pin
 from poseedge.engines.calibrator import Feed, make_calibrator
 from poseedge.engines.log import shared_log
 from poseedge.engines.monitor import watched
-from poseedge.engines.options import BuildOptions as Options
+from poseedge.engines.options import BuildOptions
 from poseedge.engines.routes import Route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.progress import Stage
@@ -30,7 +30,7 @@ class Built:
     pinned_layers: int
 
 
-def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes, feed: Feed | None, stage: Stage) -> Built:
+def build_plan(graph: Path, route: Route, options: BuildOptions, timing_cache: bytes, feed: Feed | None, stage: Stage) -> Built:
     """Build ``graph`` while a CUDA context is current; ``feed`` calibrates where the route asks for it.
 
     Raises ``ArtefactError`` with the parser's or the builder's own words.
@@ -68,7 +68,7 @@ def build_plan(graph: Path, route: Route, options: Options, timing_cache: bytes,
     return Built(bytes(plan), bytes(timings.serialize()), calibrator.cache if calibrator is not None else None, pinned_layers)
 
 
-def configure(config: Any, route: Route, options: Options) -> None:
+def configure(config: Any, route: Route, options: BuildOptions) -> None:
     """Set flags, memory and what else this TensorRT offers; raises ``PoseedgeError`` for a wish that it cannot fulfil."""
     wanted = {"VERSION_COMPATIBLE": options.version_compatible}
     for name in (*route.enable, *(flag for flag, on in wanted.items() if on)):
@@ -90,7 +90,7 @@ def configure(config: Any, route: Route, options: Options) -> None:
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # costs nothing at run time, and names every layer
 
 
-def add_profile(builder: trt.Builder, network: trt.INetworkDefinition, config: trt.IBuilderConfig, options: Options) -> Any:
+def add_profile(builder: trt.Builder, network: trt.INetworkDefinition, config: trt.IBuilderConfig, options: BuildOptions) -> Any:
     """Return the profile that says which batches a free batch may be, None if it is fixed."""
     source: Any = network.get_input(0)
     shape: tuple[int, ...] = tuple(source.shape)

@@ -14,10 +14,11 @@ import tensorrt as trt
 
 from poseedge.arrays import Float32Array
 from poseedge.device.runner.engine.identity import differences
-from poseedge.engines.builder import BuildOptions, build_plan
+from poseedge.engines.builder import build_plan
 from poseedge.engines.calibrator import Feed
 from poseedge.engines.cuda import Cuda
 from poseedge.engines.facts import FOLDER, EngineFacts, device_identity, read_facts, write_engine
+from poseedge.engines.options import BuildOptions
 from poseedge.engines.routes import Route, choose_route
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.files import atomic_write, locked, sha256_of

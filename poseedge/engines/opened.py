@@ -12,9 +12,10 @@ import onnx
 import tensorrt as trt
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.engines.builder import BuildOptions, build_plan
+from poseedge.engines.builder import build_plan
 from poseedge.engines.cuda import open_cuda
 from poseedge.engines.facts import EngineFacts, device_identity, graph_path, read_facts, require_fit, sidecar
+from poseedge.engines.options import BuildOptions
 from poseedge.engines.plan import open_plan
 from poseedge.engines.routes import choose_route
 from poseedge.engines.session import Session

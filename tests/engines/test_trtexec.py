@@ -18,9 +18,9 @@ from tests.support.engines import calibration, normalized_graph, write_graph
 
 def command(graph: Path, precision: str, **options: Any) -> list[str]:
     """Return the printed words, paths cut to file names."""
-    from poseedge.engines.builder import BuildOptions
     from poseedge.engines.cache import plan_job
     from poseedge.engines.cuda import open_cuda
+    from poseedge.engines.options import BuildOptions
     from poseedge.engines.trtexec import trtexec_command
 
     with closing(open_cuda()) as cuda:

@@ -91,9 +91,9 @@ def build(
     **options: Any,
 ) -> Made:
     """Build ``graph`` as ``poseedge build`` does."""
-    from poseedge.engines.builder import BuildOptions
     from poseedge.engines.cache import ensure_engine, plan_job
     from poseedge.engines.cuda import open_cuda
+    from poseedge.engines.options import BuildOptions
 
     said: list[str] = []
     with closing(open_cuda()) as cuda:

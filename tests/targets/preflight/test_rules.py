@@ -17,7 +17,13 @@ from tests.support import bad_graphs, graphs
 from tests.support.bad_graphs import BAD
 
 DOCS = Path(__file__).parents[3] / "docs" / "targets.md"
-SPELT_OUT_TARGETS = ("jetson-nano", "jetson-tx2-jp4.6.0", "jetson-xavier-nx", "jetson-agx-xavier-jp4.6", "jetson-orin-nano-jp5.1")
+DECOMPOSED_TARGETS = (
+    "jetson-nano",
+    "jetson-tx2-jp4.6.0",
+    "jetson-xavier-nx",
+    "jetson-agx-xavier-jp4.6",
+    "jetson-orin-nano-jp5.1",
+)
 MODERN_TARGETS = ("default", "jetson-orin-nano", "jetson-orin-nx-jp6.0", "jetson-agx-orin-jp7.2.2", "jetson-thor", "cpu")
 
 
@@ -85,7 +91,7 @@ def test_rules_on_quantized_layers_look_through_the_casts_of_a_mixed_graph(rule:
     assert rule in found(model, "jetson-thor")
 
 
-@pytest.mark.parametrize("target", SPELT_OUT_TARGETS)
+@pytest.mark.parametrize("target", DECOMPOSED_TARGETS)
 def test_own_graph_of_opset_13_passes_where_norms_are_decomposed(target: str) -> None:
     assert check_graph(graphs.simplified(13)[0], load_target(target)) == []
 
