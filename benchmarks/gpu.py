@@ -235,7 +235,7 @@ def training(data: Path) -> dict[str, dict[str, float]]:
 
 def steps_per_second(data: Path, precision: str) -> dict[str, float]:
     """Train for some steps, and time those after the first."""
-    recipe = recipes.load(
+    recipe = recipes.load_training_recipe(
         "nanohtnet", settings=[f"precision={precision}", f"steps={WARM_STEPS + TIMED_STEPS}", "evaluate_every=10000"]
     )
     fabric = make_fabric("cuda", "1", 1, precision)

@@ -46,10 +46,10 @@ def loading(
     """Measure networks one by one, on one thread, and record the table of all that were measured on this machine."""
     torch.set_num_threads(1)
     machine = machine_facts()
-    datasets = read_data(data, None, recipes.load("nanohtnet"))
+    datasets = read_data(data, None, recipes.load_training_recipe("nanohtnet"))
 
     def row(name: str) -> Row:
-        network, recipe = make_network(recipes.load(name), None)
+        network, recipe = make_network(recipes.load_training_recipe(name), None)
         source = make_source(network, recipe, *datasets, datasets[0].train)
         return {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
 

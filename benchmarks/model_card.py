@@ -96,7 +96,7 @@ def training_command(name: str, data: str, steps: int) -> list[str]:
 
 def trained(name: str, datasets: tuple[PoseDataset, PoseDataset], folder: Path, steps: int) -> LogRow:
     """Train ``name`` as the command does, and return the last line of its log; its own evaluation is left out."""
-    recipe = recipes.load(name, CONFIG, [*settings(name), f"steps={steps}"])
+    recipe = recipes.load_training_recipe(name, CONFIG, [*settings(name), f"steps={steps}"])
     torch.manual_seed(recipe.seed)
     network, recipe = make_network(recipe, None)
     source = make_source(network, recipe, *datasets, datasets[0].train)

@@ -117,7 +117,7 @@ def train_few(
     recorded = RecordedWindows(train, network.frames, network.supervised_frames, "centered", None, "none")
     settings = [f"steps={steps}", f"evaluate_every={steps}", f"seed={seed}", "batch=32", f"optimizer.lr={RATE}"]
     settings += ["schedule.kind=cosine", f"schedule.warmup={min(50, steps // 4)}", "regularize=false", "data.keypoints=gt"]
-    recipe = recipes.load("nanohtnet", settings=settings)
+    recipe = recipes.load_training_recipe("nanohtnet", settings=settings)
     fabric = Fabric(accelerator="cpu", devices=1)
     source = FewLabels(recorded, count, seed)
     training = Training(

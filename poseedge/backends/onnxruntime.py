@@ -41,7 +41,7 @@ class OnnxLifter:
 
         Raises ``ArtefactError`` if it is no lifting graph, and if ONNX Runtime falls back from ``provider``.
         """
-        session = open_session(path, threads, provider, optimize)
+        session = open_provider_session(path, threads, provider, optimize)
         if provider != CPU:
             known = PROVIDERS[provider]
             self.backend, self.notes = known.backend, (known.tf32(), *placement(session, provider))
@@ -117,7 +117,7 @@ PROVIDERS = {
 }
 
 
-def open_session(path: Path, threads: int, provider: str, optimize: bool = True) -> ort.InferenceSession:
+def open_provider_session(path: Path, threads: int, provider: str, optimize: bool = True) -> ort.InferenceSession:
     """Open a session on ``provider``; on the CPU, a graph with Q/DQ in the way that is fast there.
 
     Raises ``PoseedgeError`` if the installed ONNX Runtime does not have the provider or falls back from it as a whole.
@@ -203,7 +203,7 @@ def as_backend(provider: Provider) -> Backend:
         works=partial(works, provider.name),
         fix=provider.fix,
         usual=provider.name == CPU,
-        session=partial(open_session, provider=provider.name),
+        session=partial(open_provider_session, provider=provider.name),
     )
 
 

@@ -56,7 +56,7 @@ class TensorRTLifter:
         self.close()
 
 
-def open_engine(path: Path, opening: Opening) -> TensorRTLifter:
+def open_lifter(path: Path, opening: Opening) -> TensorRTLifter:
     """Return the engine ``path``; threads of the processor mean nothing to it."""
     return TensorRTLifter(path)
 
@@ -87,4 +87,4 @@ def how_to_install() -> str:
     return "needs an NVIDIA GPU and its driver; then: pip install 'poseedge[tensorrt]'"
 
 
-BACKENDS = (Backend("tensorrt", ENGINE_SUFFIXES, open_engine, works, how_to_install()),)
+BACKENDS = (Backend("tensorrt", ENGINE_SUFFIXES, open_lifter, works, how_to_install()),)

@@ -41,7 +41,7 @@ def open_rtx_session(path: Path, threads: int) -> ort.InferenceSession:
     """Open ``path`` on the first GPU; raises as ``TensorRTRTXLifter`` does."""
     from poseedge.graph.session import SessionError, open_session
 
-    options = session_options(first_device(), threads)
+    options = device_options(first_device(), threads)
     try:
         session = open_session(path, options, providers=None)
     except SessionError as error:
@@ -58,18 +58,18 @@ def first_device() -> Any:
     if not hasattr(ort.InferenceSession, "get_provider_graph_assignment_info"):
         raise PoseedgeError(f"ONNX Runtime {ort.__version__} is too old for this plugin", "pip install --upgrade onnxruntime")
     with _REGISTERING:
-        refusal = register(plugin)
+        refusal = register_provider(plugin)
     if refusal:
         raise PoseedgeError(f"TensorRT-RTX cannot start here: {refusal}", NEEDS_GPU)
     devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
     if not devices:
-        here = "; ".join(gpus()) or "nvidia-smi shows none"
+        here = "; ".join(driver_gpus()) or "nvidia-smi shows none"
         raise PoseedgeError(f"TensorRT-RTX supports no GPU of this machine: {here}", NEEDS_GPU)
     return devices[0]
 
 
 @cache
-def register(plugin: ModuleType) -> str:
+def register_provider(plugin: ModuleType) -> str:
     """Register the plugin with ONNX Runtime and return what it refuses, empty if nothing.
 
     Once in a process: a second attempt is refused for being the second, which hides the reason of the first.
@@ -84,7 +84,7 @@ def register(plugin: ModuleType) -> str:
     return ""
 
 
-def gpus() -> list[str]:
+def driver_gpus() -> list[str]:
     """Return name and compute capability of each NVIDIA GPU that the driver shows."""
     query = ["nvidia-smi", "--query-gpu=name,compute_cap", "--format=csv,noheader"]
     try:
@@ -102,7 +102,7 @@ def load_cuda_runtime(plugin: ModuleType) -> None:
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
-def session_options(device: Any, threads: int) -> ort.SessionOptions:
+def device_options(device: Any, threads: int) -> ort.SessionOptions:
     """Return options for a session on ``device`` alone."""
     from poseedge.graph.session import FATAL
     from poseedge.graph.session import session_options as plain_options

@@ -14,7 +14,7 @@ from poseedge.bench.latency import Alternation, Candidate, time_alternating
 from poseedge.graph.graph import Graph
 from poseedge.graph.session import open_session, session_options
 from poseedge.int8.integer_products import with_integer_products
-from poseedge.int8.placement import Placement, bias_of
+from poseedge.int8.placement import Placement, bias_add
 
 ROUNDS = 25
 
@@ -40,7 +40,7 @@ def median_ms(forms: Mapping[str, Candidate], rounds: int) -> dict[str, float]:
 def candidates(graph: Graph, integer: Graph, layer: onnx.NodeProto) -> dict[str, Candidate]:
     """Return calls of the layer alone, with its bias, as each of the graphs computes it."""
     source, output = layer.input[0], layer.output[0]
-    if added := bias_of(graph, layer):
+    if added := bias_add(graph, layer):
         output = added.output[0]
     shape = graph.shapes[source]
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)

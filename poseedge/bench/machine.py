@@ -25,7 +25,7 @@ def machine_facts(root: Path = _ROOT) -> dict[str, Any]:
         "architecture": platform.machine(),
         "cores": os.cpu_count(),
         "cores_available": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "governor": read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "governor": text_of_file(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "load_average": os.getloadavg()[0],
         "os": platform.platform(),
@@ -44,7 +44,7 @@ def busy(facts: dict[str, Any]) -> str:
 
 def cpu_model(root: Path = _ROOT) -> str:
     """Return the processor's name; ARM systems often give only the architecture."""
-    cpuinfo = read(root / "proc/cpuinfo") or ""
+    cpuinfo = text_of_file(root / "proc/cpuinfo") or ""
     found = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()
 
@@ -64,8 +64,9 @@ def gpus() -> list[str]:
 
 def jetson(root: Path = _ROOT) -> dict[str, str | None] | None:
     """Return board, L4T release, JetPack and power mode, or None if this is no Jetson."""
-    release = read(root / "etc/nv_tegra_release")
-    board = read(root / "proc/device-tree/model") or read(root / "tmp/nv_jetson_model")  # the second as jetson-containers mounts
+    release = text_of_file(root / "etc/nv_tegra_release")
+    model, mounted = root / "proc/device-tree/model", root / "tmp/nv_jetson_model"  # the second as jetson-containers mounts it
+    board = text_of_file(model) or text_of_file(mounted)
     if release is None and not (board and re.search("jetson|tegra|nvidia", board, re.IGNORECASE)):
         return None
     l4t = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", release or "")
@@ -78,7 +79,7 @@ def jetson(root: Path = _ROOT) -> dict[str, str | None] | None:
     }
 
 
-def read(path: Path) -> str | None:
+def text_of_file(path: Path) -> str | None:
     """Return the text of a system file without padding, or None if it cannot be read."""
     try:
         return path.read_text(errors="replace").strip("\0\n ") or None

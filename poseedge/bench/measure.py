@@ -45,7 +45,7 @@ class BenchSettings:
     energy_s: float = 0.0  # seconds to measure the energy of each for; 0: not
 
 
-def measure(subjects: Sequence[Subject], settings: BenchSettings, progress: Tell) -> Report:
+def measure_subjects(subjects: Sequence[Subject], settings: BenchSettings, progress: Tell) -> Report:
     """Load every subject, time them in turns in this process, then measure the memory of each in its own."""
     machine, before = machine_facts(), gpu_state()
     with pinned(settings.threads) as cores:

@@ -31,7 +31,7 @@ def main() -> None:
         if debug:
             raise
         message, hint, word = said(error)
-        tell(message, hint, word)
+        print_error(message, hint, word)
         sys.exit(2)
 
 
@@ -55,7 +55,7 @@ def run(interruptible: bool) -> None:
         if not hasattr(error, "format_message"):  # wrong usage, by whichever click typer carries
             raise
         context = getattr(error, "ctx", None)
-        tell(error.format_message(), f"see {context.command_path if context else 'poseedge'} --help")
+        print_error(error.format_message(), f"see {context.command_path if context else 'poseedge'} --help")
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
 
@@ -88,7 +88,7 @@ def said(error: Exception) -> tuple[str, str, str]:
     return repr(error), "this is a bug; run again with --debug for the traceback and report it", "unexpected error"
 
 
-def tell(message: str, hint: str, word: str = "error") -> None:
+def print_error(message: str, hint: str, word: str = "error") -> None:
     """Print an error to stderr."""
     import json
 

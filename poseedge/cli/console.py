@@ -30,15 +30,15 @@ err = Console(stderr=True, highlight=False)
 def emit_json(content: Any) -> None:
     """Print one JSON document to stdout and nothing else."""
     plain = content.model_dump(mode="json") if isinstance(content, Contract) else content
-    print(json.dumps(finite(plain), indent=2, allow_nan=False))
+    print(json.dumps(null_if_not_finite(plain), indent=2, allow_nan=False))
 
 
-def finite(content: Any) -> Any:
+def null_if_not_finite(content: Any) -> Any:
     """Return ``content`` with null for what JSON has no number for: NaN and infinity."""
     if isinstance(content, dict):
-        return {key: finite(value) for key, value in content.items()}
+        return {key: null_if_not_finite(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [finite(value) for value in content]
+        return [null_if_not_finite(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
@@ -95,7 +95,7 @@ def warn(messages: Iterable[str]) -> None:
         err.print(f"warning: {message}", soft_wrap=True)
 
 
-def tell(lifter: Lifter) -> None:
+def print_notes(lifter: Lifter) -> None:
     """Print what a lifter notes of itself to stderr, such as nodes that run elsewhere than asked."""
     for note in lifter.notes:
         err.print(f"note: {lifter.path.name} on {lifter.backend}: {note}", markup=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from poseedge.cli.console import err, tell
+from poseedge.cli.console import err, print_notes
 from poseedge.cli.options import Backend as Backend
 from poseedge.cli.options import Json as Json
 from poseedge.cli.options import Precision as Precision
@@ -61,13 +61,13 @@ def announce(address: str) -> None:
     err.print(f"open in a browser: {address}", soft_wrap=True)
 
 
-def opened(artefact: Path | None, precision: str | None, threads: int, backend: str | None = None) -> Lifter:
+def open_network(artefact: Path | None, precision: str | None, threads: int, backend: str | None = None) -> Lifter:
     """Open ``artefact``, or the ready-made bundle that comes with the package, which is INT8 alone."""
     from poseedge.backends.registry import load
     from poseedge.live.trained import bundled_network
 
     lifter = load(artefact or bundled_network(), precision, threads, backend=backend)
-    tell(lifter)
+    print_notes(lifter)
     return lifter
 
 

@@ -33,7 +33,7 @@ Batch = Annotated[int, typer.Option(min=1, max=LARGEST_BATCH, help="windows in o
 CalibrationWindows = Annotated[int, typer.Option("--windows", min=1, max=MOST_WINDOWS, help="calibration windows")]
 
 
-def subjects_of(words: str) -> tuple[str, ...]:
+def subject_names(words: str) -> tuple[str, ...]:
     """Return the subjects that an option names, separated by commas, with or without spaces."""
     return tuple(word.strip() for word in words.split(",") if word.strip())
 

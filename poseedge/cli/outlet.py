@@ -44,12 +44,12 @@ def reader_gone() -> bool:
 
 def open_closed_streams() -> None:
     """Give each standard stream that was closed (``>&-``) the null device, so that no file takes its number."""
-    sys.stdin = sys.stdin or opened(0, "r")
-    sys.stdout = sys.stdout or opened(1, "w")
-    sys.stderr = sys.stderr or opened(2, "w")
+    sys.stdin = sys.stdin or open_null_device(0, "r")
+    sys.stdout = sys.stdout or open_null_device(1, "w")
+    sys.stderr = sys.stderr or open_null_device(2, "w")
 
 
-def opened(number: int, mode: str) -> TextIO:
+def open_null_device(number: int, mode: str) -> TextIO:
     """Open the null device as file descriptor ``number``."""
     handle = os.open(os.devnull, os.O_RDWR)
     if handle != number:

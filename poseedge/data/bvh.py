@@ -127,23 +127,23 @@ def about(axis: int, angle: Float64Array) -> Float64Array:
 
 def human36m_joints(positions: dict[str, Float64Array], names: Path, where: Path) -> Float64Array:
     """Return the 17 joints ``(T, 17, 3)`` of named positions; ``names`` is a TOML file like ``bvh_joints.toml``."""
-    known = {plain(name): value for name, value in positions.items()}
+    known = {plain_name(name): value for name, value in positions.items()}
     table = _read_names(names)
     joints = []
     for joint in JOINT_NAMES:
         ways = table.get(joint, [])
-        way = next((way for way in ways if all(plain(name) in known for name in way)), None)
+        way = next((way for way in ways if all(plain_name(name) in known for name in way)), None)
         if way is None:
             tried = "; ".join(" + ".join(way) for way in ways) or "none named"
             raise DataError(
                 f"{where}: no joint of this file is the {joint} (tried {tried})",
                 f"its joints are {', '.join(positions)}; name them in a TOML file with --joints, as {JOINTS.name} does",
             )
-        joints.append(np.mean([known[plain(name)] for name in way], axis=0))
+        joints.append(np.mean([known[plain_name(name)] for name in way], axis=0))
     return np.stack(joints, axis=1)
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a joint's name without prefix, case and punctuation: ``mixamorig:LeftUpLeg`` is ``leftupleg``."""
     base, dot, end = name.partition(END)
     return re.sub(r"[^a-z0-9]", "", base.rsplit(":", 1)[-1].lower()) + dot + end

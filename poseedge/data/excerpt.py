@@ -51,7 +51,8 @@ def cut_calibration_set(
     rig, random = read_rig(rig_path(source, of)), np.random.default_rng(seed) if seed is not None else None
     positions = layout_member(source / f"data_3d_{of}.npz", "positions_3d")
     cuts = {
-        s: {a: cut(len(positions[s][a]), frames, random) for a in chosen(positions[s], takes, random)} for s in checked[0].train
+        s: {a: cut_frames(len(positions[s][a]), frames, random) for a in chosen_actions(positions[s], takes, random)}
+        for s in checked[0].train
     }
     cameras = {s: turns(len(rig.cameras[s]), number, len(cuts)) for number, s in enumerate(cuts)}
     motion = {s: {a: stored(positions[s][a][part]) for a, part in clips.items()} for s, clips in cuts.items()}
@@ -84,7 +85,7 @@ def cut_calibration_set(
     }
 
 
-def chosen(actions: dict[str, Any], takes: int, random: np.random.Generator | None) -> list[str]:
+def chosen_actions(actions: dict[str, Any], takes: int, random: np.random.Generator | None) -> list[str]:
     """Return up to ``takes`` actions of each kind of motion, evenly spaced or drawn."""
     kinds: dict[str, list[str]] = {}
     for action in sorted(actions):
@@ -105,7 +106,7 @@ def turns(cameras: int, number: int, subjects: int) -> list[int]:
     return [(number * share + i) % cameras for i in range(share)]
 
 
-def cut(length: int, frames: int, random: np.random.Generator | None) -> slice:
+def cut_frames(length: int, frames: int, random: np.random.Generator | None) -> slice:
     """Return which frames of a clip are taken: the middle ones, or from a drawn start."""
     room = max(0, length - frames)
     start = room // 2 if random is None else int(random.integers(room + 1))

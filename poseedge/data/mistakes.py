@@ -41,7 +41,7 @@ class Mistake:
 
 def mistakes(dataset: PoseDataset) -> list[Mistake]:
     """Return what cannot be right about ``dataset``, the gravest first; none of a sound one."""
-    sequences = [sampled(s) for s in every_nth(dataset.sequences, SEQUENCES)]
+    sequences = [sampled_frames(s) for s in every_nth(dataset.sequences, SEQUENCES)]
     if not sequences:
         return []
     found = [*split_mistakes(dataset), *camera_mistakes(dataset), *blank_mistakes(dataset)]
@@ -62,7 +62,7 @@ def every_nth(items: tuple[PoseSequence, ...], most: int) -> list[PoseSequence]:
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).astype(int))] if items else []
 
 
-def sampled(sequence: PoseSequence) -> PoseSequence:
+def sampled_frames(sequence: PoseSequence) -> PoseSequence:
     """Return some frames of a sequence, evenly spaced; frames without keypoints are left out where others are at hand."""
     seen = np.flatnonzero(~blank(sequence))
     chosen = seen if len(seen) else np.arange(len(sequence))
@@ -235,7 +235,7 @@ def with_pixels(sequence: PoseSequence, change: Callable[[FloatArray, Camera], F
     return replace(sequence, keypoints=normalize_screen(pixels, camera.width, camera.height))
 
 
-def size_of(camera: Camera) -> FloatArray:
+def camera_size(camera: Camera) -> FloatArray:
     """Return width and height, pixels."""
     return np.array([camera.width, camera.height], np.float32)
 
@@ -254,7 +254,7 @@ UNDONE: dict[str, Callable[[PoseSequence], PoseSequence]] = {
     "the keypoints are normalized to [-1, 1] already: write pixels": lambda s: with_pixels(
         s, lambda p, c: (p + np.array([1, c.height / c.width], np.float32)) * c.width / 2
     ),
-    "the keypoints are normalized to [0, 1]: times width and height": lambda s: with_pixels(s, lambda p, c: p * size_of(c)),
+    "the keypoints are normalized to [0, 1]: times width and height": lambda s: with_pixels(s, lambda p, c: p * camera_size(c)),
     "x and y of the keypoints are exchanged": lambda s: with_pixels(s, lambda p, c: p[..., ::-1]),
     "the keypoints are mirrored: x is width - x": lambda s: with_pixels(
         s, lambda p, c: np.stack([c.width - p[..., 0], p[..., 1]], axis=-1)

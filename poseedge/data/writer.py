@@ -27,14 +27,14 @@ def write_dataset(folder: Path, name: str, motion: Any, tracks: Mapping[str, Any
     one ``(T, 17, 2)`` in pixels per camera. ``rig``: what ``cameras_<name>.json`` says. Raises ``DataError`` if
     ``folder`` holds anything already.
     """
-    with atomic_folder(folder, refuse) as temporary:
+    with atomic_folder(folder, refuse_folder) as temporary:
         write_npz(temporary / f"data_3d_{name}.npz", positions_3d=motion)
         for kind, views in tracks.items():
             write_tracks(temporary / f"data_2d_{name}_{kind}.npz", views)
         (temporary / f"cameras_{name}.json").write_text(json.dumps(rig, indent=1) + "\n")
 
 
-def refuse(folder: Path) -> NoReturn:
+def refuse_folder(folder: Path) -> NoReturn:
     """Raise ``DataError``: a data set takes the place of nothing."""
     raise DataError(f"{folder}: exists already, and will not be replaced", "choose another folder with -o")
 

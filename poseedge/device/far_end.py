@@ -38,7 +38,7 @@ def main(source: BinaryIO) -> None:
         threading.Thread(target=watch, args=(source.fileno(), gone), daemon=True).start()
         engines = engine_folder()
         arguments = job["arguments"] + (["--engines", str(engines)] if engines else [])
-        print(json.dumps({name: run(folder, name, arguments, job["timeout_s"], gone) for name in job["precisions"]}))
+        print(json.dumps({name: run_precision(folder, name, arguments, job["timeout_s"], gone) for name in job["precisions"]}))
         sys.stdout.flush()
         if engines:
             forget_oldest(engines)
@@ -80,12 +80,12 @@ def forget_oldest(engines: Path) -> None:
             shutil.rmtree(str(folder), ignore_errors=True)
 
 
-def run(folder: Path, precision: str, arguments: List[str], timeout_s: float, gone: threading.Event) -> Dict[str, Any]:
+def run_precision(folder: Path, precision: str, arguments: List[str], timeout_s: float, gone: threading.Event) -> Dict[str, Any]:
     """Run the bundle's runner on one precision."""
     print("run " + precision, file=sys.stderr, flush=True)
     report = folder / "report.json"
     command = [sys.executable, "run.py", "--precision", precision, "--json", str(report), *arguments]
-    status = finish(command, folder, timeout_s, gone)
+    status = ended(command, folder, timeout_s, gone)
     if not report.exists():
         return {"status": status, "report": None}
     content = json.loads(report.read_text())
@@ -93,7 +93,7 @@ def run(folder: Path, precision: str, arguments: List[str], timeout_s: float, go
     return {"status": status, "report": content}
 
 
-def finish(command: List[str], folder: Path, timeout_s: float, gone: threading.Event) -> Any:
+def ended(command: List[str], folder: Path, timeout_s: float, gone: threading.Event) -> Any:
     """Return the exit status of ``command``, or None if it took too long; ends it, and this program, if the caller is gone."""
     deadline = time.monotonic() + timeout_s
     process = subprocess.Popen(

@@ -28,8 +28,8 @@ def run_py() -> str:
     """Return the text of ``run.py``; the same parts always give the same text."""
     parts = {name: path.read_text(encoding="utf-8") for name, path in sorted(part_files().items())}
     trees = {part: ast.parse(text) for part, text in parts.items()}
-    order = in_order({part: set(used_parts(tree)) for part, tree in trees.items()})
-    sections = [f"{heading(trees[part])}\n\n{body(parts[part], trees[part])}" for part in order]
+    order = used_first({part: set(used_parts(tree)) for part, tree in trees.items()})
+    sections = [f"{part_heading(trees[part])}\n\n{body(parts[part], trees[part])}" for part in order]
     return "\n\n\n".join([HEAD + "\n" + "\n".join(imports(trees.values())), *sections, TAIL])
 
 
@@ -59,7 +59,7 @@ def used_parts(tree: ast.Module) -> Iterator[str]:
             yield str(statement.module).removeprefix(f"{PACKAGE}.")
 
 
-def in_order(uses: dict[str, set[str]]) -> list[str]:
+def used_first(uses: dict[str, set[str]]) -> list[str]:
     """Return the parts so that each stands after those it uses, by name where either order would do."""
     placed: list[str] = []
 
@@ -75,7 +75,7 @@ def in_order(uses: dict[str, set[str]]) -> list[str]:
     return placed
 
 
-def heading(tree: ast.Module) -> str:
+def part_heading(tree: ast.Module) -> str:
     """Return the line between two parts: what the next one says of itself."""
     return f"# --- {str(ast.get_docstring(tree)).splitlines()[0].rstrip('.')} ".ljust(WIDTH, "-")
 

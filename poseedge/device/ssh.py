@@ -113,9 +113,9 @@ def run_remotely(
     Raises ``PoseedgeError`` if the host cannot be reached or runs no Python. Whatever happens, also on Ctrl-C, the far
     end stops the runner and removes its folder.
     """
-    files = needed(bundle, precisions)
+    files = files_to_copy(bundle, precisions)
     job = {
-        "files": [[name, size_of(content)] for name, content in files.items()],
+        "files": [[name, byte_size(content)] for name, content in files.items()],
         "precisions": precisions,
         "arguments": arguments,
         "timeout_s": timeout_s,
@@ -144,7 +144,7 @@ def run_remotely(
     return {name: outcome(found[name], list(words.by_precision[name]), timeout_s) for name in precisions}
 
 
-def needed(bundle: Bundle, precisions: list[str]) -> dict[str, Path | bytes]:
+def files_to_copy(bundle: Bundle, precisions: list[str]) -> dict[str, Path | bytes]:
     """Return the files to copy: runner, samples, the graphs of ``precisions``, and a manifest that speaks of these alone."""
     graphs = {precision: bundle.graph(precision).name for precision in precisions}
     names = [RUNNER, bundle.manifest.samples, *graphs.values()]
@@ -162,7 +162,7 @@ def needed(bundle: Bundle, precisions: list[str]) -> dict[str, Path | bytes]:
     return {MANIFEST: json.dumps(manifest.model_dump(mode="json")).encode(), **{name: bundle.folder / name for name in names}}
 
 
-def size_of(content: Path | bytes) -> int:
+def byte_size(content: Path | bytes) -> int:
     """Return the length in bytes of a file or of what would be in it."""
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
@@ -192,7 +192,7 @@ def ignore_interrupt() -> None:
 
 def send(target: IO[bytes], head: bytes, files: dict[str, Path | bytes], progress: Tell) -> None:
     """Write ``head`` and the files' bytes; leaves ``target`` open."""
-    total, sent = sum(size_of(content) for content in files.values()), 0
+    total, sent = sum(byte_size(content) for content in files.values()), 0
     target.write(head)
     for content in files.values():
         data = memoryview(content if isinstance(content, bytes) else content.read_bytes())

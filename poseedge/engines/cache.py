@@ -85,8 +85,8 @@ def plan_job(
         "cuda": cuda.version,
         "driver": cuda.driver,
         **device_identity(cuda),
-        "options": plain(options),
-        "route": plain(route),
+        "options": plain_values(options),
+        "route": plain_values(route),
         "calibration": None if windows is None else digest(windows),
     }
     stem = graph.stem if graph.stem.endswith(options.precision) else f"{graph.stem}_{options.precision}"
@@ -102,7 +102,7 @@ def plan_job(
     )
 
 
-def plain(settings: Any) -> dict[str, Any]:
+def plain_values(settings: Any) -> dict[str, Any]:
     """Return a dataclass as JSON would give it back."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()}
 
@@ -116,15 +116,15 @@ def ensure_engine(
     folder: kernels are timed during a build, and two at once would disturb each other.
     """
     with locked(job.output.parent, lambda: say(f"another process builds in {job.output.parent}; waiting for it")):
-        known = None if rebuild else usable(job, say)
+        known = None if rebuild else reusable(job, say)
         if known is not None:
             return known, False
         if not os.access(job.output.parent, os.W_OK):  # to be known before a build of minutes
             raise PoseedgeError(f"{job.output.parent}: cannot be written to", "choose another place with --output")
-        return build(job, cuda, stage, say), True
+        return build_cached(job, cuda, stage, say), True
 
 
-def usable(job: BuildJob, say: Callable[[str], None]) -> EngineFacts | None:
+def reusable(job: BuildJob, say: Callable[[str], None]) -> EngineFacts | None:
     """Return the facts of the engine that is there if it is whole and is what ``job`` would make."""
     if not job.output.is_file():
         return None
@@ -144,7 +144,7 @@ def usable(job: BuildJob, say: Callable[[str], None]) -> EngineFacts | None:
     return facts
 
 
-def build(job: BuildJob, cuda: Cuda, stage: Stage, say: Callable[[str], None]) -> EngineFacts:
+def build_cached(job: BuildJob, cuda: Cuda, stage: Stage, say: Callable[[str], None]) -> EngineFacts:
     """Build and write the engine, then what the next build can use."""
     start = time.perf_counter()
     feed = None if job.windows is None else Feed(job.windows, job.options.batch, cuda, read_bytes(job.calibration_cache) or None)

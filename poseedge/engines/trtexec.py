@@ -37,7 +37,7 @@ def trtexec_command(job: BuildJob, input_name: str) -> str:
         words += [f"--layerPrecisions={pinned}", f"--layerOutputTypes={outputs}"]
     if route.calibrate:
         words.append(f"--calib={job.calibration_cache}")
-    words += shapes(job.spec, options, input_name)
+    words += shape_words(job.spec, options, input_name)
     import tensorrt as trt
 
     config: Any = trt.IBuilderConfig
@@ -46,7 +46,7 @@ def trtexec_command(job: BuildJob, input_name: str) -> str:
     words += [f"--timingCacheFile={job.timing_cache}", "--profilingVerbosity=detailed"]
     if hasattr(config, "max_aux_streams"):
         words.append("--maxAuxStreams=0")
-    words += chosen(options)
+    words += builder_words(options)
     words.append("--skipInference" if hasattr(config, "builder_optimization_level") else "--buildOnly")  # renamed in 8.6
     return shlex.join(words)
 
@@ -64,12 +64,12 @@ def trtexec_elsewhere(graph: Path, options: BuildOptions, output: Path | None = 
         )
     engine = output or graph.parent / "engines" / f"{graph.stem}.engine"
     words = ["trtexec", f"--onnx={graph}", f"--saveEngine={engine}", "--stronglyTyped", "--noTF32"]
-    words += shapes(spec_of_graph(graph, model), options, model.proto.graph.input[0].name)
+    words += shape_words(spec_of_graph(graph, model), options, model.proto.graph.input[0].name)
     words += [f"--memPoolSize=workspace:{options.workspace_mib}", "--profilingVerbosity=detailed", "--maxAuxStreams=0"]
-    return shlex.join([*words, *chosen(options), "--skipInference"])
+    return shlex.join([*words, *builder_words(options), "--skipInference"])
 
 
-def chosen(options: BuildOptions) -> list[str]:
+def builder_words(options: BuildOptions) -> list[str]:
     """Return the words for what the builder may be told beside."""
     level = options.optimization_level
     return [
@@ -78,7 +78,7 @@ def chosen(options: BuildOptions) -> list[str]:
     ]
 
 
-def shapes(spec: LifterSpec, options: BuildOptions, input_name: str) -> list[str]:
+def shape_words(spec: LifterSpec, options: BuildOptions, input_name: str) -> list[str]:
     """Return the words for the sizes of a free batch."""
     if spec.batch is not None:
         return []

@@ -34,7 +34,7 @@ class Pose:
         return f"{self.prediction.sequence.name}\nframe {self.prediction.frames[self.row]}: {self.error_mm:.0f} mm"
 
 
-def draw(report: Evaluation, predictions: list[Prediction], folder: Path) -> list[Path]:
+def draw_figures(report: Evaluation, predictions: list[Prediction], folder: Path) -> list[Path]:
     """Write ``by_joint.png``, ``by_action.png`` and ``worst_frames.png`` into ``folder``; return their paths."""
     what = f"{Path(report.artefact).name} ({report.precision}) on {report.dataset}, {report.keypoints} keypoints"
     figures = {
@@ -67,7 +67,7 @@ def bars(values: dict[str, float], title: str, mean: float) -> Any:
     names = [name.replace("_", " ") for name in values]
     drawn = axes.barh(names, list(values.values()), color="#5b8db8")
     axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=8)
-    finish(axes, title, mean)
+    finish_chart(axes, title, mean)
     return figure
 
 
@@ -81,12 +81,12 @@ def actions(report: Evaluation, title: str) -> Any:
         drawn = axes.barh(where + offset, [getattr(report.by_action[n], key) for n in names], 0.38, color=color, label=label)
         axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=8)
     axes.set_yticks(where, names)
-    finish(axes, title, report.mpjpe_mm)
+    finish_chart(axes, title, report.mpjpe_mm)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
-def finish(axes: Any, title: str, mean: float) -> None:
+def finish_chart(axes: Any, title: str, mean: float) -> None:
     """Give a bar chart its axis, title and line at the mean."""
     axes.axvline(mean, color="black", linewidth=0.8, linestyle="--", zorder=0, label=f"mean over frames {mean:.1f}")
     axes.invert_yaxis()

@@ -7,7 +7,7 @@ import numpy as np
 from poseedge import metrics
 from poseedge.evaluation.predict import Prediction
 from poseedge.evaluation.results import Distance, Jitter, Limits, Parity
-from poseedge.evaluation.score import by_joint, jitter, millimetres
+from poseedge.evaluation.score import by_joint, mean_jitter, millimetres
 from poseedge.skeleton import ROOT
 
 
@@ -25,7 +25,7 @@ def parity(this: list[Prediction], against: list[Prediction], limits: Limits | N
         for side in (this, against)
     )
     distance = Distance(mean=millimetres(moved.mean()), p99=millimetres(np.percentile(moved, 99)), max=millimetres(moved.max()))
-    shaking = Jitter(this=jitter(this), against=jitter(against)) if every == 1 and moving else None
+    shaking = Jitter(this=mean_jitter(this), against=mean_jitter(against)) if every == 1 and moving else None
     return Parity(
         mpjpe_mm=theirs,
         delta_mpjpe_mm=ours - theirs,

@@ -56,7 +56,7 @@ def predict(
         poses: FloatArray = np.empty((len(work.frames), len(JOINT_NAMES), 3), np.float32)
         for windows, slots, rows in passes(work, lifter.spec):
             keypoints = with_confidence(sequence.keypoints[windows], lifter.spec.channels)
-            poses[rows] = lift(lifter, keypoints, flip)[slots]
+            poses[rows] = lift_windows(lifter, keypoints, flip)[slots]
             advance(len(rows))
         if refine is not None:
             poses = refine(sequence, work.frames, poses)
@@ -64,7 +64,7 @@ def predict(
     return predictions
 
 
-def lift(lifter: Lifter, keypoints: FloatArray, flip: bool) -> FloatArray:
+def lift_windows(lifter: Lifter, keypoints: FloatArray, flip: bool) -> FloatArray:
     """Return the poses of windows; with ``flip`` those of the flip test, unless the lifter averages by itself."""
     poses: FloatArray = lifter(keypoints)
     if flip and lifter.spec.flip != "inside":

@@ -69,7 +69,7 @@ def velocity_error(predictions: list[Prediction], protocol: Protocol = ONCE) -> 
     return millimetres(np.average([metrics.mpjve(p.poses_m, p.target_m) for p in moving], weights=weights))
 
 
-def jitter(predictions: list[Prediction]) -> float:
+def mean_jitter(predictions: list[Prediction]) -> float:
     """Return the mean second difference over consecutive frames, millimetres per frame squared."""
     moving = [p for p in predictions if len(p.frames) > 2 and p.sequence.counted.all()]
     values = [metrics.jitter(np.delete(p.poses_m, ROOT, axis=1)) for p in moving]

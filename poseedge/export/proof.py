@@ -14,7 +14,7 @@ from poseedge.bundle.manifest import DatasetEntry, Proof
 from poseedge.data.types import PoseDataset
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
-from poseedge.evaluation.predict import Prediction, lift, predict
+from poseedge.evaluation.predict import Prediction, lift_windows, predict
 from poseedge.evaluation.results import Errors
 from poseedge.evaluation.score import score
 from poseedge.export.job import Export
@@ -57,5 +57,5 @@ def prove(job: Export, reference: Lifter, test: PoseDataset, graphs: Mapping[Pre
 
 def save_samples(reference: Lifter, windows: Float32Array, flip: bool, path: Path) -> None:
     """Write windows and the PyTorch network's poses for the device to check itself against."""
-    poses = np.concatenate([lift(reference, window[None], flip) for window in windows])
+    poses = np.concatenate([lift_windows(reference, window[None], flip) for window in windows])
     np.savez(path, keypoints=windows, poses_m=poses)

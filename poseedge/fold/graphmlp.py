@@ -40,7 +40,7 @@ class FoldedJointMixing(nn.Module):
         self.norm = Whiten(norm)
         weight, bias, adjacency = graph_maps(block.gcn_1)
         shift = double(norm.bias)[:, None, None] * weight.sum(dim=0) + bias  # (source, graph, C)
-        graph_bias = mixed(adjacency, shift)
+        graph_bias = mix_by_graph(adjacency, shift)
         self.gcn = FoldedDirectedConv(weight.flatten(1), (adjacency * double(norm.weight)[:, None]).flatten(1))
         self.mlp: FoldedJointMLP | FoldedNormedMLP
         if isinstance(mlp, MLP):
@@ -97,7 +97,7 @@ class FoldedChannelMixing(nn.Module):
         scaled, shift = after_norm(norm, weight.flatten(1), bias.flatten())
         self.gcn = FoldedDirectedConv(scaled, adjacency.flatten(1))
         everywhere = shift.reshape(1, GRAPHS, -1).expand(NUM_JOINTS, -1, -1)
-        self.bias = constant(mixed(adjacency, everywhere) + double(mlp.fc2.bias))
+        self.bias = constant(mix_by_graph(adjacency, everywhere) + double(mlp.fc2.bias))
 
     def forward(self, x: Tensor) -> Tensor:
         joints = self.norm(x)
@@ -112,7 +112,7 @@ def graph_maps(conv: GraphConv) -> tuple[Tensor, Tensor, Tensor]:
     return weight, double(conv.conv.bias).reshape(GRAPHS, channel), double(conv.adj).permute(2, 1, 0)
 
 
-def mixed(adjacency: Tensor, features: Tensor) -> Tensor:
+def mix_by_graph(adjacency: Tensor, features: Tensor) -> Tensor:
     """Mix ``(source, graph, C)`` by ``(target, source, graph)`` to ``(target, C)``."""
     return adjacency.flatten(1) @ features.flatten(0, 1)
 

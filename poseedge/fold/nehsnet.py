@@ -46,12 +46,12 @@ class FoldedHypergraphLayer(nn.Module):
         edge, edge_shift = mixed_linear(layer.norm_node, layer.node_to_edge, maps.to_edge)
         hyper, hyper_shift = mixed_linear(layer.norm_node, layer.node_to_hyper, maps.to_hyper)
         qkv, bias, proj, node_bias = attention_maps(layer.norm_node, layer.attn_node)
-        self.nodes_in = merged(qkv, bias, graph, edge, hyper)
+        self.nodes_in = merged_linear(qkv, bias, graph, edge, hyper)
         self.node_shift = constant(graph_shift)
 
         graph, graph_shift = mixed_linear(layer.norm_edge, layer.gcn_edge, maps.edge)
         qkv, bias, edge_proj, edge_bias = attention_maps(layer.norm_edge, layer.attn_edge)
-        self.edges_in = merged(qkv, bias, graph)
+        self.edges_in = merged_linear(qkv, bias, graph)
         self.edge_shift = constant(graph_shift)
         self.edge_proj = Dense(edge_proj, edge_bias + edge_shift)
 
@@ -83,7 +83,7 @@ class FoldedHypergraphLayer(nn.Module):
         return nodes + self.mlp(nodes), edges, hyper
 
 
-def merged(qkv: Tensor, bias: Tensor, *others: Tensor) -> Dense:
+def merged_linear(qkv: Tensor, bias: Tensor, *others: Tensor) -> Dense:
     """Return one Linear for attention's inputs and for maps ``(C, C)`` without bias."""
     width = sum(other.shape[1] for other in others)
     return Dense(torch.cat([qkv, *others], dim=1), torch.cat([bias, bias.new_zeros(width)]))
@@ -98,9 +98,9 @@ class FoldedNEHSNet(nn.Module):
         self.frames = network.frames
         maps = Maps(network)
         self.bones, self.centroids = constant(maps.bones), constant(maps.centroids)
-        self.embed_node = embedding(network.embed_node, network.pos_node)
-        self.embed_edge = embedding(network.embed_edge, network.pos_edge)
-        self.embed_hyper = embedding(network.embed_hyper, network.pos_hyper)
+        self.embed_node = folded_embedding(network.embed_node, network.pos_node)
+        self.embed_edge = folded_embedding(network.embed_edge, network.pos_edge)
+        self.embed_hyper = folded_embedding(network.embed_hyper, network.pos_hyper)
         self.layers = nn.ModuleList(FoldedHypergraphLayer(layer, maps) for layer in network.layers)  # type: ignore[arg-type]
         self.norm = Whiten(network.norm)
         self.head = dense_after_norm(network.norm, network.head)
@@ -117,7 +117,7 @@ class FoldedNEHSNet(nn.Module):
         return self.head(self.norm(nodes)).reshape(-1, 1, NUM_JOINTS, 3)
 
 
-def embedding(linear: nn.Linear, positions: Tensor) -> Dense:
+def folded_embedding(linear: nn.Linear, positions: Tensor) -> Dense:
     """Return the Linear with the tokens' positions in its bias."""
     return Dense(double(linear.weight).T, double(linear.bias) + double(positions[0]))
 

@@ -86,7 +86,7 @@ class Comparison:
         return next((layer for layer in self.layers if layer.parts(self.tolerance)), None)
 
 
-def compare(
+def tensor_comparison(
     this: Side,
     other: Side,
     windows: Float32Array,
@@ -208,7 +208,7 @@ class _Difference:
         return found[0], found[1]
 
 
-def draw(comparison: Comparison, title: str, path: Path) -> None:
+def draw_comparison(comparison: Comparison, title: str, path: Path) -> None:
     """Draw the relative error of each layer as a PNG; needs matplotlib."""
     layers = comparison.layers
     shown = [comparison.tolerance or 1.0, *(layer.relative_error for layer in layers if layer.relative_error)]

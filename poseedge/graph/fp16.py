@@ -38,7 +38,7 @@ def to_fp16(graph: Graph, keep: list[str]) -> Graph:
 
     Raises ``PoseedgeError`` for a pattern that no weight fits.
     """
-    return in_half(graph, nodes_of(graph, keep))
+    return in_half(graph, kept_nodes(graph, keep))
 
 
 def to_int8_fp16(quantized: Graph, graph: Graph, keep: list[str]) -> Graph:
@@ -48,10 +48,10 @@ def to_int8_fp16(quantized: Graph, graph: Graph, keep: list[str]) -> Graph:
     the first left, and the graph needs no newer opset. A builder fuses the casts into the kernels beside them.
     ``keep`` is that of ``to_fp16``.
     """
-    return in_half(quantized, nodes_of(graph, keep) | rounding_nodes(quantized, graph))
+    return in_half(quantized, kept_nodes(graph, keep) | rounding_nodes(quantized, graph))
 
 
-def nodes_of(graph: Graph, keep: list[str]) -> set[str]:
+def kept_nodes(graph: Graph, keep: list[str]) -> set[str]:
     """Return the nodes that read a weight whose name fits one of the patterns ``keep``."""
     check_patterns(keep, [name.removesuffix(".weight") for name in graph.stored], "fp16.keep: no weight matches")
     named = (name for name in graph.stored if matches(name.removesuffix(".weight"), keep))

@@ -127,12 +127,12 @@ def free_norms(graph: Graph, chosen: set[str]) -> set[str]:
         constant = all(name in graph.stored for name in node.input[1:])
         reading = graph.readers[node.output[0]]
         quantized = bool(reading) and all(reader.output[0] in chosen for reader in reading)
-        if constant and quantized and all(reader.op_type == "Gemm" or bias_of(graph, reader) for reader in reading):
+        if constant and quantized and all(reader.op_type == "Gemm" or bias_add(graph, reader) for reader in reading):
             free.add(node.output[0])
     return free
 
 
-def bias_of(graph: Graph, layer: NodeProto) -> NodeProto | None:
+def bias_add(graph: Graph, layer: NodeProto) -> NodeProto | None:
     """Return the Add of a constant that alone reads what a layer gives, or None."""
     added = graph.reader(layer.output[0], "Add")
     return added if added is not None and any(name in graph.stored for name in added.input) else None

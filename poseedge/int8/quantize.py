@@ -24,7 +24,7 @@ from onnx import NodeProto, helper, numpy_helper
 from poseedge.arrays import AnyArray, Float32Array, Float64Array
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import attribute
-from poseedge.int8.placement import Placement, bias_of, plain_key
+from poseedge.int8.placement import Placement, bias_add, plain_key
 from poseedge.int8.ranges import QMAX, Ranges
 
 FINER = 254.0  # the second step is this much finer: what rounding leaves, half a step each way, fills all 8 bits
@@ -118,7 +118,7 @@ class QdqInserter:
         self.graph.set_inputs(node, [self.rounded[source], weight, *node.input[2:]])
         if node.op_type == "Gemm":
             self.correct_gemm(node, correction)
-        elif bias_of(self.graph, node):
+        elif bias_add(self.graph, node):
             self.corrections[node.output[0]] = correction
         elif activation.offset.any():
             self.insert_bias(node, source, correction)

@@ -187,7 +187,7 @@ class Sensitivity:
         relieved = sum(worth[layer.name] <= 0 for layer in ranked)
         strictness = 1.0  # how much less than the budget the sum of squares may be, learnt from what was measured
         while True:
-            relieved = max(relieved, needed(order, budget, strictness))
+            relieved = max(relieved, layers_to_keep(order, budget, strictness))
             names = [layer.name for layer in order[:relieved]]
             cost = self.cost([], names) if two_step else self.cost(names, [])
             advance(1)
@@ -214,7 +214,7 @@ def burden(cost: Degradation, budget: Budget) -> float:
     return max(far, jumpy) if budget.mean_mm or budget.jitter_ratio else cost.mean_mm**2
 
 
-def needed(order: list[LayerSensitivity], budget: Budget, strictness: float) -> int:
+def layers_to_keep(order: list[LayerSensitivity], budget: Budget, strictness: float) -> int:
     """Return how many of the first layers to relieve for the squares of the others to add up to less than the budget."""
     for count in range(len(order)):
         rest = [layer.cost for layer in order[count:]]
@@ -247,7 +247,7 @@ def as_json(ranked: list[LayerSensitivity], total: int) -> list[dict[str, Any]]:
     return [{"name": layer.name, "share": layer.macs / total, **asdict(layer.cost)} for layer in ranked]
 
 
-def draw(ranked: list[LayerSensitivity], title: str, path: Path) -> None:
+def draw_sensitivity(ranked: list[LayerSensitivity], title: str, path: Path) -> None:
     """Draw the ranking as a PNG: what each layer alone moves, and the jitter it adds. Needs matplotlib."""
     figure = new_figure(10, 1.6 + 0.17 * len(ranked))
     left, right = figure.subplots(1, 2, sharey=True)

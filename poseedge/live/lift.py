@@ -113,7 +113,7 @@ def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[
     windows = [step.window for step in steps if step.window is not None]
     if not windows:
         return [None] * len(steps)
-    each = iter(predict.lift(lifter, np.stack(windows), flip))
+    each = iter(predict.lift_windows(lifter, np.stack(windows), flip))
     return [None if step.window is None else next(each) for step in steps]
 
 

@@ -43,13 +43,13 @@ class Linker:
             known, new = divmod(int(alike.argmax()), alike.shape[1])
             person = self._people[known]
             ids[new] = person.id
-            person.frame, person.size = frame, size_of(keypoints[new])
+            person.frame, person.size = frame, person_size(keypoints[new])
             person.keypoints = np.where(np.isnan(keypoints[new]), person.keypoints, keypoints[new])
             alike[known], alike[:, new] = -1, -1
         for new in range(len(keypoints)):
             if ids[new] == UNKNOWN:
                 ids[new], self._next = self._next, self._next + 1
-                self._people.append(_Seen(ids[new], frame, np.array(keypoints[new]), size_of(keypoints[new])))
+                self._people.append(_Seen(ids[new], frame, np.array(keypoints[new]), person_size(keypoints[new])))
         return ids
 
     def _similarities(self, keypoints: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -64,7 +64,7 @@ class Linker:
         return np.asarray(likeness / np.maximum(both.sum(axis=-1), 1), np.float64)
 
 
-def size_of(keypoints: npt.NDArray[Any]) -> float:
+def person_size(keypoints: npt.NDArray[Any]) -> float:
     """Return the size in pixels of a person ``(K, 2)``: the root of the area around all joints that are there."""
     there = keypoints[~np.isnan(keypoints).any(axis=-1)]
     if len(there) < 2:

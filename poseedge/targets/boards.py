@@ -13,7 +13,7 @@ from poseedge.files import read_toml
 from poseedge.lifter import Precision
 
 FACTS = Path(__file__).with_name("facts")
-MIXED = (
+MIXED_ELSEWHERE = (
     "INT8 and FP16 in one graph is for TensorRT that takes precision from the graph (10.12 and later); elsewhere take int8, "
     "whose rest builder flags put into FP16"
 )
@@ -120,7 +120,7 @@ class Target(_Facts):
         """Return why ``precision`` does not exist here."""
         reason = self.board.without_int8 if self.board and precision.startswith("int8") else ""
         if precision == "int8-fp16" and "int8" in self.precisions:
-            reason = MIXED
+            reason = MIXED_ELSEWHERE
         return f"{self.name} takes {', '.join(self.precisions)}, not {precision}: {reason or self.why}"
 
 

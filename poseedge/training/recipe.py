@@ -131,26 +131,29 @@ class TrainingRecipe(Table):
         """Return the recipe of the refine stage. Raises ``PoseedgeError`` for a network that has none."""
         if self.refine is None:
             raise PoseedgeError(
-                f"{self.model} has no refine stage", f"these have: {', '.join(n for n in names() if load(n).refine)}"
+                f"{self.model} has no refine stage",
+                f"these have: {', '.join(n for n in recipe_names() if load_training_recipe(n).refine)}",
             )
         optimizer = self.optimizer.model_copy(update={"lr": self.refine.lr})
         return self.model_copy(update={"optimizer": optimizer, "batch": self.refine.batch, "loss": {"mpjpe": 1.0}})
 
 
-def names() -> list[str]:
+def recipe_names() -> list[str]:
     """Return the networks that have a recipe, sorted."""
     return [name for name in network_files() if read_table(name, "training")]
 
 
-def load(model: str, config: str | None = None, settings: Sequence[str] = (), qat: bool = False) -> TrainingRecipe:
+def load_training_recipe(
+    model: str, config: str | None = None, settings: Sequence[str] = (), qat: bool = False
+) -> TrainingRecipe:
     """Return the published recipe of ``model``, changed by a TOML file (or ``views``, ``live``), then by ``key=value`` settings.
 
     With ``qat``, that of quantization-aware training is laid over it first.
 
     Raises ``PoseedgeError`` that names the file or setting, and the key.
     """
-    if model not in names():
-        raise PoseedgeError(f"there is no training recipe for {model!r}", nearest(model, names()))
+    if model not in recipe_names():
+        raise PoseedgeError(f"there is no training recipe for {model!r}", nearest(model, recipe_names()))
     content, where = read_table(model, "training"), f"recipe of {model}"
     if qat:
         content = merged(content, read_toml(_RECIPES / f"{_QAT}.toml"))

@@ -41,7 +41,7 @@ class ViewSampler:
     def __init__(
         self, clean: PoseDataset, detected: PoseDataset, frames: int, known_frames: tuple[int, ...], augmentation: Augmentation
     ) -> None:
-        pairs = paired(clean, detected)
+        pairs = matched(clean, detected)
         clips: dict[tuple[str, str], list[tuple[PoseSequence, PoseSequence]]] = {}
         for pair in pairs:
             clips.setdefault((pair[0].subject, pair[0].action), []).append(pair)
@@ -112,7 +112,7 @@ class ViewSampler:
         return torch.einsum("ja,ba,ak->bjk", self.ancestors, scale, torch.linalg.inv(self.ancestors))
 
 
-def paired(clean: PoseDataset, detected: PoseDataset) -> list[tuple[PoseSequence, PoseSequence]]:
+def matched(clean: PoseDataset, detected: PoseDataset) -> list[tuple[PoseSequence, PoseSequence]]:
     """Match the sequences of two readings of one data set."""
     noisy = {s.name: s for s in detected.sequences}
     try:

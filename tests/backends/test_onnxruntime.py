@@ -61,7 +61,7 @@ def test_bench_tells_each_remark_once(monkeypatch: pytest.MonkeyPatch, graph: Pa
     monkeypatch.setattr(measuring, "peak_rss", lambda *_: 1)  # in a process that has no such device
     other = write_graph(tmp_path / "other.onnx")
     settings = measuring.BenchSettings(rounds=1, backend="cuda")
-    report = measuring.measure([Subject(graph), Subject(other)], settings, lambda *_: None)
+    report = measuring.measure_subjects([Subject(graph), Subject(other)], settings, lambda *_: None)
     assert [(row.backend, row.provider) for row in report.rows] == [("cuda", CUDA)] * 2
     assert [note for note in report.to_json()["notes"] if "TF32" in note] == [f"small.onnx, other.onnx: {TF32_OFF} (cuda)"]
 
@@ -72,7 +72,7 @@ def test_backend_of_bench_is_for_the_files_that_it_opens(
     install(monkeypatch, CUDA)
     monkeypatch.setattr(measuring, "peak_rss", lambda *_: 1)
     subjects = [Subject(export_inputs / "small.pth"), Subject(graph)]
-    report = measuring.measure(subjects, measuring.BenchSettings(rounds=1, backend="cuda"), lambda *_: None)
+    report = measuring.measure_subjects(subjects, measuring.BenchSettings(rounds=1, backend="cuda"), lambda *_: None)
     assert [row.backend for row in report.rows] == ["torch", "cuda"]
 
 

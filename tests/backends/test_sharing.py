@@ -51,7 +51,7 @@ def test_onnxruntime_on_a_device(monkeypatch: pytest.MonkeyPatch, graph: Path, w
 def test_tensorrt_rtx(monkeypatch: pytest.MonkeyPatch, graph: Path, windows: list[Float32Array]) -> None:
     onnxruntime.install(monkeypatch, tensorrt_rtx.PROVIDER, plugin=True)
     monkeypatch.setattr(tensorrt_rtx, "first_device", lambda: None)
-    monkeypatch.setattr(tensorrt_rtx, "session_options", lambda device, threads: onnxruntime.recording())
+    monkeypatch.setattr(tensorrt_rtx, "device_options", lambda device, threads: onnxruntime.recording())
     assert strangers(load(graph, backend="tensorrt-rtx"), windows) == 0
 
 

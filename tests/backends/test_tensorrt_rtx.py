@@ -16,7 +16,7 @@ import pytest
 from poseedge.backends import tensorrt_rtx
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.registry import backends, load, probe
-from poseedge.backends.tensorrt_rtx import PACKAGE, TensorRTRTXLifter, check_assignment, register
+from poseedge.backends.tensorrt_rtx import PACKAGE, TensorRTRTXLifter, check_assignment, register_provider
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.lifter import random_keypoints
 from tests.doubles.onnxruntime import recording
@@ -25,9 +25,9 @@ from tests.support import samples
 
 @pytest.fixture(autouse=True)
 def fresh_registration() -> Iterator[None]:
-    register.cache_clear()
+    register_provider.cache_clear()
     yield
-    register.cache_clear()
+    register_provider.cache_clear()
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_node_that_went_to_another_provider_is_named(graph: Path) -> None:
 
 def test_session_that_has_all_nodes_lifts(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
     monkeypatch.setattr(tensorrt_rtx, "first_device", lambda: None)
-    monkeypatch.setattr(tensorrt_rtx, "session_options", lambda device, threads: recording())
+    monkeypatch.setattr(tensorrt_rtx, "device_options", lambda device, threads: recording())
     monkeypatch.setattr(tensorrt_rtx, "PROVIDER", "CPUExecutionProvider")
     lifter = load(graph, backend="tensorrt-rtx")
     keypoints = random_keypoints(lifter.spec, 3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from poseedge.bench.entries import Subject, subjects_of
-from poseedge.bench.measure import BenchSettings, measure
+from poseedge.bench.measure import BenchSettings, measure_subjects
 from tests.support import golden, samples
 
 
@@ -38,7 +38,7 @@ def test_published_checkpoint_that_fits_two_networks_is_loaded_as_the_one_that_w
     source = tmp_path / "published.pth"
     torch.save(golden.network("tpc_mixste-f27").state_dict(), source)
     reference = subjects_of(samples.bundle(tmp_path / "bundle", source, model="tpc_mixste"))[0][0]
-    report = measure([reference], BenchSettings(rounds=1), lambda *_: None)
+    report = measure_subjects([reference], BenchSettings(rounds=1), lambda *_: None)
     assert [row.model for row in report.rows] == ["tpc_mixste"]
 
 

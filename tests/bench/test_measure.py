@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from poseedge.bench.entries import Subject, subjects_of
-from poseedge.bench.measure import BenchSettings, measure
+from poseedge.bench.measure import BenchSettings, measure_subjects
 from poseedge.device.runner.sensors import energy
 from poseedge.errors import ArtefactError
 from tests.support import samples
@@ -36,7 +36,7 @@ def silent(what: str, done: int, total: int) -> None:
 def test_bundle_and_its_checkpoint_stand_side_by_side(tmp_path: Path) -> None:
     source = samples.checkpoint(tmp_path / "small.pth")
     subjects, _ = subjects_of(samples.bundle(tmp_path / "bundle", source))
-    report = measure(subjects, QUICK, silent)
+    report = measure_subjects(subjects, QUICK, silent)
     assert [(row.backend, row.precision) for row in report.rows] == [
         ("torch", "fp32"),
         ("onnxruntime", "fp32"),
@@ -48,26 +48,26 @@ def test_bundle_and_its_checkpoint_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_evicted_latency_is_measured_when_asked_for(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    report = measure([Subject(graph)], BenchSettings(rounds=1, evicted=True), silent)
+    report = measure_subjects([Subject(graph)], BenchSettings(rounds=1, evicted=True), silent)
     assert report.rows[0].latency_evicted_ms
     assert report.method["evicted_buffer_bytes"] == 64 << 20
 
 
 def test_method_tells_threads_batch_and_rounds(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    method = measure([Subject(graph)], BenchSettings(batch=3, rounds=2), silent).method
+    method = measure_subjects([Subject(graph)], BenchSettings(batch=3, rounds=2), silent).method
     assert (method["threads"], method["batch"], method["rounds"]) == (1, 3, 2)
 
 
 def test_progress_reaches_the_number_of_rounds(tmp_path: Path) -> None:
     graph, seen = samples.lifting_graph(tmp_path / "g.onnx"), []
-    measure([Subject(graph)], BenchSettings(rounds=2), lambda *step: seen.append(step))
+    measure_subjects([Subject(graph)], BenchSettings(rounds=2), lambda *step: seen.append(step))
     assert ("warm caches", 2, 2) in seen
 
 
 def test_missing_artefact_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="no such file"):
-        measure([Subject(tmp_path / "none.onnx")], QUICK, silent)
+        measure_subjects([Subject(tmp_path / "none.onnx")], QUICK, silent)
 
 
 def test_bundle_is_measured_without_torch(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_energy_of_each_is_measured_where_power_can_be_read(tmp_path: Path, monk
     monkeypatch.setattr(energy, "SETTLE_S", 0.0)
     monkeypatch.setattr(energy, "IDLE_S", 0.2)
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    [row] = measure([Subject(graph)], BenchSettings(batch=2, rounds=1, energy_s=0.3), silent).rows
+    [row] = measure_subjects([Subject(graph)], BenchSettings(batch=2, rounds=1, energy_s=0.3), silent).rows
     assert row.energy is not None
     assert row.energy.of == "VDD_IN"
     assert row.energy.mean_w == pytest.approx(5)
@@ -92,7 +92,7 @@ def test_energy_that_nothing_tells_is_said(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(energy, "read_rails", dict)
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    report = measure([Subject(graph)], BenchSettings(rounds=1, energy_s=1), silent)
+    report = measure_subjects([Subject(graph)], BenchSettings(rounds=1, energy_s=1), silent)
     assert report.rows[0].energy is None
     assert report.notes == ["no energy: nothing tells power here (INA3221, tegrastats, nvidia-smi)"]
 
@@ -100,6 +100,6 @@ def test_energy_that_nothing_tells_is_said(tmp_path: Path, monkeypatch: pytest.M
 def test_a_gpu_whose_clock_may_vary_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = {"power_mode": None, "gpu_cur_mhz": 306.0, "gpu_min_mhz": 306.0, "gpu_max_mhz": 1020.0}
     monkeypatch.setattr("poseedge.bench.measure.gpu_state", lambda: clocks)
-    report = measure([Subject(samples.lifting_graph(tmp_path / "g.onnx"))], QUICK, silent)
+    report = measure_subjects([Subject(samples.lifting_graph(tmp_path / "g.onnx"))], QUICK, silent)
     assert report.notes == ["the GPU's clock may vary from 306 to 1020 MHz: sudo jetson_clocks fixes the clocks"]
     assert report.method["gpu_after"] == clocks

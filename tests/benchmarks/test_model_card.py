@@ -24,9 +24,9 @@ def test_every_lifting_network_has_a_small_size_for_the_card() -> None:
 def test_settings_are_those_of_the_recorded_command(name: str) -> None:
     words = training_command(name, "mocap17", 7)
     given = [value for option, value in pairwise(words) if option == "--set"]
-    recipe = recipes.load(name, CONFIG, settings(name))
-    assert recipe == recipes.load(name, words[words.index("--config") + 1], given)
-    assert recipe.loss == recipes.load(name).loss
+    recipe = recipes.load_training_recipe(name, CONFIG, settings(name))
+    assert recipe == recipes.load_training_recipe(name, words[words.index("--config") + 1], given)
+    assert recipe.loss == recipes.load_training_recipe(name).loss
     assert (recipe.data.source, recipe.batch) == ("views", read_table(name, "small")["batch"])
     network = create(name, **recipe.network)
     assert isinstance(network, LiftingNetwork)

@@ -85,7 +85,7 @@ def test_full_disk_is_no_bug(poseedge: Command, small_bundle: Path, monkeypatch:
 def test_other_artefact_is_opened_before_anything_runs(
     poseedge: Command, small_bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("poseedge.cli.verbs.evaluate.run", lambda *_: 1 / 0)
+    monkeypatch.setattr("poseedge.cli.verbs.evaluate.predict_all", lambda *_: 1 / 0)
     outcome = poseedge("eval", small_bundle, "--data", data, "--against", "nothing")
     assert (outcome.status, outcome.err.splitlines()[0]) == (2, "error: nothing: no such file or bundle")
 

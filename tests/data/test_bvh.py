@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poseedge.data.bvh import JOINTS, human36m_joints, plain, read_bvh, world_positions
+from poseedge.data.bvh import JOINTS, human36m_joints, plain_name, read_bvh, world_positions
 from poseedge.errors import DataError
 from poseedge.skeleton import JOINT_NAMES
 from tests.support.bvh_files import CMU, MIXAMO, Skeleton, by_matrices, write_bvh
@@ -57,8 +57,8 @@ def test_own_names_can_be_given(tmp_path: Path) -> None:
 
 
 def test_names_are_compared_without_prefix_case_and_punctuation() -> None:
-    assert plain("mixamorig:LeftUpLeg") == plain("left_up_leg") == "leftupleg"
-    assert plain("Head.end") == "head.end" != plain("HeadEnd")
+    assert plain_name("mixamorig:LeftUpLeg") == plain_name("left_up_leg") == "leftupleg"
+    assert plain_name("Head.end") == "head.end" != plain_name("HeadEnd")
 
 
 def test_a_joint_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import Prediction, passes, predict
 from poseedge.evaluation.protocols import plan
 from poseedge.evaluation.results import Distance, Limits
-from poseedge.evaluation.score import jitter, score
+from poseedge.evaluation.score import mean_jitter, score
 from poseedge.lifter import LifterSpec
 from poseedge.skeleton import JOINT_NAMES, LEFT, RIGHT
 from tests.support.echo import CAUSAL, MINI_TEST, SEQ2FRAME, SEQ2SEQ, SINGLE, Echo, Lopsided, dataset, numbers
@@ -209,7 +209,7 @@ def test_change_is_this_minus_the_other(predictions: list[Prediction]) -> None:
 
 def test_jitter_is_the_mean_second_difference_within_sequences(predictions: list[Prediction]) -> None:
     lengths = [1000 * np.sqrt((np.diff(p.poses_m[:, 1:].astype(np.float64), 2, axis=0) ** 2).sum(-1)) for p in predictions]
-    assert jitter(predictions) == pytest.approx(np.concatenate(lengths).mean(), abs=1e-3)
+    assert mean_jitter(predictions) == pytest.approx(np.concatenate(lengths).mean(), abs=1e-3)
 
 
 def test_jitter_needs_every_frame() -> None:

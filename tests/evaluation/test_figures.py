@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poseedge.evaluation.figures import draw, worst
+from poseedge.evaluation.figures import draw_figures, worst
 from poseedge.evaluation.predict import Prediction
 from poseedge.evaluation.results import Evaluation
 from poseedge.evaluation.score import score
@@ -41,7 +41,7 @@ def test_pictures_are_written_and_hold_something(tmp_path: Path) -> None:
     what = {"artefact": "x.onnx", "backend": "onnxruntime", "precision": "fp32", "dataset": "d", "keypoints": "gt"}
     how = {"flip": False, "protocol": "once", "p2_batch": 0, "refine": None}
     report = Evaluation.model_validate({**what, **how, **dict(score(predictions))})
-    paths = draw(report, predictions, tmp_path / "new")
+    paths = draw_figures(report, predictions, tmp_path / "new")
     assert [path.name for path in paths] == ["by_joint.png", "by_action.png", "worst_frames.png"]
     assert sorted(paths) == sorted((tmp_path / "new").iterdir())
     for path in paths:

@@ -25,7 +25,7 @@ from poseedge.data.bvh import JOINTS, human36m_joints
 from poseedge.data.rig import read_rig
 from poseedge.device.runner.bundle import open_bundle as open_as_run_py_does
 from poseedge.device.runner.words import Refused
-from poseedge.device.ssh import needed
+from poseedge.device.ssh import files_to_copy
 from poseedge.engines.facts import read_facts, write_engine
 from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import load_recipe
@@ -79,7 +79,7 @@ def use(bundle: Path) -> None:
     """Do with a bundle what the commands do."""
     opened = open_bundle(bundle)
     subjects_of(bundle)
-    needed(opened, [*opened.precisions])
+    files_to_copy(opened, [*opened.precisions])
     opened.checkpoint()
 
 
@@ -131,7 +131,7 @@ def test_training_recipe(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "own.toml"
     path.write_bytes(content)
     with contextlib.suppress(PoseedgeError):
-        training.load("mixste", str(path)).learning_rate(10, 3)
+        training.load_training_recipe("mixste", str(path)).learning_rate(10, 3)
 
 
 @few
@@ -139,7 +139,7 @@ def test_training_recipe(tmp_path: Path, content: bytes) -> None:
 def test_training_setting(key: str, data: st.DataObject) -> None:
     value = data.draw(damaged({"a": [1, {"b": 2}]}).map(text_of) | st.sampled_from(["[" * 5000, "9" * 5000, "1e999", "NaN"]))
     with contextlib.suppress(PoseedgeError):
-        training.load("mixste", None, [f"{key}={value}"])
+        training.load_training_recipe("mixste", None, [f"{key}={value}"])
 
 
 NAMES = read_toml(JOINTS)

@@ -66,7 +66,7 @@ def read_acclaim(folder: Path) -> object:
 
 
 def training_config(folder: Path) -> object:
-    return training.load("nanohtnet", str(folder / "config.toml"), [], False)
+    return training.load_training_recipe("nanohtnet", str(folder / "config.toml"), [], False)
 
 
 def state_of(folder: Path) -> object:

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError
-from poseedge.graph.compare import TOLERANCE, Comparison, Side, compare, corresponding, passes_needed, portions, scope
+from poseedge.graph.compare import TOLERANCE, Comparison, Side, corresponding, passes_needed, portions, scope, tensor_comparison
 from poseedge.graph.graph import Graph
 from poseedge.int8.windows import calibration_windows
 from tests.support import samples
@@ -58,7 +58,7 @@ def scaled(name: str, factor: float) -> Change:
 
 def compared(folder: Path, change: Change, tolerance: float | None = None) -> Comparison:
     """Return the comparison of the network with itself after ``change``."""
-    return compare(two_layers(folder / "a.onnx"), two_layers(folder / "b.onnx", change), WINDOWS, tolerance=tolerance)
+    return tensor_comparison(two_layers(folder / "a.onnx"), two_layers(folder / "b.onnx", change), WINDOWS, tolerance=tolerance)
 
 
 def test_graph_equals_itself_everywhere(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_precisions_of_a_bundle_part_nowhere(small_bundle: Path, export_inputs: 
     frames, channels = sides[0].spec.frames, sides[0].spec.channels
     windows = calibration_windows([load_dataset(export_inputs / "data", "gt")], frames, 2, channels=channels)
     advanced: list[int] = []
-    found = compare(sides[0], sides[1], windows, every_tensor=True, advance=advanced.append)
+    found = tensor_comparison(sides[0], sides[1], windows, every_tensor=True, advance=advanced.append)
     assert found.tolerance == TOLERANCE[precision]
     assert found.first is None
     assert max(layer.relative_error or 0 for layer in found.layers) > 1e-5
@@ -142,7 +142,7 @@ def test_networks_without_a_common_tensor_are_told(tmp_path: Path) -> None:
     other = Side.read(samples.lifting_graph(tmp_path / "other.onnx"))
     renamed = two_layers(tmp_path / "a.onnx", lambda model: rename_output(model, "z"))
     with pytest.raises(ArtefactError, match="no tensor in common"):
-        compare(renamed, other, WINDOWS)
+        tensor_comparison(renamed, other, WINDOWS)
 
 
 def rename_output(model: onnx.ModelProto, name: str) -> None:

@@ -12,7 +12,16 @@ from poseedge.data.h36m import load_dataset
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.int8.placement import place
 from poseedge.int8.ranges import measure_ranges
-from poseedge.int8.sensitivity import Budget, Degradation, LayerSensitivity, Sensitivity, choose_runs, draw, multiply_adds, needed
+from poseedge.int8.sensitivity import (
+    Budget,
+    Degradation,
+    LayerSensitivity,
+    Sensitivity,
+    choose_runs,
+    draw_sensitivity,
+    layers_to_keep,
+    multiply_adds,
+)
 from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import LifterSpec
 from tests.support.folders import MINI
@@ -117,9 +126,9 @@ def test_budget_that_nothing_holds_is_an_error() -> None:
 
 def test_needed_stops_where_the_squares_of_the_rest_fit() -> None:
     layers = [LayerSensitivity(str(mm), 1, Degradation(0, mm, 0, 5, 3)) for mm in (4.0, 3.0, 0.5, 0.5)]
-    assert needed(layers, Budget(mean_mm=1.0), 1.0) == 2
-    assert needed(layers, Budget(mean_mm=5.1), 1.0) == 0
-    assert needed(layers, Budget(jitter_ratio=2.0), 1.0) == 3  # each adds 16, 27 are allowed
+    assert layers_to_keep(layers, Budget(mean_mm=1.0), 1.0) == 2
+    assert layers_to_keep(layers, Budget(mean_mm=5.1), 1.0) == 0
+    assert layers_to_keep(layers, Budget(jitter_ratio=2.0), 1.0) == 3  # each adds 16, 27 are allowed
 
 
 def test_multiply_adds_are_rows_times_the_weight() -> None:
@@ -131,5 +140,5 @@ def test_multiply_adds_are_rows_times_the_weight() -> None:
 
 
 def test_drawing_is_a_png(tmp_path: Path) -> None:
-    draw(ranked(), "small", tmp_path / "rank.png")
+    draw_sensitivity(ranked(), "small", tmp_path / "rank.png")
     assert (tmp_path / "rank.png").read_bytes()[:4] == b"\x89PNG"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from poseedge.errors import DataError
-from poseedge.live.tracks import Linker, link, select, size_of
+from poseedge.live.tracks import Linker, link, person_size, select
 from poseedge.live.types import Clip, Track
 from tests.support import motion
 
@@ -71,7 +71,7 @@ def test_somebody_far_from_everybody_is_new() -> None:
 
 def test_reach_grows_with_the_size_of_the_person() -> None:
     small = motion.coco()[0] / 4
-    assert size_of(small) == pytest.approx(size_of(motion.coco()[0]) / 4)
+    assert person_size(small) == pytest.approx(person_size(motion.coco()[0]) / 4)
     for scale, expected in ((1, 2), (4, 1)):
         linker = Linker(patience=10)
         linker.push(0, small[None] * scale)

@@ -50,7 +50,7 @@ def network(name: str = "nanohtnet", **settings: Any) -> LiftingNetwork:
 
 def recipe(*settings: str, model: str = "nanohtnet") -> TrainingRecipe:
     """Return the published recipe with two steps to an epoch of ``FewWindows``."""
-    return recipes.load(model, settings=["batch=4", *settings])
+    return recipes.load_training_recipe(model, settings=["batch=4", *settings])
 
 
 def training(

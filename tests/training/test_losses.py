@@ -31,7 +31,7 @@ def test_terms_are_those_of_the_reference(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_recipe_weighs_the_terms_as_the_reference(name: str) -> None:
     facts = golden.case(name)
-    found = losses.total(recipe.load(facts["model"]).loss, *poses(name)).item()
+    found = losses.total(recipe.load_training_recipe(facts["model"]).loss, *poses(name)).item()
     assert found == pytest.approx(facts["expected"]["total"], rel=facts["rtol"])
 
 

@@ -105,7 +105,7 @@ def test_no_single_pose_fits_the_windows() -> None:
     assert (joints - joints.mean(dim=0)).norm(dim=-1).mean() > 0.1
 
 
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", recipes.recipe_names())
 def test_sixty_four_windows_are_learned_to_under_five_millimetres(name: str, tmp_path: Path) -> None:
     steps, warmup, batch, rate, config = NETWORKS.get(name, (*USUAL, read_table(name, "small")["network"]))
     torch.manual_seed(0)
@@ -115,7 +115,7 @@ def test_sixty_four_windows_are_learned_to_under_five_millimetres(name: str, tmp
         open_recovery(network)
     source = SixtyFour(network.frames, network.supervised_frames)
     sizes = (f"steps={steps}", f"schedule.warmup={warmup}", f"evaluate_every={steps}", f"batch={batch}", f"optimizer.lr={rate}")
-    recipe = recipes.load(name, settings=[*QUICK, *ADAM, "loss.velocity=0", "loss.temporal=0", *sizes])
+    recipe = recipes.load_training_recipe(name, settings=[*QUICK, *ADAM, "loss.velocity=0", "loss.temporal=0", *sizes])
     fabric = Fabric(accelerator="cpu", devices=1)
     training = Training(fabric, LiftingObjective(network), source, recipe, tmp_path, lambda kept: error_mm(kept, source.batch))
     training.run()

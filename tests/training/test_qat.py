@@ -74,7 +74,7 @@ def trained(folder: Path, steps: int = 60) -> tuple[QuantizedObjective, list[flo
         return {"int8_mm": distances[-1]}
 
     source = training.FewWindows()
-    recipe = recipes.load(
+    recipe = recipes.load_training_recipe(
         "nanohtnet", settings=["batch=8", f"steps={steps}", "schedule.warmup=5", "evaluate_every=1000"], qat=True
     )
     evaluate(objective)

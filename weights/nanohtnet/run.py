@@ -34,7 +34,7 @@ import numpy as np
 
 # --- The nodes and metadata of an ONNX file, read from its bytes: JetPack brings no onnx ------------------------------
 
-class Node(NamedTuple):
+class NodeHeader(NamedTuple):
     """What is needed of a NodeProto."""
 
     name: str
@@ -42,7 +42,7 @@ class Node(NamedTuple):
     outputs: Tuple[str, ...]
 
 
-def nodes_of(model: bytes) -> List[Node]:
+def nodes_of(model: bytes) -> List[NodeHeader]:
     """Return the nodes of a serialized ONNX model in order."""
     nodes = []
     for graph in (value for field, value in message_fields(memoryview(model)) if field == 7):  # ModelProto.graph
@@ -50,7 +50,7 @@ def nodes_of(model: bytes) -> List[Node]:
             texts = [(field, text_of(value)) for field, value in message_fields(node) if field in (2, 3, 4)]
             single = dict(texts)
             outputs = tuple(text for field, text in texts if field == 2)  # NodeProto.output, .name, .op_type
-            nodes.append(Node(single.get(3, ""), single.get(4, ""), outputs))
+            nodes.append(NodeHeader(single.get(3, ""), single.get(4, ""), outputs))
     return nodes
 
 
@@ -964,11 +964,11 @@ def found_rails(drivers: Path) -> Iterator[Tuple[str, Optional[float]]]:
     """Yield name and power of each channel: as hwmon writes them (JetPack 5 and later), and as iio does (JetPack 4)."""
     for label in sorted(drivers.glob("ina3221/*/hwmon/hwmon*/in*_label")):
         channel = label.name[2 : -len("_label")]
-        voltage, current = (number(label.with_name(name.format(channel))) for name in ("in{}_input", "curr{}_input"))
+        voltage, current = (read_number(label.with_name(name.format(channel))) for name in ("in{}_input", "curr{}_input"))
         both = voltage is not None and current is not None
         yield first_line(label) or "", voltage * current / 1000 if both else None  # type: ignore[operator]  # mV, mA
     for label in sorted(drivers.glob("ina3221x/*/iio:device*/rail_name_*")):
-        yield first_line(label) or "", number(label.with_name("in_power{}_input".format(label.name.rpartition("_")[2])))
+        yield first_line(label) or "", read_number(label.with_name("in_power{}_input".format(label.name.rpartition("_")[2])))
 
 
 def is_connected(name: str) -> bool:
@@ -976,7 +976,7 @@ def is_connected(name: str) -> bool:
     return bool(name) and name != "NC" and "sum of" not in name
 
 
-def number(path: Path) -> Optional[float]:
+def read_number(path: Path) -> Optional[float]:
     """Return the number that a system file holds."""
     try:
         return float(first_line(path) or "")
@@ -1025,7 +1025,7 @@ def tegra_clocks(root: Path) -> Optional[Dict[str, Any]]:
 
 def mhz(path: Path) -> Optional[float]:
     """Return a frequency that a system file holds in Hz."""
-    found = number(path)
+    found = read_number(path)
     return None if found is None else found / 1e6
 
 
@@ -1033,7 +1033,7 @@ def temperatures(root: Path) -> Dict[str, float]:
     """Return the thermal zones by name; a block that is powered off has none, or an impossible one."""
     found = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        value, name = number(zone / "temp"), (first_line(zone / "type") or "").lower()
+        value, name = read_number(zone / "temp"), (first_line(zone / "type") or "").lower()
         if value is not None and value > -100000 and "pmic" not in name:
             found[re.split("[-_]", name)[0]] = value / 1000
     return found
@@ -1172,8 +1172,8 @@ def energy_per_pose(meter: Meter, lift: Callable[[], Any], frames_out: int, seco
 
     Gross is all that the board took; net is without what it takes at rest.
     """
-    idle, _, _ = sampled(meter, lambda: time.sleep(PERIOD_S), IDLE_S)
-    busy, runs, elapsed_s = sampled(meter, lift, seconds)
+    idle, _, _ = sampled_power(meter, lambda: time.sleep(PERIOD_S), IDLE_S)
+    busy, runs, elapsed_s = sampled_power(meter, lift, seconds)
     if min(len(idle), len(busy)) < 2:
         return None
     idle_w, mean_w = mean_watts(idle), mean_watts(busy)
@@ -1192,7 +1192,7 @@ def energy_per_pose(meter: Meter, lift: Callable[[], Any], frames_out: int, seco
     }
 
 
-def sampled(meter: Meter, work: Callable[[], Any], seconds: float) -> Tuple[Samples, int, float]:
+def sampled_power(meter: Meter, work: Callable[[], Any], seconds: float) -> Tuple[Samples, int, float]:
     """Repeat ``work`` for ``seconds`` once it has settled; return the power meanwhile, how often it ran, and for how long."""
     samples: Samples = []
     stop = threading.Event()
@@ -1268,7 +1268,7 @@ class Clock:
 
     def summaries(self) -> Dict[str, Any]:
         """Return what a row of the report tells of the times."""
-        return {"latency_ms": summary(self.host_ms), "gpu_ms": summary(self.gpu_ms) if self.gpu_ms else None}
+        return {"latency_ms": time_summary(self.host_ms), "gpu_ms": time_summary(self.gpu_ms) if self.gpu_ms else None}
 
 
 def time_forms(forms: List[Clock], runs: Optional[int], warmup: Optional[int], seconds: float) -> Dict[str, Any]:
@@ -1306,7 +1306,7 @@ def warm_up(forms: List[Clock], warmup: Optional[int]) -> "tuple[float, Optional
             return elapsed_s, stable
 
 
-def summary(values: List[float]) -> Dict[str, Any]:
+def time_summary(values: List[float]) -> Dict[str, Any]:
     """Return percentiles, mean and standard deviation of times in ms."""
     p50, p90, p99 = (float(value) for value in np.percentile(values, (50, 90, 99)))
     return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(values)), "std": float(np.std(values)), "n": len(values)}
@@ -1324,7 +1324,7 @@ class Measured(NamedTuple):
     energy: Optional[Dict[str, Any]]  # of the last form
 
 
-def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measured:
+def measure_run(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measured:
     """Verify and time ``runner``, as a CUDA graph too where it can be captured; then its energy where power can be read."""
     rows = [verified(runner, bundle)]
     reason = runner.capture()
@@ -1349,7 +1349,7 @@ def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measure
 def verified(runner: Any, bundle: Bundle) -> Dict[str, Any]:
     """Return one row without times: the network as it runs now, and its distance from the reference poses."""
     poses = np.stack([runner.infer(window) for window in bundle.keypoints])
-    distance_mm, passed = compare(poses, bundle.poses, bundle.limits)
+    distance_mm, passed = compare_poses(poses, bundle.poses, bundle.limits)
     return {
         "artefact": runner.artefact.name,
         "model": bundle.manifest.get("model"),
@@ -1377,7 +1377,7 @@ def energy_of(runner: Any, bundle: Bundle, seconds: float) -> Optional[Dict[str,
         return energy_per_pose(meter, lambda: runner.infer(window), len(bundle.poses[0]), seconds)
 
 
-def compare(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[str, Optional[float]], bool]:
+def compare_poses(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[str, Optional[float]], bool]:
     """Return mean, 99th percentile and maximum joint distance in mm, and whether they keep within ``limits``."""
     distance = 1000 * np.linalg.norm(poses.astype(np.float64) - reference, axis=-1)
     if not np.isfinite(distance).all():  # JSON knows no NaN
@@ -1473,7 +1473,7 @@ class Lifter:
     def _verify(self) -> None:
         """Refuse a device that gives other poses than the exporter's."""
         poses = np.stack([self._runner.infer(window) for window in self._bundle.keypoints])
-        distance, passed = compare(poses, self._bundle.poses, self._bundle.limits)
+        distance, passed = compare_poses(poses, self._bundle.poses, self._bundle.limits)
         if not passed:
             limits = self._bundle.limits
             raise Refused("{}: poses are {} mm off the reference, allowed are {}".format(self._bundle.graph, distance, limits))
@@ -1680,7 +1680,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         trt = tensorrt_for(options.backend)
         bundle = open_bundle(Path(__file__).absolute().parent, options.precision, None if options.as_named else trt)
         with open_runner(bundle, options, trt) as runner:
-            report = make_report(bundle, runner, measure(runner, bundle, options))
+            report = make_report(bundle, runner, measure_run(runner, bundle, options))
         if options.json:
             write_atomically(options.json, json.dumps(report, indent=2, allow_nan=False).encode() + b"\n")
     except (Refused, OSError) as error:

@@ -114,7 +114,7 @@ def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: me
         raise PoseedgeError("--precision chooses within a bundle, and none is named", "leave it out")
     found = [subjects_of(artefact, precisions) for artefact in artefacts]
     with progress_bar() as progress:
-        report = measuring.measure([subject for subjects, _ in found for subject in subjects], settings, progress)
+        report = measuring.measure_subjects([subject for subjects, _ in found for subject in subjects], settings, progress)
     return replace(report, notes=[note for _, notes in found for note in notes] + report.notes)
 
 

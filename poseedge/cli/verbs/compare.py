@@ -14,7 +14,7 @@ from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, tabl
 from poseedge.data.sources import open_dataset
 from poseedge.engines.sides import open_side
 from poseedge.errors import ArtefactError
-from poseedge.graph.compare import Comparison, compare, draw, passes_needed
+from poseedge.graph.compare import Comparison, draw_comparison, passes_needed, tensor_comparison
 from poseedge.int8.windows import calibration_windows
 from poseedge.lifter import ENGINE_SUFFIXES
 from poseedge.resources import SAMPLE_DATA, resource
@@ -50,9 +50,9 @@ def compare_graphs(
     for engine in (path for path in (this, other) if path.suffix in ENGINE_SUFFIXES):
         err.print(f"building {engine.name} a second time, with its tensors as outputs", markup=False, soft_wrap=True)
     with stage("windows", windows * passes_needed(*sides, every_tensor)) as advance:
-        found = compare(*sides, motion, every_tensor, tolerance, advance)
+        found = tensor_comparison(*sides, motion, every_tensor, tolerance, advance)
     if plot:
-        draw(found, f"{this.name} against {other.name}, {windows} windows of {dataset.name}", plot)
+        draw_comparison(found, f"{this.name} against {other.name}, {windows} windows of {dataset.name}", plot)
     if json:
         emit_json(report(this, other, windows, found))
     else:
@@ -80,9 +80,9 @@ def show(this: Path, other: Path, found: Comparison) -> None:
         [
             layer.name,
             layer.operator,
-            number(layer.relative_error, ".2e"),
-            "-" if layer.relative_error is None else number(layer.sqnr_db, ".1f", "same"),
-            number(layer.largest, ".2e"),
+            number_text(layer.relative_error, ".2e"),
+            "-" if layer.relative_error is None else number_text(layer.sqnr_db, ".1f", "same"),
+            number_text(layer.largest, ".2e"),
             "*" if layer.parts(found.tolerance) else "",
         ]
         for layer in found.layers
@@ -102,6 +102,6 @@ def show(this: Path, other: Path, found: Comparison) -> None:
     next_step("poseedge", "eval", other, "--against", this)
 
 
-def number(value: float | None, form: str, absent: str = "not finite") -> str:
+def number_text(value: float | None, form: str, absent: str = "not finite") -> str:
     """Format a value that may be missing."""
     return absent if value is None else f"{value:{form}}"

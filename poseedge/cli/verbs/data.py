@@ -68,7 +68,7 @@ def convert_motion(
         for path in paths:
             clips.append(read_motion_clip(path, how))
             advance(1)
-    facts = convert(clips, output, name or output.resolve().name, cameras, options.subjects_of(test), rate)
+    facts = convert(clips, output, name or output.resolve().name, cameras, options.subject_names(test), rate)
     if json:
         emit_json(facts)
         return

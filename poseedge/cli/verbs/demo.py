@@ -80,26 +80,30 @@ def demo(
     )
 
     def job() -> DemoJob:
-        lifter = choose.opened(artefact, precision, threads, backend)
+        lifter = choose.open_network(artefact, precision, threads, backend)
         return DemoJob(
             lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible, choose.announce
         )
 
     if video is not None:
-        refuse({"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints")
+        refuse_options(
+            {"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints"
+        )
         clip = keypoints_over(source, video, format, layout, wanted, fps)
         whom = choose.parsed_person(person)
         show(lift_and_draw(job(), clip, lambda: open_source(str(video), fps=fps), whom), json)
         return
-    refuse({"--layout": layout, "--format": format}, "they say how to read keypoints: see --video")
+    refuse_options({"--layout": layout, "--format": format}, "they say how to read keypoints: see --video")
     if Path(source).suffix.lower() in KEYPOINT_SUFFIXES:
         raise DataError(f"{source}: looks like keypoints, not pictures", "draw them over a video: --video FILE; or lift them")
     pictures = open_source(source, wanted, fps)
     try:
         if pictures.live:
-            refuse({"--person": person, "--height": height}, "a live source is not known to its end; lift a recording of it")
+            refuse_options(
+                {"--person": person, "--height": height}, "a live source is not known to its end; lift a recording of it"
+            )
         else:
-            refuse({"--size": size}, "the pictures say their own size; --size asks a camera for one")
+            refuse_options({"--size": size}, "the pictures say their own size; --size asks a camera for one")
         found = open_detector(detector, people, threads, backend, thorough=pictures.fps is None)
         if pictures.live:
             report, broken = show_live(job(), pictures, found, seconds)
@@ -118,7 +122,7 @@ def demo(
         next_step("poseedge", "demo", source, *words, "-o", "poses.bvh")
 
 
-def refuse(options: dict[str, Any], reason: str) -> None:
+def refuse_options(options: dict[str, Any], reason: str) -> None:
     """Raise ``PoseedgeError`` if one of ``options`` was given though it can do nothing."""
     for name, value in options.items():
         if value is not None:

@@ -11,7 +11,7 @@ from poseedge.backends.registry import backend_for, load
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.cli import options
 from poseedge.cli.at_hand import reference_of
-from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table, tell, warn
+from poseedge.cli.console import emit_json, err, mm, next_step, out, print_notes, stage, table, warn
 from poseedge.data.mistakes import warnings_of
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
@@ -71,7 +71,7 @@ def evaluate(
         if plot.suffix.lower() in PICTURES:
             raise PoseedgeError(f"{plot}: three pictures are drawn, into a folder", f"name one: --plot {plot.with_suffix('')}")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
-    wanted = options.subjects_of(subjects) if subjects else dataset.test
+    wanted = options.subject_names(subjects) if subjects else dataset.test
     if not wanted:
         raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
     dataset = without_displaced(dataset.of(wanted), scoring)
@@ -81,7 +81,7 @@ def evaluate(
     artefacts = [artefact, *([Path(against)] if against not in (None, "checkpoint") else [])]
     chosen = choices(artefacts, precision, model, network_settings(settings or []))
     lifter = load(artefact, chosen[0].precision, threads, chosen[0].model, flip, backend, chosen[0].settings)
-    tell(lifter)
+    print_notes(lifter)
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"
@@ -96,14 +96,14 @@ def evaluate(
         other = load(against, chosen[1].precision, threads, chosen[1].model, flipped, settings=chosen[1].settings)
     if other is not None and (network(other) != network(lifter)):
         err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
-    refining = refine_step(refine)
-    found = run(lifter, dataset, flip, every, scoring, refining)
+    refining = open_refine_step(refine)
+    found = predict_all(lifter, dataset, flip, every, scoring, refining)
     warnings = doubts(found, known_error(lifter, dataset, bundle))
     compared: Compared | None = None
     if other is not None:
         limits = bundle.manifest.limits if bundle else {}
         asked = next((found for name, found in limits.items() if name == lifter.spec.precision), None)
-        reference = run(other, dataset, flipped, every, scoring, refining)
+        reference = predict_all(other, dataset, flipped, every, scoring, refining)
         compared = Compared(against=str(against), **dict(parity(found, reference, asked, every)))
         known = known_error(other, dataset, bundle if against == "checkpoint" else None)
         warnings += [f"{against}: {doubt}" for doubt in doubts(reference, known)]
@@ -123,9 +123,9 @@ def evaluate(
     )
     warn(warnings)
     if plot is not None:
-        from poseedge.evaluation.figures import draw
+        from poseedge.evaluation.figures import draw_figures
 
-        report = report.model_copy(update={"plots": [str(path) for path in draw(report, found, plot)]})
+        report = report.model_copy(update={"plots": [str(path) for path in draw_figures(report, found, plot)]})
     if json:
         emit_json(report)
     else:
@@ -171,7 +171,7 @@ def bundle_behind(artefact: Path) -> Bundle | None:
     return bundle_of(artefact) if artefact.suffix in ENGINE_SUFFIXES else None
 
 
-def refine_step(path: Path | None) -> RefinePoses | None:
+def open_refine_step(path: Path | None) -> RefinePoses | None:
     """Return the refine checkpoint's step, if one is wanted."""
     if path is None:
         return None
@@ -181,7 +181,7 @@ def refine_step(path: Path | None) -> RefinePoses | None:
     return load_refine(path)
 
 
-def run(
+def predict_all(
     lifter: Lifter, dataset: PoseDataset, flip: bool, every: int, scoring: Protocol = ONCE, refine: RefinePoses | None = None
 ) -> list[Prediction]:
     """Predict with a progress bar."""

@@ -69,7 +69,7 @@ def lift(
         check_path(path)
     clip = read_clip(source, format, layout, choose.parsed_size(size), fps)
     clip = select(clip, choose.parsed_person(person))
-    lifter = choose.opened(artefact, precision, threads)
+    lifter = choose.open_network(artefact, precision, threads)
     with stage("lifting", len(clip.frames)) as advance:
         lifted = lift_clip(lifter, clip, options, trained_on(lifter), advance)
     if not lifted.seen.any():

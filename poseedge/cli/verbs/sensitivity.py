@@ -17,7 +17,16 @@ from poseedge.errors import PoseedgeError, nearest
 from poseedge.graph.lifting import open_float32
 from poseedge.int8.placement import place
 from poseedge.int8.ranges import cached_ranges
-from poseedge.int8.sensitivity import Budget, Degradation, LayerSensitivity, SearchResult, Sensitivity, as_json, choose_runs, draw
+from poseedge.int8.sensitivity import (
+    Budget,
+    Degradation,
+    LayerSensitivity,
+    SearchResult,
+    Sensitivity,
+    as_json,
+    choose_runs,
+    draw_sensitivity,
+)
 from poseedge.int8.windows import load_calibration
 from poseedge.resources import CALIBRATION_DATA, resource
 
@@ -69,7 +78,7 @@ def sensitivity(
         with stage("search", len(measured.layers)) as advance:
             found_set = measured.search(ranked, limits, two_step, advance, saved)
     if plot:
-        draw(ranked, f"{path.name}: each layer in INT8 alone", plot)
+        draw_sensitivity(ranked, f"{path.name}: each layer in INT8 alone", plot)
     remedy = "two_step" if two_step else "keep"
     if json:
         emit_json(report(path, ranked, measured, found_set, remedy, saved))

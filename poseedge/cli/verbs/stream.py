@@ -52,7 +52,7 @@ def stream(
     from poseedge.live.stream import Stream
     from poseedge.live.trained import trained_on
 
-    lifter, wide = choose.opened(artefact, precision, threads), choose.parsed_size(size)
+    lifter, wide = choose.open_network(artefact, precision, threads), choose.parsed_size(size)
     assert wide is not None
     options = choose.options({**context.params, "height": None})
     lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))

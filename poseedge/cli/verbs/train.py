@@ -64,7 +64,7 @@ def train(
     given = {"epochs": epochs, "steps": steps, "batch": batch}
     overrides = [*(settings or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
     network_class(model)
-    recipe = recipes.load(model, config, overrides + ([f"precision={precision}"] if precision else []), qat)
+    recipe = recipes.load_training_recipe(model, config, overrides + ([f"precision={precision}"] if precision else []), qat)
     check_qat(qat, init, refine or compile, recipe.precision)
     fabric = make_fabric(accelerator, devices, nodes, recipe.precision)
     torch.set_num_threads(threads)

@@ -10,7 +10,7 @@ import numpy as np
 
 from poseedge.device.runner.backends import open_runner, tensorrt_for
 from poseedge.device.runner.bundle import JOINTS, open_bundle
-from poseedge.device.runner.measure import compare
+from poseedge.device.runner.measure import compare_poses
 from poseedge.device.runner.words import Refused
 
 
@@ -99,7 +99,7 @@ class Lifter:
     def _verify(self) -> None:
         """Refuse a device that gives other poses than the exporter's."""
         poses = np.stack([self._runner.infer(window) for window in self._bundle.keypoints])
-        distance, passed = compare(poses, self._bundle.poses, self._bundle.limits)
+        distance, passed = compare_poses(poses, self._bundle.poses, self._bundle.limits)
         if not passed:
             limits = self._bundle.limits
             raise Refused("{}: poses are {} mm off the reference, allowed are {}".format(self._bundle.graph, distance, limits))

@@ -9,7 +9,7 @@ from poseedge.device.runner.backends import open_runner, tensorrt_for
 from poseedge.device.runner.bundle import open_bundle
 from poseedge.device.runner.engine.routes import PRECISIONS
 from poseedge.device.runner.files import write_atomically
-from poseedge.device.runner.measure import measure
+from poseedge.device.runner.measure import measure_run
 from poseedge.device.runner.report import format_table, make_report
 from poseedge.device.runner.words import Refused, note
 
@@ -26,7 +26,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         trt = tensorrt_for(options.backend)
         bundle = open_bundle(Path(__file__).absolute().parent, options.precision, None if options.as_named else trt)
         with open_runner(bundle, options, trt) as runner:
-            report = make_report(bundle, runner, measure(runner, bundle, options))
+            report = make_report(bundle, runner, measure_run(runner, bundle, options))
         if options.json:
             write_atomically(options.json, json.dumps(report, indent=2, allow_nan=False).encode() + b"\n")
     except (Refused, OSError) as error:

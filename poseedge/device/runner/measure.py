@@ -22,7 +22,7 @@ class Measured(NamedTuple):
     energy: Optional[Dict[str, Any]]  # of the last form
 
 
-def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measured:
+def measure_run(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measured:
     """Verify and time ``runner``, as a CUDA graph too where it can be captured; then its energy where power can be read."""
     rows = [verified(runner, bundle)]
     reason = runner.capture()
@@ -47,7 +47,7 @@ def measure(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measure
 def verified(runner: Any, bundle: Bundle) -> Dict[str, Any]:
     """Return one row without times: the network as it runs now, and its distance from the reference poses."""
     poses = np.stack([runner.infer(window) for window in bundle.keypoints])
-    distance_mm, passed = compare(poses, bundle.poses, bundle.limits)
+    distance_mm, passed = compare_poses(poses, bundle.poses, bundle.limits)
     return {
         "artefact": runner.artefact.name,
         "model": bundle.manifest.get("model"),
@@ -75,7 +75,7 @@ def energy_of(runner: Any, bundle: Bundle, seconds: float) -> Optional[Dict[str,
         return energy_per_pose(meter, lambda: runner.infer(window), len(bundle.poses[0]), seconds)
 
 
-def compare(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[str, Optional[float]], bool]:
+def compare_poses(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple[Dict[str, Optional[float]], bool]:
     """Return mean, 99th percentile and maximum joint distance in mm, and whether they keep within ``limits``."""
     distance = 1000 * np.linalg.norm(poses.astype(np.float64) - reference, axis=-1)
     if not np.isfinite(distance).all():  # JSON knows no NaN

@@ -40,7 +40,7 @@ class Clock:
 
     def summaries(self) -> Dict[str, Any]:
         """Return what a row of the report tells of the times."""
-        return {"latency_ms": summary(self.host_ms), "gpu_ms": summary(self.gpu_ms) if self.gpu_ms else None}
+        return {"latency_ms": time_summary(self.host_ms), "gpu_ms": time_summary(self.gpu_ms) if self.gpu_ms else None}
 
 
 def time_forms(forms: List[Clock], runs: Optional[int], warmup: Optional[int], seconds: float) -> Dict[str, Any]:
@@ -78,7 +78,7 @@ def warm_up(forms: List[Clock], warmup: Optional[int]) -> "tuple[float, Optional
             return elapsed_s, stable
 
 
-def summary(values: List[float]) -> Dict[str, Any]:
+def time_summary(values: List[float]) -> Dict[str, Any]:
     """Return percentiles, mean and standard deviation of times in ms."""
     p50, p90, p99 = (float(value) for value in np.percentile(values, (50, 90, 99)))
     return {"p50": p50, "p90": p90, "p99": p99, "mean": float(np.mean(values)), "std": float(np.std(values)), "n": len(values)}

@@ -85,7 +85,7 @@ class Drawing:
     """The pictures of lifted poses over the source's frames; ``stop`` ends it early."""
 
     def __init__(self, source: Source, lifted: Lifted, maker: PictureMaker) -> None:
-        self._maker, self._figures = maker, LiftedFigures(upright(lifted), source.size)
+        self._maker, self._figures = maker, LiftedFigures(upright_poses(lifted), source.size)
         self._last = int(lifted.frames[-1])
         self._pipeline = Pipeline(source, [PipelineStep("shrink", self._shrink), PipelineStep("draw", self._draw)])
         self.times: dict[str, Times] = self._pipeline.times
@@ -115,7 +115,7 @@ class Drawing:
         return [(self._maker.draw(frame.rgb, figures, frame.time_s), frame.time_s)]
 
 
-def upright(lifted: Lifted) -> Lifted:
+def upright_poses(lifted: Lifted) -> Lifted:
     """Return poses in camera axes as a camera that looks straight ahead would see them, if somebody stands upright."""
     if lifted.meta["axes"] != CAMERA:
         return lifted

@@ -71,6 +71,6 @@ def open_on(path: Path, threads: int, backend: str | None) -> Any:
     return opener(path, threads)
 
 
-def shapes(outputs: Sequence[npt.NDArray[Any]]) -> str:
+def shape_text(outputs: Sequence[npt.NDArray[Any]]) -> str:
     """Return the outputs' shapes for messages."""
     return ", ".join(str(tuple(output.shape)) for output in outputs)

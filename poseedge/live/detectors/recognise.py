@@ -14,7 +14,7 @@ from poseedge.errors import ArtefactError
 from poseedge.live.detectors import decode
 from poseedge.live.detectors.following import Find
 from poseedge.live.detectors.movenet import MoveNet
-from poseedge.live.detectors.network import Outputs, PictureNetwork, shapes
+from poseedge.live.detectors.network import Outputs, PictureNetwork, shape_text
 from poseedge.live.detectors.one_shot import OneShot
 from poseedge.live.detectors.person import Detector, Picture
 from poseedge.live.detectors.top_down import TopDown
@@ -67,7 +67,7 @@ def open_detector(
 
             return kind.make(_Request(network, outputs, people, thorough, finder))
     raise ArtefactError(
-        f"{path}: outputs {shapes(outputs)} for a {network.size[0]} x {network.size[1]} picture are no detector's known here",
+        f"{path}: outputs {shape_text(outputs)} for a {network.size[0]} x {network.size[1]} picture are no detector's known here",
         f"Known: {', '.join(kind.name for kind in KINDS)}; people's keypoints, not boxes alone",
     )
 

@@ -29,7 +29,7 @@ def colour_of(joint: int) -> Colour:
     return LEFT_COLOUR if joint in LEFT else RIGHT_COLOUR if joint in RIGHT else MIDDLE_COLOUR
 
 
-def mixed(colour: Colour, other: Colour, share: float) -> Colour:
+def blended(colour: Colour, other: Colour, share: float) -> Colour:
     """Return ``share`` of ``colour`` and the rest of ``other``."""
     red, green, blue = (round(share * one + (1 - share) * two) for one, two in zip(colour, other, strict=True))
     return red, green, blue
@@ -73,11 +73,11 @@ def skeleton(picture: Picture, points: PicturePoints, faint: npt.NDArray[np.bool
         line(picture, at[joint], at[parent], OUTLINE, width + max(2, round(thickness / 2)))
     for joint, parent in bones:
         dim = pale[joint] or pale[parent]
-        colour = mixed(colour_of(joint), OUTLINE, 0.6) if dim else colour_of(joint)
+        colour = blended(colour_of(joint), OUTLINE, 0.6) if dim else colour_of(joint)
         line(picture, at[joint], at[parent], colour, _bone_width(thickness, dim))
     for joint in (number for number, seen in enumerate(there) if seen):
         if pale[joint]:
-            dot(picture, at[joint], thickness, mixed(colour_of(joint), OUTLINE, 0.6), 1)
+            dot(picture, at[joint], thickness, blended(colour_of(joint), OUTLINE, 0.6), 1)
         else:
             dot(picture, at[joint], thickness * 0.95, OUTLINE)
             dot(picture, at[joint], thickness * 0.65, colour_of(joint))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.live.detectors.person import Picture
-from poseedge.live.drawing.ink import FAINT, MIDDLE_COLOUR, Colour, colour_of, dot, line, lines, mixed, places, text
+from poseedge.live.drawing.ink import FAINT, MIDDLE_COLOUR, Colour, blended, colour_of, dot, line, lines, places, text
 from poseedge.live.types import Flags, Floats
 from poseedge.skeleton import BONES
 
@@ -132,7 +132,7 @@ def _draw_floor(picture: Picture, camera: _Camera) -> None:
     for points in (camera.project(along), camera.project(along[..., ::-1])):
         pieces = np.stack([points[:-1], points[1:]], axis=2)
         for level in range(_SHADES + 1):
-            lines(picture, pieces[shade == level], mixed(_GRID, _BELOW, 0.04 + 0.75 * level / _SHADES))
+            lines(picture, pieces[shade == level], blended(_GRID, _BELOW, 0.04 + 0.75 * level / _SHADES))
 
 
 def _draw_shadow(picture: Picture, camera: _Camera, pose: Points) -> None:
@@ -151,9 +151,9 @@ def _draw_person(picture: Picture, camera: _Camera, pose: Points, faint: Flags) 
         pale = faint[joint] or faint[parent]
         near = (nearness[joint] + nearness[parent]) / 2
         width = max(2, round(size * (0.75 + 0.5 * near) * (0.6 if pale else 1)))
-        colour = mixed(colour_of(joint), _BELOW, (FAINT if pale else 1.0) * (0.7 + 0.3 * near))
+        colour = blended(colour_of(joint), _BELOW, (FAINT if pale else 1.0) * (0.7 + 0.3 * near))
         line(picture, points[joint], points[parent], _SHADOW, width + 3)
         line(picture, points[joint], points[parent], colour, width)
         for end in (parent, joint):
-            tone = mixed(colour_of(end), _BELOW, (FAINT if faint[end] else 1.0) * (0.75 + 0.25 * nearness[end]))
-            dot(picture, points[end], width * 0.72, mixed(tone, (255, 255, 255), 0.8))
+            tone = blended(colour_of(end), _BELOW, (FAINT if faint[end] else 1.0) * (0.75 + 0.25 * nearness[end]))
+            dot(picture, points[end], width * 0.72, blended(tone, (255, 255, 255), 0.8))

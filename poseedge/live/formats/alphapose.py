@@ -13,7 +13,7 @@ from pathlib import Path
 from poseedge.live.formats.coco_results import person
 from poseedge.live.formats.collect import Detections
 from poseedge.live.formats.json_text import json_text
-from poseedge.live.formats.openpose import people
+from poseedge.live.formats.openpose import add_people
 
 
 def read(path: Path, found: Detections) -> None:
@@ -24,5 +24,5 @@ def read(path: Path, found: Detections) -> None:
                 person(entry, found)
         else:
             for name in text.members():
-                people(text.value(), found.picture(name), found, path)
+                add_people(text.value(), found.picture(name), found, path)
         text.end()

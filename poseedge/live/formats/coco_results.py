@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, shown
+from poseedge.live.formats.collect import Detections, abridged
 from poseedge.live.formats.json_text import json_text
 from poseedge.live.formats.openpose import person_id
 
@@ -25,6 +25,6 @@ def read(path: Path, found: Detections) -> None:
 def person(entry: Any, found: Detections) -> None:
     """Add one entry of a results list; ``idx`` is AlphaPose's addition."""
     if not isinstance(entry, dict) or "image_id" not in entry or not isinstance(entry.get("keypoints"), list):
-        raise DataError(f"{found.path}: expected a person with 'image_id' and 'keypoints', found {shown(entry)}")
+        raise DataError(f"{found.path}: expected a person with 'image_id' and 'keypoints', found {abridged(entry)}")
     frame = found.picture(entry["image_id"])
     found.person(frame, entry["keypoints"], id=person_id(entry.get("idx"), f"{found.path}: frame {frame}"))

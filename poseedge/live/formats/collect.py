@@ -50,7 +50,7 @@ class Detections:
         self.frame(frame)
         if self._pictures.setdefault(frame, hash(name)) != hash(name):
             hint = "lift the pictures of one camera at a time"
-            raise DataError(f"{self.path}: {shown(name)} is frame {frame}, and so is a picture of another name", hint)
+            raise DataError(f"{self.path}: {abridged(name)} is frame {frame}, and so is a picture of another name", hint)
         return frame
 
     def person(self, frame: int, keypoints: Any, scores: Any = None, id: int | None = None) -> None:
@@ -83,7 +83,7 @@ class Detections:
             if given is not None:
                 rows[:, 2] = np.asarray(given, np.float32)
         except (ValueError, TypeError, OverflowError, IndexError) as error:
-            message = f"{self.path}: frame {frame}: expected x, y and score of each joint, found {shown(keypoints)} ({error})"
+            message = f"{self.path}: frame {frame}: expected x, y and score of each joint, found {abridged(keypoints)} ({error})"
             raise DataError(message) from error
         return rows
 
@@ -141,7 +141,7 @@ def folder_files(folder: Path, suffix: str) -> list[Path]:
     return [file for file in folder.iterdir() if file.suffix.lower() == suffix and not file.name.startswith(".")]
 
 
-def shown(value: Any) -> str:
+def abridged(value: Any) -> str:
     """Return the beginning of what was found, for a message."""
     return reprlib.repr(value)[:80]  # of a value of any size and depth
 
@@ -152,7 +152,7 @@ def whole_number(value: Any, where: str) -> int:
         value = float(value) if value.strip().isdecimal() else value
     whole = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53 and value % 1 == 0
     if not whole:
-        raise DataError(f"{where}: expected a whole number, found {shown(value)}")
+        raise DataError(f"{where}: expected a whole number, found {abridged(value)}")
     return int(value)
 
 
@@ -170,7 +170,9 @@ def frame_number(name: Any, where: str) -> int:
         return whole_number(name, where)
     numbers = _NUMBERS.findall(name.replace("\\", "/").rsplit("/", 1)[-1].split(".")[0])
     if not numbers:
-        raise DataError(f"{where}: no frame number in the name {shown(name)}", "name pictures and files by their frame: 12.jpg")
+        raise DataError(
+            f"{where}: no frame number in the name {abridged(name)}", "name pictures and files by their frame: 12.jpg"
+        )
     if len(numbers[-1]) > 15:
         raise DataError(f"{where}: frame number {numbers[-1]:.40}", "frames are counted by whole numbers")
     return int(numbers[-1])

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, frame_number, shown, whole_number
+from poseedge.live.formats.collect import Detections, abridged, frame_number, whole_number
 from poseedge.live.layouts import COCO_NAMES
 from poseedge.skeleton import JOINT_NAMES
 
@@ -50,7 +50,7 @@ def read(path: Path, found: Detections) -> None:
             columns = _columns(_cells(header))
             if columns is None:
                 expected = "frame, id, x0, y0, s0, ..., or nose_x, nose_y, nose_score, ..."
-                raise DataError(f"{path}: expected a header with columns such as {expected}; found {shown(header)}")
+                raise DataError(f"{path}: expected a header with columns such as {expected}; found {abridged(header)}")
             found.layout = columns.layout
             for number, row in enumerate(csv.reader(stream, delimiter=_delimiter(header))):
                 if any(cell.strip() for cell in row):

@@ -115,7 +115,7 @@ class JsonText:
         return DataError(f"{self.path}: damaged JSON at character {place}: {why}", "it may be truncated; write it again")
 
 
-def parsed(text: str, path: Path) -> Any:
+def parsed_json(text: str, path: Path) -> Any:
     """Return what a string of JSON holds."""
     try:
         return json.loads(text)

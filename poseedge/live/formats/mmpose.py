@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, pictures, shown, whole_number
+from poseedge.live.formats.collect import Detections, abridged, pictures, whole_number
 from poseedge.live.formats.json_text import JsonText, json_text
 
 
@@ -35,11 +35,13 @@ def _list(text: JsonText, frame: int, found: Detections) -> None:
     covered = False
     for entry in text.values():
         if not isinstance(entry, dict):
-            raise DataError(f"{found.path}: expected instances, found {shown(entry)}")
+            raise DataError(f"{found.path}: expected instances, found {abridged(entry)}")
         if "instances" in entry:
             number = whole_number(entry.get("frame_id"), f"{found.path}: frame_id")
             if not isinstance(entry["instances"], list):
-                raise DataError(f"{found.path}: frame {number}: expected a list of instances, found {shown(entry['instances'])}")
+                raise DataError(
+                    f"{found.path}: frame {number}: expected a list of instances, found {abridged(entry['instances'])}"
+                )
             found.frame(number)
             for instance in entry["instances"]:
                 _instance(instance, number, found)
@@ -52,7 +54,7 @@ def _list(text: JsonText, frame: int, found: Detections) -> None:
 
 def _instance(instance: Any, frame: int, found: Detections) -> None:
     if not isinstance(instance, dict) or not isinstance(instance.get("keypoints"), list):
-        raise DataError(f"{found.path}: frame {frame}: expected an instance with 'keypoints', found {shown(instance)}")
+        raise DataError(f"{found.path}: frame {frame}: expected an instance with 'keypoints', found {abridged(instance)}")
     keypoints, scores = instance["keypoints"], instance.get("keypoint_scores")
     if keypoints and isinstance(keypoints[0], list) and len(keypoints[0]) == 3:
         raise DataError(f"{found.path}: frame {frame}: three numbers a joint: 3D poses", "give the 2D predictions")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, pictures, shown, whole_number
+from poseedge.live.formats.collect import Detections, abridged, pictures, whole_number
 from poseedge.live.formats.json_text import json_text
 
 
@@ -19,20 +19,20 @@ def read(path: Path, found: Detections) -> None:
     """Add the people of a folder of frames, or of one frame."""
     for frame, file in pictures(path, ".json"):
         with json_text(file) as text:
-            people(text.value(), frame, found, file)
+            add_people(text.value(), frame, found, file)
             text.end()
 
 
-def people(picture: Any, frame: int, found: Detections, file: Path) -> None:
+def add_people(picture: Any, frame: int, found: Detections, file: Path) -> None:
     """Add the people of one picture: OpenPose's ``people``, or ``bodies`` as CMU-Pose had them."""
     bodies = picture.get("people", picture.get("bodies")) if isinstance(picture, dict) else None
     if not isinstance(bodies, list):
-        raise DataError(f"{file}: expected people by picture, found {shown(picture)}")
+        raise DataError(f"{file}: expected people by picture, found {abridged(picture)}")
     found.frame(frame)
     for body in bodies:
         keypoints = body.get("pose_keypoints_2d", body.get("joints")) if isinstance(body, dict) else None
         if not isinstance(keypoints, list):
-            raise DataError(f"{file}: frame {frame}: expected 'pose_keypoints_2d', found {shown(body)}")
+            raise DataError(f"{file}: frame {frame}: expected 'pose_keypoints_2d', found {abridged(body)}")
         found.person(frame, keypoints, id=person_id(body.get("person_id"), f"{file}: frame {frame}"))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from poseedge.errors import DataError
 from poseedge.live.formats import csv_table
 from poseedge.live.formats.collect import folder_files
-from poseedge.live.formats.json_text import JsonText, json_text, parsed
+from poseedge.live.formats.json_text import JsonText, json_text, parsed_json
 
 _START = 4096  # bytes
 
@@ -99,7 +99,7 @@ def _list(text: JsonText) -> str | None:
         while isinstance(entry, list) and entry:
             entry = entry[0]
         if isinstance(entry, str):
-            entry = parsed(entry, text.path)
+            entry = parsed_json(entry, text.path)
             entry = entry[0] if isinstance(entry, list) and entry else entry
         if entry:
             return _entry(entry)

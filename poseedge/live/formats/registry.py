@@ -29,7 +29,7 @@ FORMATS: dict[str, Format] = {
     "coco": Format(coco_results.read, "JSON list of people with 'image_id' as a number (COCO results)"),
     "openpose": Format(openpose.read, "JSON per frame with 'people' (also Pose2Sim, Sports2D)", folder=True),
     "mmpose": Format(mmpose.read, "JSON with 'instances', 'instance_info' or 'keypoint_scores'", folder=True),
-    "ultralytics": Format(ultralytics.read_json, "JSON lists of people with keypoints x, y, visible", folder=True),
+    "ultralytics": Format(ultralytics.read_results, "JSON lists of people with keypoints x, y, visible", folder=True),
     "ultralytics-txt": Format(ultralytics.read_txt, "text of save_txt: lines of class, box and joints", folder=True),
     "jsonlines": Format(jsonlines.read, "a JSON object per line, with 'frame' and 'people'"),
     "videopose3d": Format(videopose3d.read, ".npz with 'positions_2d', or 'boxes' and 'keypoints'"),

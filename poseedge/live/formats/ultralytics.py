@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, pictures, shown
-from poseedge.live.formats.json_text import json_text, parsed
+from poseedge.live.formats.collect import Detections, abridged, pictures
+from poseedge.live.formats.json_text import json_text, parsed_json
 from poseedge.live.formats.openpose import person_id
 from poseedge.live.layouts import LAYOUTS
 
 _BOX = 5  # class and box stand before the joints
 
 
-def read_json(path: Path, found: Detections) -> None:
+def read_results(path: Path, found: Detections) -> None:
     """Add the people of a file or a folder of ``to_json``."""
     for first, file in pictures(path, ".json"):
         frame = first if path.is_dir() else 0
@@ -50,9 +50,9 @@ def _frames(entries: Any, frame: int, found: Detections) -> int:
 
 
 def _picture(entry: Any, frame: int, found: Detections) -> list[Any]:
-    entry = parsed(entry, found.path) if isinstance(entry, str) else entry
+    entry = parsed_json(entry, found.path) if isinstance(entry, str) else entry
     if not isinstance(entry, list):
-        raise DataError(f"{found.path}: frame {frame}: expected a list of people, found {shown(entry)}")
+        raise DataError(f"{found.path}: frame {frame}: expected a list of people, found {abridged(entry)}")
     return entry
 
 
@@ -60,7 +60,7 @@ def _person(person: Any, frame: int, found: Detections) -> None:
     keypoints = person.get("keypoints") if isinstance(person, dict) else None
     if not isinstance(keypoints, dict) or not isinstance(keypoints.get("x"), list) or not isinstance(keypoints.get("y"), list):
         hint = "detect with a pose model, such as yolo11n-pose"
-        raise DataError(f"{found.path}: frame {frame}: expected a person with keypoints x and y, found {shown(person)}", hint)
+        raise DataError(f"{found.path}: frame {frame}: expected a person with keypoints x and y, found {abridged(person)}", hint)
     x, y = keypoints["x"], keypoints["y"]
     scores = keypoints.get("visible")
     if len(x) != len(y):

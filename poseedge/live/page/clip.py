@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from poseedge.live.demo.offline import upright
+from poseedge.live.demo.offline import upright_poses
 from poseedge.live.drawing import LiftedFigures
 from poseedge.live.page.messages import frame_message, hello
 from poseedge.live.page.recording import downloads
@@ -20,7 +20,7 @@ class ClipPage:
 
     def __init__(self, lifted: Lifted, size: tuple[int, int], port: int) -> None:
         """``size``: of the source's picture."""
-        self._lifted, self._size = upright(lifted), size
+        self._lifted, self._size = upright_poses(lifted), size
         self._stopped = threading.Event()
         title = f"{lifted.meta['model']} {lifted.meta['precision']}"
         self._page = Page(hello(title, lifted.meta["source"], False), port)

@@ -35,10 +35,10 @@ def hello(title: str, source: str, live: bool) -> str:
 
 def frame_message(frame: int, time_s: float, figures: Sequence[Figure], **more: Any) -> str:
     """Return the message of a frame; ``figures`` stand on the floor, ``more`` are further fields."""
-    return json.dumps({"type": "frame", "frame": frame, "time": round(time_s, 4), "people": people(figures), **more})
+    return json.dumps({"type": "frame", "frame": frame, "time": round(time_s, 4), "people": posed_people(figures), **more})
 
 
-def people(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+def posed_people(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     """Return those of ``figures`` that have a pose."""
     return [
         {

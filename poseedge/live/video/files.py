@@ -85,7 +85,7 @@ class VideoFile:
             start = frame.time if start is None else start
             at = self._time(number, frame.time, start)
             last = max(at, last + 1e-3)  # times go forward, also where a file says otherwise
-            yield Frame(upright(frame), number, last, time.monotonic() if self.live else None)
+            yield Frame(upright_picture(frame), number, last, time.monotonic() if self.live else None)
             number += 1
 
     def _time(self, number: int, stamp: float | None, start: float | None) -> float:
@@ -100,7 +100,7 @@ def _rate(stream: Any) -> float | None:
     return float(rate) if rate else None
 
 
-def upright(frame: Any) -> Picture:
+def upright_picture(frame: Any) -> Picture:
     """Return a PyAV frame as RGB, turned as its metadata says it is to be shown."""
     rgb = frame.to_ndarray(format="rgb24")
     quarters = round(frame.rotation / 90) % 4  # counterclockwise

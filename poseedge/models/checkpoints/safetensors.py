@@ -52,14 +52,14 @@ def read_safetensors(path: Path) -> dict[str, Any]:
         length = int.from_bytes(stream.read(LENGTH), "little")
         if length > LARGEST_HEADER:
             raise CheckpointError(f"{path}: a safetensors header of {length} bytes", f"at most {LARGEST_HEADER} are allowed")
-        header = read_header(path, stream.read(length))
+        header = read_entries(path, stream.read(length))
         data = stream.read()
     entries = {name: parsed(Entry, value, f"{path}: {name}", AGAIN, CheckpointError) for name, value in header.items()}
     check_cover(path, entries, len(data))
     return {name: tensor_of(path, name, entry, data) for name, entry in entries.items()}
 
 
-def read_header(path: Path, text: bytes) -> dict[str, Any]:
+def read_entries(path: Path, text: bytes) -> dict[str, Any]:
     """Return the header's entries, without its free text; a name may stand once."""
     try:
         pairs = json.loads(text, object_pairs_hook=distinct)

@@ -34,7 +34,7 @@ def state_dict_of(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
         name = bare(key)
         if name in state:
             raise CheckpointError(f"{path}: holds {written[name]} beside {key}: one weight twice", "save one network alone")
-        state[name], written[name] = usable(value, key, path), key
+        state[name], written[name] = usable_weight(value, key, path), key
     if not state:
         raise CheckpointError(f"{path}: holds no tensors", f"its keys are: {', '.join(map(str, list(content)[:5]))}")
     return state
@@ -57,7 +57,7 @@ def bare(key: str) -> str:
     return key
 
 
-def usable(value: Tensor, key: str, path: Path) -> Tensor:
+def usable_weight(value: Tensor, key: str, path: Path) -> Tensor:
     """Return a weight as a float that computes, or a counter; raises ``CheckpointError`` for anything else."""
     if reason := fault(value, counter=key.endswith(COUNTER)):
         raise CheckpointError(f"{path}: {key} {reason}", "give the state dict of the trained network, in float")

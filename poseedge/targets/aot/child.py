@@ -14,7 +14,7 @@ PROVIDER = "NvTensorRTRTXExecutionProvider"
 WARNING = 2
 
 
-def build(job: dict[str, Any]) -> dict[str, Any]:
+def compile_model(job: dict[str, Any]) -> dict[str, Any]:
     """Compile ``job["model"]`` to ``job["result"]``; raises whatever ONNX Runtime raises."""
     for library in job["preload"]:
         ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
@@ -48,7 +48,7 @@ def main(job_file: str) -> None:
     """Do the job and write the answer beside it."""
     job = json.loads(Path(job_file).read_text())
     try:
-        answer = build(job)
+        answer = compile_model(job)
     except Exception as error:  # whatever it is belongs to the parent
         answer = {"error": str(error).strip() or type(error).__name__}
     Path(job["answer"]).write_text(json.dumps({**answer, "peak_bytes": peak_bytes()}))

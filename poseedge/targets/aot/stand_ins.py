@@ -28,12 +28,12 @@ def prepare(folder: Path, capability: tuple[int, int]) -> tuple[list[Path], Path
     nvml.append('const char *nvmlErrorString(int status) { (void)status; return "no driver"; }')
     major, minor = capability
     preload = [
-        build(folder, "libcuda.so.1", "\n".join(cuda)),
-        build(folder, "libnvidia-ml.so.1", "\n".join(nvml)),
-        build(folder, "libposeedge_gpu.so", (HERE / "device.c").read_text(), f"-DMAJOR={major}", f"-DMINOR={minor}"),
+        compile_stand_in(folder, "libcuda.so.1", "\n".join(cuda)),
+        compile_stand_in(folder, "libnvidia-ml.so.1", "\n".join(nvml)),
+        compile_stand_in(folder, "libposeedge_gpu.so", (HERE / "device.c").read_text(), f"-DMAJOR={major}", f"-DMINOR={minor}"),
     ]
     real = f'-DREAL="{newest(package, PLUGIN)}"'
-    plugin = build(folder, "libposeedge_plugin.so", (HERE / "plugin.c").read_text(), real)
+    plugin = compile_stand_in(folder, "libposeedge_plugin.so", (HERE / "plugin.c").read_text(), real)
     for stem in LINKED:  # the names by which the package's libraries seek each other
         library = newest(package, f"{stem}.so.*")
         for name in (f"{stem}.so", f"{stem}.so.{version_of(library)[0]}"):
@@ -49,16 +49,16 @@ def package_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def build(folder: Path, name: str, source: str, *flags: str) -> Path:
+def compile_stand_in(folder: Path, name: str, source: str, *flags: str) -> Path:
     """Compile C ``source`` to the shared library ``name``."""
     (folder / f"{name}.c").write_text(source + "\n")
-    run(["gcc", "-shared", "-fPIC", "-O1", f"-Wl,-soname,{name}", *flags, "-o", name, f"{name}.c", "-ldl"], folder)
+    run_tool(["gcc", "-shared", "-fPIC", "-O1", f"-Wl,-soname,{name}", *flags, "-o", name, f"{name}.c", "-ldl"], folder)
     return folder / name
 
 
 def undefined_symbols(library: Path) -> list[str]:
     """Return what ``library`` wants of the CUDA driver and of NVML."""
-    return re.findall(r"\bU ((?:cu[A-Z]|nvml)\w+)", run(["nm", "-D", "--undefined-only", str(library)], library.parent))
+    return re.findall(r"\bU ((?:cu[A-Z]|nvml)\w+)", run_tool(["nm", "-D", "--undefined-only", str(library)], library.parent))
 
 
 def newest(folder: Path, pattern: str) -> Path:
@@ -79,7 +79,7 @@ def version_of(library: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", library.name.partition(".so")[2])]
 
 
-def run(command: list[str], folder: Path) -> str:
+def run_tool(command: list[str], folder: Path) -> str:
     """Run a tool and return what it printed."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -224,7 +224,7 @@ def qdq_vector(graph: Graph, target: Target) -> Iterator[Issue]:
 @rule("qdq-half-quantized", "warning", GUIDE + ": a layer runs in INT8 if all its data inputs come through DQ")
 def qdq_half_quantized(graph: Graph, target: Target) -> Iterator[Issue]:
     """Both operands of a product are quantized, or neither is."""
-    for node, operands in products(graph):
+    for node, operands in operands_of_products(graph):
         through = [dequantizer(graph, name) is not None for name in operands]
         if any(through) and not all(through):
             missing = operands[through.index(False)]
@@ -262,7 +262,7 @@ def qdq_float_operator(graph: Graph, target: Target) -> Iterator[Issue]:
             yield Issue(node, f"{node.op_type} reads a quantized tensor and computes in float", "let it read the float tensor")
 
 
-def products(graph: Graph) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
+def operands_of_products(graph: Graph) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
     """Yield every matrix product and convolution with the names of its two operands."""
     for node in graph.of("MatMul", "Gemm", "Conv"):
         yield node, list(node.input[:2])
@@ -282,6 +282,6 @@ def numbers(array: AnyArray | None) -> Float64Array | None:
 
 def _quantized_products(graph: Graph) -> Iterator[tuple[onnx.NodeProto, list[str]]]:
     """Yield the products whose operands both come through DequantizeLinear."""
-    for node, operands in products(graph):
+    for node, operands in operands_of_products(graph):
         if all(dequantizer(graph, name) for name in operands):
             yield node, operands

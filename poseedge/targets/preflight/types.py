@@ -27,7 +27,7 @@ NEVER |= {TensorProto.UINT64, TensorProto.INT16, TensorProto.FLOAT8E4M3FNUZ, Ten
 @rule(
     "double", "error", "onnx-tensorrt docs/operators.md: DOUBLE is cast to FLOAT where possible; TensorRT-RTX 1.7 refuses inputs"
 )
-def double(graph: Graph, target: Target) -> Iterator[Issue]:
+def no_double(graph: Graph, target: Target) -> Iterator[Issue]:
     """Nothing is in double precision."""
     ends = {value.name for value in (*graph.proto.graph.input, *graph.proto.graph.output)}
     for name, kind in graph.types.items():

@@ -20,7 +20,7 @@ import pytest
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import open_bundle
 from poseedge.device import far_end
-from poseedge.device.ssh import Host, needed, unreachable
+from poseedge.device.ssh import Host, files_to_copy, unreachable
 from poseedge.files import sha256_of
 from tests.support.python36 import ALLOWED
 from tests.support.ssh_server import PASSWORD, Server, serve
@@ -161,7 +161,7 @@ def test_onnx_runtime_is_timed_there_when_asked_for(bench: Bench, small_bundle: 
 
 
 def test_only_what_a_precision_needs_travels(small_bundle: Path) -> None:
-    files = needed(open_bundle(small_bundle), ["fp16"])
+    files = files_to_copy(open_bundle(small_bundle), ["fp16"])
     assert list(files) == [MANIFEST, "run.py", "samples.npz", "nanohtnet_fp16.onnx"]
     manifest = json.loads(bytes(files[MANIFEST]))
     assert set(manifest["files"]) == set(files) - {MANIFEST}

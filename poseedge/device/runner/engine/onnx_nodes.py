@@ -3,7 +3,7 @@
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 
-class Node(NamedTuple):
+class NodeHeader(NamedTuple):
     """What is needed of a NodeProto."""
 
     name: str
@@ -11,7 +11,7 @@ class Node(NamedTuple):
     outputs: Tuple[str, ...]
 
 
-def nodes_of(model: bytes) -> List[Node]:
+def nodes_of(model: bytes) -> List[NodeHeader]:
     """Return the nodes of a serialized ONNX model in order."""
     nodes = []
     for graph in (value for field, value in message_fields(memoryview(model)) if field == 7):  # ModelProto.graph
@@ -19,7 +19,7 @@ def nodes_of(model: bytes) -> List[Node]:
             texts = [(field, text_of(value)) for field, value in message_fields(node) if field in (2, 3, 4)]
             single = dict(texts)
             outputs = tuple(text for field, text in texts if field == 2)  # NodeProto.output, .name, .op_type
-            nodes.append(Node(single.get(3, ""), single.get(4, ""), outputs))
+            nodes.append(NodeHeader(single.get(3, ""), single.get(4, ""), outputs))
     return nodes
 
 

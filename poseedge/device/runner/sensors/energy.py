@@ -71,8 +71,8 @@ def energy_per_pose(meter: Meter, lift: Callable[[], Any], frames_out: int, seco
 
     Gross is all that the board took; net is without what it takes at rest.
     """
-    idle, _, _ = sampled(meter, lambda: time.sleep(PERIOD_S), IDLE_S)
-    busy, runs, elapsed_s = sampled(meter, lift, seconds)
+    idle, _, _ = sampled_power(meter, lambda: time.sleep(PERIOD_S), IDLE_S)
+    busy, runs, elapsed_s = sampled_power(meter, lift, seconds)
     if min(len(idle), len(busy)) < 2:
         return None
     idle_w, mean_w = mean_watts(idle), mean_watts(busy)
@@ -91,7 +91,7 @@ def energy_per_pose(meter: Meter, lift: Callable[[], Any], frames_out: int, seco
     }
 
 
-def sampled(meter: Meter, work: Callable[[], Any], seconds: float) -> Tuple[Samples, int, float]:
+def sampled_power(meter: Meter, work: Callable[[], Any], seconds: float) -> Tuple[Samples, int, float]:
     """Repeat ``work`` for ``seconds`` once it has settled; return the power meanwhile, how often it ran, and for how long."""
     samples: Samples = []
     stop = threading.Event()

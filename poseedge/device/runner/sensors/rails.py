@@ -19,11 +19,11 @@ def found_rails(drivers: Path) -> Iterator[Tuple[str, Optional[float]]]:
     """Yield name and power of each channel: as hwmon writes them (JetPack 5 and later), and as iio does (JetPack 4)."""
     for label in sorted(drivers.glob("ina3221/*/hwmon/hwmon*/in*_label")):
         channel = label.name[2 : -len("_label")]
-        voltage, current = (number(label.with_name(name.format(channel))) for name in ("in{}_input", "curr{}_input"))
+        voltage, current = (read_number(label.with_name(name.format(channel))) for name in ("in{}_input", "curr{}_input"))
         both = voltage is not None and current is not None
         yield first_line(label) or "", voltage * current / 1000 if both else None  # type: ignore[operator]  # mV, mA
     for label in sorted(drivers.glob("ina3221x/*/iio:device*/rail_name_*")):
-        yield first_line(label) or "", number(label.with_name("in_power{}_input".format(label.name.rpartition("_")[2])))
+        yield first_line(label) or "", read_number(label.with_name("in_power{}_input".format(label.name.rpartition("_")[2])))
 
 
 def is_connected(name: str) -> bool:
@@ -31,7 +31,7 @@ def is_connected(name: str) -> bool:
     return bool(name) and name != "NC" and "sum of" not in name
 
 
-def number(path: Path) -> Optional[float]:
+def read_number(path: Path) -> Optional[float]:
     """Return the number that a system file holds."""
     try:
         return float(first_line(path) or "")

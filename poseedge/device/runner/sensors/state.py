@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from poseedge.device.runner.machine import first_line, power_mode
-from poseedge.device.runner.sensors.rails import number
+from poseedge.device.runner.sensors.rails import read_number
 
 # The GPU's names under devfreq: Orin, Orin on JetPack 5, Xavier, TX2, Nano, Thor.
 GPU_NAMES = re.compile(r"gpu|ga10b|gv11b|gp10b|gm20b")
@@ -35,7 +35,7 @@ def tegra_clocks(root: Path) -> Optional[Dict[str, Any]]:
 
 def mhz(path: Path) -> Optional[float]:
     """Return a frequency that a system file holds in Hz."""
-    found = number(path)
+    found = read_number(path)
     return None if found is None else found / 1e6
 
 
@@ -43,7 +43,7 @@ def temperatures(root: Path) -> Dict[str, float]:
     """Return the thermal zones by name; a block that is powered off has none, or an impossible one."""
     found = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        value, name = number(zone / "temp"), (first_line(zone / "type") or "").lower()
+        value, name = read_number(zone / "temp"), (first_line(zone / "type") or "").lower()
         if value is not None and value > -100000 and "pmic" not in name:
             found[re.split("[-_]", name)[0]] = value / 1000
     return found
