@@ -8,33 +8,41 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.live.gaps import HOLD_S, INTERPOLATE_S
+from poseedge.live.limbs import ANCHORS, LIMBS, completed, lost_s
 from poseedge.live.types import Flags, Floats
 from poseedge.skeleton import NUM_JOINTS
 
 EPSILON_S = 1e-6
 _ON_THE_GRID = 1e-4  # of a frame: two times this near are one
+_IS_LIMB = np.isin(np.arange(NUM_JOINTS), LIMBS)
+_ANCHOR_OF = dict(zip(LIMBS.tolist(), ANCHORS.tolist(), strict=True))
 
 
 class FrameGrid:
     """Rows of keypoints at ``rate`` frames per second, counted from the person's first sighting, which is row 0.
 
-    Between two sightings of a joint at most ``INTERPOLATE_S`` apart its way is straight; after the last one, and in longer
-    gaps, it stays where it was. A sighting therefore rewrites the rows of the gap that it closes. Before row 0 stand
-    copies of it. Holds at least the last ``reach`` rows, and never grows.
+    A gap lasts from the first frame without a joint to the one that shows it again. Up to ``INTERPOLATE_S`` a straight line
+    bridges it; in a longer one the joint is held, and the line covers the last ``INTERPOLATE_S``. A sighting therefore
+    rewrites rows before it. Arms and legs are held beside the shoulder or hip, and their lines are drawn from there.
+    Before row 0 stand copies of it. Holds at least the last ``reach`` rows, and never grows.
     """
 
-    def __init__(self, rate: float, reach: int, time: float, px: Floats, scores: Floats) -> None:
+    def __init__(self, rate: float, reach: int, time: float, px: Floats, scores: Floats, interval_s: float | None = None) -> None:
+        """``px``: where a limb is missing, NaN; ``interval_s``: from frame to frame of the source, None: told from the frames."""
         self.rate, self.origin_s = rate, time
         self.newest = 0  # index of the last row
-        reach = self._kept = max(reach, math.ceil(INTERPOLATE_S * rate) + 2)
-        room = 2 * (reach + math.ceil(HOLD_S * rate) + 2)
+        reach = self._kept = max(reach, math.ceil(2 * INTERPOLATE_S * rate) + 2)
+        room = 2 * (reach + math.ceil((HOLD_S + INTERPOLATE_S) * rate) + 2)
         self._px = np.empty((room, NUM_JOINTS, 2), np.float32)
         self._scores = np.empty((room, NUM_JOINTS), np.float32)
-        self._px[:reach], self._scores[:reach] = px, scores
+        self._held = completed(px).copy()  # where each joint is taken to be until it is seen again
+        self._last_scores = scores.copy()
+        self._px[:reach], self._scores[:reach] = self._held, scores
         self._end = reach  # row ``newest`` lies before it
-        self._last_px, self._last_scores = px.copy(), scores.copy()
-        self._last_s = np.full(NUM_JOINTS, time)
-        self._whole_s = time  # when all joints were last seen, if no joint was seen since; else NaN
+        missing = np.isnan(px[:, 0])
+        self._last_s = np.where(missing, -math.inf, time)
+        self._whole_s = math.nan if missing.any() else time  # when all joints were last seen, if no frame came since
+        self._frame_s, self._interval_s = time, interval_s
 
     def place(self, time: float) -> float:
         """Return the row at ``time``, in fractions; whole where a row lies at that time."""
@@ -42,40 +50,31 @@ class FrameGrid:
         near = round(place)
         return float(near) if abs(place - near) <= _ON_THE_GRID else place
 
-    def is_expired(self, time: float) -> bool:
-        """Say whether a joint was not seen for longer than a gap may last, if it is seen again at ``time``."""
-        if time - self._whole_s <= HOLD_S:
-            return False
-        return bool(self._expired(time).any())
+    def lost_s(self, time: float) -> float | None:
+        """Return when the track was lost, if too much of the person has been missing for longer than a gap may last."""
+        too_old = time - self._interval(time) - HOLD_S - EPSILON_S
+        return None if self._whole_s >= too_old else lost_s(self._last_s, too_old)
 
-    def lost_s(self, time: float) -> float:
-        """Return when the first of the joints was lost that are expired at ``time``."""
-        return float(self._last_s[self._expired(time)].min())
-
-    def _expired(self, time: float) -> Flags:
-        return np.asarray(time - self._last_s > HOLD_S + EPSILON_S)
+    def unseen(self, time: float) -> Flags:
+        """Return which joints ``(17,)`` have been missing for longer than a gap may last."""
+        return np.asarray(self._last_s < time - self._interval(time) - HOLD_S - EPSILON_S)
 
     def hold(self, time: float) -> None:
         """Add the rows up to ``time``, in which nothing was seen."""
         self.grow(math.floor(self.place(time)))
+        self._frame_s, self._whole_s = time, math.nan
 
     def see(self, time: float, px: Floats, scores: Floats) -> None:
         """Add the rows up to ``time``, when joints ``(17, 2)`` were seen; NaN where one was not."""
-        before = self.newest
-        self.hold(time)
+        before, place = self.newest, self.place(time)
+        self.grow(math.floor(place))
         known = ~np.isnan(px[:, 0])
-        if known.all():
-            if time - self._whole_s <= INTERPOLATE_S:
-                self._bridge(slice(None), self._whole_s, time, px, scores, before)
-                self._last_px[:], self._last_scores[:], self._last_s[:] = px, scores, time
-                self._whole_s = time
-                return
-            self._whole_s = time
+        whole = bool(known.all())
+        if whole and self._whole_s == self._frame_s and not self._is_gap(self._frame_s, time):
+            self._go_on(place, before, time, px, scores)
         else:
-            self._whole_s = math.nan
-        for last in np.unique(self._last_s[known]):
-            self._bridge(np.flatnonzero(known & (self._last_s == last)), float(last), time, px, scores, before)
-        self._last_px[known], self._last_scores[known], self._last_s[known] = px[known], scores[known], time
+            self._mend(place, before, time, px, scores, known)
+        self._frame_s, self._whole_s = time, time if whole else math.nan
 
     def rows(self, first: int, last: int) -> tuple[Floats, Floats]:
         """Return views of the keypoints ``(n, 17, 2)`` and scores ``(n, 17)`` of rows ``first`` to ``last``, both included."""
@@ -83,7 +82,7 @@ class FrameGrid:
         return self._px[start:stop], self._scores[start:stop]
 
     def grow(self, newest: int) -> None:
-        """Add rows up to ``newest``: copies of the last sightings."""
+        """Add rows up to ``newest``: copies of where the joints are held."""
         more = newest - self.newest
         if more <= 0:
             return
@@ -92,23 +91,71 @@ class FrameGrid:
             self._px[: self._kept], self._scores[: self._kept] = self._px[kept], self._scores[kept]
             self._end = self._kept
         added = slice(self._end, self._end + more)
-        self._px[added], self._scores[added] = self._last_px, 0
+        self._px[added], self._scores[added] = self._held, 0
         self._end += more
         self.newest = newest
 
-    def _bridge(
-        self, joints: slice | npt.NDArray[np.int64], last: float, time: float, px: Floats, scores: Floats, before: int
-    ) -> None:
-        """Rewrite the rows of ``joints`` from sighting ``last`` to this one."""
-        start = math.floor(self.place(last)) + 1 if time - last <= INTERPOLATE_S + EPSILON_S else math.ceil(self.place(time))
-        ours, certain = self.rows(start, self.newest)
-        here = self.place(time)
-        whole = start > before  # seen in the frame before: no gap
-        for row, index in enumerate(range(start, self.newest + 1)):
-            if index == here:
-                ours[row, joints], certain[row, joints] = px[joints], scores[joints]
-                continue
-            share = np.float32(min(max((self.origin_s + index / self.rate - last) / (time - last), 0.0), 1.0))
-            ours[row, joints] = (1 - share) * self._last_px[joints] + share * px[joints]
-            if whole:
-                certain[row, joints] = (1 - share) * self._last_scores[joints] + share * scores[joints]
+    def _interval(self, time: float) -> float:
+        """Return the time that one frame of the source stands for; a longer one is a gap by itself."""
+        return min(time - self._frame_s if self._interval_s is None else self._interval_s, INTERPOLATE_S)
+
+    def _is_gap(self, last: float, time: float) -> bool:
+        return last < self._frame_s or time - last > 1.5 * self._interval(time)
+
+    def _go_on(self, place: float, before: int, time: float, px: Floats, scores: Floats) -> None:
+        """Rewrite the rows since the frame before, in which all joints were seen as they are now."""
+        if place == self.newest == before + 1:
+            self._px[self._end - 1], self._scores[self._end - 1] = px, scores
+        elif self.newest > before:
+            share = self._shares(before + 1, place, self._whole_s, time)
+            rows, certain = self.rows(before + 1, self.newest)
+            rows[:] = (1 - share) * self._held + share * px
+            certain[:] = (1 - share[..., 0]) * self._last_scores + share[..., 0] * scores
+        self._held[:], self._last_scores[:], self._last_s[:] = px, scores, time
+
+    def _mend(self, place: float, before: int, time: float, px: Floats, scores: Floats, known: Flags) -> None:
+        """Rewrite the rows of the gaps that end now, and those of limbs that stay missing."""
+        held, beside = self._held, self._held[ANCHORS] - self._held[LIMBS]
+        new = np.where(known[:, None], px, held)
+        new[LIMBS] = np.where(known[LIMBS, None], px[LIMBS], new[ANCHORS] - beside)
+        interval, first = self._interval(time), before + 1
+        for limbs in (False, True):  # which hang on the others
+            ours = known & (limbs == _IS_LIMB)
+            for last in np.unique(self._last_s[ours]).tolist():
+                start = self._line(ours & (self._last_s == last), last, interval, place, time, new, scores)
+                first = first if limbs else min(first, start)
+        for place_of in np.flatnonzero(~known[LIMBS]).tolist():
+            limb, anchor = int(LIMBS[place_of]), int(ANCHORS[place_of])
+            seen = self._last_s[limb]
+            rows, _ = self.rows(first if seen < self.origin_s else max(first, math.floor(self.place(seen)) + 1), self.newest)
+            rows[:, limb] = rows[:, anchor] - beside[place_of]
+        self._held[:] = new
+        self._last_scores[known], self._last_s[known] = scores[known], time
+
+    def _line(self, which: Flags, last: float, interval: float, place: float, time: float, new: Floats, scores: Floats) -> int:
+        """Draw joints that were last seen at ``last``, and are seen now, into the rows between; return the first of these."""
+        joints = np.flatnonzero(which)
+        begin = last if time - last - interval <= INTERPOLATE_S + EPSILON_S else max(time - INTERPOLATE_S, self.origin_s)
+        start = math.floor(self.place(begin)) + 1
+        share = self._shares(start, place, begin, time)
+        rows, certain = self.rows(start, self.newest)
+        if not self._is_gap(last, time):
+            rows[:, joints] = (1 - share) * self._held[joints] + share * new[joints]
+            certain[:, joints] = (1 - share[..., 0]) * self._last_scores[joints] + share[..., 0] * scores[joints]
+            return start
+        anchored = joints[0] in _ANCHOR_OF
+        anchors = [_ANCHOR_OF[joint] for joint in joints.tolist()] if anchored else []
+        there = rows[:, anchors] if anchored else np.float32(0)
+        one, other = (at[joints] - (at[anchors] if anchored else 0) for at in (self._held, new))
+        rows[:, joints] = there + (1 - share) * one + share * other
+        if len(rows) and place == self.newest:
+            rows[-1, joints], certain[-1, joints] = new[joints], scores[joints]
+        return start
+
+    def _shares(self, start: int, place: float, begin: float, time: float) -> npt.NDArray[np.float32]:
+        """Return how near to ``time``, from ``begin``, rows ``start`` to the newest are: ``(n, 1, 1)``, 0 to 1."""
+        times = self.origin_s + np.arange(start, self.newest + 1) / self.rate
+        share = np.clip((times - begin) / (time - begin), 0, 1).astype(np.float32)
+        if len(share) and place == self.newest:
+            share[-1] = 1
+        return share[:, None, None]

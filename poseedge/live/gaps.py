@@ -12,8 +12,8 @@ from poseedge.live.types import Floats
 from poseedge.skeleton import LEFT, NUM_JOINTS, RIGHT
 
 LEAST_SCORE = 0.3  # below it a detector does not believe in its own keypoint
-INTERPOLATE_S = 0.5  # gaps up to this are bridged by straight lines
-HOLD_S = 1.0  # gaps up to this keep the last place; a longer one ends the track
+INTERPOLATE_S = 0.5  # gaps up to this are bridged by straight lines, as is the end of longer ones
+HOLD_S = 1.0  # gaps up to this keep the last place; a longer one ends the track, unless it is a limb's
 
 _LEFT, _RIGHT = np.array(LEFT), np.array(RIGHT)
 # Of the person's extent in the picture, and what a second without news adds: a wrist reaches 10 m/s and 300 m/s^2.
@@ -41,6 +41,9 @@ class Faults:
     lacking: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(NUM_JOINTS, np.int64)
     )  # frames without a pose, by joint
+    held: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(NUM_JOINTS, np.int64)
+    )  # frames with a pose in which a limb had been missing for longer than a gap may last, by joint
 
 
 class Continuity:

@@ -47,7 +47,8 @@ COCO_NAMES = (
 )
 
 TRUNK_JOINTS = {"spine": 7, "thorax": 8, "neck": 9, "head": 10}  # Human3.6M's number of each
-_NOSE, _EYES, _EARS, _FACE, _SHOULDERS, _HIPS = 0, [1, 2], [3, 4], slice(5), [5, 6], [11, 12]
+FACE, SHOULDERS = slice(5), [5, 6]  # COCO's
+_NOSE, _EYES, _EARS, _HIPS = 0, [1, 2], [3, 4], [11, 12]
 
 
 @dataclass(frozen=True)
@@ -114,33 +115,59 @@ def to_h36m(
     weights. Both take shoulders and hips alone, by ``weights``, where a joint of the face is missing. Joints that are
     Human3.6M's already stay as they are.
     """
-    known = layout_named(layout)
-    if keypoints.shape[1:] != (known.joints, 2) or scores.shape != keypoints.shape[:2]:
-        found = f"found {keypoints.shape} and {scores.shape}"
-        raise DataError(f"expected {layout} keypoints (N, {known.joints}, 2) with scores (N, {known.joints}), {found}")
-    if known.coco is None:
+    if layout_named(layout).coco is None:
+        checked(keypoints, scores, layout)
         joints, confidence = np.array(keypoints, np.float32), np.array(scores, np.float32)
-    else:
-        coco, given = np.asarray(keypoints[:, known.coco], np.float32), np.asarray(scores[:, known.coco], np.float32)
-        given = np.where(np.isnan(coco).any(axis=-1), np.float32(0), given)
-        joints, confidence = coco_to_h36m(coco), coco_scores_to_h36m(given)
-        _trunk(joints, confidence, coco, given, trunk, weights)
+        confidence[np.isnan(joints).any(axis=-1)] = 0
+        return joints, confidence
+    return from_coco(*to_coco(keypoints, scores, layout), trunk, weights)
+
+
+def to_coco(keypoints: npt.NDArray[Any], scores: npt.NDArray[Any], layout: str) -> tuple[Floats, Floats]:
+    """Return COCO's joints of a layout that holds them, ``(N, 17, 2)``, and their scores ``(N, 17)``: 0 where one is missing."""
+    checked(keypoints, scores, layout)
+    order = layout_named(layout).coco
+    coco, given = np.asarray(keypoints[:, order], np.float32), np.asarray(scores[:, order], np.float32)
+    return coco, np.where(np.isnan(coco).any(axis=-1), np.float32(0), given)
+
+
+def from_coco(
+    coco: Floats, given: Floats, trunk: Trunk = "fitted", weights: TrunkWeights = FITTED, shares: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Return Human3.6M joints and scores, as ``to_h36m`` does, of what ``to_coco`` returns.
+
+    ``shares``: of the formula with a face, for each frame, where missing joints of it were filled in; neck and head then have
+    score 0. None: all of it where all of the face is seen, else nothing.
+    """
+    faceless = np.isnan(coco[:, FACE]).any(axis=(1, 2))
+    if shares is None:
+        shares = np.where(faceless, np.float32(0), np.float32(1))
+    joints, confidence = coco_to_h36m(coco), coco_scores_to_h36m(given)
+    own = list(TRUNK_JOINTS.values())
+    shoulders, hips = middle(coco, SHOULDERS), middle(coco, _HIPS)
+    if trunk == "fitted":
+        points = np.stack([coco[:, _NOSE], middle(coco, _EYES), middle(coco, _EARS), shoulders], axis=1)
+        joints[:, own] = _weighted(points, hips, weights.face[:, :4])
+    above = [TRUNK_JOINTS["neck"], TRUNK_JOINTS["head"]]
+    if (guessed := (given[:, FACE] == 0).any(axis=1)).any():
+        confidence[np.ix_(guessed, above)] = 0
+    rows = np.flatnonzero(shares < 1)
+    if len(rows):
+        without = _weighted(shoulders[rows, None], hips[rows], weights.no_face[:, :1])
+        share = shares[rows, None, None]
+        joints[rows[:, None], own] = np.where(share > 0, share * joints[rows[:, None], own] + (1 - share) * without, without)
+        unseen = np.flatnonzero(shares == 0)
+        confidence[unseen[:, None], above] = given[unseen][:, SHOULDERS].mean(axis=1)[:, None]
     confidence[np.isnan(joints).any(axis=-1)] = 0
     return joints, confidence
 
 
-def _trunk(joints: Floats, confidence: Floats, coco: Floats, given: Floats, trunk: Trunk, weights: TrunkWeights) -> None:
-    """Put the trunk and the head into ``joints``, and where no face is seen into ``confidence``, in place."""
-    own = list(TRUNK_JOINTS.values())
-    shoulders, hips = middle(coco, _SHOULDERS), middle(coco, _HIPS)
-    if trunk == "fitted":
-        points = np.stack([coco[:, _NOSE], middle(coco, _EYES), middle(coco, _EARS), shoulders], axis=1)
-        joints[:, own] = _weighted(points, hips, weights.face[:, :4])
-    rows = np.flatnonzero(np.isnan(coco[:, _FACE]).any(axis=(1, 2)))  # of those whose face is not seen
-    if not len(rows):
-        return
-    joints[rows[:, None], own] = _weighted(shoulders[rows, None], hips[rows], weights.no_face[:, :1])
-    confidence[rows[:, None], [TRUNK_JOINTS["neck"], TRUNK_JOINTS["head"]]] = given[rows][:, _SHOULDERS].mean(axis=1)[:, None]
+def checked(keypoints: npt.NDArray[Any], scores: npt.NDArray[Any], layout: str) -> None:
+    """Raise ``DataError`` unless keypoints ``(N, K, 2)`` and scores ``(N, K)`` are of this layout."""
+    known = layout_named(layout)
+    if keypoints.shape[1:] != (known.joints, 2) or scores.shape != keypoints.shape[:2]:
+        found = f"found {keypoints.shape} and {scores.shape}"
+        raise DataError(f"expected {layout} keypoints (N, {known.joints}, 2) with scores (N, {known.joints}), {found}")
 
 
 def _weighted(points: Floats, hips: Floats, weights: Floats) -> Floats:

@@ -16,9 +16,10 @@ from poseedge.backends.registry import load
 from poseedge.errors import DataError
 from poseedge.evaluation import predict
 from poseedge.lifter import Lifter
+from poseedge.live.face import completed
 from poseedge.live.formats import read_clip
 from poseedge.live.gaps import Faults, gate
-from poseedge.live.layouts import Trunk, to_h36m
+from poseedge.live.layouts import Trunk, from_coco, layout_named, to_coco, to_h36m
 from poseedge.live.options import LiftOptions, setup
 from poseedge.live.person import Posed, RunSetup, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import select
@@ -77,13 +78,13 @@ def lift_clip(
     fps = clip.fps or trained.fps
     shared = setup(options, lifter.spec, trained, clip.size, fps)
     trunk = options.trunk or trained.trunk
-    people = [
-        _Follower(number, TrackedPerson(shared), *joints_of(track, clip.layout, trunk))
-        for number, track in enumerate(clip.tracks)
-    ]
+    lifted = _empty(clip, fps)
+    people = []
+    for number, track in enumerate(clip.tracks):
+        times = lifted.times_s[track.frames - clip.frames[0]]
+        people.append(_Follower(number, TrackedPerson(shared), *joints_of(track, times, clip.layout, trunk)))
     coming = deque(sorted((each for each in people if len(each.frames)), key=lambda each: int(each.frames[0])))
     there: list[_Follower] = []
-    lifted = _empty(clip, fps)
     queue: list[tuple[int, WindowStep]] = []
     for frame, time in zip(clip.frames.tolist(), lifted.times_s.tolist(), strict=True):
         while coming and coming[0].frames[0] <= frame:
@@ -103,9 +104,17 @@ def lift_clip(
     return replace(lifted, meta={**_meta(lifter, clip, options, trained, shared), "faults": faults})
 
 
-def joints_of(track: Track, layout: str, trunk: Trunk) -> tuple[Indices, Floats, Floats]:
-    """Return a track's frames, and in them Human3.6M's joints in pixels, NaN where missing, with their scores."""
-    return track.frames, *to_h36m(gate(track.keypoints, track.scores), track.scores, layout, trunk)
+def joints_of(track: Track, times: npt.NDArray[np.float64], layout: str, trunk: Trunk) -> tuple[Indices, Floats, Floats]:
+    """Return a track's frames, and in them Human3.6M's joints in pixels, NaN where missing, with their scores.
+
+    ``times``: of the track's frames, in seconds.
+    """
+    keypoints = gate(track.keypoints, track.scores)
+    if layout_named(layout).coco is None:
+        return track.frames, *to_h36m(keypoints, track.scores, layout)
+    coco, scores = to_coco(keypoints, track.scores, layout)
+    coco, shares = completed(coco, times)
+    return track.frames, *from_coco(coco, scores, trunk, shares=shares)
 
 
 def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[Floats | None]:
@@ -225,5 +234,8 @@ def _meta(lifter: Lifter, clip: Clip, options: LiftOptions, trained: TrainedOn, 
 
 def _spoken(faults: Faults) -> dict[str, Any]:
     """Return what was thrown out, by name."""
-    lacking = {name: count for name, count in zip(JOINT_NAMES, faults.lacking.tolist(), strict=True) if count}
-    return {"swapped": faults.swapped, "jumped": faults.jumped, "ended": faults.ended, "lacking": lacking}
+    by_joint = {
+        key: {name: count for name, count in zip(JOINT_NAMES, counts.tolist(), strict=True) if count}
+        for key, counts in (("lacking", faults.lacking), ("held", faults.held))
+    }
+    return {"swapped": faults.swapped, "jumped": faults.jumped, "ended": faults.ended, **by_joint}

@@ -55,5 +55,6 @@ def setup(options: LiftOptions, spec: LifterSpec, trained: TrainedOn, size: tupl
         view=PersonView(shot, trained) if person else PlainView(shot),
         rate=fps if spec.frames == 1 and fps else trained.fps,
         channels=spec.channels,
+        interval_s=1 / fps if fps else None,
         smoother=OneEuro if options.smooth else None,
     )

@@ -11,7 +11,9 @@ import numpy as np
 
 from poseedge.device.runner.overlap import Mean
 from poseedge.live.clock import EPSILON_S, FrameGrid
-from poseedge.live.gaps import Continuity, Faults
+from poseedge.live.face import Face
+from poseedge.live.gaps import HOLD_S, Continuity, Faults
+from poseedge.live.limbs import lacking
 from poseedge.live.overlap import WindowPlan
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.types import Flags, Floats
@@ -27,6 +29,7 @@ class RunSetup:
     view: PersonView | PlainView
     rate: float  # of the network, frames per second
     channels: int  # per keypoint, of the network
+    interval_s: float | None = None  # from frame to frame of the source, if it is known
     smoother: Callable[[], OneEuro] | None = None
 
 
@@ -71,15 +74,19 @@ class Span:
 
     def __init__(self, setup: RunSetup, first: Sighting) -> None:
         self._setup, self._mean = setup, Mean(setup.plan.frames, setup.plan.shown, setup.plan.weights, setup.plan.blocks)
-        self._grid = FrameGrid(setup.rate, setup.plan.frames, first.time_s, first.px, first.scores)
+        self._grid = FrameGrid(setup.rate, setup.plan.frames, first.time_s, first.px, first.scores, setup.interval_s)
         self._waiting: deque[tuple[float, Sighting]] = deque([(0.0, first)])
         self._stepped = self._final = -1  # newest frame for which windows were run, and that is final
         self._smooth = setup.smoother() if setup.smoother else None
         self._before: Floats | None = None  # pose of the last final frame
 
     def lost_s(self, time: float) -> float | None:
-        """Return when a joint was lost that will have been missing for too long at ``time``."""
-        return self._grid.lost_s(time) if self._grid.is_expired(time) else None
+        """Return when the person was lost, if too much of it will have been missing for too long at ``time``."""
+        return self._grid.lost_s(time)
+
+    def unseen(self, time: float) -> Flags:
+        """Return which joints ``(17,)`` will have been missing for too long to be bridged at ``time``."""
+        return self._grid.unseen(time)
 
     @property
     def waiting(self) -> int | None:
@@ -134,7 +141,7 @@ class Span:
         pose = between(poses, place)
         if self._smooth:
             pose = self._smooth(pose, sighting.time_s)
-        filled = np.isnan(sighting.px[:, 0])
+        filled = np.isnan(sighting.px[:, 0]) | (sighting.scores == 0)
         px, scores = sighting.px, sighting.scores
         if filled.any():
             px = np.where(filled[:, None], between(keypoints, place), px)
@@ -198,13 +205,18 @@ class TrackedPerson:
         self._setup = setup
         self.faults = Faults()
         self._continuity = Continuity(self.faults)
+        self.face = Face()
         self._span: Span | None = None
-        self._newest_s = -math.inf
+        self._newest_s = self._seen_s = -math.inf  # when a joint was believed, and when the person was there at all
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is known of this person any more."""
+        """Whether no pose is waited for."""
         return self._span is None
+
+    def is_forgotten(self, time_s: float) -> bool:
+        """Say whether nothing is known of this person any more."""
+        return self._span is None and time_s - self._seen_s > HOLD_S
 
     @property
     def waiting(self) -> int | None:
@@ -214,6 +226,7 @@ class TrackedPerson:
     def see(self, sighting: Sighting) -> list[WindowStep]:
         """Take joints ``(17, 2)`` in pixels, NaN where missing; return what is to be lifted now."""
         steps = self.close(sighting.time_s)
+        self._seen_s = sighting.time_s
         px, stranger = self._continuity.check(sighting.px, sighting.time_s)
         if stranger:
             self.faults.ended += 1
@@ -225,10 +238,14 @@ class TrackedPerson:
         if not missing.all():
             self._newest_s = sighting.time_s
         if self._span is not None:
+            if missing.any():
+                self.faults.held += missing & self._span.unseen(sighting.time_s)
             return steps + self._span.see(sighting)
-        if missing.any():
-            self.faults.lacking += missing
+        forbidding = lacking(missing)
+        if forbidding.any():
+            self.faults.lacking += forbidding
             return steps
+        self.faults.held += missing
         self._span = Span(self._setup, sighting)
         return steps + self._span.start()
 
@@ -242,7 +259,7 @@ class TrackedPerson:
         return steps + self._span.see(Sighting(frame, time_s, nothing, np.zeros(len(nothing), np.float32)))
 
     def close(self, time_s: float) -> list[WindowStep]:
-        """End the span if a joint is missing for too long by ``time_s``."""
+        """End the span if too much of the person is missing for too long by ``time_s``."""
         lost = self._span.lost_s(time_s) if self._span else None
         if lost is None:
             return []

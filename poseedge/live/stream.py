@@ -12,7 +12,7 @@ from poseedge.arrays import AnyArray
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.lifter import Lifter
 from poseedge.live.gaps import gate
-from poseedge.live.layouts import layout_named, to_h36m
+from poseedge.live.layouts import from_coco, layout_named, to_coco, to_h36m
 from poseedge.live.lift import lift_steps
 from poseedge.live.options import LiftOptions, setup
 from poseedge.live.person import Posed, Sighting, TrackedPerson, WindowStep
@@ -55,8 +55,10 @@ class Stream:
             raise PoseedgeError(
                 "a stream cannot scale people to a height, which is told from all of their poses", "scale them yourself"
             )
-        self._lifter, self._fps, self._layout, self._joints = lifter, fps, layout, layout_named(layout).joints
-        self._shapes = (self._joints, 2), (self._joints, 3)
+        self._lifter, self._fps, self._layout = lifter, fps, layout
+        known = layout_named(layout)
+        self._count, self._is_coco = known.joints, known.coco is not None
+        self._shapes = (self._count, 2), (self._count, 3)
         self._trunk = self._options.trunk or trained.trunk
         self._setup = setup(self._options, lifter.spec, trained, size, fps)
         self._people: dict[int, TrackedPerson] = {}
@@ -84,16 +86,14 @@ class Stream:
         """
         self._begin(time_s, frame)
         ids, keypoints, scores = self._taken(people)
-        joints, certain = to_h36m(gate(keypoints, scores), scores, self._layout, self._trunk)
+        there = [self._person(number) for number in ids]
+        joints, certain = self._joints(there, gate(keypoints, scores), scores)
         steps: list[tuple[int, WindowStep]] = []
-        for row, number in enumerate(ids):
-            person = self._people.get(number)
-            if person is None:
-                person = self._people[number] = TrackedPerson(self._setup)
+        for row, (number, person) in enumerate(zip(ids, there, strict=True)):
             steps += [(number, step) for step in person.see(Sighting(self._frame, self._time, joints[row], certain[row]))]
         for number in [number for number in self._people if number not in ids]:
             steps += [(number, step) for step in self._people[number].miss(self._frame, self._time)]
-            if self._people[number].idle:
+            if self._people[number].is_forgotten(self._time):
                 del self._people[number]
         return self._settled(steps)
 
@@ -103,6 +103,24 @@ class Stream:
         self._people.clear()
         self._linker, self._first, self._frame, self._time = None, None, -1, -np.inf
         return given
+
+    def _person(self, number: int) -> TrackedPerson:
+        person = self._people.get(number)
+        if person is None:
+            person = self._people[number] = TrackedPerson(self._setup)
+        return person
+
+    def _joints(self, people: list[TrackedPerson], keypoints: Floats, scores: Floats) -> tuple[Floats, Floats]:
+        """Return Human3.6M's joints and scores of all people of a frame."""
+        if not self._is_coco or not people:
+            return to_h36m(keypoints, scores, self._layout, self._trunk)
+        coco, given = to_coco(keypoints, scores, self._layout)
+        whole = not np.isnan(coco).any()
+        shares = [
+            person.face.complete(row, self._time, whole or not np.isnan(row).any())
+            for person, row in zip(people, coco, strict=True)
+        ]
+        return from_coco(coco, given, self._trunk, shares=np.array(shares, np.float32))
 
     def _begin(self, time_s: float | None, frame: int | None) -> None:
         """Settle number and time of the new frame."""
@@ -126,10 +144,10 @@ class Stream:
         rows = [np.asarray(row) for row in (people.values() if isinstance(people, Mapping) else people)]
         for row in rows:
             if row.shape not in self._shapes:
-                wanted = f"({self._joints}, 2) or ({self._joints}, 3) of {self._layout}"
+                wanted = f"({self._count}, 2) or ({self._count}, 3) of {self._layout}"
                 raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {row.shape}")
-        keypoints = np.empty((len(rows), self._joints, 2), np.float32)
-        scores = np.ones((len(rows), self._joints), np.float32)
+        keypoints = np.empty((len(rows), self._count, 2), np.float32)
+        scores = np.ones((len(rows), self._count), np.float32)
         for place, row in enumerate(rows):
             keypoints[place] = row[:, :2]
             if row.shape[1] == 3:

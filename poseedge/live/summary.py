@@ -39,6 +39,9 @@ def remarks(found: dict[str, Any]) -> list[str]:
             names = ", ".join(name for name, _ in sorted(lacking.items(), key=lambda item: -item[1]))
             legs = ": legs out of the picture are not guessed" if set(lacking) <= _LEGS else ""
             said.append(f"person {person['id']}: no pose in up to {max(lacking.values())} frames without {names}{legs}")
+        if held := person["held"]:
+            names = ", ".join(f"{name} ({count} frames)" for name, count in sorted(held.items(), key=lambda item: -item[1]))
+            said.append(f"person {person['id']}: not seen for over a second, and held in place: {names}")
         if person["swapped"]:
             said.append(f"person {person['id']}: left and right exchanged back in {person['swapped']} pairs of joints")
         if person["jumped"]:

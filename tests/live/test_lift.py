@@ -17,11 +17,12 @@ from poseedge.evaluation.protocols import plan
 from poseedge.lifter import Lifter
 from poseedge.live.lift import lift_clip, trunk_and_leg
 from poseedge.live.options import LiftOptions
+from poseedge.live.summary import remarks, summary
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Clip, Track
 from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.metrics import jitter
-from poseedge.skeleton import ROOT
+from poseedge.skeleton import JOINT_NAMES, ROOT
 from tests.support import motion, recorded
 from tests.support.linear_lifter import Array, LinearLifter, clip_of
 
@@ -133,8 +134,9 @@ def test_an_arm_that_was_missed_for_ten_frames_is_bridged_and_marked() -> None:
     assert lifted.seen.all()
     assert set(np.argwhere(lifted.filled[0])[:, 0]) == set(range(100, 110))
     assert set(np.argwhere(lifted.filled[0])[:, 1]) == set(RIGHT_ARM)
-    straight = joints[99, 16] + (joints[110, 16] - joints[99, 16]) * np.float32(6 / 11)
-    np.testing.assert_allclose(lifted.keypoints_px[0, 105, 16], straight, rtol=0, atol=1e-2)
+    beside = joints[:, 16] - joints[:, 14]  # the shoulder
+    straight = beside[99] + (beside[110] - beside[99]) * np.float32(6 / 11)
+    np.testing.assert_allclose(lifted.keypoints_px[0, 105, 16], joints[105, 14] + straight, rtol=0, atol=1e-2)
     np.testing.assert_array_equal(lifted.keypoints_px[0, :, :15], true.keypoints_px[0, :, :15])
 
 
@@ -146,7 +148,8 @@ def test_a_gap_of_a_second_is_held_and_a_longer_one_ends_the_track(frames: int, 
     assert lifted.seen.sum() == given
     assert lifted.meta["faults"]["1"]["ended"] == (frames > 50)
     if frames == 40:
-        np.testing.assert_array_equal(lifted.keypoints_px[0, 100:140], joints[[99] * 40])
+        np.testing.assert_array_equal(lifted.keypoints_px[0, 100:116], joints[[99] * 16])
+        np.testing.assert_allclose(lifted.keypoints_px[0, 139], joints[140] + (joints[99] - joints[140]) / 25, atol=1e-2)
         assert lifted.filled[0, 100:140].all()
 
 
@@ -165,6 +168,32 @@ def test_legs_out_of_the_picture_are_said_and_not_guessed() -> None:
     assert not lifted.seen.any()
     assert np.isnan(lifted.poses_m).all()
     assert lifted.meta["faults"]["1"]["lacking"] == dict.fromkeys(("right_knee", "right_ankle", "left_knee", "left_ankle"), 300)
+
+
+@pytest.mark.parametrize("joints", [[16], RIGHT_ARM, [12, 13, 15, 16], [5, 6]], ids=["wrist", "arm", "both arms", "a leg"])
+@pytest.mark.parametrize("frames", [slice(100, 300), slice(0, 200), slice(0, 300)], ids=["from then on", "at first", "never"])
+def test_limb_that_stays_unseen_is_held_and_said_and_the_person_lifted(joints: list[int], frames: slice) -> None:
+    px = recorded.pixels(20).copy()
+    px[frames, joints] = np.nan
+    lifted = lift_clip(LinearLifter(), clip_of(px), LiftOptions())
+    assert lifted.seen.all()
+    assert np.isfinite(lifted.poses_m).all()
+    assert lifted.filled[0, frames][:, joints].all()
+    assert lifted.filled.sum() == len(joints) * len(px[frames])
+    faults = lifted.meta["faults"]["1"]
+    assert (faults["ended"], faults["lacking"]) == (0, {})
+    held = len(px[frames]) - (51 if frames.start else 0)  # of the first second, its end included, nothing is said
+    assert faults["held"] == {JOINT_NAMES[joint]: held for joint in joints}
+    assert any("not seen for over a second, and held in place" in note for note in remarks(summary(lifted)))
+
+
+def test_both_legs_unseen_for_over_a_second_end_the_track() -> None:
+    px = recorded.pixels(20).copy()
+    px[100:, 3] = np.nan
+    px[120:, 6] = np.nan
+    lifted = lift_clip(LinearLifter(), clip_of(px), LiftOptions())
+    assert lifted.seen[0].tolist() == [True] * 120 + [False] * 180
+    assert lifted.meta["faults"]["1"]["lacking"] == {"right_ankle": 129, "left_ankle": 129}
 
 
 def test_people_are_lifted_alike_in_any_order_and_alone() -> None:

@@ -36,6 +36,26 @@ def faulty_people() -> Clip:
     return Clip("faulty", "h36m17", tuple(tracks), np.arange(300), recorded.SIZE, 50.0)
 
 
+def faceless_people() -> Clip:
+    """Return three people in COCO's joints: flickering faces, an arm never seen, nobody for a while, no legs at first."""
+    tracks, random = [], np.random.default_rng(0)
+    for number, place in ((1, 20), (2, 28), (5, 4)):
+        h36m = recorded.pixels(place)[:240]
+        face = h36m[:, [10]] + np.array([(9, 8), (12, 2), (4, 2), (10, 4), (-8, 4)], np.float32)
+        px = np.concatenate([face, h36m[:, [11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3]]], axis=1)
+        scores, there = np.ones((240, 17), np.float32), np.ones(240, np.bool_)
+        scores[:, :5] -= 0.9 * (random.uniform(size=(240, 5)) < 0.1)
+        scores[100:150, :5] = 0.1
+        if number == 2:
+            scores[:, 9] = 0.1
+            there[60:150] = False
+        if number == 5:
+            scores[:30, 13:] = 0.1
+            there[5:20:2] = False
+        tracks.append(Track(number, np.flatnonzero(there), px[there], scores[there]))
+    return Clip("faceless", "coco17", tuple(tracks), np.arange(240), recorded.SIZE, 50.0)
+
+
 def streamed(lifter: Lifter, clip: Clip, fps: float, options: dict[str, Any]) -> list[StreamFrame]:
     assert clip.size
     stream, given = Stream(lifter, clip.size, fps, clip.layout, **options), []
@@ -67,6 +87,11 @@ def assert_same(lifter: Lifter, clip: Clip, fps: float, options: dict[str, Any])
 @pytest.mark.parametrize("fps", [50, 25, 29.97, 60])
 def test_stream_equals_lift_bit_for_bit(fps: float, look_ahead: int | None) -> None:
     assert_same(LinearLifter(), faulty_people(), fps, {"look_ahead": look_ahead})
+
+
+@pytest.mark.parametrize("fps", [50, 15])
+def test_stream_equals_lift_where_faces_come_and_go(fps: float) -> None:
+    assert_same(LinearLifter(), faceless_people(), fps, {"look_ahead": 3})
 
 
 @pytest.mark.parametrize(
