@@ -42,7 +42,7 @@ class Face:
             self._share, self._whole = 1.0, coco
             return 1.0
         if self._whole is not None:
-            self._beside = self._whole[FACE] - middle(self._whole, SHOULDERS)
+            self._beside = np.asarray(self._whole[FACE] - middle(self._whole, SHOULDERS), np.float32)
             self._seen_s[:], self._whole = before, None
         return self._completed(coco, time, elapsed)
 
@@ -65,7 +65,7 @@ class Face:
 
 def completed(coco: Floats, times: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
     """Return a person's COCO keypoints ``(N, 17, 2)`` with the face filled in, and the share of the formula with it ``(N,)``."""
-    whole: Flags = ~np.isnan(coco).any(axis=(1, 2))
+    whole: Flags = np.asarray(~np.isnan(coco).any(axis=(1, 2)))
     shares = np.ones(len(coco), np.float32)
     if not whole.all():
         coco, face = coco.copy(), Face()
