@@ -16,7 +16,7 @@ from benchmarks.record import RESULTS, embed, grid, record
 from poseedge.backends.registry import load
 from poseedge.live.options import LiftOptions
 from poseedge.live.overlap import schedule
-from poseedge.live.trained import TrainedOn
+from poseedge.live.trained import TrainedOn, weights_sha256
 
 PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
 KEYPOINTS = ("gt", "detected")
@@ -57,7 +57,8 @@ def measure(
                 found = lifted(lifter, sequences, options, TrainedOn())
                 rows.setdefault(name, {}).setdefault(each, {})[keypoints] = asdict(found)
                 print(each, keypoints, name, found, flush=True)
-    report = {"model": lifter.spec.model, "data": data.name, "every": every, "rows": rows}
+    weights = weights_sha256(lifter)
+    report = {"model": lifter.spec.model, "weights_sha256": weights, "data": data.name, "every": every, "rows": rows}
     table = markdown(report)
     record(results / f"look_ahead_{lifter.spec.model}", report, table)
     embed(page, "look-ahead", table)

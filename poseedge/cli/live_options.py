@@ -40,7 +40,9 @@ CameraPitch = Annotated[float | None, typer.Option(metavar="DEG", help="the came
 CameraRoll = Annotated[float | None, typer.Option(metavar="DEG", help="the camera is turned clockwise, seen from behind")]
 Height = Annotated[float | None, typer.Option(metavar="M", help="the people's height in metres; else their size is a guess")]
 Smooth = Annotated[bool, typer.Option("--smooth", help="One-Euro filter over the poses; lags behind quick motion")]
-LookAhead = Annotated[int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use")]
+LookAhead = Annotated[
+    int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use; live: 10")
+]
 Web = Annotated[bool, typer.Option("--web", help="show people in 3D on a page for this machine's browser")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="of the page; default 8765, 0: any that is free")]
 
@@ -56,9 +58,9 @@ def page_port(web: bool, port: int | None) -> int | None:
     return None
 
 
-def announce(address: str) -> None:
-    """Say where the page is."""
-    err.print(f"open in a browser: {address}", soft_wrap=True)
+def say(sentence: str) -> None:
+    """Print what a program that reads stdout does not want."""
+    err.print(sentence, soft_wrap=True)
 
 
 def open_network(artefact: Path | None, precision: str | None, threads: int, backend: str | None = None) -> Lifter:

@@ -72,6 +72,11 @@ class Stream:
         """Frames of the network that a pose waits for."""
         return self._setup.plan.look_ahead
 
+    @property
+    def rate(self) -> float:
+        """Frames of the network in a second."""
+        return self._setup.rate
+
     def push(
         self,
         people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray,

@@ -32,11 +32,16 @@ def bundled_network() -> Path:
     return resource("weights", "nanohtnet")
 
 
+def weights_sha256(lifter: Lifter) -> str:
+    """Return the hash of the checkpoint that ``lifter`` is or was exported from; empty if that is not known."""
+    return sha256_of(lifter.path) if lifter.path.suffix in _CHECKPOINTS else lifter.spec.weights_sha256
+
+
 def trained_on(lifter: Lifter) -> TrainedOn:
     """Return what the table ``lifting`` of a network's recipe says of these bundled weights; the defaults for any others."""
     name = lifter.spec.model
     tables = read_table(name, "lifting") if name in network_files() else {}
-    weights = sha256_of(lifter.path) if lifter.path.suffix in _CHECKPOINTS else lifter.spec.weights_sha256
+    weights = weights_sha256(lifter)
     for file, table in tables.items():
         bundled = resource("weights", file)
         if bundled.is_file() and sha256_of(bundled) == weights:

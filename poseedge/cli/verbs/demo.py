@@ -81,9 +81,7 @@ def demo(
 
     def job() -> DemoJob:
         lifter = choose.open_network(artefact, precision, threads, backend)
-        return DemoJob(
-            lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible, choose.announce
-        )
+        return DemoJob(lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible, choose.say)
 
     if video is not None:
         refuse_options(

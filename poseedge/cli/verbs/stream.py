@@ -48,14 +48,16 @@ def stream(
 
     Example: detector | poseedge stream --size 1280x720 --fps 30 --look-ahead 10
     """
+    from poseedge.live.demo.look_ahead import for_live, spoken
     from poseedge.live.json_lines import read_line, write_line
     from poseedge.live.stream import Stream
     from poseedge.live.trained import trained_on
 
     lifter, wide = choose.open_network(artefact, precision, threads), choose.parsed_size(size)
     assert wide is not None
-    options = choose.options({**context.params, "height": None})
+    options = for_live(choose.options({**context.params, "height": None}), lifter.spec)
     lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))
+    choose.say(spoken(lifter, options, lifting.rate))
     with page_of(lifter, lifting, layout, fps, wide, choose.page_port(web, port)) as page:
 
         def give(frames: list[StreamFrame]) -> None:
@@ -85,5 +87,5 @@ def page_of(
     from poseedge.live.page import LivePage
 
     with LivePage(size, live_meta(lifter, lifting, "standard input", layout, fps, size), port) as page:
-        choose.announce(page.address)
+        choose.say(f"open in a browser: {page.address}")
         yield page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from poseedge.errors import DataError, nearest
 from poseedge.lifter import Lifter
 from poseedge.live.demo.live import Show, gathered, live_meta
+from poseedge.live.demo.look_ahead import cost_mm, for_live, spoken
 from poseedge.live.demo.offline import Detection, Drawing
 from poseedge.live.demo.pipeline import Times
 from poseedge.live.detectors import Detector
@@ -21,7 +22,6 @@ from poseedge.live.drawing import PictureMaker, View
 from poseedge.live.drawing.picture import SIZE
 from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
-from poseedge.live.overlap import schedule
 from poseedge.live.page import ClipPage, LivePage
 from poseedge.live.stream import Stream
 from poseedge.live.summary import remarks, summary, why_empty
@@ -36,8 +36,6 @@ from poseedge.live.writers import SUFFIXES as POSES
 from poseedge.live.writers import write
 from poseedge.live.writers.registry import check_path
 from poseedge.progress import Stage
-
-LIVE_LOOK_AHEAD = 10  # frames of the network that a live pose waits for, a fifth of a second; fewer where it can use fewer
 
 DemoReport = dict[str, Any]
 Stop = Callable[[], None]
@@ -89,7 +87,7 @@ class DemoJob:
     view: View
     stage: Stage  # listens to progress
     interruptible: Callable[[Stop], AbstractContextManager[None]]  # lets a block be stopped from outside
-    announce: Callable[[str], None]  # is told the page's address
+    say: Callable[[str], None]  # is told where the page is, and how long poses wait
 
     def maker(self, source: Source) -> PictureMaker:
         """Return what draws the pictures of ``source``."""
@@ -145,11 +143,10 @@ def lift_and_draw(
 
 def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float | None) -> tuple[DemoReport, DataError | None]:
     """Show a live source until it ends or is stopped; return what to tell, and why the source broke off, if it did."""
-    options, maker, broken = job.options, job.maker(source) if job.outputs.drawn else None, None
-    if options.look_ahead is None:
-        most = schedule(job.lifter.spec, options.overlap, options.every).look_ahead
-        options = replace(options, look_ahead=min(LIVE_LOOK_AHEAD, most))
-    stream = Stream(job.lifter, source.size, source.fps, detector.layout, trained_on(job.lifter), **asdict(options))
+    maker, broken = job.maker(source) if job.outputs.drawn else None, None
+    options, trained = for_live(job.options, job.lifter.spec), trained_on(job.lifter)
+    stream = Stream(job.lifter, source.size, source.fps, detector.layout, trained, **asdict(options))
+    job.say(spoken(job.lifter, options, stream.rate))
     meta = live_meta(job.lifter, stream, source.name, detector.layout, source.fps, source.size)
     begun, outputs = time.perf_counter(), []
     with ExitStack() as stack:
@@ -174,6 +171,7 @@ def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float |
         "detector": detector.name,
         "frames": len(lifted.frames),
         "dropped": show.dropped,
+        "look_ahead_costs_mm": cost_mm(job.lifter, stream.look_ahead) if options.overlap else None,
         "fps_shown": len(lifted.frames) / took,
         "delay_ms": {"p50": float(np.percentile(delays, 50)), "p99": float(np.percentile(delays, 99))},
         "people": [{"id": int(number), "frames": int(seen.sum())} for number, seen in zip(lifted.ids, lifted.seen, strict=True)],
@@ -191,7 +189,7 @@ def opened_page(job: DemoJob, source: Source, meta: dict[str, Any]) -> Iterator[
         yield None
         return
     with LivePage(source.size, meta, job.outputs.port) as page:
-        job.announce(page.address)
+        job.say(f"open in a browser: {page.address}")
         yield page
 
 
@@ -201,7 +199,7 @@ def play(job: DemoJob, lifted: Lifted, size: tuple[int, int]) -> None:
         return
     clip = ClipPage(lifted, size, job.outputs.port)
     with clip.page, job.interruptible(clip.stop):
-        job.announce(clip.page.address)
+        job.say(f"open in a browser: {clip.page.address}")
         clip.run()
 
 
