@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
-from poseedge.errors import PoseedgeError
+from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.spec import End, precision_at, spec_of
 from poseedge.lifter import Cost, check_keypoints, lift_in_batches
@@ -23,6 +23,7 @@ CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "Tensorrt
 TF32_OFF = "TF32 is off: float32 products are not rounded"
 TF32_UNKNOWN = "float32 products may be rounded to TF32, against which this provider has no option"
 NOT_TOLD = "this ONNX Runtime does not tell which nodes run in another provider"
+READS_ATTENTION = (1, 24)  # the ONNX Runtime that runs opset 23 as a whole: 1.23 has no QuantizeLinear of it
 ProviderOptions = dict[str, str]
 
 
@@ -122,8 +123,8 @@ def open_provider_session(path: Path, threads: int, provider: str, optimize: boo
 
     Raises ``PoseedgeError`` if the installed ONNX Runtime does not have the provider or falls back from it as a whole.
     """
-    from poseedge.graph.session import metadata_of, ort, session_options
     from poseedge.graph.session import open_session as open_plainly
+    from poseedge.graph.session import ort, session_options
 
     if provider not in ort.get_available_providers() or provider not in PROVIDERS:
         fix = PROVIDERS[provider].fix if provider in PROVIDERS else "known: " + ", ".join(PROVIDERS)
@@ -131,24 +132,43 @@ def open_provider_session(path: Path, threads: int, provider: str, optimize: boo
     options = session_options(threads, optimize)
     if provider != CPU:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    session = open_plainly(path, options, PROVIDERS[provider].chain(path))
+    graph, disabled = written_for(path) if optimize and provider == CPU else (path, ())
+    session = open_plainly(graph, options, PROVIDERS[provider].chain(path), disabled, str(path))
     if session.get_providers()[0] != provider:
         raise PoseedgeError(
             f"{path}: ONNX Runtime fell back from {provider} to {session.get_providers()[0]}", PROVIDERS[provider].fix
         )
-    metadata = GraphMetadata.from_props(metadata_of(session, str(path)), path)
-    if optimize and metadata and metadata.ort_disabled_optimizers and provider == CPU:
-        graph = integer_graph(path) if metadata.precision == "int8" else path
-        return open_plainly(graph, options, disabled=metadata.ort_disabled_optimizers, name=str(path))
     return session
 
 
-def integer_graph(path: Path) -> bytes:
-    """Return the INT8 graph at ``path`` with its products as integer operators."""
-    from poseedge.graph.graph import Graph  # here alone: the other precisions do without the memory that onnx takes
-    from poseedge.int8.integer_products import with_integer_products
+def written_for(path: Path) -> tuple[Path | bytes, tuple[str, ...]]:
+    """Return the graph at ``path`` as the CPU runs it best, and what ONNX Runtime must not do to it; only Q/DQ is rewritten.
 
-    return with_integer_products(Graph.load(path)).proto.SerializeToString()
+    What is no ONNX file is left to ONNX Runtime to refuse.
+    """
+    from poseedge.graph.header import read_header
+
+    try:
+        header = read_header(path)
+    except (ArtefactError, OSError):
+        return path, ()
+    metadata = GraphMetadata.from_props(header.metadata, path)
+    if metadata is None or not metadata.ort_disabled_optimizers:
+        return path, ()
+    rounds = metadata.precision == "int8" and "DequantizeLinear" in header.operators
+    return integer_graph(path) if rounds else path, metadata.ort_disabled_optimizers
+
+
+def integer_graph(path: Path) -> bytes:
+    """Return the INT8 graph at ``path`` as the CPU runs it best: the same rounding, other operators."""
+    from poseedge.graph.cpu_form import ATTENTION_OPSET  # here alone: the other precisions do without the memory of onnx
+    from poseedge.graph.graph import Graph
+    from poseedge.graph.session import ort
+    from poseedge.int8.cpu_graph import for_cpu
+
+    known = tuple(map(int, ort.__version__.split(".")[:2])) >= READS_ATTENTION
+    graph = Graph.load(path)
+    return for_cpu(graph, ATTENTION_OPSET if known else graph.opset).proto.SerializeToString()
 
 
 def placement(session: ort.InferenceSession, provider: str) -> tuple[str, ...]:

@@ -25,10 +25,11 @@ def saved_ms(graph: Graph, int8: Graph, placement: Placement, rounds: int = ROUN
     ``int8`` is what ``quantize`` made of ``graph``. ONNX Runtime, one thread, one window; rounding the input is counted
     for every layer that reads it. Float and INT8 take turns.
     """
+    integer = with_integer_products(int8)
     return {
         name: times["float"] - times["int8"]
-        for name in placement.layers
-        if (times := median_ms(candidates(graph, with_integer_products(int8), placement.layers[name]), rounds))
+        for name, layer in placement.layers.items()
+        if (times := median_ms(candidates(graph, integer, layer), rounds))
     }
 
 

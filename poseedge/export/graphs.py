@@ -15,16 +15,17 @@ from poseedge.arrays import Float32Array
 from poseedge.bundle.manifest import CalibrationEntry, GraphEntry
 from poseedge.errors import PoseedgeError
 from poseedge.export.describe import Made
-from poseedge.export.job import Export
+from poseedge.export.job import Export, sample_windows
 from poseedge.files import sha256_of
 from poseedge.fold import fold
-from poseedge.graph.cpu_form import to_cpu_form
+from poseedge.graph.cpu_form import to_cpu_form, widened
 from poseedge.graph.float32 import float32_nodes
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.nodes import check_patterns, matches
 from poseedge.graph.trace import NEWEST_TRACED, simplify, trace
+from poseedge.int8.cpu_graph import for_cpu
 from poseedge.int8.float_weights import store_weights_as_float
 from poseedge.int8.placement import place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS, quantize
@@ -36,7 +37,6 @@ from poseedge.models.network import LiftingNetwork
 from poseedge.progress import Stage
 
 FOLD_TOLERANCE = 1e-4  # metres; folding and tracing are exact up to float rounding
-CHECKED_WINDOWS = 16
 RANGES = "ranges.json"
 
 
@@ -54,11 +54,14 @@ def make_graphs(job: Export, network: LiftingNetwork, windows: Float32Array, fol
         exact, note = exact_graph(job, network, windows)
         advance(1)
     quantized = quantize_graph(exact, job, windows, folder, stage)
+    wide = widened(exact)  # saves a GPU nothing in INT8, where the constants weigh more
     origin, graphs = sha256_of(job.checkpoint), {}
     for precision in job.precisions:
-        graph = graph_of(precision, exact, quantized.graph, job.recipe.fp16.keep)
+        graph = graph_of(precision, exact if is_quantized(precision) else wide, quantized.graph, job.recipe.fp16.keep)
         held = held_in_float32(precision, graph, exact, job.recipe.fp16.keep)
-        if is_quantized(precision) and not job.target.reads_int8_weights:
+        if job.target.cpu_form:
+            graph = for_cpu(graph, graph.opset, dynamic=not job.free_batch)
+        elif is_quantized(precision) and not job.target.reads_int8_weights:
             store_weights_as_float(graph)
         graphs[precision] = write_graph(graph, held, precision, job, network, origin, folder)
     return Made(graphs, quantized.calibration, note or "onnxsim")
@@ -83,7 +86,10 @@ def write_graph(
         source_sha256=source_sha256,
         version=poseedge.__version__,
         flip=flip_of(job, network),
-        ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS if is_quantized(precision) else (),
+        ort_disabled_optimizers=(
+            *job.recipe.onnxruntime.disabled,
+            *(ORT_DISABLED_OPTIMIZERS if any(graph.of("DequantizeLinear")) else ()),
+        ),
     )
     graph.save(file, metadata)
     return GraphEntry(
@@ -105,7 +111,7 @@ def exact_graph(job: Export, network: LiftingNetwork, windows: Float32Array) -> 
     if job.target.cpu_form:
         to_cpu_form(graph, job.target.opset)
     evaluate = graph.evaluator()
-    samples = [window[None] for window in windows[:CHECKED_WINDOWS]]  # one by one: the largest networks need the memory
+    samples = [window[None] for window in windows[: sample_windows(network)]]  # one by one: the largest networks need the memory
     with torch.inference_mode():
         wanted = np.concatenate([plain(torch.from_numpy(window)).numpy() for window in samples])
     found = np.concatenate([evaluate(window)[0] for window in samples])

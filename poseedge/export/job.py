@@ -9,7 +9,10 @@ from typing import Any
 
 from poseedge.export.recipe import Recipe
 from poseedge.lifter import Precision
+from poseedge.models.network import LiftingNetwork
 from poseedge.targets.boards import Target
+
+SEQUENCE = 81  # poses of a window, from which on a few windows are sample enough
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,11 @@ class Export:
     flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
     steady: bool = False  # INT8 rounds in two steps where the recipe says so
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the network, in place of what a published checkpoint tells
+
+
+def sample_windows(network: LiftingNetwork) -> int:
+    """Return on how many windows a graph is checked against the network, here and on a device.
+
+    A window of a network that lifts sequences costs up to a minute of one core in all, and shows hundreds of poses.
+    """
+    return 2 if len(network.output_frames) >= SEQUENCE else 16

@@ -15,12 +15,10 @@ from poseedge.device.joined import run_py
 from poseedge.errors import DataError
 from poseedge.export.describe import describe
 from poseedge.export.graphs import make_graphs
-from poseedge.export.job import Export
+from poseedge.export.job import Export, sample_windows
 from poseedge.export.proof import prove, save_samples
 from poseedge.int8.windows import load_calibration
 from poseedge.progress import Stage, silent
-
-SAMPLE_WINDOWS = 16
 
 
 def export_bundle(job: Export, stage: Stage = silent) -> Description:
@@ -43,7 +41,7 @@ def export_bundle(job: Export, stage: Stage = silent) -> Description:
     def fill(folder: Path) -> Description:
         made = make_graphs(job, network, windows, folder, stage)
         proved = prove(job, reference, test, {name: folder / entry.file for name, entry in made.graphs.items()}, stage)
-        save_samples(reference, windows[:SAMPLE_WINDOWS], job.flip, folder / SAMPLES)
+        save_samples(reference, windows[: sample_windows(network)], job.flip, folder / SAMPLES)
         (folder / "run.py").write_text(run_py(), encoding="utf-8")
         return describe(job, network, made, proved)
 

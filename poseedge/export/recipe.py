@@ -34,6 +34,12 @@ class Int8(Table):
     windows: int = Field(default=512, gt=0)
 
 
+class OnnxRuntime(Table):
+    """What ONNX Runtime must not do to the graphs, since it makes them slower: names of its optimizers."""
+
+    disabled: list[str] = Field(default_factory=list)
+
+
 class Recipe(Table):
     """One model's way from checkpoint to graphs."""
 
@@ -43,6 +49,7 @@ class Recipe(Table):
     fold: bool = True
     fp16: Fp16 = Fp16()
     int8: Int8 = Int8()
+    onnxruntime: OnnxRuntime = OnnxRuntime()
     parity: dict[Precision, Limits]
 
     @property

@@ -1,7 +1,6 @@
-"""Exact rewritings that suit ONNX Runtime on a CPU: for targets with ``cpu_form``.
+"""Exact rewritings that suit ONNX Runtime on a CPU: for targets with ``cpu_form``, and for INT8 graphs when it loads them.
 
-They are kept out of device graphs: the wider constants would weigh more than INT8 saves there, and TensorRT's parsers
-before opset 23 do not know the operator.
+Device graphs do without: TensorRT's parsers before opset 23 do not know the operator, and Q/DQ needs products without bias.
 """
 
 from __future__ import annotations
@@ -18,9 +17,49 @@ ATTENTION_OPSET = 23  # the first with an Attention operator
 def to_cpu_form(graph: Graph, opset: int) -> None:
     """Put ``graph`` at ``opset``, with what suits a CPU at that opset."""
     scale_before_reshape(graph)
-    if opset >= ATTENTION_OPSET:
+    if opset >= ATTENTION_OPSET and can_be_raised(graph):
         use_attention_operator(graph)
     graph.state_shapes()  # the exporter wrote those of the former graph
+
+
+def widened(graph: Graph) -> Graph:
+    """Return a copy after ``scale_before_reshape``: on a GPU one kernel less for each graph convolution."""
+    copy = graph.copy()
+    scale_before_reshape(copy)
+    copy.state_shapes()
+    return copy
+
+
+def can_be_raised(graph: Graph) -> bool:
+    """Say whether the nodes mean the same at ``ATTENTION_OPSET``: a mean has its axes as an input there."""
+    old = {"ReduceMean", "ReduceL2", "ReduceMax", "ReduceMin", "ReduceProd"}  # ReduceSum changed in 13
+    return graph.opset >= 18 or not any(attribute(node, "axes") for node in graph.of(*old))
+
+
+def join_biases(graph: Graph) -> None:
+    """Let a Gemm add what is added to a product of rank 2 with a constant. ``graph`` is edited.
+
+    To a layer, that is a constant; to a constant times a tensor, it may be a tensor of the same shape too. What Q/DQ is
+    to go around must not be joined before.
+    """
+    shapes = graph.shapes
+    for product in list(graph.of("MatMul")):
+        added = graph.reader(product.output[0], "Add")
+        if added is None or product.output[0] in graph.outputs or not is_matrix_product(graph, product):
+            continue
+        other = added.input[1 - list(added.input).index(product.output[0])]
+        result, shape = shapes.get(product.output[0]), shapes.get(other)
+        fits = result is not None and shape is not None and len(shape) <= 2 and np.broadcast_shapes(shape, result) == result
+        if fits and (other in graph.stored or (shape == result and product.input[0] in graph.stored)):
+            joined = helper.make_node("Gemm", [*product.input, other], list(added.output), name=product.name)
+            graph.insert(joined, before=added)
+            graph.remove(product, added)
+
+
+def is_matrix_product(graph: Graph, product: NodeProto) -> bool:
+    """Say whether both factors have rank 2 and one is a constant."""
+    ranks = [len(graph.shapes.get(name, ())) for name in product.input]
+    return ranks == [2, 2] and not graph.stored.keys().isdisjoint(product.input)
 
 
 def scale_before_reshape(graph: Graph) -> None:
@@ -44,8 +83,11 @@ def scale_before_reshape(graph: Graph) -> None:
 def use_attention_operator(graph: Graph) -> None:
     """Write self-attention on rows ``(N, 3 heads, head width)`` as one Attention operator, and raise the opset to its first.
 
-    Other forms of attention stay as they are. ``graph`` is edited.
+    Other forms of attention stay as they are. ``graph`` is edited. A Split into equal parts states their number there.
     """
+    for split in graph.of("Split"):
+        if len(split.input) < 2 and attribute(split, "num_outputs") is None and graph.opset < 18:
+            split.attribute.append(helper.make_attribute("num_outputs", len(split.output)))
     for chain in self_attentions(graph):
         rows, join = chain[0], chain[-1]
         shape = graph.value(rows.input[1])

@@ -72,7 +72,7 @@ def shaped_products(graph: Graph) -> list[Product]:
     """Return the products of a graph whose shapes can be inferred as it stands."""
     found = []
     for node in graph.nodes:
-        if node.domain not in STANDARD or node.op_type in _NOT_COUNTED:
+        if (node.domain not in STANDARD and node.op_type not in INTEGER_WEIGHT) or node.op_type in _NOT_COUNTED:
             raise UncountableError(f"the operations of {node.domain or 'ai.onnx'}.{node.op_type} ({node.name}) are not counted")
         operands = [name for name in node.input if name]
         if node.op_type not in _MULTIPLY_ADDS or graph.constant.issuperset(operands):
@@ -105,8 +105,10 @@ def weight_elements(graph: Graph) -> int:
     In a folded graph this is not the number of parameters of the network that it came from.
     """
     linear = list(graph.of("QuantizeLinear", "DequantizeLinear"))
-    quantised = {node.input[0] for node in linear}
+    integer = [(node, INTEGER_WEIGHT[node.op_type]) for node in graph.nodes if node.op_type in INTEGER_WEIGHT]
+    quantised = {node.input[0] for node in linear} | {node.input[weight] for node, weight in integer}
     scales = {name for node in linear for name in node.input[1:]}
+    scales |= {name for node, weight in integer for name in node.input[weight + 1 : INTEGER_BIAS[node.op_type]]}
     return sum(
         math.prod(tensor.dims)
         for tensor in graph.proto.graph.initializer
@@ -151,8 +153,13 @@ def _attention(attributes: dict[str, Any], inputs: tuple[Shape, ...], output: Sh
     return (math.prod(inputs[0]) + math.prod(output)) * keys  # q kᵀ, then weights v
 
 
+# ONNX Runtime's integer products: which input is the weight, which the bias; steps and zero points stand between.
+INTEGER_WEIGHT = {"MatMulIntegerToFloat": 1, "DynamicQuantizeMatMul": 1}
+INTEGER_BIAS = {"MatMulIntegerToFloat": 6, "DynamicQuantizeMatMul": 4}
+
 _MULTIPLY_ADDS: dict[str, Callable[[dict[str, Any], tuple[Shape, ...], Shape], int]] = {
     "MatMul": _matmul,
+    **dict.fromkeys(INTEGER_WEIGHT, _matmul),
     "Gemm": _gemm,
     "Conv": _conv,
     "Einsum": _einsum,

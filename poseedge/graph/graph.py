@@ -196,7 +196,10 @@ class Graph:
             return self.proto.graph
 
     def _outline(self) -> onnx.ModelProto:
-        """Return the graph without stated shapes, large weights as inputs: inference copies its graph three times."""
+        """Return the graph with large weights as inputs: inference copies its graph three times.
+
+        Of the stated shapes it has only those of what operators beyond ONNX's own give, which cannot be inferred.
+        """
         outline = onnx.ModelProto(ir_version=self.proto.ir_version)
         outline.opset_import.extend(self.proto.opset_import)
         outline.functions.extend(self.proto.functions)
@@ -204,6 +207,8 @@ class Graph:
         outline.graph.node.extend(self.nodes)
         outline.graph.input.extend(self.proto.graph.input)
         outline.graph.output.extend(onnx.ValueInfoProto(name=value.name, type=value.type) for value in self.proto.graph.output)
+        foreign = {name for node in self.nodes if node.domain not in STANDARD for name in node.output}
+        outline.graph.value_info.extend(value for value in self.proto.graph.value_info if value.name in foreign)
         given = {value.name for value in self.proto.graph.input}
         for tensor in self.proto.graph.initializer:
             if math.prod(tensor.dims) <= _LARGE:
@@ -330,6 +335,11 @@ class Graph:
         kept = [value for value in self.proto.graph.value_info if names is not None and value.name not in names]
         del self.proto.graph.value_info[:]
         self.proto.graph.value_info.extend(kept)
+
+    def state_shape(self, name: str, shape: Shape, kind: int = TensorProto.FLOAT) -> None:
+        """State the shape and type of a tensor that the file says nothing of."""
+        self.proto.graph.value_info.append(helper.make_tensor_value_info(name, kind, shape))
+        self._changed()
 
     def state_shapes(self) -> None:
         """State all shapes anew, as far as they can be inferred."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from poseedge.errors import ArtefactError
 
 _GRAPH, _METADATA, _NODE, _OPERATOR = 7, 14, 1, 4
+INTEGER = {"QuantizeLinear", "DequantizeLinear", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"}
 _FIXED = {1: 8, 5: 4}  # bytes of the wire types that have a length of their own
 
 
@@ -26,8 +27,8 @@ class Header:
 
     @property
     def quantized(self) -> bool:
-        """Whether the graph holds Q/DQ."""
-        return bool(self.operators & {"QuantizeLinear", "DequantizeLinear"})
+        """Whether the graph holds Q/DQ or integer products."""
+        return bool(self.operators & INTEGER)
 
 
 def read_header(path: Path) -> Header:

@@ -13,7 +13,7 @@ from onnx import helper
 from poseedge.arrays import AnyArray
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.graph.graph import Graph
-from poseedge.int8.integer_products import with_integer_products
+from poseedge.int8.integer_products import move_steps, with_integer_products
 from tests.support.graphs import graph, windows
 
 
@@ -92,7 +92,96 @@ def test_bias_is_part_of_the_operator() -> None:
     assert operators == {"QuantizeLinear", "MatMulIntegerToFloat"}
 
 
+def only(model: Graph, kind: str) -> onnx.NodeProto:
+    return next(node for node in model.nodes if node.op_type == kind)
+
+
+def test_zero_point_of_the_weight_is_left_out() -> None:
+    product = only(with_integer_products(PRODUCTS["product and bias"]), "MatMulIntegerToFloat")
+    assert [bool(name) for name in product.input] == [True, True, True, True, True, False, True]
+    product = only(with_integer_products(PRODUCTS["product"]), "MatMulIntegerToFloat")
+    assert len(product.input) == 5  # nothing stands behind it
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTS.keys() - {"activation that a float operator reads too"}))
+def test_dynamic_product_rounds_by_the_range_of_what_it_is_given(name: str) -> None:
+    model, x = PRODUCTS[name], keypoints()
+    rewritten = with_integer_products(model, dynamic=True)
+    kinds = Counter(node.op_type for node in rewritten.nodes)
+    assert kinds["DynamicQuantizeMatMul"] > 0
+    assert kinds["QuantizeLinear"] == kinds["MatMulIntegerToFloat"] == 0
+    small = 0.01 * x  # below the step of the file, which sees nothing
+    assert np.abs(rewritten.run(small) - without_rounding(model).run(small)).max() < 0.01
+    assert np.abs(rewritten.run(x) - without_rounding(model).run(x)).max() < 0.5
+
+
+def without_rounding(model: Graph) -> Graph:
+    """Return ``model`` with float activations."""
+    copy = model.copy()
+    for node in list(copy.nodes):
+        for place, name in enumerate(node.input):
+            if name == "x_dq":
+                copy.set_input(node, place, "x")
+    copy.prune()
+    return copy
+
+
+def test_activation_that_something_else_reads_rounded_keeps_the_step_of_the_file() -> None:
+    model = PRODUCTS["activation that a float operator reads too"]
+    rewritten = with_integer_products(model, dynamic=True)
+    assert "DynamicQuantizeMatMul" not in {node.op_type for node in rewritten.nodes}
+    np.testing.assert_allclose(rewritten.run(keypoints()), model.run(keypoints()), atol=1e-5)
+
+
+def centred(row: AnyArray) -> Graph:
+    """Return a product of ``x + row``, quantized."""
+    model = PRODUCTS["product and bias"].copy()
+    quantize = only(model, "QuantizeLinear")
+    added = helper.make_node("Add", ["x", model.add_constant("row", row)], ["x_centred"])
+    model.insert(added, before=quantize)
+    model.set_input(quantize, 0, "x_centred")
+    return model
+
+
+@pytest.mark.parametrize(("spread", "kinds"), [(0.5, {"DynamicQuantizeMatMul"}), (9.0, {"Add", "DynamicQuantizeMatMul"})])
+def test_free_zero_point_centres_unless_channels_rest_far_apart(spread: float, kinds: set[str]) -> None:
+    model, x = centred(np.linspace(1, 1 + spread, 8).astype(np.float32)), keypoints()
+    rewritten = with_integer_products(model, dynamic=True)
+    assert {node.op_type for node in rewritten.nodes} == kinds
+    exact = model.copy()
+    exact.set_input(only(exact, "MatMul"), 0, "x_centred")
+    assert np.abs(rewritten.run(x) - exact.run(x)).max() < 0.6
+
+
+def test_step_of_each_column_moves_into_the_factor_that_scales_it() -> None:
+    factor = np.random.default_rng(2).normal(size=(5, 6)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x_dq", "w_dq"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["q"]),
+        helper.make_node("Mul", ["q", "f"], ["y"]),
+    ]
+    for dynamic in (False, True):
+        before = with_integer_products(quantized(nodes, weight(8, 6), b=BIAS, f=factor), dynamic)
+        after = before.copy()
+        move_steps(after)
+        product = next(node for node in after.nodes if "MatMul" in node.op_type)
+        steps = [after.stored[name].dims for name in product.input if "step" in name and name != "step"]
+        assert [len(dims) for dims in steps] == [0]
+        np.testing.assert_allclose(after.run(keypoints()), before.run(keypoints()), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_steps_stay_where_no_factor_can_take_them(name: str) -> None:
+    model = with_integer_products(PRODUCTS[name])
+    before = model.proto.SerializeToString()
+    move_steps(model)
+    assert model.proto.SerializeToString() == before
+
+
 OTHERS = {
+    "zero point of the weight": quantized(
+        [helper.make_node("MatMul", ["x_dq", "w_dq"], ["y"])], weight(8, 6), w_zero=np.ones(6, np.int8)
+    ),
     "zero point that is not zero": quantized(
         [helper.make_node("MatMul", ["x_dq", "w_dq"], ["y"])], weight(8, 6), zero=np.array(3, np.int8)
     ),
