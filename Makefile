@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: quickstart test test-versions test-nvidia check fuzz soak lint clean
+.PHONY: quickstart test test-versions test-nvidia check bench fuzz soak lint clean
 SECONDS ?= 60
 CALLS ?= 100000
 
@@ -33,6 +33,9 @@ $(NVIDIA)/.installed:
 
 check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and no training
 	$(PYTEST) -m "not slow and not every_version"
+
+bench: $(VENV)/.export  ## every recorded comparison again, on an idle machine; DATA is a whole data set, such as mocap17
+	$(BIN)/python -m benchmarks all $(if $(DATA),--data $(DATA))
 
 fuzz: $(VENV)/.dev  ## damage every kind of file for SECONDS each
 	FUZZ_SECONDS=$(SECONDS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz -s

@@ -1,6 +1,6 @@
 """Seconds and memory of calibrating a float32 graph, by every method, and of ranking its layers by what their INT8 costs.
 
-Run as a module from the repository: ``python -m benchmarks.calibration_cost``. Linux only.
+``python -m benchmarks calibration_cost``. Linux only.
 """
 
 from __future__ import annotations
@@ -70,5 +70,4 @@ def markdown(model: str, windows: int, frames: int, machine: dict[str, Any], row
     return "\n".join([*lines, *grid(["command", "seconds", "peak memory, GB", "note"], cells)]) + "\n"
 
 
-if __name__ == "__main__":
-    typer.run(calibration_cost)
+PROGRAM = calibration_cost

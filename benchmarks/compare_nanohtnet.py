@@ -1,6 +1,6 @@
 """NanoHTNet as exported by poseedge against eager PyTorch, the naive export, and the floor of its weight products.
 
-Run as a module from the repository: ``python -m benchmarks.compare_nanohtnet build/nanohtnet weights/nanohtnet.pth``
+``python -m benchmarks compare_nanohtnet build/nanohtnet weights/nanohtnet.pth``
 """
 
 from __future__ import annotations
@@ -149,5 +149,4 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    typer.run(compare)
+PROGRAM = compare

@@ -1,6 +1,6 @@
 """Every network as exported by poseedge against its naive export, at the default configuration, on ONNX Runtime.
 
-Run as a module from the repository: ``python -m benchmarks.compare_networks``. A network and its pruned variants take
+``python -m benchmarks compare_networks``. A network and its pruned variants take
 turns in one measurement; each such family has a file of its own, so that one can be measured again alone.
 """
 
@@ -189,5 +189,4 @@ def notes(reports: list[dict[str, Any]]) -> list[str]:
     return [line for warning, names in disturbed.items() for line in (f"Note, {', '.join(names)}: {warning}.", "")]
 
 
-if __name__ == "__main__":
-    typer.run(compare)
+PROGRAM = compare

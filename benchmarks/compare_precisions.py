@@ -1,6 +1,6 @@
 """Every network in FP32, FP16 and INT8 at the default configuration on ONNX Runtime: latency, size on disk, share of INT8.
 
-Run as a module from the repository: ``python -m benchmarks.compare_precisions``. The precisions of a network take turns. Weights
+``python -m benchmarks compare_precisions``. The precisions of a network take turns. Weights
 are random and ranges come from few windows: neither changes what a call costs.
 """
 
@@ -112,5 +112,4 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    typer.run(compare)
+PROGRAM = compare

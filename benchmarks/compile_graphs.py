@@ -1,6 +1,6 @@
 """Build every graph of every network with NVIDIA's own compiler, without a GPU, and record what became of it.
 
-    python -m benchmarks.compile_graphs [--network mixste]... [--output benchmarks/results/compile]
+    python -m benchmarks compile_graphs [--network mixste]...
 
 Networks have their default configuration and random weights: whether a graph builds does not depend on them. INT8 ranges
 come from a few windows of the bundled motion. The record is written after every network; rows of others are kept.
@@ -8,22 +8,23 @@ come from a few windows of the bundled motion. The record is written after every
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import onnx
 import torch
+import typer
 
+from benchmarks.record import RESULTS, record
 from poseedge.arrays import Float32Array
 from poseedge.bench.machine import machine_facts
 from poseedge.export.recipe import Recipe, load_recipe
-from poseedge.files import atomic_write
 from poseedge.fold import fold
+from poseedge.graph.cpu_form import widened
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.trace import simplify, trace
@@ -41,13 +42,13 @@ from poseedge.targets.aot.verdict import weight_bytes
 from poseedge.targets.boards import DECOMPOSED, MODERN
 
 WINDOWS = 2
-RESULTS = Path(__file__).with_name("results") / "compile_sm86"
 
 
 def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array) -> dict[str, Graph]:
     """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``)."""
     exact, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
-    graphs = {"fp32": exact, "fp16": to_fp16(exact, recipe.fp16.keep)}
+    wide = widened(exact)
+    graphs = {"fp32": wide, "fp16": to_fp16(wide, recipe.fp16.keep)}
     forms = {"int8": place(exact, recipe.int8.keep), "int8 steady": place(exact, recipe.int8.keep, recipe.int8.two_step)}
     for form, placement in forms.items():
         quantized = quantize(exact, placement, calibrate(exact, placement, windows, migrate=recipe.int8.migrate))
@@ -120,10 +121,11 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", "Findings:" if found else "Findings: none.", *([""] if found else []), *found]) + "\n"
 
 
-def record(output: Path, compiler: Compiler, rows: list[dict[str, Any]]) -> None:
+def record_rows(results: Path, compiler: Compiler, rows: list[dict[str, Any]]) -> None:
     """Write ``rows`` in place of those of the same networks, as JSON and as a table."""
-    path = output.with_suffix(".json")
-    kept = json.loads(path.read_text())["rows"] if path.is_file() else []
+    path = results / f"compile_{compiler.architecture}"
+    before = path.with_suffix(".json")
+    kept = json.loads(before.read_text())["rows"] if before.is_file() else []
     fresh = {row["network"] for row in rows}
     everything = [row for row in kept if row["network"] not in fresh] + rows
     report = {
@@ -133,21 +135,17 @@ def record(output: Path, compiler: Compiler, rows: list[dict[str, Any]]) -> None
         "machine": machine_facts(),
         "rows": sorted(everything, key=lambda row: row["network"]),
     }
-    for suffix, text in ((".json", json.dumps(report, indent=2) + "\n"), (".md", markdown(report))):
-        with atomic_write(output.with_suffix(suffix)) as temporary:
-            temporary.write_text(text)
+    record(path, report, markdown(report))
 
 
-def main() -> None:
-    """Build and record."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--network", action="append", choices=lifting_names(), help="only this one (repeat); default: all")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where to write .json and .md")
-    arguments = parser.parse_args()
+def compile_all(
+    network: Annotated[list[str] | None, typer.Option(help="only this one (repeat); default: all")] = None,
+    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
+) -> None:
+    """Build every graph and record what became of it."""
     with Compiler() as compiler:
-        for name in arguments.network or lifting_names():
-            record(arguments.output, compiler, network_rows(compiler, name))
+        for name in network or lifting_names():
+            record_rows(results, compiler, network_rows(compiler, name))
 
 
-if __name__ == "__main__":
-    main()
+PROGRAM = compile_all

@@ -1,7 +1,7 @@
 """How fast a test split is evaluated, with ONNX Runtime and with PyTorch, and whether memory stays flat meanwhile.
 
 poseedge export --model nanohtnet --free-batch --precision fp32 --output build/nanohtnet-free
-python -m benchmarks.evaluation_speed build/nanohtnet-free weights/nanohtnet.pth --data mocap17/
+python -m benchmarks evaluation_speed build/nanohtnet-free weights/nanohtnet.pth --data mocap17/
 """
 
 from __future__ import annotations
@@ -198,5 +198,4 @@ def markdown(report: dict[str, Any]) -> str:
     )
 
 
-if __name__ == "__main__":
-    typer.run(evaluation_speed)
+PROGRAM = evaluation_speed

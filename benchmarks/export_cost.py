@@ -1,6 +1,6 @@
 """Seconds and memory of ``poseedge export``, of every network at its default configuration.
 
-Run as a module from the repository: ``python -m benchmarks.export_cost``. Linux only.
+``python -m benchmarks export_cost``. Linux only.
 """
 
 from __future__ import annotations
@@ -81,5 +81,4 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    typer.run(export_cost)
+PROGRAM = export_cost

@@ -1,6 +1,6 @@
 """What one CUDA GPU says: poses, latency, the CUDA layer and training speed, in one run of a few minutes.
 
-    python -m benchmarks.gpu BUNDLE --checkpoint weights/nanohtnet.pth
+    python -m benchmarks gpu BUNDLE --checkpoint weights/nanohtnet.pth
 
 BUNDLE: NanoHTNet with a free batch (``poseedge export --model nanohtnet --free-batch``). What the machine lacks (ONNX
 Runtime's CUDA build, pycuda) is said and left out. Writes ``results/gpu_<card>.json`` and ``.md``.
@@ -287,5 +287,4 @@ def page(report: dict[str, Any]) -> str:
     return "\n".join([*lines, *record.grid(["NanoHTNet, batch 256", "steps/s", "windows/s"], rows)]) + "\n"
 
 
-if __name__ == "__main__":
-    typer.run(main)
+PROGRAM = main

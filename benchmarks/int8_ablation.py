@@ -1,13 +1,12 @@
 """What each way of quantizing a float32 graph costs in millimetres and jitter, ``quantize_static`` defaults first.
 
-Run as a module from the repository: ``python -m benchmarks.int8_ablation GRAPH.onnx export/MODEL.toml``
+``python -m benchmarks int8_ablation GRAPH.onnx export/MODEL.toml``
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import resource as usage
 import tempfile
 import time
@@ -20,10 +19,10 @@ import numpy as np
 import onnx
 import typer
 
+from benchmarks.record import RESULTS, record
 from poseedge.arrays import Float32Array
 from poseedge.data.h36m import load_dataset
 from poseedge.export.recipe import Int8, load_recipe
-from poseedge.files import atomic_write
 from poseedge.graph.graph import Graph
 from poseedge.graph.lifting import open_float32
 from poseedge.int8.placement import Level, place
@@ -33,7 +32,6 @@ from poseedge.int8.sensitivity import Degradation, Sensitivity, choose_runs
 from poseedge.int8.windows import load_calibration
 from poseedge.resources import resource
 
-RESULTS = Path(__file__).parent / "results"
 SEED = 0
 
 
@@ -41,15 +39,17 @@ def ablate(
     graph: Annotated[Path, typer.Argument(help="float32 ONNX file")],
     recipe: Annotated[Path, typer.Argument(help="its recipe")],
     frames: Annotated[int, typer.Option(help="frames to measure on, in runs of twelve")] = 960,
+    windows: Annotated[int, typer.Option(min=16, help="calibration windows, at most")] = 1024,
+    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
 ) -> None:
     """Measure every form and record the table."""
     (exact, spec), int8 = open_float32(graph), load_recipe(str(recipe)).int8
-    windows = load_calibration(resource("calib_data", "mocap17-calib"), spec.frames, 1024, spec.channels)
+    drawn = load_calibration(resource("calib_data", "mocap17-calib"), spec.frames, windows, spec.channels)
     test = load_dataset(resource("calib_data", "mocap17-mini"))
     runs = choose_runs(test.of(test.test), spec, frames, seed=SEED)
-    measured = Sensitivity(exact, spec, runs, measure_ranges(exact, place(exact), windows[:8], "minmax", 0.0))
+    measured = Sensitivity(exact, spec, runs, measure_ranges(exact, place(exact), drawn[:8], "minmax", 0.0))
     rows = []
-    for name, build in forms(exact, int8, windows):
+    for name, build in forms(exact, int8, drawn):
         started = time.perf_counter()
         made = build()
         seconds = time.perf_counter() - started
@@ -58,9 +58,7 @@ def ablate(
         print(markdown_row(rows[-1]), flush=True)
     peak = usage.getrusage(usage.RUSAGE_SELF).ru_maxrss * 1024
     report = {"graph": graph.name, "data": test.name, "frames": frames, "peak_rss_bytes": peak, "rows": rows}
-    for suffix, text in ((".json", json.dumps(report, indent=2) + "\n"), (".md", markdown(report))):
-        with atomic_write(RESULTS / f"int8_{spec.model}{suffix}") as temporary:
-            temporary.write_text(text)
+    record(results / f"int8_{spec.model}", report, markdown(report))
 
 
 def forms(exact: Graph, int8: Int8, windows: Float32Array) -> Iterator[tuple[str, Callable[[], Graph]]]:
@@ -137,5 +135,4 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join([*head, *(markdown_row(row) for row in report["rows"])]) + "\n"
 
 
-if __name__ == "__main__":
-    typer.run(ablate)
+PROGRAM = ablate

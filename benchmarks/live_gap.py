@@ -1,6 +1,6 @@
 """What real cameras and detectors do to a lifter, and what ``poseedge lift`` leaves of it, for each precision of a bundle.
 
-Run as a module from the repository: ``python -m benchmarks.live_gap BUNDLE --data DATA``.
+``python -m benchmarks live_gap BUNDLE --data DATA``.
 """
 
 from __future__ import annotations
@@ -170,5 +170,4 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    typer.run(measure)
+PROGRAM = measure

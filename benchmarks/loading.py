@@ -1,6 +1,6 @@
 """Whether training ever waits for its windows: cutting a batch, a whole training step, and the waiting of a real training.
 
-Run as a module from the repository: ``python -m benchmarks.loading mocap17``. Windows are cut in a thread during the step
+``python -m benchmarks loading mocap17``. Windows are cut in a thread during the step
 before. A step of the published batch takes up to minutes on a processor: steps of two small batches are timed, in real
 trainings, and a step is taken to grow by as much with every further window.
 """
@@ -167,5 +167,4 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
     )
 
 
-if __name__ == "__main__":
-    typer.run(loading)
+PROGRAM = loading

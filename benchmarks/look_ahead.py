@@ -1,6 +1,6 @@
 """What overlap, look-ahead and smoothing do to error and jitter, for each precision of a bundle.
 
-Run as a module from the repository: ``python -m benchmarks.look_ahead BUNDLE --data DATA``. The view is plain, as in ``eval``.
+``python -m benchmarks look_ahead BUNDLE --data DATA``. The view is plain, as in ``eval``.
 """
 
 from __future__ import annotations
@@ -85,5 +85,4 @@ def shown(score: Score) -> str:
     return f"{score.mpjpe:.2f} / {score.mpjve:.2f} / {score.jitter:.2f}"
 
 
-if __name__ == "__main__":
-    typer.run(measure)
+PROGRAM = measure

@@ -1,6 +1,6 @@
 """The model card: every network trained on one data set under one budget, then tested.
 
-    python -m benchmarks.model_card --data mocap17 --runs runs/card
+    python -m benchmarks model_card --data mocap17 --runs runs/card
 
 The budget is processor time of one core, so other work on the machine takes none of it. How many steps it allows is measured
 first; the recorded command names the steps, so it repeats a row whatever the machine's speed. After every network
@@ -20,13 +20,13 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from benchmarks.record import RESULTS, write_json, write_text
 from poseedge.backends.registry import load
 from poseedge.bench.machine import machine_facts
 from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.evaluation.predict import predict
 from poseedge.evaluation.score import score
-from poseedge.files import atomic_write
 from poseedge.network_files import network_files, read_table
 from poseedge.training import recipe as recipes
 from poseedge.training.devices import make_fabric
@@ -36,7 +36,6 @@ from poseedge.training.objective import LiftingObjective
 from poseedge.training.setup import make_network, make_source
 
 CONFIG = "benchmarks/model_card.toml"
-RESULT = Path(__file__).parent / "results" / "model_card.json"
 TEMPLATE = Path(__file__).with_name("model_card_page.md")
 PAGE = Path(__file__).parents[1] / "docs" / "model_card.md"
 TRIAL = 15  # steps, timed to know how many there can be
@@ -49,10 +48,13 @@ def make(
     runs: Annotated[Path, typer.Option(help="folder for the trainings")],
     seconds: Annotated[float, typer.Option(help="of one core's time, in training steps")] = 40,
     network: Annotated[list[str] | None, typer.Option(help="only these")] = None,
+    results: Annotated[Path, typer.Option(help="folder for the JSON file")] = RESULTS,
+    page: Annotated[Path, typer.Option(help="the card")] = PAGE,
 ) -> None:
     """Make the rows that are missing."""
     torch.set_num_threads(1)
-    card: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {"rows": {}}
+    path = results / "model_card.json"
+    card: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"rows": {}}
     card |= {"data": data.name, "cpu_seconds": seconds, "machine": machine_facts()}
     datasets = (load_dataset(data, "gt"), load_dataset(data, "detected"))
     test = [every_second_clip(dataset.of(dataset.test)) for dataset in datasets]
@@ -72,9 +74,8 @@ def make(
             "test": {dataset.keypoints: tested(runs / name / "last.pth", dataset) for dataset in test},
         }
         card["rows"][name] = row
-        for path, text in ((RESULT, json.dumps(card, indent=2) + "\n"), (PAGE, page(card))):
-            with atomic_write(path) as temporary:
-                temporary.write_text(text)
+        write_json(path, card)
+        write_text(page, text_of(card))
         print(name, json.dumps(row), flush=True)
 
 
@@ -121,7 +122,7 @@ def tested(checkpoint: Path, dataset: PoseDataset) -> dict[str, Any]:
     return {**kept, "cpu_seconds": time.process_time() - started}
 
 
-def page(card: dict[str, Any]) -> str:
+def text_of(card: dict[str, Any]) -> str:
     """Return the page that shows ``card``."""
     rows = dict(sorted(card["rows"].items()))
     columns = [(kind, key) for kind in ("gt", "detected") for key in ("mpjpe_mm", "p_mpjpe_mm", "mpjve_mm")]
@@ -143,5 +144,4 @@ def page(card: dict[str, Any]) -> str:
     )
 
 
-if __name__ == "__main__":
-    typer.run(make)
+PROGRAM = make

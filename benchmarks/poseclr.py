@@ -1,6 +1,6 @@
 """What PoseCLR brings where 3D labels are few, and what the contrast makes of the features.
 
-Run as a module from the repository: ``python -m benchmarks.poseclr mocap17 build/poseclr``. Pre-training reads the 2D
+``python -m benchmarks poseclr mocap17 build/poseclr``. Pre-training reads the 2D
 keypoints of all training subjects; every arm then learns from the 3D poses of the same few windows, by the same recipe.
 An interrupted run goes on where it was. ``benchmarks/poseclr_features.py`` looks into the features.
 """
@@ -165,5 +165,4 @@ def shown(errors: list[float]) -> str:
     return f"{statistics.mean(errors):.1f} ({min(errors):.1f} to {max(errors):.1f})"
 
 
-if __name__ == "__main__":
-    typer.run(poseclr)
+PROGRAM = poseclr

@@ -1,6 +1,6 @@
 """What FP16 and INT8 cost every trained network of the model card, in millimetres.
 
-    python -m benchmarks.precision_parity runs/card
+    python -m benchmarks precision_parity runs/card
 
 exports each checkpoint ``runs/card/NETWORK/last.pth`` as ``poseedge export`` does, which compares every precision with the
 PyTorch network on the test subjects of the bundled motion, and writes what it found to ``results/precision_parity.json`` and
@@ -109,5 +109,4 @@ def cells(found: dict[str, Any]) -> list[str]:
     return values if found["passed"] else [f"**{value}**" for value in values]
 
 
-if __name__ == "__main__":
-    typer.run(compare)
+PROGRAM = compare

@@ -1,6 +1,6 @@
 """What a stream costs per frame: the network, and everything else that ``poseedge.Stream`` does, for one person and several.
 
-Run as a module from the repository: ``python -m benchmarks.stream_cost BUNDLE``. One thread, one core; needs an idle machine for
+``python -m benchmarks stream_cost BUNDLE``. One thread, one core; needs an idle machine for
 its milliseconds, and any machine for the share that is not the network's.
 """
 
@@ -115,5 +115,4 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join([f"# Streams of {report['model']}, one core", "", " ".join(said), "", *grid(heads, rows)]) + "\n"
 
 
-if __name__ == "__main__":
-    typer.run(measure)
+PROGRAM = measure

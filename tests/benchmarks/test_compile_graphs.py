@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from benchmarks.compile_graphs import record
+from benchmarks.compile_graphs import record_rows
 from poseedge.targets.aot import Compiled, Compiler
 
 COMPILER = cast(Compiler, SimpleNamespace(architecture="sm86", version="0.5.0"))
@@ -25,10 +25,10 @@ def rows(network: str, int8_bytes: int, error: str = "") -> list[dict[str, Any]]
 
 
 def test_a_network_s_rows_take_the_place_of_its_former_ones(tmp_path: Path) -> None:
-    record(tmp_path / "builds", COMPILER, rows("mixste", 3_000_000))
-    record(tmp_path / "builds", COMPILER, rows("htnet", 1_000_000))
-    record(tmp_path / "builds", COMPILER, rows("mixste", 1_000_000))
-    kept = json.loads((tmp_path / "builds.json").read_text())["rows"]
+    record_rows(tmp_path, COMPILER, rows("mixste", 3_000_000))
+    record_rows(tmp_path, COMPILER, rows("htnet", 1_000_000))
+    record_rows(tmp_path, COMPILER, rows("mixste", 1_000_000))
+    kept = json.loads((tmp_path / "compile_sm86.json").read_text())["rows"]
     assert [(row["network"], row["weight_bytes"]) for row in kept if row["precision"] == "int8"] == [
         ("htnet", 1_000_000),
         ("mixste", 1_000_000),
@@ -36,14 +36,14 @@ def test_a_network_s_rows_take_the_place_of_its_former_ones(tmp_path: Path) -> N
 
 
 def test_table_tells_nodes_inside_and_the_share_of_weights(tmp_path: Path) -> None:
-    record(tmp_path / "builds", COMPILER, rows("htnet", 1_000_000))
-    table = (tmp_path / "builds.md").read_text()
+    record_rows(tmp_path, COMPILER, rows("htnet", 1_000_000))
+    table = (tmp_path / "compile_sm86.md").read_text()
     assert "| htnet | 17 | int8 | 11 of 12 | 4.10 | 1.00 | 0.25 |" in table
     assert "Findings: none." in table
 
 
 def test_refusal_stands_in_the_table_and_among_the_findings(tmp_path: Path) -> None:
-    record(tmp_path / "builds", COMPILER, rows("htnet", 0, "no UINT8"))
-    table = (tmp_path / "builds.md").read_text()
+    record_rows(tmp_path, COMPILER, rows("htnet", 0, "no UINT8"))
+    table = (tmp_path / "compile_sm86.md").read_text()
     assert "| htnet | 17 | int8 | no UINT8 |" in table
     assert "- htnet opset 17 int8: no UINT8" in table

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.model_card import CONFIG, NETWORKS, RESULT, every_second_clip, page, settings, training_command
+from benchmarks.model_card import CONFIG, NETWORKS, every_second_clip, settings, text_of, training_command
+from benchmarks.record import RESULTS
 from poseedge.models import create
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.registry import lifting_names
@@ -42,8 +43,8 @@ def test_every_second_clip_is_whole_and_seen_once() -> None:
 
 
 def test_page_shows_every_recorded_row_with_its_command() -> None:
-    card = json.loads(RESULT.read_text())
-    shown = page(card)
+    card = json.loads((RESULTS / "model_card.json").read_text())
+    shown = text_of(card)
     assert card["rows"].keys() <= set(NETWORKS)
     for name, row in card["rows"].items():
         assert f"| {name} | {row['test']['gt']['mpjpe_mm']:.1f} |" in shown

@@ -1,0 +1,173 @@
+"""How latency and memory of every network grow with the batch, with the window, and with the people in the picture.
+
+``python -m benchmarks scaling``. Float32 on ONNX Runtime, one thread, deterministic weights. Graphs are made first, and kept in
+``--graphs``; then each network is timed in a process of its own, whose peak memory is read after every size. Sizes whose call
+would take longer than ``--longest`` are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import onnx
+import typer
+
+from benchmarks.networks import NETWORKS, Row, deterministic, record_networks
+from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
+from poseedge.bench.machine import busy, machine_facts
+from poseedge.errors import PoseedgeError
+from poseedge.figure import new_figure, save_figure
+from poseedge.fold import fold
+from poseedge.graph.trace import simplify, trace
+from poseedge.targets.boards import load_target
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+WINDOWS = (27, 81, 243, 351)
+PEOPLE = tuple(range(1, 9))
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+Points = dict[str, dict[str, float]]  # by size: milliseconds of a call, and peak bytes
+
+
+def scaling(
+    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    graphs: Annotated[Path, typer.Option(help="folder for the graphs; what lies there is used again")] = Path("build/scaling"),
+    budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each size")] = 0.3,
+    longest: Annotated[float, typer.Option(help="seconds of a call, beyond which a size is left out")] = 1.0,
+    prepare: Annotated[bool, typer.Option(help="make the graphs and time nothing: that needs no idle machine")] = False,
+    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
+    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    pictures: Annotated[Path, typer.Option(help="folder for the figures")] = PICTURES,
+) -> None:
+    """Time the networks one by one, and record tables and figures of all that were measured on this machine."""
+    made = {name: graphs_of(name, graphs) for name in model or NETWORKS}
+    if prepare:
+        return
+    machine = machine_facts()  # once: afterwards this program itself is the load
+    path = results / f"scaling_{machine_slug(machine)}"
+
+    def row(name: str) -> Row:
+        return {**timed(made[name], budget, longest), "note": busy(machine)}
+
+    record_networks(path, page, "scaling", list(made), row, lambda rows: markdown(machine, rows), machine=machine)
+    draw(json.loads(path.with_suffix(".json").read_text())["networks"], pictures)
+
+
+def graphs_of(name: str, folder: Path) -> dict[str, Path]:
+    """Return the graphs of a network: of a free batch, of one window, and of one of each length that it takes."""
+    usual = deterministic(name)
+    wanted = {"free": {}, "fixed": {}} | {f"{frames}": length(name, frames) for frames in WINDOWS}
+    paths = {}
+    for what, config in wanted.items():
+        if config is None:
+            continue
+        paths[what] = folder / f"{name}_{what}.onnx"
+        if not paths[what].is_file():
+            network = deterministic(name, **config) if config else usual
+            free = what == "free"
+            opset = load_target("default").opset
+            traced, _ = simplify(trace(fold(network, free), network.frames, network.in_channels, opset, free))
+            folder.mkdir(parents=True, exist_ok=True)
+            onnx.save(traced.proto, paths[what])
+            print(f"{paths[what]}: {len(traced.nodes)} nodes", flush=True)
+    return paths
+
+
+def length(name: str, frames: int) -> dict[str, int] | None:
+    """Return the configuration of a network for windows of so many frames, or None if it takes none of that length."""
+    usual = deterministic(name)
+    key = next((key for key in ("frames", "n_frames") if key in usual.config), None)
+    if key is None or frames > max(243, usual.frames):
+        return None
+    try:
+        network = deterministic(name, **{key: frames})
+    except (PoseedgeError, ValueError, RuntimeError):
+        return None
+    return {key: frames} if network.frames == frames else None
+
+
+def timed(paths: dict[str, Path], budget: float, longest: float) -> Row:
+    """Return what the sizes of one network take, by kind."""
+    sizes = {
+        "batch": {str(batch): [str(paths["free"]), batch] for batch in BATCHES},
+        "window": {str(frames): [str(paths[str(frames)]), 1] for frames in WINDOWS if str(frames) in paths},
+        "people, one call each": {str(people): [str(paths["fixed"]), people] for people in PEOPLE},
+        "people, one call": {str(people): [str(paths["free"]), people] for people in PEOPLE},
+    }
+    return {kind: measured(wanted, budget, longest, alone=kind == "window") for kind, wanted in sizes.items()}
+
+
+def measured(wanted: dict[str, list[Any]], budget: float, longest: float, alone: bool) -> Points:
+    """Return the points of one kind, from one process, or, where the graphs differ, from a process each."""
+    parts = [{size: call} for size, call in wanted.items()] if alone else [wanted]
+    found: Points = {}
+    for part in filter(None, parts):
+        command = [sys.executable, "-m", "benchmarks.scaling_calls", json.dumps([part, budget, longest])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise PoseedgeError(
+                f"{next(iter(part.values()))[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+            )
+        found |= json.loads(done.stdout)
+    return found
+
+
+def markdown(machine: dict[str, Any], rows: dict[str, Row]) -> str:
+    """Return the rows as readable tables."""
+    lines = ["# Scaling", "", versions(machine), ""]
+    for note in sorted({row["note"] for row in rows.values()} - {None, ""}):
+        lines += [f"Note, {', '.join(name for name, row in rows.items() if row['note'] == note)}: {note}.", ""]
+    lines += [
+        "Float32, one thread, opset 17. A dash: not measured, since a call takes too long, or the network takes no such window.",
+        "",
+    ]
+    for kind, sizes, title in (
+        ("batch", BATCHES, "Milliseconds for each window, by windows of a call"),
+        ("batch", BATCHES, "Peak memory, MB, by windows of a call"),
+        ("window", WINDOWS, "Milliseconds of a call, by frames of a window"),
+        ("people, one call", PEOPLE, "Milliseconds for all people of a frame, by people, lifted in one call"),
+        ("people, one call each", PEOPLE, "The same, one call each"),
+    ):
+        cells = [[name, *(cell(row[kind], size, title) for size in sizes)] for name, row in rows.items()]
+        lines += [f"**{title}**", "", *grid(["network", *map(str, sizes)], cells), ""]
+    return "\n".join(lines)
+
+
+def cell(points: Points, size: int, title: str) -> str:
+    """Return one number of a table."""
+    point = points.get(str(size))
+    if point is None:
+        return "-"
+    if "memory" in title:
+        return f"{point['peak_bytes'] / 1e6:.0f}"
+    number = point["ms"] / (size if "each window" in title else 1)
+    return f"{number:.3g}" if number < 100 else f"{number:.0f}"
+
+
+def draw(rows: dict[str, Row], folder: Path) -> None:
+    """Write a figure of each kind into ``folder``: milliseconds beside peak memory, a line for each network."""
+    kinds = {"batch": "windows of a call", "window": "frames of a window", "people": "people, lifted in one call"}
+    for kind, label in kinds.items():
+        figure = new_figure(11, 5)
+        left, right = figure.subplots(1, 2)
+        for place, (name, row) in enumerate(rows.items()):
+            points = row["people, one call" if kind == "people" else kind]
+            sizes = [int(size) for size in points]
+            each = [point["ms"] / (size if kind == "batch" else 1) for size, point in zip(sizes, points.values(), strict=True)]
+            style = {"marker": "os^vD"[place % 5], "linestyle": ["-", "--", ":"][place // 10 % 3], "color": f"C{place % 10}"}
+            left.plot(sizes, each, label=name, markersize=4, **style)
+            right.plot(sizes, [point["peak_bytes"] / 1e6 for point in points.values()], markersize=4, **style)
+        for axes, title in ((left, "ms for each window" if kind == "batch" else "ms"), (right, "peak memory, MB")):
+            axes.set(xlabel=label, ylabel=title, yscale="log", xscale="linear" if kind == "people" else "log")
+            ticks = sorted({int(size) for row in rows.values() for size in row["people, one call" if kind == "people" else kind]})
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.minorticks_off()
+            axes.grid(alpha=0.3)
+        figure.legend(loc="outside right center", fontsize="small")
+        save_figure(figure, folder / f"scaling_{kind}.png")
+
+
+PROGRAM = scaling
