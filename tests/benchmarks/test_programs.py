@@ -38,7 +38,9 @@ def test_recorded_commands_can_be_typed(run: dict[str, Any]) -> None:
 
 
 def test_commands_of_the_pages_can_be_typed() -> None:
-    lines = [line for page in PAGES for line in re.findall(r"python -m benchmarks (\w+[^`\n]*)", page.read_text())]
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert set(re.findall(r"python -m benchmarks ([a-z]\w+)", text)) <= programs().keys() | {"all"}
+    lines = re.findall(r"^    python -m benchmarks ([a-z][^\n]*)", text, re.MULTILINE)
     assert len(lines) > 15
     for line in lines:
         name, *words = line.partition("#")[0].split()

@@ -210,3 +210,10 @@ def test_lifter_gives_the_poses_of_the_file_as_written(small_bundle: Path) -> No
     difference = np.abs(OnnxLifter(file)(windows()) - as_written(windows()))
     assert np.median(difference) < 1e-6
     assert difference.max() < 1e-3  # where float rounding moves a value over the edge of its INT8 step
+
+
+def test_a_report_of_times_is_told_what_ran(small_bundle: Path) -> None:
+    assert OnnxLifter(small_bundle / "nanohtnet_fp32.onnx").timed_as == ()
+    (said,) = OnnxLifter(small_bundle / "nanohtnet_int8.onnx").timed_as
+    assert "run.py runs it as written" in said
+    assert OnnxLifter(small_bundle / "nanohtnet_int8.onnx", optimize=False).timed_as == ()
