@@ -59,7 +59,9 @@ def scaling(
 def graphs_of(name: str, folder: Path) -> dict[str, Path]:
     """Return the graphs of a network: of a free batch, of one window, and of one of each length that it takes."""
     usual = deterministic(name)
-    wanted = {"free": {}, "fixed": {}} | {f"{frames}": length(name, frames) for frames in WINDOWS}
+    wanted: dict[str, dict[str, int] | None] = {"free": {}, "fixed": {}} | {
+        f"{frames}": length(name, frames) for frames in WINDOWS
+    }
     paths = {}
     for what, config in wanted.items():
         if config is None:
