@@ -71,3 +71,6 @@ def markdown(model: str, windows: int, frames: int, machine: dict[str, Any], row
 
 
 PROGRAM = calibration_cost
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

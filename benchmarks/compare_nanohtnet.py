@@ -150,3 +150,6 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = compare
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -1,7 +1,7 @@
 """Every network as exported by poseedge against its naive export, at the default configuration, on ONNX Runtime.
 
-``python -m benchmarks compare_networks``. A network and its pruned variants take
-turns in one measurement; each such family has a file of its own, so that one can be measured again alone.
+``python -m benchmarks compare_networks``. A network and its pruned variants take turns in one measurement; each such family has a
+file of its own, so that one can be measured again alone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnx
 import torch
 import typer
 
 from benchmarks.naive import export_naive, naive_call
-from benchmarks.networks import FAMILIES, deterministic
+from benchmarks.networks import FAMILIES, deterministic, metadata
 from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, versions, write_json, write_text
 from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import OnnxLifter
@@ -27,6 +26,7 @@ from poseedge.bench.latency import Alternation, Candidate, pinned, summary_ms, t
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.fold import fold
+from poseedge.graph.cpu_form import widened
 from poseedge.graph.flops import graph_cost
 from poseedge.graph.trace import simplify, trace
 from poseedge.lifter import random_keypoints
@@ -97,7 +97,8 @@ def prepare(network: LiftingNetwork, folder: Path, threads: int) -> tuple[Lifts,
     exact, note = simplify(trace(fold(network), network.frames, network.in_channels, load_target("default").opset, False))
     if note:
         raise PoseedgeError(f"{network.name}: {note}")
-    onnx.save(exact.proto, paths["folded"])
+    exact = widened(exact)
+    exact.save(paths["folded"], metadata(network, "fp32", exact))
     lifter = OnnxLifter(paths["folded"], threads)
     keypoints = random_keypoints(lifter.spec, 1)
     calls: Lifts = {"naive": naive_call(network, paths["naive"], keypoints, threads), "folded": partial(lifter, keypoints)}
@@ -190,3 +191,6 @@ def notes(reports: list[dict[str, Any]]) -> list[str]:
 
 
 PROGRAM = compare
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

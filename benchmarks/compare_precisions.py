@@ -1,30 +1,35 @@
-"""Every network in FP32, FP16 and INT8 at the default configuration on ONNX Runtime: latency, size on disk, share of INT8.
+"""Every network in every precision at the default configuration, on ONNX Runtime and OpenVINO, beside its naive export.
 
-``python -m benchmarks compare_precisions``. The precisions of a network take turns. Weights
-are random and ranges come from few windows: neither changes what a call costs.
+``python -m benchmarks compare_precisions``. The forms of a network take turns. Weights are random and ranges come from few
+windows: neither changes what a call costs. *int8 cpu* is what ``--target cpu-opset23`` writes of INT8: its steps fit the window
+at hand.
 """
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from benchmarks.compare_networks import BUDGET_S, affordable, p50
+from benchmarks.compare_networks import BUDGET_S, TOLERANCE_M, affordable, p50
 from benchmarks.compile_graphs import WINDOWS, graphs_of
-from benchmarks.networks import NETWORKS, deterministic, record_networks
+from benchmarks.naive import export_naive, naive_call
+from benchmarks.networks import NETWORKS, deterministic, kept_or_temporary, metadata, record_networks
 from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
 from poseedge.backends.onnxruntime import OnnxLifter
+from poseedge.backends.openvino import OpenVINOLifter
 from poseedge.bench.latency import Candidate, pinned, summary_ms, time_alternating
 from poseedge.bench.machine import busy, machine_facts
+from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import load_recipe
+from poseedge.graph.cpu_form import ATTENTION_OPSET
 from poseedge.graph.graph import Graph
-from poseedge.graph.metadata import GraphMetadata
+from poseedge.int8.cpu_graph import for_cpu
 from poseedge.int8.placement import place
-from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
 from poseedge.int8.sensitivity import multiply_adds
 from poseedge.int8.windows import load_calibration
 from poseedge.lifter import random_keypoints
@@ -32,56 +37,80 @@ from poseedge.models.network import LiftingNetwork
 from poseedge.resources import resource
 from poseedge.targets.boards import MODERN
 
-FORMS = ("fp32", "fp16", "int8", "int8 steady")
+NAIVE = "naive"
+FILES = ("fp32", "fp16", "int8", "int8 cpu", "int8 steady")
+ELSEWHERE = ("fp32", "int8")  # on OpenVINO too
 
 
 def compare(
     model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
     budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each network")] = BUDGET_S,
+    graphs: Annotated[Path | None, typer.Option(help="folder of graphs that --prepare made; default: made anew")] = None,
+    prepare: Annotated[bool, typer.Option(help="only make the graphs, in --graphs: that needs no idle machine")] = False,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
     page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
 ) -> None:
-    """Time the precisions of each network and record the table of all that were measured on this machine."""
-    machine = machine_facts()  # once: afterwards this program itself is the load
-    record_networks(
-        results / f"precisions_{machine_slug(machine)}",
-        page,
-        "precisions",
-        model or NETWORKS,
-        lambda name: {**measure(deterministic(name), budget), "note": busy(machine)},
-        partial(markdown, machine),
-        machine=machine,
-    )
+    """Time the forms of each network and record the table of all that were measured on this machine."""
+    with kept_or_temporary(graphs) as folder:
+        for name in model or NETWORKS:
+            write_graphs(deterministic(name), folder)
+        if prepare:
+            return
+        machine = machine_facts()  # once: afterwards this program itself is the load
+        record_networks(
+            results / f"precisions_{machine_slug(machine)}",
+            page,
+            "precisions",
+            model or NETWORKS,
+            lambda name: {**measure(deterministic(name), folder, budget), "note": busy(machine)},
+            partial(markdown, machine),
+            machine=machine,
+        )
 
 
-def measure(network: LiftingNetwork, budget_s: float) -> dict[str, Any]:
-    """Return latency and size of each form of ``network``, and how much of its Linear work is INT8. One thread, one window."""
-    recipe = load_recipe(network.name)
+def place_of(folder: Path, name: str, form: str) -> Path:
+    """Return where a form of a network lies."""
+    return folder / f"{name}_{form.replace(' ', '_')}.onnx"
+
+
+def write_graphs(network: LiftingNetwork, folder: Path) -> None:
+    """Write the forms of a network that are missing."""
+    paths = {form: place_of(folder, network.name, form) for form in (NAIVE, *FILES)}
+    if all(path.is_file() for path in paths.values()):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    export_naive(network, paths[NAIVE])
     windows = load_calibration(resource("calib_data", "mocap17-calib"), network.frames, WINDOWS, network.in_channels)
-    graphs = {form: graph for form, graph in graphs_of(network, recipe, MODERN, windows).items() if form in FORMS}
-    with tempfile.TemporaryDirectory() as folder, pinned(1):
-        paths = {form: Path(folder, f"{form}.onnx") for form in graphs}
-        calls: dict[str, Candidate] = {}
-        for form, path in paths.items():
-            graphs[form].save(path, metadata(network, form))
-            lifter = OnnxLifter(path, 1)
-            calls[form] = partial(lifter, random_keypoints(lifter.spec, 1))
+    made = graphs_of(network, load_recipe(network.name), MODERN, windows)
+    made["int8 cpu"] = for_cpu(made["int8"], ATTENTION_OPSET, dynamic=True)
+    for form in FILES:
+        made[form].save(paths[form], metadata(network, form.partition(" ")[0], made[form]))
+    print(f"{network.name}: graphs are made", flush=True)
+
+
+def measure(network: LiftingNetwork, folder: Path, budget_s: float) -> dict[str, Any]:
+    """Return latency and size of each form of ``network``, and how much of its Linear work is INT8. One thread, one window.
+
+    Raises ``PoseedgeError`` if the float32 graph is not the naive one's equal.
+    """
+    paths = {form: place_of(folder, network.name, form) for form in (NAIVE, *FILES)}
+    with pinned(1):
+        lifters = {form: OnnxLifter(paths[form], 1) for form in FILES}
+        keypoints = random_keypoints(lifters["fp32"].spec, 1)
+        naive = naive_call(network, paths[NAIVE], keypoints, 1)
+        if not (off := float(np.abs(naive() - lifters["fp32"](keypoints)).max())) <= TOLERANCE_M:
+            raise PoseedgeError(f"{network.name}: folded and naive form differ by {off:.1e} m, {TOLERANCE_M:.0e} are allowed")
+        calls: dict[str, Candidate] = {NAIVE: naive}
+        calls |= {form: partial(lifter, keypoints) for form, lifter in lifters.items()}
+        if find_spec("openvino"):
+            calls |= {f"openvino {form}": partial(OpenVINOLifter(paths[form], 1), keypoints) for form in ELSEWHERE}
         spent = time_alternating(calls, affordable(calls, budget_s))
-        sizes = {form: path.stat().st_size for form, path in paths.items()}
     return {
         "latency_ms": {form: summary_ms(times).model_dump() for form, times in spent.items()},
-        "file_bytes": sizes,
-        "int8_share": int8_share(graphs["fp32"], recipe.int8.keep),
+        "file_bytes": {form: paths[form].stat().st_size for form in FILES},
+        "max_difference_m": off,
+        "int8_share": int8_share(Graph.load(paths["fp32"]), load_recipe(network.name).int8.keep),
     }
-
-
-def metadata(network: LiftingNetwork, form: str) -> GraphMetadata:
-    """Return what the runtime must know of a graph to run it as it runs a bundle's."""
-    precision = form.partition(" ")[0]
-    disabled = ORT_DISABLED_OPTIMIZERS if precision == "int8" else ()
-    return GraphMetadata(
-        network.name, network.config, precision, network.output_frames, "", "benchmark", ort_disabled_optimizers=disabled
-    )
 
 
 def int8_share(graph: Graph, keep: list[str]) -> float:
@@ -95,16 +124,21 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
     lines = ["# Precisions on a CPU", "", versions(machine), ""]
     for note in sorted({row["note"] for row in rows.values()} - {None, ""}):
         lines += [f"Note, {', '.join(name for name, row in rows.items() if row['note'] == note)}: {note}.", ""]
-    lines += ["One window, one thread, opset 17; median (p90) in ms.", "Share: of the Linear multiply-adds, what INT8 does.", ""]
+    lines += [
+        "One window, one thread, opset 17. Naive: median ms; the others: their median as a share of it, below 1 is faster.",
+        "int8 cpu: as `--target cpu-opset23` writes it. Share: of the Linear multiply-adds, what INT8 does.",
+        "",
+    ]
+    forms = [*FILES, *(f"openvino {form}" for form in ELSEWHERE)]
     lines += grid(
-        ["network", *FORMS, "int8 / fp32", "fp16 / fp32", "share", *(f"{form} MB" for form in FORMS[:3])],
+        ["network", "naive ms", *forms, "share", *(f"{form} MB" for form in FILES[:3])],
         [
             [
                 name,
-                *(f"{spent['p50']:.2f} ({spent['p90']:.2f})" for spent in (row["latency_ms"][form] for form in FORMS)),
-                *(f"{p50(row, form) / p50(row, 'fp32'):.2f}" for form in ("int8", "fp16")),
+                f"{p50(row, NAIVE):.2f}",
+                *(f"{p50(row, form) / p50(row, NAIVE):.2f}" if form in row["latency_ms"] else "-" for form in forms),
                 f"{row['int8_share']:.2f}",
-                *(f"{row['file_bytes'][form] / 1e6:.1f}" for form in FORMS[:3]),
+                *(f"{row['file_bytes'][form] / 1e6:.1f}" for form in FILES[:3]),
             ]
             for name, row in rows.items()
         ],
@@ -113,3 +147,6 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
 
 
 PROGRAM = compare
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -149,3 +149,6 @@ def compile_all(
 
 
 PROGRAM = compile_all
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

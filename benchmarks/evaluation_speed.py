@@ -199,3 +199,6 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = evaluation_speed
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

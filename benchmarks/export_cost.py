@@ -82,3 +82,6 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
 
 
 PROGRAM = export_cost
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

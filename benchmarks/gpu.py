@@ -288,3 +288,6 @@ def page(report: dict[str, Any]) -> str:
 
 
 PROGRAM = main
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -136,3 +136,6 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = ablate
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

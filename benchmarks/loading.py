@@ -168,3 +168,6 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
 
 
 PROGRAM = loading
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -86,3 +86,6 @@ def shown(score: Score) -> str:
 
 
 PROGRAM = measure
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

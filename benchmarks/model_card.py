@@ -145,3 +145,6 @@ def text_of(card: dict[str, Any]) -> str:
 
 
 PROGRAM = make
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.record import embed, record
+from poseedge.export.recipe import load_recipe
+from poseedge.graph.graph import Graph
+from poseedge.graph.metadata import GraphMetadata
+from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS
 from poseedge.models import create
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.registry import family_of, lifting_names
@@ -34,6 +40,24 @@ def deterministic(name: str, **config: Any) -> LiftingNetwork:
             if value.is_floating_point():
                 value.add_(0.02 * torch.randn_like(value))
     return network
+
+
+@contextmanager
+def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    """Yield ``folder``, or a temporary one: graphs that an older poseedge made must not be timed by oversight."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def metadata(network: LiftingNetwork, precision: str, graph: Graph) -> GraphMetadata:
+    """Return what the runtime must know of a graph to run it as it runs a bundle's."""
+    disabled = ORT_DISABLED_OPTIMIZERS if any(graph.of("DequantizeLinear")) else ()
+    disabled = (*load_recipe(network.name).onnxruntime.disabled, *disabled)
+    frames = network.output_frames
+    return GraphMetadata(network.name, network.config, precision, frames, "", "benchmark", ort_disabled_optimizers=disabled)
 
 
 def record_networks(

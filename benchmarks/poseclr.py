@@ -166,3 +166,6 @@ def shown(errors: list[float]) -> str:
 
 
 PROGRAM = poseclr
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -110,3 +110,6 @@ def cells(found: dict[str, Any]) -> list[str]:
 
 
 PROGRAM = compare
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -1,8 +1,7 @@
 """How latency and memory of every network grow with the batch, with the window, and with the people in the picture.
 
-``python -m benchmarks scaling``. Float32 on ONNX Runtime, one thread, deterministic weights. Graphs are made first, and kept in
-``--graphs``; then each network is timed in a process of its own, whose peak memory is read after every size. Sizes whose call
-would take longer than ``--longest`` are left out.
+``python -m benchmarks scaling``. Float32 on ONNX Runtime, one thread, deterministic weights. Each network is timed in a process of
+its own, whose peak memory is read after every size. Sizes whose call would take longer than ``--longest`` are left out.
 """
 
 from __future__ import annotations
@@ -10,13 +9,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import onnx
 import typer
 
-from benchmarks.networks import NETWORKS, Row, deterministic, record_networks
+from benchmarks.networks import NETWORKS, Row, deterministic, kept_or_temporary, record_networks
 from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
@@ -34,26 +34,27 @@ Points = dict[str, dict[str, float]]  # by size: milliseconds of a call, and pea
 
 def scaling(
     model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
-    graphs: Annotated[Path, typer.Option(help="folder for the graphs; what lies there is used again")] = Path("build/scaling"),
+    graphs: Annotated[Path | None, typer.Option(help="folder of graphs that --prepare made; default: made anew")] = None,
     budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each size")] = 0.3,
     longest: Annotated[float, typer.Option(help="seconds of a call, beyond which a size is left out")] = 1.0,
-    prepare: Annotated[bool, typer.Option(help="make the graphs and time nothing: that needs no idle machine")] = False,
+    prepare: Annotated[bool, typer.Option(help="only make the graphs, in --graphs: that needs no idle machine")] = False,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
     page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
     pictures: Annotated[Path, typer.Option(help="folder for the figures")] = PICTURES,
 ) -> None:
     """Time the networks one by one, and record tables and figures of all that were measured on this machine."""
-    made = {name: graphs_of(name, graphs) for name in model or NETWORKS}
-    if prepare:
-        return
-    machine = machine_facts()  # once: afterwards this program itself is the load
-    path = results / f"scaling_{machine_slug(machine)}"
+    with kept_or_temporary(graphs) as folder:
+        made = {name: graphs_of(name, folder) for name in model or NETWORKS}
+        if prepare:
+            return
+        machine = machine_facts()  # once: afterwards this program itself is the load
+        path = results / f"scaling_{machine_slug(machine)}"
 
-    def row(name: str) -> Row:
-        return {**timed(made[name], budget, longest), "note": busy(machine)}
+        def row(name: str) -> Row:
+            return {**timed(made[name], budget, longest), "note": busy(machine)}
 
-    record_networks(path, page, "scaling", list(made), row, lambda rows: markdown(machine, rows), machine=machine)
-    draw(json.loads(path.with_suffix(".json").read_text())["networks"], pictures)
+        record_networks(path, page, "scaling", list(made), row, partial(markdown, machine), machine=machine)
+        draw(json.loads(path.with_suffix(".json").read_text())["networks"], pictures)
 
 
 def graphs_of(name: str, folder: Path) -> dict[str, Path]:
@@ -173,3 +174,6 @@ def draw(rows: dict[str, Row], folder: Path) -> None:
 
 
 PROGRAM = scaling
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

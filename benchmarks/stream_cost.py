@@ -116,3 +116,6 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = measure
+
+if __name__ == "__main__":
+    typer.run(PROGRAM)

@@ -103,7 +103,7 @@ def remarks_of(lifters: Sequence[Lifter]) -> list[str]:
     """Return what lifters note of themselves, each remark once, with the files that it is about."""
     about: dict[str, list[str]] = {}
     for lifter in lifters:
-        for note in lifter.notes:
+        for note in (*lifter.notes, *getattr(lifter, "timed_as", ())):
             about.setdefault(f"{note} ({lifter.backend})", []).append(lifter.path.name)
     return [f"{', '.join(names)}: {note}" for note, names in about.items()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from poseedge.backends.onnxruntime import CPU, rewritten
 from poseedge.bench.latency import Alternation
 from poseedge.bench.report import Report
 from poseedge.bench.results import Row
@@ -13,6 +14,7 @@ from poseedge.device.ssh import Outcome
 from poseedge.errors import PoseedgeError
 from poseedge.graph.flops import graph_cost
 
+AS_WRITTEN = "Q/DQ ran as it is written; poseedge.load makes faster operators of it, and --target cpu writes such a file"
 RUNS_PER_ROUND = Alternation(rounds=1).calls
 
 
@@ -31,6 +33,8 @@ def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Re
     notes += [f"{precision} did not run: {outcome.failure}" for precision, outcome in failures.items()]
     for precision, report in ran.items():
         notes += engine_note(precision, report["engine"])
+        if provider == CPU and rewritten(bundle.graph(precision)):
+            notes.append(f"{precision}: {AS_WRITTEN}")
         notes += [f"{precision}: times say little: {doubt}" for doubt in report.get("doubts", [])]
         notes += [] if report["passed"] else [f"{precision}: poses are NOT within the bundle's limits {report['limits']}"]
     return Report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ def row(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "deterministic", small)
         arguments = ["--model", "htnet", "--budget", "0", "--results", str(folder), "--page", str(page)]
+        arguments += ["--graphs", str(folder / "graphs")]
         result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "| htnet |" in page.read_text()
@@ -43,7 +45,9 @@ def row(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_precision_is_timed(row: dict[str, Any]) -> None:
-    assert list(row["latency_ms"]) == ["fp32", "fp16", "int8", "int8 steady"]
+    forms = ["naive", "fp32", "fp16", "int8", "int8 cpu", "int8 steady"]
+    elsewhere = ["openvino fp32", "openvino int8"] if find_spec("openvino") else []
+    assert list(row["latency_ms"]) == forms + elsewhere
     assert all(spent["p50"] > 0 for spent in row["latency_ms"].values())
 
 
