@@ -1,7 +1,7 @@
 """How latency and memory of every network grow with the batch, with the window, and with the people in the picture.
 
-``python -m benchmarks scaling``. Float32 on ONNX Runtime, one thread, deterministic weights. Each network is timed in a process of
-its own, whose peak memory is read after every size. Sizes whose call would take longer than ``--longest`` are left out.
+``python -m benchmarks scaling``. Float32 on ONNX Runtime, one thread, deterministic weights. Each network is timed in a process
+of its own, whose peak memory is read after every size. Sizes whose call would take longer than ``--longest`` are left out.
 """
 
 from __future__ import annotations
