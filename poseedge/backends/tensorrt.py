@@ -11,6 +11,7 @@ from types import TracebackType
 
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
+from poseedge.device.runner.engine.memory import memory_words
 from poseedge.device.runner.machine import board
 from poseedge.engines.cuda import open_cuda
 from poseedge.errors import PoseedgeError, require
@@ -24,7 +25,6 @@ class TensorRTLifter:
     """
 
     backend = "tensorrt"
-    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, cuda_graph: bool = True) -> None:
         """Open ``path``; raises as ``engines.plan.open_plan`` does, and ``PoseedgeError`` if there is no TensorRT."""
@@ -33,6 +33,8 @@ class TensorRTLifter:
 
         self._plan, self.path = open_plan(path, cuda_graph), path
         self.spec, self.provider, self.session = self._plan.spec, self._plan.provider, self._plan.session
+        memory = self.session.memory
+        self.notes: tuple[str, ...] = () if memory is None else (memory_words(memory),)
         self.close = weakref.finalize(self, self.session.close)
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:

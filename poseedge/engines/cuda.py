@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from poseedge.arrays import AnyArray
 from poseedge.device.runner.engine.context import NON_BLOCKING, release_primary
+from poseedge.device.runner.engine.memory import may_be_mapped, shares_memory
 from poseedge.device.runner.machine import module_memory_gib
 from poseedge.errors import PoseedgeError
 
@@ -32,7 +33,7 @@ class CudaFailure(PoseedgeError):
 
 @dataclass(frozen=True)
 class Buffer:
-    """Page-locked host memory and as much device memory, for one tensor."""
+    """Page-locked host memory for one tensor, and as much device memory, or the host memory itself mapped into the GPU."""
 
     host: AnyArray
     device: int  # address
@@ -49,6 +50,7 @@ class Cuda(Protocol):
     gpu: str
     sms: int  # multiprocessors
     memory_gib: int  # of the module, as sold
+    mappable: bool  # the GPU shares the processor's memory and its caches
     version: str  # of CUDA, as the library was built with or brings
     driver: str  # newest CUDA that the driver takes
     stream: int  # handle
@@ -58,6 +60,9 @@ class Cuda(Protocol):
 
     def allocate(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
         """Return memory for one tensor; freed by ``close``."""
+
+    def map(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
+        """Return host memory that the GPU reads and writes itself; what it wrote is there after ``wait``."""
 
     def upload(self, host: AnyArray, device: int) -> None:
         """Start copying page-locked ``host`` to ``device`` on the stream."""
@@ -107,6 +112,7 @@ class Pycuda:
         self.capability, self.gpu = device.compute_capability(), device.name()
         self.sms = int(device.get_attribute(driver.device_attribute.MULTIPROCESSOR_COUNT))
         self.memory_gib = module_memory_gib(device.total_memory())
+        self.mappable = shares_memory(driver, device)
         self.version = ".".join(map(str, driver.get_version()[:2]))
         self.driver = dotted(driver.get_driver_version())
         self._memory: list[Any] = []
@@ -140,6 +146,10 @@ class Pycuda:
         memory = self._call(self._driver.mem_alloc, max(host.nbytes, 1))
         self._memory.append(memory)
         return Buffer(host, int(memory))
+
+    def map(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
+        host = self._call(self._driver.pagelocked_empty, shape, dtype, "C", self._driver.host_alloc_flags.DEVICEMAP)
+        return Buffer(host, int(self._call(host.base.get_device_pointer)))
 
     def upload(self, host: AnyArray, device: int) -> None:
         self._call(self._driver.memcpy_htod_async, device, host, self._stream)
@@ -176,9 +186,10 @@ class CudaPython:
             self._call("cudaSetDevice", 0)
         except CudaFailure as error:
             raise CudaFailure(f"no usable CUDA device: {error.message}") from error
-        wanted = attributes.cudaDevAttrComputeCapabilityMajor, attributes.cudaDevAttrComputeCapabilityMinor
-        major, minor = (int(self._call("cudaDeviceGetAttribute", attribute, 0)) for attribute in wanted)
-        self.capability = major, minor
+        wanted = ("ComputeCapabilityMajor", "ComputeCapabilityMinor", "Integrated", "CanMapHostMemory")
+        told = [int(self._call("cudaDeviceGetAttribute", getattr(attributes, f"cudaDevAttr{name}"), 0)) for name in wanted]
+        self.capability = told[0], told[1]
+        self.mappable = may_be_mapped(self.capability, *told[2:])
         properties = self._call("cudaGetDeviceProperties", 0)
         self.gpu = properties.name.decode().rstrip("\0")
         self.sms, self.memory_gib = int(properties.multiProcessorCount), module_memory_gib(properties.totalGlobalMem)
@@ -205,8 +216,13 @@ class CudaPython:
         size = max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1)
         self._locked.append(int(self._call("cudaMallocHost", size)))
         self._memory.append(int(self._call("cudaMalloc", size)))
-        block = memoryview((ctypes.c_uint8 * size).from_address(self._locked[-1]))
-        return Buffer(np.frombuffer(block, dtype, count=int(np.prod(shape))).reshape(shape), self._memory[-1])
+        return Buffer(array_at(self._locked[-1], shape, dtype), self._memory[-1])
+
+    def map(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Buffer:
+        size = max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1)
+        self._locked.append(int(self._call("cudaHostAlloc", size, self._cudart.cudaHostAllocMapped)))
+        device = int(self._call("cudaHostGetDevicePointer", self._locked[-1], 0))
+        return Buffer(array_at(self._locked[-1], shape, dtype), device)
 
     def upload(self, host: AnyArray, device: int) -> None:
         self._call("cudaMemcpyAsync", device, host.ctypes.data, host.nbytes, self._up, self._stream)
@@ -224,6 +240,13 @@ class CudaPython:
             while self._locked:
                 self._call("cudaFreeHost", self._locked.pop())
             self._call("cudaStreamDestroy", self._stream)
+
+
+def array_at(address: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> AnyArray:
+    """Return the array that lies in the process's memory at ``address``."""
+    count = int(np.prod(shape))
+    block = memoryview((ctypes.c_uint8 * max(count * np.dtype(dtype).itemsize, 1)).from_address(address))
+    return np.frombuffer(block, dtype, count=count).reshape(shape)
 
 
 def dotted(version: int) -> str:

@@ -1,11 +1,11 @@
-"""One engine, ready to run: execution context, buffers, and the CUDA graph that replays it."""
+"""One engine, ready to run: execution context, buffers, and the way between them."""
 
 from __future__ import annotations
 
-import ctypes
 import json
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import numpy as np
 import tensorrt as trt
 
 from poseedge.arrays import AnyArray, Float32Array
-from poseedge.device.runner.engine.cuda_graph import CudaGraph, CudaGraphError
+from poseedge.device.runner.engine.cuda_graph import CudaGraphError
+from poseedge.device.runner.engine.memory import COPIED, MAPPED, choose_by_time
 from poseedge.device.runner.engine.tensors import BindingApi, TensorApi, numpy_type
 from poseedge.device.runner.words import Refused
-from poseedge.engines.cuda import Cuda
+from poseedge.engines.cuda import Buffer, Cuda, CudaFailure
 from poseedge.engines.log import shared_log
+from poseedge.engines.transfer import Transfer
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.skeleton import NUM_JOINTS
 
@@ -27,8 +29,9 @@ Shape = tuple[int, ...]
 class Session:
     """Runs windows on one stream, as many per call as the engine takes; calls from several threads take turns.
 
-    The first call with a batch size runs plainly, which finishes what TensorRT puts off to the first run; from the second
-    on the call is one CUDA graph: upload, network, download. Where that cannot be captured, ``not_captured`` says why.
+    Where the GPU shares the processor's memory, keypoints and poses are copied into its own part or mapped into it, whichever is
+    faster; ``memory`` says so, None where there is no choice. From the second call with a batch size on, a call is one CUDA
+    graph; where that cannot be captured, ``not_captured`` says why.
     """
 
     def __init__(
@@ -44,12 +47,15 @@ class Session:
         self._engine: Any = None
         self._context: Any = None
         self._api: Any = None
-        self._graph: CudaGraph | None = None
-        self._batch, self._ran, self.not_captured = 0, False, "" if cuda_graph else "not asked for"
+        self._transfer: Any = None
+        self.memory: dict[str, Any] | None = None
         try:
             with cuda:
                 self._load(plan, host_code)
                 self._allocate(pose)
+                self._transfer = self._way(self._buffers, "" if cuda_graph else "not asked for")
+                if cuda.mappable and cuda_graph:
+                    self._choose_memory()
         except BaseException:
             self.close()
             raise
@@ -93,7 +99,8 @@ class Session:
             found = ", ".join(f"{n} {b.host.dtype}{list(b.host.shape)}" for n, b in buffers.items())
             raise ArtefactError(f"{self._path}: no lifting engine: expected one float32 input and one pose output, found {found}")
         self._buffers, self._source, self._pose = buffers, source, poses[0]
-        self.most, self.target_shape = buffers[source].host.shape[0], buffers[self._pose].host.shape
+        self._batch = self.most = buffers[source].host.shape[0]
+        self.target_shape = buffers[self._pose].host.shape
 
     def _largest(self, name: str) -> Shape:
         engine = self._engine
@@ -101,10 +108,50 @@ class Session:
         shapes = engine.get_tensor_profile_shape(name, 0) if newer else engine.get_profile_shape(0, name)
         return tuple(shapes[2])
 
+    def _way(self, buffers: dict[str, Buffer], not_captured: str = "") -> Transfer:
+        source, pose = buffers[self._source], buffers[self._pose]
+        return Transfer(self._cuda, self._log, source, pose, buffers is self._buffers, not_captured)
+
+    def _choose_memory(self) -> None:
+        """Take the faster way, by the time that the largest batch takes."""
+        try:
+            shared = {n: self._cuda.map(self._buffers[n].host.shape, np.float32) for n in (self._source, self._pose)}
+        except CudaFailure:
+            return
+        ways = {COPIED: self._transfer, MAPPED: self._way(shared)}
+        windows = np.random.default_rng(0).uniform(-1, 1, ways[COPIED].source.host.shape).astype(np.float32)
+
+        def run(name: str) -> Float32Array:
+            self._use(ways[name])
+            return self._lift(windows)
+
+        try:
+            for name in ways:
+                for _ in range(2):  # the second captures
+                    run(name)
+            self.memory = choose_by_time({name: partial(run, name) for name in ways})
+        finally:
+            for name, way in ways.items():
+                if self.memory is None or name != self.memory["chosen"]:
+                    way.drop_graph()
+        self._use(ways[self.memory["chosen"]])
+
+    def _use(self, way: Transfer) -> None:
+        """Let keypoints and poses lie where ``way`` has them."""
+        self._transfer = way
+        for name, buffer in ((self._source, way.source), (self._pose, way.pose)):
+            if not self._api.bind(name, buffer.device):
+                raise ArtefactError(f"{self._path}: TensorRT refuses the memory of {name}: {self._log.words()}")
+
     @property
     def captured(self) -> bool:
         """Whether calls with the last batch size replay a CUDA graph."""
-        return self._graph is not None
+        return bool(self._transfer.captured)
+
+    @property
+    def not_captured(self) -> str:
+        """Why calls are not replayed, nothing if they are."""
+        return str(self._transfer.not_captured)
 
     def run(self, keypoints: Float32Array) -> Float32Array:
         """Lift ``(B, T, 17, C)`` with B at most ``most``, and exactly that if the batch is fixed."""
@@ -112,22 +159,26 @@ class Session:
             if self._closed:
                 raise PoseedgeError(f"{self._path}: has been closed", "load it again")
             with self._cuda:
-                if len(keypoints) != self._batch:
-                    self._set_batch(len(keypoints))
-                elif self._graph is None and self._ran and not self.not_captured:
-                    self._capture()
-                np.copyto(self._input, keypoints)
-                self._start()
-                self._cuda.wait()
-                self._ran = True
-                return self._output.copy()
+                return self._lift(keypoints)
+
+    def _lift(self, keypoints: Float32Array) -> Float32Array:
+        self._set_batch(len(keypoints))
+        try:
+            poses = self._transfer.run(keypoints, lambda: bool(self._api.enqueue(self._cuda.stream)))
+        except CudaGraphError as error:
+            raise ArtefactError(f"{self._path}: could not be run as a CUDA graph: {error}", "load it again") from error
+        if poses is None:
+            raise ArtefactError(f"{self._path}: TensorRT could not run it: {self._log.words()}")
+        return poses
 
     def outputs(self) -> dict[str, AnyArray]:
         """Return all that the last call gave, by name; not what a batch smaller than ``most`` leaves unused."""
         with self._lock, self._cuda:
             found = {name: buffer for name, buffer in self._buffers.items() if name not in self._api.inputs}
-            for buffer in found.values():
-                self._cuda.download(buffer.host, buffer.device)
+            found[self._pose] = self._transfer.pose
+            for name, buffer in found.items():
+                if name != self._pose or self._transfer.copies:
+                    self._cuda.download(buffer.host, buffer.device)
             self._cuda.wait()
             return {name: buffer.host.copy() for name, buffer in found.items()}
 
@@ -144,54 +195,12 @@ class Session:
         return list(json.loads(text, strict=False).get("Layers", []))
 
     def _set_batch(self, count: int) -> None:
-        self._drop_graph()
-        self._ran, self._batch = False, count
-        if self.source_shape[0] == -1:
-            self._api.set_shape(self._source, (count, *self.source_shape[1:]))
-        source, pose = self._buffers[self._source], self._buffers[self._pose]
-        self._input, self._output = source.host[:count], pose.host[:count]  # a prefix of a whole array is contiguous
-        self._copied = source.device, pose.device
-
-    def _enqueue(self) -> bool:
-        source, pose = self._copied
-        self._cuda.upload(self._input, source)
-        started = bool(self._api.enqueue(self._cuda.stream))
-        self._cuda.download(self._output, pose)
-        return started
-
-    def _start(self) -> None:
-        if self._graph is None:
-            if not self._enqueue():
-                raise ArtefactError(f"{self._path}: TensorRT could not run it: {self._log.words()}")
-            return
-        try:
-            self._graph.launch()
-        except CudaGraphError as error:
-            raise ArtefactError(f"{self._path}: could not be run as a CUDA graph: {error}", "load it again") from error
-
-    def _capture(self) -> None:
-        def enqueue() -> bool:
-            with suppress(Exception):  # what pycuda raises under capture must not leave the stream capturing
-                return self._enqueue()
-            return False
-
-        try:
-            self._graph = CudaGraph(ctypes.CDLL("libcuda.so.1"), self._cuda.stream, enqueue)
-        except (OSError, AttributeError, CudaGraphError) as error:
-            self.not_captured = str(error)
-            self._settle()
-
-    def _settle(self) -> None:
-        """Run once and look away: the error that a refused capture leaves is told by the next call, which it is not about."""
-        with suppress(Exception):
-            self._enqueue()
-            self._cuda.wait()
-        del self._log.errors[:]
-
-    def _drop_graph(self) -> None:
-        if self._graph is not None:
-            self._graph.close()
-        self._graph = None
+        if self._transfer.batch != count:
+            self._transfer.set_batch(count)
+        if self._batch != count:
+            self._batch = count
+            if self.source_shape[0] == -1:
+                self._api.set_shape(self._source, (count, *self.source_shape[1:]))
 
     def close(self) -> None:
         """Release everything in the order that TensorRT needs; more calls do no harm."""
@@ -202,10 +211,11 @@ class Session:
             with self._cuda:
                 with suppress(Exception):  # after a failed run there may be nothing to wait for
                     self._cuda.wait()
-                self._drop_graph()
+                if self._transfer is not None:
+                    self._transfer.drop_graph()
+                self._transfer = None
                 self._api = self._context = None
                 self._engine = None
                 self._runtime = None
                 self._buffers = {}
-                self._input = self._output = np.empty(0, np.float32)
             self._cuda.close()

@@ -9,16 +9,9 @@ import numpy as np
 from onnx import NodeProto, TensorProto, numpy_helper
 
 from poseedge.errors import require
+from poseedge.graph.float32 import exact_results
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import casts_to, check_patterns, matches
-from poseedge.graph.structure import (
-    decomposed_norms,
-    leading_to_selection,
-    norm_results,
-    raw_results,
-    scaled_norms,
-    serving_selection_only,
-)
 
 HALF_MAX = float(np.finfo(np.float16).max)
 HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
@@ -107,33 +100,6 @@ def own_constants(graph: Graph, stays: Callable[[NodeProto], bool]) -> None:
             if name not in copied:
                 copied[name] = graph.add_constant(f"{name}_float32", numpy_helper.to_array(graph.stored[name]))
             graph.set_input(node, place, copied[name])
-
-
-def exact_results(graph: Graph) -> set[str]:
-    """Return what stays in float32 by structure: see ``to_fp16``."""
-    norms = decomposed_norms(graph) | scaled_norms(graph)
-    return norms | raw_results(graph) | embedded(graph) | selection_results(graph)
-
-
-def selection_results(graph: Graph) -> set[str]:
-    """Return what a frame selection depends on, but for those products that serve something else too."""
-    products = {node.output[0] for node in graph.of("MatMul", "Gemm")}
-    return (leading_to_selection(graph) - products) | serving_selection_only(graph)
-
-
-def embedded(graph: Graph) -> set[str]:
-    """Return what is computed from the keypoints up to the first norm on every path, that norm included."""
-    norms = norm_results(graph)
-    behind: set[str] = set()
-    for node in graph.nodes:
-        if behind.intersection(node.input) or (norms.intersection(node.input) and node.output[0] not in norms):
-            behind.update(node.output)
-    first: set[str] = set()
-    for node in reversed(graph.nodes):
-        leads_to_norm = any(first.intersection(reader.output) for name in node.output for reader in graph.readers[name])
-        if behind.isdisjoint(node.output) and (node.output[0] in norms or leads_to_norm):
-            first.update(node.output)
-    return first
 
 
 def remove_round_trips(graph: Graph) -> None:

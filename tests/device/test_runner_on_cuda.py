@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from tests.doubles.gpu import Gpu
+from tests.doubles.gpu import CudaError, Gpu
 from tests.doubles.install import EACH_VERSION, uninstall
 from tests.support.device import Device, assert_refused, rewrite_graph
-from tests.support.lifting_bundle import seal
+from tests.support.lifting_bundle import load_runner, seal
 
 
 def test_a_capture_does_not_disturb_those_who_use_the_legacy_stream(device: Device) -> None:
@@ -33,6 +33,55 @@ def test_a_network_that_cannot_be_captured_is_timed_without(device: Device) -> N
     found = device.run()
     assert (found.status, [row["cuda_graph"] for row in found.report["rows"]]) == (0, [False])
     assert "no CUDA graph: TensorRT does not start this network under capture" in found.err
+
+
+@pytest.mark.parametrize("version", EACH_VERSION)
+@pytest.mark.parametrize(("slow", "chosen"), [("copy_s", "mapped"), ("mapped_s", "copied")])
+def test_poses_are_copied_or_mapped_whichever_is_faster(device: Device, version: str, slow: str, chosen: str) -> None:
+    gpu = Gpu((7, 2))
+    gpu.integrated = True
+    setattr(gpu, slow, 0.001)
+    device.has(version, gpu)
+    found = device.run()
+    memory = found.report["method"]["memory"]
+    assert (found.status, memory["chosen"]) == (0, chosen), found.err
+    assert (memory["mapped_ms"] < memory["copied_ms"]) is (chosen == "mapped")
+    assert f"memory: keypoints and poses {chosen}: {memory['copied_ms']:.4f} ms a call copied" in found.out
+    assert [row["cuda_graph"] for row in found.report["rows"]] == [False, True]
+    assert found.report["rows"][1]["latency_ms"]["n"] == 5
+    with load_runner(device.run_py).Lifter() as lifter, np.load(device.folder / "samples.npz") as arrays:
+        np.testing.assert_allclose(lifter(arrays["keypoints"]), arrays["poses_m"], atol=1e-5)
+
+
+@pytest.mark.parametrize("gpu", [Gpu((6, 2)), Gpu((8, 6))], ids=["TX2", "RTX"])
+def test_nothing_is_mapped_where_caches_or_memory_are_not_shared(device: Device, gpu: Gpu) -> None:
+    gpu.integrated = gpu.capability == (6, 2)
+    device.has("8.2.1.8", gpu)
+    found = device.run()
+    assert found.report["method"]["memory"] is None
+    assert "memory:" not in found.out
+
+
+def test_mapped_memory_that_gives_other_poses_is_not_taken(device: Device) -> None:
+    gpu = Gpu()
+    gpu.integrated = gpu.torn = True
+    device.has("10.3.0", gpu)
+    found = device.run()
+    assert (found.status, found.report["method"]["memory"]["chosen"]) == (0, "copied")
+    assert "from memory mapped into the GPU they come out otherwise" in found.out
+
+
+def test_a_gpu_that_refuses_to_map_memory_is_used_with_copies(device: Device) -> None:
+    gpu = Gpu()
+    gpu.integrated, gpu.map = True, refuse_to_map  # type: ignore[method-assign]
+    device.has("10.3.0", gpu)
+    found = device.run()
+    assert (found.status, found.report["method"]["memory"]) == (0, None)
+    assert "no memory is mapped into the GPU: operation not supported" in found.err
+
+
+def refuse_to_map(*_: Any) -> int:
+    raise CudaError("operation not supported")
 
 
 @pytest.mark.parametrize("version", EACH_VERSION)

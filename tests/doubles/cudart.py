@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import time
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from tests.doubles.gpu import CudaError, CudaMemoryError, Gpu, Queue
+from tests.doubles.gpu import DEVICEMAP, CudaError, CudaMemoryError, Gpu, Queue
 
 
 class Status(enum.IntEnum):
@@ -30,6 +31,8 @@ class CopyKind(enum.IntEnum):
 class Attribute(enum.IntEnum):
     """As ``cudaDeviceAttr``."""
 
+    cudaDevAttrIntegrated = 18
+    cudaDevAttrCanMapHostMemory = 19
     cudaDevAttrComputeCapabilityMajor = 75
     cudaDevAttrComputeCapabilityMinor = 76
 
@@ -38,7 +41,7 @@ def make_cuda_python(gpu: Gpu) -> dict[str, ModuleType]:
     """Return the modules by name, as they go into ``sys.modules``."""
     modules = {name: ModuleType(name) for name in ("cuda", "cuda.bindings", "cuda.bindings.runtime")}
     runtime, calls = modules["cuda.bindings.runtime"], Calls(gpu)
-    members = {"cudaError_t": Status, "cudaMemcpyKind": CopyKind, "cudaDeviceAttr": Attribute}
+    members = {"cudaError_t": Status, "cudaMemcpyKind": CopyKind, "cudaDeviceAttr": Attribute, "cudaHostAllocMapped": DEVICEMAP}
     members |= {name: guarded(getattr(calls, name)) for name in dir(calls) if name.startswith("cuda")}
     for name, value in members.items():
         setattr(runtime, name, value)
@@ -64,14 +67,21 @@ class Calls:
 
     def __init__(self, gpu: Gpu) -> None:
         self.gpu = gpu
-        self.host: dict[int, np.ndarray[Any, Any]] = {}
+        self.host: dict[int, tuple[np.ndarray[Any, Any], int]] = {}  # with what flags
 
     def cudaSetDevice(self, number: int) -> tuple[()]:
         self.gpu.use_from_this_thread()
         return ()
 
     def cudaDeviceGetAttribute(self, attribute: Attribute, device: int) -> tuple[int]:
-        return (self.gpu.capability[attribute - Attribute.cudaDevAttrComputeCapabilityMajor],)
+        major, minor = self.gpu.capability
+        known = {
+            Attribute.cudaDevAttrIntegrated: int(self.gpu.integrated),
+            Attribute.cudaDevAttrCanMapHostMemory: 1,
+            Attribute.cudaDevAttrComputeCapabilityMajor: major,
+            Attribute.cudaDevAttrComputeCapabilityMinor: minor,
+        }
+        return (known[attribute],)
 
     def cudaGetDeviceProperties(self, device: int) -> tuple[SimpleNamespace]:
         known = {"multiProcessorCount": self.gpu.sms, "totalGlobalMem": self.gpu.memory}
@@ -110,11 +120,19 @@ class Calls:
         return ()
 
     def cudaMallocHost(self, size: int) -> tuple[int]:
-        self.gpu.need_context("cudaMallocHost")
+        return self.cudaHostAlloc(size, 0)
+
+    def cudaHostAlloc(self, size: int, flags: int) -> tuple[int]:
+        self.gpu.need_context("cudaHostAlloc")
         array = np.full(size, 0xCD, np.uint8)
         self.gpu.pin(array)
-        self.host[array.ctypes.data] = array
+        self.host[array.ctypes.data] = array, flags
         return (array.ctypes.data,)
+
+    def cudaHostGetDevicePointer(self, address: int, flags: int) -> tuple[int]:
+        if flags:
+            raise CudaError("flags must be 0")
+        return (self.gpu.map(*self.host[address]),)
 
     def cudaFreeHost(self, address: int) -> tuple[()]:
         del self.host[address]
@@ -128,6 +146,7 @@ class Calls:
         memory = self.gpu.device_bytes(device, size)
 
         def copy() -> None:
+            time.sleep(self.gpu.copy_s)
             if upwards:
                 memory[:] = bytes(block)
             else:

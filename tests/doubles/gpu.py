@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 Work = Callable[[], None]
+DEVICEMAP = 2  # CU_MEMHOSTALLOC_DEVICEMAP, and cudaHostAllocMapped
 LAUNCH_MS = 0.5  # what every network takes on this GPU
 
 
@@ -41,6 +42,7 @@ class Gpu:
     """One device of a given compute capability and memory."""
 
     def __init__(self, capability: tuple[int, int] = (8, 7), memory: int = 1 << 30, name: str = "Orin", sms: int = 8) -> None:
+        """A Jetson's GPU shares the processor's memory if ``integrated`` is set; copies and mapped memory may be slow."""
         self.capability, self.memory, self.name = capability, memory, name
         self._contexts: dict[int, list[object]] = {}  # the driver's stacks, by thread, the current one last
         self._pycuda_contexts: dict[int, list[object]] = {}  # pycuda's own
@@ -49,6 +51,9 @@ class Gpu:
         self.alive: Counter[str] = Counter()
         self.mistakes: list[str] = []
         self.sms = sms
+        self.integrated = False
+        self.copy_s = self.mapped_s = 0.0  # what a copy takes, and a run that reads or writes mapped memory
+        self.torn = False  # mapped memory shows the processor something else than what the GPU wrote
         self.on_capture: Work = lambda: None  # what other threads do while a stream captures
         self.launch_status = 0  # what cuGraphLaunch returns
         self.clock_ms = 0.0
@@ -57,6 +62,7 @@ class Gpu:
         self.graphs: dict[int, list[Work]] = {}
         self._blocks: dict[int, bytearray] = {}
         self._pinned: dict[int, int] = {}
+        self._mapped: dict[int, weakref.ref[np.ndarray[Any, Any]]] = {}  # host memory by the address that it has for the GPU
         self._addresses = itertools.count(0x7F00_0000_0000, 1 << 24)
         self._handles = itertools.count(0x5500_0000_0000, 64)
 
@@ -127,6 +133,10 @@ class Gpu:
         """Return device memory, or say that the address is none: the real thing would stop with a sticky error."""
         if not isinstance(address, int):
             raise TypeError(f"a device address is an int, not {type(address).__name__}")
+        for start, known in list(self._mapped.items()):
+            array = known()
+            if array is not None and start <= address and address + size <= start + array.nbytes:
+                return array.data.cast("B")[address - start : address - start + size]
         for start, block in self._blocks.items():
             if start <= address and address + size <= start + len(block):
                 return memoryview(block)[address - start : address - start + size]
@@ -138,6 +148,20 @@ class Gpu:
         self._pinned[address] = array.nbytes
         weakref.finalize(array, self._pinned.pop, address, None).atexit = False
         self.track(array, "page-locked buffer")
+
+    def map(self, array: np.ndarray[Any, Any], flags: int) -> int:
+        """Return the address that page-locked memory has for the GPU: none that was not allocated to be mapped."""
+        self.need_context("cuMemHostGetDevicePointer")
+        if not flags & DEVICEMAP or array.ctypes.data not in self._pinned:
+            raise CudaLogicError("cuMemHostGetDevicePointer failed: invalid argument")
+        address = next(self._addresses)
+        self._mapped[address] = weakref.ref(array)
+        return address
+
+    def is_mapped(self, address: int) -> bool:
+        """Whether an address is that of the processor's memory."""
+        found = [(start, known()) for start, known in list(self._mapped.items())]
+        return any(array is not None and start <= address < start + array.nbytes for start, array in found)
 
     def need_pinned(self, array: np.ndarray[Any, Any]) -> None:
         """An asynchronous copy needs contiguous page-locked memory on the host."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
+import weakref
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from tests.doubles.gpu import CudaError, CudaLogicError, CudaMemoryError, Gpu, Queue
+from tests.doubles.gpu import DEVICEMAP, CudaError, CudaLogicError, CudaMemoryError, Gpu, Queue
 
-MULTIPROCESSOR_COUNT = 16  # CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
+MULTIPROCESSOR_COUNT, INTEGRATED, CAN_MAP_HOST_MEMORY = 16, 18, 19  # CU_DEVICE_ATTRIBUTE_...
 NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 Host = np.ndarray[Any, Any]
 
@@ -37,8 +39,11 @@ def _members(driver: _Driver) -> dict[str, Any]:
     )
     classes = ("Device", "Stream", "Event")
     errors = {"Error": CudaError, "LogicError": CudaLogicError, "MemoryError": CudaMemoryError}
-    attributes = SimpleNamespace(MULTIPROCESSOR_COUNT=MULTIPROCESSOR_COUNT)
-    return {name: getattr(driver, name) for name in functions + classes} | errors | {"device_attribute": attributes}
+    attributes = SimpleNamespace(
+        MULTIPROCESSOR_COUNT=MULTIPROCESSOR_COUNT, INTEGRATED=INTEGRATED, CAN_MAP_HOST_MEMORY=CAN_MAP_HOST_MEMORY
+    )
+    enumerations = {"device_attribute": attributes, "host_alloc_flags": SimpleNamespace(PORTABLE=1, DEVICEMAP=DEVICEMAP)}
+    return {name: getattr(driver, name) for name in functions + classes} | errors | enumerations
 
 
 class _Driver:
@@ -70,18 +75,16 @@ class _Driver:
     def mem_alloc(self, size: int) -> _Allocation:
         return _Allocation(self.gpu, size)
 
-    def pagelocked_empty(self, shape: tuple[int, ...], dtype: Any) -> Host:
+    def pagelocked_empty(self, shape: tuple[int, ...], dtype: Any, order: str = "C", mem_flags: int = 0) -> Host:
         self.gpu.need_context("cuMemHostAlloc")
-        array = np.empty(shape, dtype)
-        array.view(np.uint8).fill(0xCD)
-        self.gpu.pin(array)
-        return array
+        return _HostAllocation(self.gpu, shape, np.dtype(dtype), mem_flags).as_array()
 
     def memcpy_htod_async(self, dest: Any, src: Host, stream: _Stream) -> None:
         self.gpu.need_pinned(src)
         target = self.gpu.device_bytes(int(dest), src.nbytes)
 
         def copy() -> None:
+            time.sleep(self.gpu.copy_s)
             target[:] = src.tobytes()
 
         self.gpu.submit(stream.handle, copy)
@@ -106,8 +109,8 @@ class _Device:
         return self._gpu.memory
 
     def get_attribute(self, attribute: int) -> int:
-        assert attribute == MULTIPROCESSOR_COUNT
-        return self._gpu.sms
+        known = {MULTIPROCESSOR_COUNT: self._gpu.sms, INTEGRATED: int(self._gpu.integrated), CAN_MAP_HOST_MEMORY: 1}
+        return known[attribute]
 
     def retain_primary_context(self) -> _Context:
         return _Context(self._gpu)
@@ -188,6 +191,26 @@ class _Event:
 
     def _pass(self) -> None:
         self._at_ms = self._gpu.clock_ms
+
+
+class _HostAllocation:
+    """The base of the arrays that ``pagelocked_empty`` gives (``numpy_empty`` of pycuda's ``wrap_cudadrv.cpp``)."""
+
+    def __init__(self, gpu: Gpu, shape: tuple[int, ...], dtype: np.dtype[Any], flags: int) -> None:
+        self._gpu, self._flags, self._block = gpu, flags, np.full(int(np.prod(shape)) * dtype.itemsize, 0xCD, np.uint8)
+        data = (self._block.ctypes.data, False)
+        self.__array_interface__ = {"version": 3, "shape": tuple(shape), "typestr": dtype.str, "data": data}
+
+    def as_array(self) -> Host:
+        array: Host = np.asarray(self)
+        self._array = weakref.ref(array)
+        self._gpu.pin(array)
+        return array
+
+    def get_device_pointer(self) -> int:
+        array = self._array()
+        assert array is not None
+        return self._gpu.map(array, self._flags)
 
 
 class _Allocation:

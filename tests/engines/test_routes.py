@@ -66,7 +66,8 @@ def test_graph_that_leaves_its_precision_to_tensorrt(device: Fake, graph: Path, 
         return
     engine = build(graph, precision).path
     [plan] = device.built
-    assert (plan.strongly_typed, plan.flags) == (False, flags)
+    assert (plan.strongly_typed, plan.flags) == (False, (*flags, OBEY))
+    assert set(plan.pinned) == {"choose", "lift"}  # what reads raw coordinates
     windows = keypoints(4)
     np.testing.assert_allclose(load(engine)(windows), expected(graph, windows), atol=0.02)
 
@@ -108,6 +109,12 @@ def test_int8_is_refused_where_there_is_no_hardware_for_it(
     install_tensorrt("8.2.1.8", Gpu(capability))
     with pytest.raises(PoseedgeError, match=f"{board} .* has no INT8 hardware"):
         build(graph, "int8")
+
+
+def test_an_int8_graph_without_its_bundle_is_held_where_it_reads_raw_coordinates(device: Fake, tmp_path: Path) -> None:
+    build(write_graph(tmp_path / "small.onnx", "int8"), "int8")
+    [plan] = device.built
+    assert set(plan.pinned) == (set() if strong(device) else {"choose", "lift"})
 
 
 def test_decomposed_layer_norm_stays_in_fp32_under_weak_typing(device: Fake, tmp_path: Path) -> None:

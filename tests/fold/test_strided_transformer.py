@@ -8,7 +8,8 @@ import onnx
 import pytest
 
 from poseedge.fold.strided_transformer import StridePlan
-from poseedge.graph.fp16 import embedded, to_fp16
+from poseedge.graph.float32 import embedded
+from poseedge.graph.fp16 import to_fp16
 from tests.support.networks import assert_folded_equals_plain, drawn, exported, windows
 
 

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from poseedge.arrays import AnyArray
 from poseedge.errors import PoseedgeError
-from poseedge.graph.fp16 import embedded, to_fp16
+from poseedge.graph.float32 import embedded
+from poseedge.graph.fp16 import to_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import matches
 from poseedge.graph.structure import decomposed_norms, raw_results, scaled_norms

@@ -13,6 +13,7 @@ import typer
 from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.bundle.reading import open_bundle
+from poseedge.bundle.triton import add_model
 from poseedge.cli import options
 from poseedge.cli.at_hand import here
 from poseedge.cli.console import emit_json, err, next_step, out, stage, table
@@ -47,6 +48,9 @@ def build(
     ] = False,
     calib: options.CalibrationData = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="build even if there is an engine that fits")] = False,
+    triton: Annotated[
+        Path | None, typer.Option(file_okay=False, help="also put the engine into a model repository for NVIDIA's Triton")
+    ] = None,
     trtexec: Annotated[bool, typer.Option("--trtexec", help="only print the trtexec command that does the same")] = False,
     json: options.Json = False,
 ) -> None:
@@ -101,6 +105,8 @@ def build(
             facts, built = ensure_engine(job, cuda, rebuild, stage, lambda line: err.print(line, markup=False, soft_wrap=True))
         except KeyboardInterrupt as interrupt:
             raise PoseedgeError(f"{graph}: the build was interrupted; no engine was written") from interrupt
+    if triton is not None:
+        add_model(triton, graph, job.output, job.options.max_batch, int64=hasattr(tensorrt, "int64"))
     found: dict[str, Any] = {"engine": str(job.output), "built": built, "bytes": job.output.stat().st_size}
     found |= {"build_s": facts.build_s, "precision": chosen.precision, **facts.identity}
     if json:

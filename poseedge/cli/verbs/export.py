@@ -8,6 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from poseedge.bundle.manifest import Description
+from poseedge.bundle.triton import add_model, check_place
 from poseedge.cli import options
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
 from poseedge.errors import PoseedgeError, nearest, require
@@ -42,6 +43,9 @@ def export(
     steady: Annotated[
         bool, typer.Option("--steady", help="INT8 with less jitter, and slower: the recipe's int8.two_step layers round twice")
     ] = False,
+    triton: Annotated[
+        Path | None, typer.Option(file_okay=False, help="also write a model repository for NVIDIA's Triton Inference Server")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Turn a checkpoint into FP32, FP16, INT8 and INT8-in-FP16 ONNX graphs and prove in millimetres that the pose survived.
@@ -94,13 +98,21 @@ def export(
         flip=flip,
         settings=network_settings(settings or []),
     )
+    if triton is not None:
+        for name in precisions:
+            check_place(triton / f"{model}_{name}")
     manifest = export_bundle(job, stage)
     passed = all(row.against_reference.passed is not False for row in manifest.parity.values())
+    if triton is not None and passed:
+        for graph in manifest.graphs.values():
+            add_model(triton, job.output / graph.file)
     warn(manifest.warnings)
     if json:
         emit_json(manifest)
     else:
         show(manifest, job.output, passed, steady)
+        if triton is not None:
+            out.print(f"model repository {triton}: " + ("written" if passed else "not written"), soft_wrap=True)
     if not passed:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ from typing import Any, Iterator, Optional
 from poseedge.device.runner.bundle import Bundle
 from poseedge.device.runner.engine.context import primary_context
 from poseedge.device.runner.engine.log import make_log
+from poseedge.device.runner.engine.memory import shares_memory
 from poseedge.device.runner.engine.plan_file import PlanFile
 from poseedge.device.runner.engine.tensorrt_runner import TensorRTRunner
 from poseedge.device.runner.onnxruntime_runner import OnnxRuntimeRunner
@@ -31,7 +32,7 @@ def open_runner(bundle: Bundle, options: argparse.Namespace, trt: Any) -> Iterat
         with primary_context(cuda) as (device, context):
             log = make_log(trt)
             plan = PlanFile(trt, cuda, log, bundle, device, options)
-            with closing(TensorRTRunner(trt, cuda, log, bundle, context, plan)) as runner:
+            with closing(TensorRTRunner(trt, cuda, log, bundle, context, plan, shares_memory(cuda, device))) as runner:
                 yield runner
         return
     if options.backend == "tensorrt":

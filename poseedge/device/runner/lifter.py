@@ -52,6 +52,7 @@ class Lifter:
         self._runner = self._opened.__enter__()
         self.backend, self.provider = self._runner.backend, self._runner.provider
         try:
+            self._runner.choose_memory(self._bundle.keypoints[0])
             self._verify()
             self._runner.capture()
         except BaseException:

@@ -24,6 +24,7 @@ class Measured(NamedTuple):
 
 def measure_run(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Measured:
     """Verify and time ``runner``, as a CUDA graph too where it can be captured; then its energy where power can be read."""
+    runner.choose_memory(bundle.keypoints[0])
     rows = [verified(runner, bundle)]
     reason = runner.capture()
     if reason is None:
@@ -32,7 +33,7 @@ def measure_run(runner: Any, bundle: Bundle, options: argparse.Namespace) -> Mea
         note("no CUDA graph: " + reason)
     forms = [Clock(runner, bundle.keypoints, row["cuda_graph"]) for row in rows]
     before = gpu_state()
-    method = time_forms(forms, options.runs, options.warmup, options.seconds)
+    method = dict(time_forms(forms, options.runs, options.warmup, options.seconds), memory=runner.memory)
     after = gpu_state()
     for row, form in zip(rows, forms):  # noqa: B905  # Python 3.6
         row.update(form.summaries())

@@ -11,6 +11,7 @@ class OnnxRuntimeRunner:
     """The bundle's graph in ONNX Runtime on one CPU thread."""
 
     backend, provider, threads, captured = "onnxruntime", "CPUExecutionProvider", 1, False
+    memory = None
 
     def __init__(self, ort: Any, bundle: Bundle) -> None:
         self.artefact = bundle.graph
@@ -39,6 +40,9 @@ class OnnxRuntimeRunner:
     def infer(self, window: Any) -> Any:
         """Lift one window (T, 17, C) to poses (T_out, 17, 3) in metres."""
         return self.session.run([self.output], {self.input: window[None]})[0].reshape(self.shape)
+
+    def choose_memory(self, window: Any) -> None:
+        """There is one memory."""
 
     def replay(self, replaying: bool) -> None:
         """There is one way to run it."""

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from poseedge.device.runner.bundle import FORMAT, Bundle
+from poseedge.device.runner.engine.memory import memory_words
 from poseedge.device.runner.machine import RELEASE_FILE, board, first_line, power_mode
 from poseedge.device.runner.measure import Measured
 
@@ -56,6 +57,8 @@ def format_table(report: Dict[str, Any]) -> str:
         text.append(table_line("CUDA graph" if row["cuda_graph"] else "plain", values))
     verdict = "within the limits" if report["passed"] else "NOT within the limits"
     text.append("poses of {} sample windows: {}".format(report["method"]["windows"], verdict))
+    if report["method"]["memory"] is not None:
+        text.append("memory: " + memory_words(report["method"]["memory"]))
     if report["energy"] is not None:
         text.append(ENERGY.format(**report["energy"]))
     text += ["times say little: " + doubt for doubt in report["doubts"]]
