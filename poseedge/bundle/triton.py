@@ -31,8 +31,8 @@ LARGEST_BATCH = 64  # of a graph whose batch is free; a plan says its own
 def add_model(repository: Path, graph: Path, model: Path | None = None, largest: int = LARGEST_BATCH, int64: bool = True) -> Path:
     """Write ``graph``, or the plan ``model`` that was built of it, into ``repository``; return the model's folder there.
 
-    ``largest``: most windows in a call where the batch is free; ``int64``: a plan gives integers as the graph does, from TensorRT 10
-    on. Raises ``PoseedgeError`` if a model of that name is there that poseedge did not write.
+    ``largest``: most windows in a call where the batch is free; ``int64``: it gives integers of 64 bits, as plans do from
+    TensorRT 10 on. Raises ``PoseedgeError`` if a model of that name is there that poseedge did not write.
     """
     model = model or graph
     folder, platform = repository / graph.stem, PLATFORMS[model.suffix]
