@@ -46,7 +46,8 @@ def command(graph: Path, precision: str, **options: Any) -> list[str]:
         (
             "10.3.0",
             "int8",
-            "--int8 --fp16 --noTF32 --memPoolSize=workspace:256 --timingCacheFile=10.3.0.sm_87.timing "
+            "--int8 --fp16 --precisionConstraints=obey --noTF32 --layerPrecisions=choose:fp32,lift:fp32 "
+            "--layerOutputTypes=choose:fp32,lift:fp32 --memPoolSize=workspace:256 --timingCacheFile=10.3.0.sm_87.timing "
             "--profilingVerbosity=detailed --maxAuxStreams=0 --skipInference",
         ),
         (

@@ -1,0 +1,2 @@
+#pragma once
+extern "C" bool initLibNvInferPlugins(void* logger, char const* libNamespace);
