@@ -18,7 +18,7 @@ from poseedge.graph.lifting import open_lifting
 MARK = "# Written by poseedge; what was added by hand is lost when it is written again.\n"
 PLATFORMS = {".onnx": "onnxruntime_onnx", ".engine": "tensorrt_plan", ".plan": "tensorrt_plan"}
 FILES = {"onnxruntime_onnx": "model.onnx", "tensorrt_plan": "model.plan"}
-TYPES = {
+TYPES: dict[int, str] = {
     TensorProto.FLOAT: "TYPE_FP32",
     TensorProto.FLOAT16: "TYPE_FP16",
     TensorProto.INT32: "TYPE_INT32",

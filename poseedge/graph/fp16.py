@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from onnx import NodeProto, TensorProto, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from poseedge.errors import require
 from poseedge.graph.float32 import exact_results
@@ -82,6 +82,7 @@ def in_half(graph: Graph, kept: set[str]) -> Graph:
         )
     half = Graph(converted)
     remove_round_trips(half)
+    cast_to_half(half, {node.name for node in graph.nodes} - blocked)
     return half
 
 
@@ -100,6 +101,19 @@ def own_constants(graph: Graph, stays: Callable[[NodeProto], bool]) -> None:
             if name not in copied:
                 copied[name] = graph.add_constant(f"{name}_float32", numpy_helper.to_array(graph.stored[name]))
             graph.set_input(node, place, copied[name])
+
+
+def cast_to_half(graph: Graph, names: set[str]) -> None:
+    """Let the casts ``names``, of integers and truths to float, give what the converter says they give.
+
+    It changes the types of tensors and leaves the graph's own casts as they are. ``graph`` is edited.
+    """
+    stated = {value.name: value.type.tensor_type.elem_type for value in graph.proto.graph.value_info}
+    for node in list(graph.of("Cast")):
+        if node.name in names and casts_to(node, TensorProto.FLOAT) and stated.get(node.output[0]) == TensorProto.FLOAT16:
+            cast = helper.make_node("Cast", list(node.input), list(node.output), name=node.name, to=TensorProto.FLOAT16)
+            graph.insert(cast, after=node)
+            graph.remove(node)
 
 
 def remove_round_trips(graph: Graph) -> None:

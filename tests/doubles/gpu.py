@@ -53,6 +53,7 @@ class Gpu:
         self.sms = sms
         self.integrated = False
         self.copy_s = self.mapped_s = 0.0  # what a copy takes, and a run that reads or writes mapped memory
+        self.maps = True  # mapping works
         self.torn = False  # mapped memory shows the processor something else than what the GPU wrote
         self.on_capture: Work = lambda: None  # what other threads do while a stream captures
         self.launch_status = 0  # what cuGraphLaunch returns
@@ -152,6 +153,8 @@ class Gpu:
     def map(self, array: np.ndarray[Any, Any], flags: int) -> int:
         """Return the address that page-locked memory has for the GPU: none that was not allocated to be mapped."""
         self.need_context("cuMemHostGetDevicePointer")
+        if not self.maps:
+            raise CudaError("cuMemHostGetDevicePointer failed: operation not supported")
         if not flags & DEVICEMAP or array.ctypes.data not in self._pinned:
             raise CudaLogicError("cuMemHostGetDevicePointer failed: invalid argument")
         address = next(self._addresses)

@@ -24,10 +24,8 @@ def instructions() -> list[tuple[str, str]]:
 
 def given(name: str) -> str:
     """Return the default of a build argument."""
-    [value] = [
-        rest.partition("=")[2].strip('"') for word, rest in instructions() if word == "ARG" and rest.startswith(f"{name}=")
-    ]
-    return value
+    arguments = dict(rest.partition("=")[::2] for word, rest in instructions() if word == "ARG")
+    return arguments[name].strip('"')
 
 
 def table() -> list[list[str]]:

@@ -194,3 +194,26 @@ def test_constant_that_float32_and_half_precision_share_serves_both() -> None:
     model = graph(nodes, [1, 16], {"scale": np.full(16, 1.1, np.float32), "w": np.eye(16, dtype=np.float32)})
     x = np.random.default_rng(0).normal(size=(1, 16)).astype(np.float32)
     np.testing.assert_allclose(to_fp16(model, []).run(x), model.run(x), atol=5e-3)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_cast_of_the_graphs_own_gives_what_its_readers_take(kept: bool) -> None:
+    """A truth that was compared, as a float in a product: of the graph's own casts the converter changes none."""
+    reader = "LayerNormalization" if kept else "MatMul"  # which stays in float32, or does not
+    steps = [
+        ("LayerNormalization", ["x", "scale"], "n"),
+        ("Greater", ["n", "zero"], "positive"),
+        ("Cast", ["positive"], "truth"),
+        ("MatMul", ["truth", "w"], "product"),
+        (reader, ["truth", "scale" if kept else "w"], "other"),
+        ("Add", ["product", "other"], "y"),
+    ]
+    nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in steps]
+    nodes[2].attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+    weights = {"scale": np.full(16, 1.1, np.float32), "w": np.eye(16, dtype=np.float32), "zero": np.array(0, np.float32)}
+    model = graph(nodes, [1, 16], weights)
+    half = to_fp16(model, [])
+    onnx.checker.check_model(half.proto, full_check=True)
+    assert half.types["product"] == TensorProto.FLOAT16
+    x = np.random.default_rng(0).normal(size=(1, 16)).astype(np.float32)
+    np.testing.assert_allclose(half.run(x), model.run(x), atol=5e-3)
