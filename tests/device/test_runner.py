@@ -309,7 +309,7 @@ def test_missing_parity_is_exit_status_1(device: Device, version: str) -> None:
 def test_poses_that_are_no_numbers_never_pass(device: Device) -> None:
     module = load_runner(device.run_py)
     poses = np.full((1, 3, 17, 3), np.nan, np.float32)
-    assert module.compare(poses, np.zeros_like(poses), {"mean_mm": 1e9, "p99_mm": 1e9}) == (
+    assert module.compare_poses(poses, np.zeros_like(poses), {"mean_mm": 1e9, "p99_mm": 1e9}) == (
         {"mean": None, "p99": None, "max": None},
         False,
     )

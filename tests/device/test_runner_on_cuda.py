@@ -77,7 +77,7 @@ def test_a_gpu_that_refuses_to_map_memory_is_used_with_copies(device: Device) ->
     device.has("10.3.0", gpu)
     found = device.run()
     assert (found.status, found.report["method"]["memory"]) == (0, None)
-    assert "no memory is mapped into the GPU: operation not supported" in found.err
+    assert "no memory is mapped into the GPU: cuMemHostGetDevicePointer failed: operation not supported" in found.err
 
 
 @pytest.mark.parametrize("version", EACH_VERSION)
