@@ -15,6 +15,7 @@ STOREYS = (
     ("contract", "files", "metrics", "skeleton"),
     ("figure",),
     ("lifter", "network_files", "settings"),
+    ("caches",),
     ("data", "models"),
     ("graph", "fold"),
     ("evaluation",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
+from poseedge.caches import NEXT, Memory, lift_windows
 from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.graph.header import read_header
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.spec import End, precision_at, spec_of
 from poseedge.lifter import Cost, check_keypoints, lift_in_batches
@@ -73,6 +75,32 @@ class OnnxLifter:
         from poseedge.graph.flops import graph_cost  # here alone: lifting does without the memory of ``onnx``
 
         return graph_cost(self.path)
+
+
+class CachedOnnxLifter(OnnxLifter):
+    """A session on a streaming graph, ``poseedge.caches.CachedLifter``: see there."""
+
+    def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
+        super()._hold(session, path, provider)
+        sizes = {value.name: tuple(value.shape) for value in session.get_inputs()[1:]}
+        given = {value.name: tuple(value.shape) for value in session.get_outputs()[1:]}
+        if not sizes or given != {f"{name}{NEXT}": size for name, size in sizes.items()}:
+            raise ArtefactError(f"{path}: gives {given} for the caches {sizes}", "export it again")
+        self._sizes, self._outputs = sizes, [self._output, *given]
+        self.notes = (*self.notes, f"a whole window takes {self.spec.frames} steps; streams take one for each frame")
+
+    def begin(self) -> Memory:
+        """Return a memory of nothing yet, for one person in one view."""
+        return Memory(self, self._sizes)
+
+    def step(self, keypoints: Float32Array, caches: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        """Take a frame ``(1, 1, 17, C)``; return the pose ``(1, 1, 17, 3)`` and the caches for the next one."""
+        inputs = {self._input: keypoints, **dict(zip(self._sizes, caches, strict=True))}
+        pose, *after = self.session.run(self._outputs, inputs)
+        return pose, after
+
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
+        return lift_windows(self, check_keypoints(keypoints, self.spec))
 
 
 @dataclass(frozen=True)
@@ -205,7 +233,9 @@ def placement(session: ort.InferenceSession, provider: str) -> tuple[str, ...]:
 
 def open_lifter(provider: str, path: Path, opening: Opening) -> OnnxLifter:
     """Return ``path`` on ``provider``."""
-    return OnnxLifter(path, opening.threads, provider)
+    metadata = GraphMetadata.from_props(read_header(path).metadata, path)
+    kind = CachedOnnxLifter if metadata is not None and metadata.streams else OnnxLifter
+    return kind(path, opening.threads, provider)
 
 
 def works(provider: str) -> str:

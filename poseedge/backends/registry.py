@@ -28,13 +28,15 @@ def load(
     flip: bool = False,
     backend: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    stream: bool = False,
 ) -> Lifter:
     """Return the lifter that ``path`` is: a checkpoint (``.pth``), an ONNX file, a TensorRT engine, or a bundle folder.
 
     ``precision`` chooses within a bundle (default: fp32, or the most exact that it holds), ``model`` between networks that a
     checkpoint fits alike, whose ``settings`` take the place of what a published file does not tell.
     ``flip`` lets a checkpoint's network do the flip test itself where that is not simply two passes. ``backend`` names
-    another runtime than the usual one for such files, such as ``cuda`` for ONNX files.
+    another runtime than the usual one for such files, such as ``cuda`` for ONNX files. ``stream`` takes the streaming form of a
+    bundle that holds one (``export --stream``), a ``CachedLifter``, which ``poseedge.Stream`` and ``lift`` run frame by frame.
 
     Raises ``ArtefactError`` for what cannot be recognised, ``PoseedgeError`` for what cannot apply to ``path``.
     """
@@ -47,7 +49,8 @@ def load(
                 f"{path}: a bundle knows its network, so there is none to choose or set", "leave out --model and --set"
             )
         bundle = open_bundle(path)
-        graph = bundle.graph(bundle.precisions[0] if precision is None else precision)
+        chosen_precision = bundle.precisions[0] if precision is None else precision
+        graph = (bundle.streaming_graph(chosen_precision) if stream else None) or bundle.graph(chosen_precision)
         return load(graph, threads=threads, flip=flip, backend=backend)
     if not path.exists():
         raise ArtefactError(f"{path}: no such file or bundle", "make one with: poseedge export --model nanohtnet")

@@ -33,6 +33,13 @@ class GraphEntry(Contract):
     float32_nodes: list[str] = Field(default_factory=list)  # for run.py, which has no onnx to find them with
 
 
+class StreamEntry(GraphEntry):
+    """The streaming form of a graph: see ``poseedge.caches``."""
+
+    frames: Positive  # one after another, on which it was compared
+    from_windows_mm: float = Field(ge=0)  # how far its poses lay from those of the graph for windows, at most
+
+
 class TargetEntry(Contract):
     """What it was exported for."""
 
@@ -70,6 +77,8 @@ class Proof(Errors):
 class Description(Contract):
     """What an export says of a bundle, beside its files' hashes; ``poseedge export --json`` prints it."""
 
+    left_out: ClassVar[frozenset[str]] = frozenset({"streams"})
+
     created: str
     model: str
     config: dict[str, Any]
@@ -86,6 +95,7 @@ class Description(Contract):
     samples: FileName
     limits: dict[Precision, StatedLimits]
     graphs: Annotated[dict[Precision, GraphEntry], Field(min_length=1)]
+    streams: dict[Precision, StreamEntry] | None = None  # with --stream
     parity: dict[Precision, Proof]
     simplifier: str
     dataset: DatasetEntry
@@ -96,7 +106,8 @@ class Description(Contract):
     def named_files(self) -> list[str]:
         """The files that it speaks of."""
         ranges = [self.calibration.ranges] if self.calibration.ranges else []
-        return [self.samples, *(graph.file for graph in self.graphs.values()), *ranges]
+        graphs = [*self.graphs.values(), *(self.streams or {}).values()]
+        return [self.samples, *(graph.file for graph in graphs), *ranges]
 
 
 class Manifest(Description):

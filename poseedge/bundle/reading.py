@@ -40,6 +40,11 @@ class Bundle:
         """Return the ONNX file of ``precision``."""
         return self.folder / self.manifest.graphs[self.precision(precision)].file
 
+    def streaming_graph(self, precision: str) -> Path | None:
+        """Return the ONNX file of the streaming form in ``precision``, None if the bundle holds none."""
+        entry = (self.manifest.streams or {}).get(self.precision(precision))
+        return None if entry is None else self.folder / entry.file
+
     def checkpoint(self) -> Path:
         """Return the checkpoint that it was exported from, after checking that it is still the same file."""
         entry = self.manifest.checkpoint
@@ -60,8 +65,9 @@ def open_bundle(folder: Path) -> Bundle:
     manifest = read_manifest(folder)
     for name, wanted in manifest.files.items():
         check_file(folder / name, wanted)
-    for precision, entry in manifest.graphs.items():
-        check_label(folder / entry.file, precision)
+    for entries in (manifest.graphs, manifest.streams or {}):
+        for precision, entry in entries.items():
+            check_label(folder / entry.file, precision)
     return Bundle(folder, manifest)
 
 

@@ -68,7 +68,7 @@ def open_network(artefact: Path | None, precision: str | None, threads: int, bac
     from poseedge.backends.registry import load
     from poseedge.live.trained import bundled_network
 
-    lifter = load(artefact or bundled_network(), precision, threads, backend=backend)
+    lifter = load(artefact or bundled_network(), precision, threads, backend=backend, stream=True)
     print_notes(lifter)
     return lifter
 

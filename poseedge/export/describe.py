@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import poseedge
-from poseedge.bundle.manifest import SAMPLES, CalibrationEntry, Checkpoint, Description, GraphEntry, TargetEntry
+from poseedge.bundle.manifest import SAMPLES, CalibrationEntry, Checkpoint, Description, GraphEntry, StreamEntry, TargetEntry
 from poseedge.export.job import Export
 from poseedge.export.proof import Proved
 from poseedge.files import sha256_of
@@ -23,6 +23,7 @@ class Made:
     """The graphs of an export, and how they came to be."""
 
     graphs: dict[Precision, GraphEntry]
+    streams: dict[Precision, StreamEntry]
     calibration: CalibrationEntry
     simplifier: str
 
@@ -50,6 +51,7 @@ def describe(job: Export, network: LiftingNetwork, made: Made, proved: Proved) -
         samples=SAMPLES,
         limits=job.recipe.limits,
         graphs=made.graphs,
+        streams=made.streams or None,
         parity=proved.parity,
         simplifier=made.simplifier,
         dataset=proved.dataset,

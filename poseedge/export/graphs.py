@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import nn
 
 import poseedge
 from poseedge.arrays import Float32Array
-from poseedge.bundle.manifest import CalibrationEntry, GraphEntry
+from poseedge.bundle.manifest import CalibrationEntry, GraphEntry, StreamEntry
 from poseedge.errors import PoseedgeError
 from poseedge.export.describe import Made
 from poseedge.export.job import Export, sample_windows
+from poseedge.export.streams import compared, quantize_alike, stream_graph
 from poseedge.files import sha256_of
 from poseedge.fold import fold
 from poseedge.graph.cpu_form import to_cpu_form, widened
@@ -27,9 +28,9 @@ from poseedge.graph.nodes import check_patterns, matches
 from poseedge.graph.trace import NEWEST_TRACED, simplify, trace
 from poseedge.int8.cpu_graph import for_cpu
 from poseedge.int8.float_weights import store_weights_as_float
-from poseedge.int8.placement import place
+from poseedge.int8.placement import Placement, place
 from poseedge.int8.quantize import ORT_DISABLED_OPTIMIZERS, quantize
-from poseedge.int8.ranges import cached_ranges, calibration_passes, read_ranges
+from poseedge.int8.ranges import Ranges, cached_ranges, calibration_passes, read_ranges
 from poseedge.int8.windows import digest
 from poseedge.lifter import Flip, Precision
 from poseedge.models.flip import FlipAveraged, Lifting, paired
@@ -42,29 +43,55 @@ RANGES = "ranges.json"
 
 @dataclass(frozen=True)
 class Quantized:
-    """The INT8 graph, and what the manifest says of its calibration."""
+    """The INT8 graph, and what the manifest says of its calibration; what takes INT8 in it, and with what ranges."""
 
     graph: Graph
     calibration: CalibrationEntry
+    placement: Placement | None = None
+    ranges: Ranges = field(default_factory=dict)
 
 
-def make_graphs(job: Export, network: LiftingNetwork, windows: Float32Array, folder: Path, stage: Stage) -> Made:
-    """Write the graph of every precision into ``folder``, and the INT8 ranges if one needs them."""
+def make_graphs(
+    job: Export, network: LiftingNetwork, windows: Float32Array, motion: Float32Array, folder: Path, stage: Stage
+) -> Made:
+    """Write the graph of every precision into ``folder``, and the INT8 ranges if one needs them.
+
+    ``windows (N, T, 17, C)``: what INT8 is calibrated on; ``motion (frames, 17, C)``: what streaming forms are compared on.
+    """
     with stage("fold, trace, simplify", 1) as advance:
         exact, note = exact_graph(job, network, windows)
         advance(1)
     quantized = quantize_graph(exact, job, windows, folder, stage)
+    graphs = write_graphs(exact, quantized.graph, job, network, folder)
+    streams: dict[Precision, StreamEntry] = {}
+    if job.stream:
+        with stage("streaming form", len(job.precisions)) as advance:
+            exact = stream_graph(job, network)
+            alike = quantize_alike(exact, quantized.placement, quantized.ranges) if quantized.placement else exact
+            for precision, entry in write_graphs(exact, alike, job, network, folder, network.frames).items():
+                streams[precision] = compared(entry, folder, graphs[precision].file, motion)
+                advance(1)
+    return Made(graphs, streams, quantized.calibration, note or "onnxsim")
+
+
+def write_graphs(
+    exact: Graph, quantized: Graph, job: Export, network: LiftingNetwork, folder: Path, streams: int = 0
+) -> dict[Precision, GraphEntry]:
+    """Write the graph of every precision into ``folder``; return what the manifest says of each.
+
+    ``streams``: of a streaming form, the frames of its windows.
+    """
     wide = widened(exact)  # saves a GPU nothing in INT8, where the constants weigh more
     origin, graphs = sha256_of(job.checkpoint), {}
     for precision in job.precisions:
-        graph = graph_of(precision, exact if is_quantized(precision) else wide, quantized.graph, job.recipe.fp16.keep)
+        graph = graph_of(precision, exact if is_quantized(precision) else wide, quantized, job.recipe.fp16.keep)
         held = held_in_float32(precision, graph, exact, job.recipe.fp16.keep)
         if job.target.cpu_form:
             graph = for_cpu(graph, graph.opset, dynamic=not job.free_batch)
         elif is_quantized(precision) and not job.target.reads_int8_weights:
             store_weights_as_float(graph)
-        graphs[precision] = write_graph(graph, held, precision, job, network, origin, folder)
-    return Made(graphs, quantized.calibration, note or "onnxsim")
+        graphs[precision] = write_graph(graph, held, precision, job, network, origin, folder, streams)
+    return graphs
 
 
 def write_graph(
@@ -75,9 +102,10 @@ def write_graph(
     network: LiftingNetwork,
     source_sha256: str,
     folder: Path,
+    streams: int,
 ) -> GraphEntry:
     """Write one graph, which has ``held`` in float32, into ``folder``; return what the manifest says of it."""
-    file = folder / f"{network.name}_{precision}.onnx"
+    file = folder / f"{network.name}_{precision}{'_stream' if streams else ''}.onnx"
     metadata = GraphMetadata(
         model=network.name,
         config=network.config,
@@ -90,6 +118,7 @@ def write_graph(
             *job.recipe.onnxruntime.disabled,
             *(ORT_DISABLED_OPTIMIZERS if any(graph.of("DequantizeLinear")) else ()),
         ),
+        streams=streams,
     )
     graph.save(file, metadata)
     return GraphEntry(
@@ -195,4 +224,5 @@ def quantize_graph(exact: Graph, job: Export, windows: Float32Array, folder: Pat
         found = cached_ranges(exact, placement, windows, int8.calibration, int8.migrate, lambda: advance(1))
     (folder / RANGES).write_text(json.dumps(found))
     taken = {"layers": sorted(placement.layers), "two_step": placement.two_step_names, "ranges": RANGES}
-    return Quantized(quantize(exact, placement, read_ranges(found)), drawn.model_copy(update=taken))
+    ranges = read_ranges(found)
+    return Quantized(quantize(exact, placement, ranges), drawn.model_copy(update=taken), placement, ranges)

@@ -31,6 +31,7 @@ class Export:
     every: int = 1  # parity on every n-th frame
     free_batch: bool = False
     flip: bool = False  # the graph does the flip test itself: a window and its mirror, averaged
+    stream: bool = False  # beside each graph its streaming form
     steady: bool = False  # INT8 rounds in two steps where the recipe says so
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the network, in place of what a published checkpoint tells
 

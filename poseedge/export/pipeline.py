@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Opening
 from poseedge.backends.torch import TorchLifter
 from poseedge.bundle.manifest import SAMPLES, Description
 from poseedge.bundle.writing import write_bundle
 from poseedge.data.h36m import load_dataset
+from poseedge.data.keypoints import with_confidence
+from poseedge.data.types import PoseDataset
 from poseedge.device.joined import run_py
 from poseedge.errors import DataError
 from poseedge.export.describe import describe
 from poseedge.export.graphs import make_graphs
 from poseedge.export.job import Export, sample_windows
 from poseedge.export.proof import prove, save_samples
+from poseedge.export.streams import COMPARED_FRAMES
 from poseedge.int8.windows import load_calibration
 from poseedge.progress import Stage, silent
 
@@ -39,10 +44,16 @@ def export_bundle(job: Export, stage: Stage = silent) -> Description:
     windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows, network.in_channels)
 
     def fill(folder: Path) -> Description:
-        made = make_graphs(job, network, windows, folder, stage)
+        made = make_graphs(job, network, windows, longest_motion(test, network.in_channels), folder, stage)
         proved = prove(job, reference, test, {name: folder / entry.file for name, entry in made.graphs.items()}, stage)
         save_samples(reference, windows[: sample_windows(network)], job.flip, folder / SAMPLES)
         (folder / "run.py").write_text(run_py(), encoding="utf-8")
         return describe(job, network, made, proved)
 
     return write_bundle(job.output, fill)
+
+
+def longest_motion(dataset: PoseDataset, channels: int) -> Float32Array:
+    """Return the keypoints ``(T, 17, C)`` of the longest sequence, as many frames as streaming forms are compared on."""
+    keypoints = max((sequence.keypoints for sequence in dataset.sequences), key=len)[:COMPARED_FRAMES]
+    return np.ascontiguousarray(with_confidence(keypoints, channels), np.float32)

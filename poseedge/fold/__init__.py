@@ -10,6 +10,7 @@ import pkgutil
 from poseedge.fold.registry import differentiable_fold as differentiable_fold
 from poseedge.fold.registry import fold as fold
 from poseedge.fold.registry import has_fold as has_fold
+from poseedge.fold.registry import streaming_form as streaming_form
 
 for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
     importlib.import_module(f"{__name__}.{_module}")

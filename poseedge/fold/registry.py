@@ -26,6 +26,16 @@ def has_fold(network: nn.Module) -> bool:
     return differentiable_fold.dispatch(type(network)) is not differentiable_fold.dispatch(object)
 
 
+@singledispatch
+def streaming_form(network: nn.Module) -> nn.Module | None:
+    """Return the network as a module of one frame and ``caches``, rows and columns by name; None if it has no such form.
+
+    ``forward`` takes a frame ``(1, 1, 17, C)`` and the caches, and gives ``network.lift`` of the window that this frame ends, and
+    the caches for the next frame.
+    """
+    return None
+
+
 def fold(network: nn.Module, free_batch: bool = False) -> nn.Module:
     """Return a module whose ``forward`` equals ``network.lift`` on ``(1, T, 17, C)`` input, or on any batch with ``free_batch``.
 

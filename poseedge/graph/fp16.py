@@ -82,6 +82,7 @@ def in_half(graph: Graph, kept: set[str]) -> Graph:
         )
     half = Graph(converted)
     remove_round_trips(half)
+    widen_ends(half)
     cast_to_half(half, {node.name for node in graph.nodes} - blocked)
     return half
 
@@ -114,6 +115,20 @@ def cast_to_half(graph: Graph, names: set[str]) -> None:
             cast = helper.make_node("Cast", list(node.input), list(node.output), name=node.name, to=TensorProto.FLOAT16)
             graph.insert(cast, after=node)
             graph.remove(node)
+
+
+def widen_ends(graph: Graph) -> None:
+    """Give in float32 what a node that stays in float32 gives: the converter casts such an output down. ``graph`` is edited."""
+    for value in graph.proto.graph.output:
+        cast = graph.makers[value.name]
+        if value.type.tensor_type.elem_type != TensorProto.FLOAT16 or not casts_to(cast, TensorProto.FLOAT16):
+            continue
+        source = cast.input[0]
+        graph.remove(cast)
+        graph.rename_output(graph.makers[source], value.name)
+        for reader in list(graph.readers[source]):
+            graph.set_inputs(reader, [value.name if name == source else name for name in reader.input])
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
 
 
 def remove_round_trips(graph: Graph) -> None:

@@ -40,6 +40,8 @@ def open_lifting(path: Path) -> tuple[Graph, LifterSpec]:
     """
     graph = Graph.load(path)
     spec = spec_of_graph(path, graph)
+    if graph.metadata and graph.metadata.streams:
+        raise ArtefactError(f"{path}: takes frames one by one, expected windows", "name the bundle's graph of the same precision")
     if spec.batch not in (None, 1):
         hint = "export it for one window, or with a free batch"
         raise ArtefactError(f"{path}: takes {spec.batch} windows at a time, expected one or a free batch", hint)

@@ -28,6 +28,7 @@ class GraphMetadata:
     normalization: str = NORMALIZATION
     flip: Flip = "passes"  # what the flip test of this graph needs
     ort_disabled_optimizers: tuple[str, ...] = field(default=())  # what ONNX Runtime must not do to this graph
+    streams: int = 0  # of a streaming form, which takes one frame and caches: the frames of the windows whose poses it gives
 
     def to_props(self) -> dict[str, str]:
         """Return string pairs for ``metadata_props``."""

@@ -24,17 +24,22 @@ class End(NamedTuple):
 def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: dict[str, str]) -> LifterSpec:
     """Return what a graph with these ends and ``metadata_props`` takes and gives; poses are its first output.
 
+    Of a streaming graph, which has caches among its ends, the windows whose poses it gives.
+
     Raises ``ArtefactError`` if that is not float32 ``(B, T, 17, C)`` to float32 ``(B, T_out, 17, 3)``.
     """
-    found = spec_from_shapes(path.stem, inputs[0].shape, outputs[0].shape) if len(inputs) == 1 and outputs else None
+    metadata = GraphMetadata.from_props(props, path)
+    one = len(inputs) == 1 or (metadata is not None and metadata.streams)
+    found = spec_from_shapes(path.stem, inputs[0].shape, outputs[0].shape) if one and outputs else None
     if found is None or {inputs[0].kind, outputs[0].kind} != {FLOAT}:
         shapes = " -> ".join(", ".join(f"{end.kind} {list(end.shape)}" for end in ends) for ends in (inputs, outputs))
         half = any("float16" in end.kind for end in (*inputs, *outputs))
         hint = "half precision belongs inside, between float32 ends" if half else ""
         raise ArtefactError(f"{path}: no lifting graph: expected float (B, T, 17, 2) -> (B, T_out, 17, 3), found {shapes}", hint)
-    metadata = GraphMetadata.from_props(props, path)
     if metadata is None:
         return replace(found, precision=precision_at(path))
+    if metadata.streams:
+        found = replace(found, frames=metadata.streams)
     given = len(found.output_frames)
     if len(metadata.output_frames) != given or not all(0 <= frame < found.frames for frame in metadata.output_frames):
         raise ArtefactError(

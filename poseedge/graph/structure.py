@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import NodeProto
 
+from poseedge.caches import CACHE
 from poseedge.graph.graph import Graph
 
 # What selects: frames of a window by TopK, neighbours in a graph by comparing how alike they are.
@@ -20,7 +21,7 @@ def raw_results(graph: Graph) -> set[str]:
     Layers and norms that read such coordinates are among them; what they give is raw no more.
     """
     ends = norm_results(graph) | layer_results(graph)
-    raw, found = set(graph.inputs), set[str]()
+    raw, found = {name for name in graph.inputs if not name.startswith(CACHE)}, set[str]()
     for node in graph.nodes:
         if not raw.isdisjoint(node.input):
             found.update(node.output)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
+from poseedge.caches import NEXT, Size
 from poseedge.errors import PoseedgeError
 from poseedge.graph.graph import Graph
 from poseedge.skeleton import NUM_JOINTS
@@ -39,18 +41,29 @@ def trace(module: nn.Module, frames: int, channels: int, opset: int, free_batch:
     The tracing exporter is used because it writes opset 13 to 20 directly: the graph-capture exporter writes 18 at the
     least and converts down afterwards, which fails silently where LayerNormalization is involved.
     """
-    example = torch.zeros(1, frames, NUM_JOINTS, channels)
+    return written(module, {INPUT: (1, frames, NUM_JOINTS, channels)}, [OUTPUT], opset, free_batch)
+
+
+def trace_stream(module: nn.Module, channels: int, caches: Mapping[str, Size], opset: int) -> Graph:
+    """Export a network's streaming form: a frame and ``caches`` in, a pose and the caches for the next frame out."""
+    inputs = {INPUT: (1, 1, NUM_JOINTS, channels), **caches}
+    return written(module, inputs, [OUTPUT, *(f"{name}{NEXT}" for name in caches)], opset, False)
+
+
+def written(module: nn.Module, inputs: Mapping[str, tuple[int, ...]], outputs: list[str], opset: int, free_batch: bool) -> Graph:
+    """Run the exporter; ``inputs``: their shapes by name."""
+    example = tuple(torch.zeros(shape) for shape in inputs.values())
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter announces its own deprecation and traces Python sizes
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
             module,
-            (example,),
+            example,
             str(path),
             dynamo=False,
             opset_version=opset,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
+            input_names=list(inputs),
+            output_names=outputs,
             dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}} if free_batch else None,
         )
         graph = Graph(onnx.load(path))
@@ -111,7 +124,10 @@ def simplify(graph: Graph, seconds: float = SIMPLIFY_SECONDS) -> tuple[Graph, st
 
 
 def largest_difference(one: Graph, other: Graph) -> float:
-    """Return the largest absolute difference of two graphs' outputs on random keypoints, metres."""
-    shape = [d.dim_value or 2 for d in one.proto.graph.input[0].type.tensor_type.shape.dim]
-    keypoints = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    return float(np.abs(one.run(keypoints) - other.run(keypoints)).max())
+    """Return the largest absolute difference of two graphs' outputs on random keypoints, metres; caches count with the poses."""
+    rng, given = np.random.default_rng(0), {}
+    for value in one.proto.graph.input:
+        shape = [d.dim_value or 2 for d in value.type.tensor_type.shape.dim]
+        given[value.name] = rng.uniform(-1, 1, shape).astype(np.float32)
+    pairs = zip(one.run_all(given), other.run_all(given), strict=True)
+    return max(float(np.abs(ours - theirs).max()) for ours, theirs in pairs)

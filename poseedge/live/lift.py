@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import poseedge
 from poseedge.backends.registry import load
+from poseedge.caches import CachedLifter
 from poseedge.errors import DataError
 from poseedge.evaluation import predict
 from poseedge.lifter import Lifter
@@ -55,7 +56,7 @@ def lift(
     if not isinstance(source, Clip):
         source = read_clip(Path(source), format, layout, size, fps)
     if lifter is None or isinstance(lifter, str | Path):
-        lifter = load(lifter or bundled_network(), precision)
+        lifter = load(lifter or bundled_network(), precision, stream=True)
     return lift_clip(lifter, select(source, person), LiftOptions(**choices), trained_on(lifter))
 
 
@@ -118,7 +119,12 @@ def joints_of(track: Track, times: npt.NDArray[np.float64], layout: str, trunk: 
 
 
 def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[Floats | None]:
-    """Return the poses of each step's window, all lifted together; None for a step without one."""
+    """Return the poses of each step's window, all lifted together, or frame by frame if ``lifter`` remembers.
+
+    None for a step without a window.
+    """
+    if isinstance(lifter, CachedLifter):
+        return [None if s.window is None else s.span.remembered(lifter, flip).lift(s.window, s.first) for s in steps]
     windows = [step.window for step in steps if step.window is not None]
     if not windows:
         return [None] * len(steps)

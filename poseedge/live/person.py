@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from poseedge.caches import CachedLifter
 from poseedge.device.runner.overlap import Mean
 from poseedge.live.clock import EPSILON_S, FrameGrid
 from poseedge.live.face import Face
 from poseedge.live.gaps import HOLD_S, Continuity, Faults
 from poseedge.live.limbs import lacking
 from poseedge.live.overlap import WindowPlan
+from poseedge.live.remembered import Remembered
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.types import Flags, Floats
 from poseedge.live.view import PersonView, PlainView, Turn
@@ -79,6 +81,13 @@ class Span:
         self._stepped = self._final = -1  # newest frame for which windows were run, and that is final
         self._smooth = setup.smoother() if setup.smoother else None
         self._before: Floats | None = None  # pose of the last final frame
+        self._remembered: Remembered | None = None
+
+    def remembered(self, lifter: CachedLifter, flip: bool) -> Remembered:
+        """Return what ``lifter`` knows of this span; with another span it begins anew."""
+        if self._remembered is None:
+            self._remembered = Remembered(lifter, flip)
+        return self._remembered
 
     def lost_s(self, time: float) -> float | None:
         """Return when the person was lost, if too much of it will have been missing for too long at ``time``."""

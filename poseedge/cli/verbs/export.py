@@ -37,6 +37,9 @@ def export(
     flip: Annotated[
         bool, typer.Option("--flip", help="graphs that do the flip test themselves: twice the work, the papers' accuracy")
     ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="beside each graph its streaming form, a frame in, a pose out: VideoPose3D")
+    ] = False,
     calibration: Annotated[
         str | None, typer.Option(help="INT8 ranges by minmax, percentile, entropy or mse; default: the recipe's")
     ] = None,
@@ -96,6 +99,7 @@ def export(
         free_batch=free_batch,
         steady=steady,
         flip=flip,
+        stream=stream,
         settings=network_settings(settings or []),
     )
     if triton is not None:
@@ -149,6 +153,9 @@ def show(manifest: Description, output: Path, passed: bool, steady: bool) -> Non
     if not steady and (shaky := {name: times for name, times in jitters.items() if "int8" in name and times > SHAKY}):
         found = ", ".join(f"{name} {times:.1f} times" for name, times in shaky.items())
         out.print(f"joints jitter more than in float32, which MPJPE does not show: {found}; --steady mends it, and is slower")
+    for precision, entry in (manifest.streams or {}).items():
+        said = f"{entry.from_windows_mm:.1e} mm from the windows' poses at most, on {entry.frames} frames"
+        out.print(f"{precision}, streaming form: {entry.file}, {said}")
     if manifest.simplifier != "onnxsim":
         out.print(f"warning: the graph was not simplified: {manifest.simplifier}")
     out.print(f"bundle written to {output}" + ("" if passed else "; a parity limit was missed"))
