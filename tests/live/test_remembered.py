@@ -10,7 +10,7 @@ import pytest
 
 from poseedge.backends.onnxruntime import CachedOnnxLifter, OnnxLifter
 from poseedge.live.lift import lift_clip
-from poseedge.live.options import Options
+from poseedge.live.options import LiftOptions
 from poseedge.live.stream import Stream
 from tests.live.test_stream import assert_same, faulty_people
 from tests.support import recorded, streaming
@@ -41,7 +41,7 @@ def test_poses_of_people_in_sight_are_those_of_whole_windows(
 ) -> None:
     windows, stream = streaming.lifters(tmp_path, **config)
     clip = clip_of(recorded.pixels(20)[:320], recorded.pixels(28)[:320])
-    wanted, found = (lift_clip(lifter, clip, Options(view="plain", **options)) for lifter in (windows, stream))
+    wanted, found = (lift_clip(lifter, clip, LiftOptions(view="plain", **options)) for lifter in (windows, stream))
     assert wanted.seen.all()
     np.testing.assert_allclose(found.poses_m, wanted.poses_m, rtol=0, atol=1e-5)
 
@@ -99,5 +99,5 @@ def test_finished_stream_remembers_nobody(causal: Opened) -> None:
 
 def test_view_of_a_person_who_keeps_still_is_that_of_the_window(causal: Opened) -> None:
     clip = clip_of(np.repeat(recorded.pixels(20)[:1], 60, axis=0))
-    wanted, found = (lift_clip(lifter, clip, Options()) for lifter in causal)
+    wanted, found = (lift_clip(lifter, clip, LiftOptions()) for lifter in causal)
     np.testing.assert_allclose(found.poses_m, wanted.poses_m, rtol=0, atol=1e-5)
