@@ -23,6 +23,7 @@ from benchmarks.record import RESULTS, record
 from poseedge.arrays import Float32Array
 from poseedge.bench.machine import machine_facts
 from poseedge.export.recipe import Recipe, load_recipe
+from poseedge.export.streams import quantize_alike, traced_stream
 from poseedge.fold import fold
 from poseedge.graph.cpu_form import widened
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
@@ -57,7 +58,20 @@ def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Floa
             store_weights_as_float(quantized)  # as for all targets of that opset, whose TensorRT reads no others
         if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
             graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, exact, recipe.fp16.keep)
-    return graphs
+    return graphs | streams_of(network, recipe, opset, exact, windows)
+
+
+def streams_of(network: LiftingNetwork, recipe: Recipe, opset: int, exact: Graph, windows: Float32Array) -> dict[str, Graph]:
+    """Return the graphs of the network's streaming form, if it has one: what ``--stream`` adds to a bundle."""
+    stream = traced_stream(network, opset)
+    if stream is None:
+        return {}
+    placement = place(exact, recipe.int8.keep)
+    ranges = calibrate(exact, placement, windows, migrate=recipe.int8.migrate)
+    graphs = {"fp32": stream, "fp16": to_fp16(stream, recipe.fp16.keep), "int8": quantize_alike(stream, placement, ranges)}
+    if opset == DECOMPOSED:
+        store_weights_as_float(graphs["int8"])
+    return {f"{precision} stream": graph for precision, graph in graphs.items()}
 
 
 def build(compiler: Compiler, graph: Graph) -> tuple[Compiled, dict[str, Any]]:

@@ -48,6 +48,8 @@ PROTOCOLS = {
         "whole windows only; image-space poses, made metric with the true depth of the root", "whole", image_space=True
     ),
 }
+PROTOCOLS["poseformerv2"] = PROTOCOLS["videopose3d"]  # from which its evaluation descends
+PROTOCOLS["motionagformer"] = PROTOCOLS["motionbert"]  # whose data, clips and units it has
 # Takes of Human3.6M's S9 that MotionBERT leaves out: their ground truth is displaced. Its names of them are
 # s_09_act_05_subact_02, s_09_act_10_subact_02 and s_09_act_13_subact_01.
 DISPLACED = {("S9", "Greeting"), ("S9", "SittingDown 1"), ("S9", "Waiting 1")}

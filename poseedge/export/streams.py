@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,6 @@ import torch
 from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import CachedOnnxLifter, OnnxLifter
 from poseedge.bundle.manifest import GraphEntry, StreamEntry
-from poseedge.caches import Size
 from poseedge.errors import PoseedgeError
 from poseedge.export.job import Export
 from poseedge.fold import streaming_form
@@ -28,18 +28,22 @@ TOLERANCE_MM = 0.1  # the FP32 graphs: different only by the order of sums
 
 def stream_graph(job: Export, network: LiftingNetwork) -> Graph:
     """Return the FP32 graph; raises ``PoseedgeError`` if there is none of this network, or none as ``job`` wants it."""
-    with torch.no_grad():
-        module = streaming_form(network)
-    if module is None:
+    opset = min(job.target.opset, NEWEST_TRACED)
+    graph = traced_stream(network, opset)
+    if graph is None:
         raise PoseedgeError(f"{network.name} has no streaming form", "VideoPose3D has; leave --stream out")
     if job.flip or job.free_batch or not job.recipe.fold:
         raise PoseedgeError("a streaming form takes one frame of one person, folded", "leave --flip and --free-batch out")
-    sizes: dict[str, Size] = {name: (int(rows), int(columns)) for name, (rows, columns) in module.caches.items()}  # type: ignore[union-attr, operator]
-    opset = min(job.target.opset, NEWEST_TRACED)
-    graph, _ = simplify(trace_stream(module, network.in_channels, sizes, opset))
     if job.target.cpu_form:
         to_cpu_form(graph, job.target.opset)
     return graph
+
+
+def traced_stream(network: LiftingNetwork, opset: int) -> Graph | None:
+    """Return the network's streaming form as a graph, None if it has none."""
+    with torch.no_grad():
+        module: Any = streaming_form(network)
+    return None if module is None else simplify(trace_stream(module, network.in_channels, module.caches, opset))[0]
 
 
 def quantize_alike(stream: Graph, placement: Placement, ranges: Ranges) -> Graph:
