@@ -7,6 +7,7 @@ its milliseconds, and any machine for the share that is not the network's.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.bench.latency import pinned
 from poseedge.bench.machine import busy, machine_facts
+from poseedge.caches import CachedLifter, Memory
 from poseedge.data.cameras import denormalize_screen
 from poseedge.data.h36m import load_dataset
 from poseedge.lifter import Lifter
@@ -44,6 +46,31 @@ class Timed:
         return poses
 
 
+class TimedSteps(Timed):
+    """The same of a lifter that remembers."""
+
+    def __init__(self, lifter: CachedLifter) -> None:
+        super().__init__(lifter)
+        self._steps, self.caches = lifter, lifter.caches
+
+    def begin(self) -> Memory:
+        """Return a memory whose steps are timed."""
+        return Memory(self)
+
+    def step(self, keypoints: Float32Array, caches: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        """Take a frame."""
+        start = time.perf_counter()
+        given = self._steps.step(keypoints, caches)
+        self.spent_s += time.perf_counter() - start
+        return given
+
+
+def timed_lifter(bundle: Path, precision: str, streaming: bool = True) -> Timed:
+    """Open a bundle; ``streaming`` takes its streaming form, where it has one."""
+    lifter = load(bundle, precision, stream=streaming)
+    return TimedSteps(lifter) if isinstance(lifter, CachedLifter) else Timed(lifter)
+
+
 def measure(
     bundle: Annotated[Path, typer.Argument(help="bundle folder")],
     precision: Annotated[list[str] | None, typer.Option(help="of the bundle (repeat); default: fp32 and int8")] = None,
@@ -55,7 +82,7 @@ def measure(
     rows = []
     with pinned(1):
         for each in precision or ["fp32", "int8"]:
-            lifter = Timed(load(bundle, each))
+            lifter = timed_lifter(bundle, each)
             for people in PEOPLE:
                 rows.append({"precision": each, "people": people, **timed(lifter, people, frames)})
                 print(rows[-1], flush=True)
@@ -63,9 +90,9 @@ def measure(
     record(results / f"stream_{lifter.spec.model}_{machine_slug(machine)}", report, markdown(report))
 
 
-def timed(lifter: Timed, people: int, frames: int) -> dict[str, Any]:
+def timed(lifter: Timed, people: int, frames: int, look_ahead: int | None = None) -> dict[str, Any]:
     """Return milliseconds per frame: of ``push`` (median, 99th percentile), and per person of the network and of the rest."""
-    stream = Stream(lifter, SIZE, 50.0, "h36m17")
+    stream = Stream(lifter, SIZE, 50.0, "h36m17", look_ahead=look_ahead)
     motion = walks(people)
     pushes, network = np.empty(frames), 0.0
     for number in range(WARM + frames):

@@ -27,6 +27,8 @@ class CachedLifter(Lifter, Protocol):
     Called with windows, as any lifter, it runs all frames of each: that is for comparisons. ``begin`` is what it is for.
     """
 
+    caches: Mapping[str, Size]  # by name, in the order of ``step``
+
     def begin(self) -> Memory:
         """Return a memory of nothing yet, for one person in one view."""
 
@@ -37,8 +39,8 @@ class CachedLifter(Lifter, Protocol):
 class Memory:
     """What a cached lifter knows of one person. Not for several threads at a time; the lifter itself may be shared."""
 
-    def __init__(self, lifter: CachedLifter, sizes: Mapping[str, Size]) -> None:
-        self._lifter, self._sizes = lifter, list(sizes.values())
+    def __init__(self, lifter: CachedLifter) -> None:
+        self._lifter = lifter
         self._caches: list[Float32Array] = []
 
     def push(self, keypoints: AnyArray) -> Float32Array:
@@ -63,7 +65,7 @@ class Memory:
         Every layer then reads the same features in all frames. A step computes the first layer's from the keypoints alone, the
         next step the second's from those, and so on.
         """
-        caches = [np.zeros(size, np.float32) for size in self._sizes]
+        caches = [np.zeros(size, np.float32) for size in self._lifter.caches.values()]
         for _ in caches:
             _, after = self._lifter.step(row, caches)
             caches = [np.repeat(cache[-1:], len(cache), axis=0) for cache in after]

@@ -86,16 +86,16 @@ class CachedOnnxLifter(OnnxLifter):
         given = {value.name: tuple(value.shape) for value in session.get_outputs()[1:]}
         if not sizes or given != {f"{name}{NEXT}": size for name, size in sizes.items()}:
             raise ArtefactError(f"{path}: gives {given} for the caches {sizes}", "export it again")
-        self._sizes, self._outputs = sizes, [self._output, *given]
+        self.caches, self._outputs = sizes, [self._output, *given]
         self.notes = (*self.notes, f"a whole window takes {self.spec.frames} steps; streams take one for each frame")
 
     def begin(self) -> Memory:
         """Return a memory of nothing yet, for one person in one view."""
-        return Memory(self, self._sizes)
+        return Memory(self)
 
     def step(self, keypoints: Float32Array, caches: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
         """Take a frame ``(1, 1, 17, C)``; return the pose ``(1, 1, 17, 3)`` and the caches for the next one."""
-        inputs = {self._input: keypoints, **dict(zip(self._sizes, caches, strict=True))}
+        inputs = {self._input: keypoints, **dict(zip(self.caches, caches, strict=True))}
         pose, *after = self.session.run(self._outputs, inputs)
         return pose, after
 

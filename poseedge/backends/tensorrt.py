@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import platform
 import weakref
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
+from poseedge.caches import Memory, Size, lift_windows
 from poseedge.device.runner.engine.memory import memory_words
 from poseedge.device.runner.machine import board
 from poseedge.engines.cuda import open_cuda
 from poseedge.errors import PoseedgeError, require
 from poseedge.lifter import ENGINE_SUFFIXES, Cost, check_keypoints
+
+if TYPE_CHECKING:
+    from poseedge.engines.plan import OpenPlan
 
 
 class TensorRTLifter:
@@ -26,12 +32,12 @@ class TensorRTLifter:
 
     backend = "tensorrt"
 
-    def __init__(self, path: Path, cuda_graph: bool = True) -> None:
+    def __init__(self, path: Path, cuda_graph: bool = True, plan: OpenPlan | None = None) -> None:
         """Open ``path``; raises as ``engines.plan.open_plan`` does, and ``PoseedgeError`` if there is no TensorRT."""
         require("tensorrt", "tensorrt")
         from poseedge.engines.plan import open_plan
 
-        self._plan, self.path = open_plan(path, cuda_graph), path
+        self._plan, self.path = plan or open_plan(path, cuda_graph), path
         self.spec, self.provider, self.session = self._plan.spec, self._plan.provider, self._plan.session
         memory = self.session.memory
         self.notes: tuple[str, ...] = () if memory is None else (memory_words(memory),)
@@ -58,9 +64,33 @@ class TensorRTLifter:
         self.close()
 
 
+class CachedTensorRTLifter(TensorRTLifter):
+    """An engine of a streaming form, ``poseedge.caches.CachedLifter``: see there. Caches go through the host's memory."""
+
+    @property
+    def caches(self) -> Mapping[str, Size]:
+        """What it remembers, by name."""
+        return self.session.caches
+
+    def begin(self) -> Memory:
+        """Return a memory of nothing yet, for one person in one view."""
+        return Memory(self)
+
+    def step(self, keypoints: Float32Array, caches: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        """Take a frame ``(1, 1, 17, C)``; return the pose ``(1, 1, 17, 3)`` and the caches for the next one."""
+        return self.session.step(keypoints, caches)
+
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
+        return lift_windows(self, check_keypoints(keypoints, self.spec))
+
+
 def open_lifter(path: Path, opening: Opening) -> TensorRTLifter:
     """Return the engine ``path``; threads of the processor mean nothing to it."""
-    return TensorRTLifter(path)
+    require("tensorrt", "tensorrt")
+    from poseedge.engines.plan import open_plan
+
+    plan = open_plan(path)
+    return CachedTensorRTLifter(path, plan=plan) if plan.session.caches else TensorRTLifter(path, plan=plan)
 
 
 def works() -> str:

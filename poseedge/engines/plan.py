@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tensorrt as trt
@@ -61,8 +61,12 @@ def engine_spec(path: Path, facts: EngineFacts | None, session: Session) -> Lift
             f"found {session.source_shape} -> {session.target_shape}"
         )
     if facts is None:
+        if session.caches:
+            raise ArtefactError(f"{path}: takes frames one by one, and nothing beside it says of what windows", "build it again")
         return found
     told = facts.spec
+    if session.caches:
+        found = replace(found, frames=told.frames)
     if (told.frames, len(told.output_frames), told.channels) != (found.frames, len(found.output_frames), found.channels):
         raise ArtefactError(f"{path}: takes and gives other shapes than its JSON file says", "build it again")
     return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import tensorrt as trt
 
 from poseedge.arrays import AnyArray, Float32Array
+from poseedge.caches import NEXT
 from poseedge.device.runner.engine.cuda_graph import CudaGraphError
 from poseedge.device.runner.engine.memory import COPIED, MAPPED, choose_by_time
 from poseedge.device.runner.engine.tensors import BindingApi, TensorApi, numpy_type
@@ -31,7 +33,7 @@ class Session:
 
     Where the GPU shares the processor's memory, keypoints and poses are copied into its own part or mapped into it, whichever is
     faster; ``memory`` says so, None where there is no choice. From the second call with a batch size on, a call is one CUDA
-    graph; where that cannot be captured, ``not_captured`` says why.
+    graph; where that cannot be captured, ``not_captured`` says why. A streaming form has ``caches``, shapes by name, and steps.
     """
 
     def __init__(
@@ -94,8 +96,11 @@ class Session:
             if pose
             else [n for n, b in buffers.items() if n not in self._api.inputs and b.host.shape[-2:] == (NUM_JOINTS, 3)]
         )
-        types = {buffers[name].host.dtype for name in (source, *poses)}
-        if not len(self._api.inputs) == len(poses) == 1 or types != {np.dtype(np.float32)}:
+        self.caches = {name: buffers[name].host.shape for name in self._api.inputs if name != source}
+        after = {name: buffers.get(f"{name}{NEXT}") for name in self.caches}
+        kept = [buffer is not None and buffer.host.shape == self.caches[name] for name, buffer in after.items()]
+        types = {buffers[name].host.dtype for name in (source, *poses, *self.caches)}
+        if len(poses) != 1 or types != {np.dtype(np.float32)} or not all(kept):
             found = ", ".join(f"{n} {b.host.dtype}{list(b.host.shape)}" for n, b in buffers.items())
             raise ArtefactError(f"{self._path}: no lifting engine: expected one float32 input and one pose output, found {found}")
         self._buffers, self._source, self._pose = buffers, source, poses[0]
@@ -161,10 +166,30 @@ class Session:
             with self._cuda:
                 return self._lift(keypoints)
 
+    def step(self, keypoints: Float32Array, caches: Sequence[Float32Array]) -> tuple[Float32Array, list[Float32Array]]:
+        """Take a frame and the caches of a streaming form; return its pose and the caches for the next one."""
+        with self._lock:
+            if self._closed:
+                raise PoseedgeError(f"{self._path}: has been closed", "load it again")
+            with self._cuda:
+                for name, value in zip(self.caches, caches, strict=True):
+                    np.copyto(self._buffers[name].host, value)
+                pose = self._lift(keypoints)
+                return pose, [self._buffers[f"{name}{NEXT}"].host.copy() for name in self.caches]
+
+    def _enqueue(self) -> bool:
+        for name in self.caches:
+            self._cuda.upload(self._buffers[name].host, self._buffers[name].device)
+        started = bool(self._api.enqueue(self._cuda.stream))
+        for name in self.caches:
+            after = self._buffers[f"{name}{NEXT}"]
+            self._cuda.download(after.host, after.device)
+        return started
+
     def _lift(self, keypoints: Float32Array) -> Float32Array:
         self._set_batch(len(keypoints))
         try:
-            poses = self._transfer.run(keypoints, lambda: bool(self._api.enqueue(self._cuda.stream)))
+            poses = self._transfer.run(keypoints, self._enqueue)
         except CudaGraphError as error:
             raise ArtefactError(f"{self._path}: could not be run as a CUDA graph: {error}", "load it again") from error
         if poses is None:

@@ -36,11 +36,11 @@ def metadata(made: LiftingNetwork, streams: int, precision: str = "fp32") -> Gra
     return GraphMetadata(made.name, made.config, precision, made.output_frames, "0" * 64, "0", streams=streams)
 
 
-def lifters(folder: Path, **config: Any) -> tuple[OnnxLifter, CachedOnnxLifter]:
+def lifters(folder: Path, opset: int = 17, **config: Any) -> tuple[OnnxLifter, CachedOnnxLifter]:
     """Write both graphs into ``folder`` and open them."""
     made = network(**config)
-    trace(fold(made), made.frames, made.in_channels, 17, False).save(folder / "windows.onnx", metadata(made, 0))
-    streaming_graph(made).save(folder / "stream.onnx", metadata(made, made.frames))
+    trace(fold(made), made.frames, made.in_channels, opset, False).save(folder / "windows.onnx", metadata(made, 0))
+    streaming_graph(made, opset).save(folder / "stream.onnx", metadata(made, made.frames))
     windows, stream = load(folder / "windows.onnx"), load(folder / "stream.onnx")
     assert isinstance(windows, OnnxLifter)
     assert isinstance(stream, CachedOnnxLifter)
