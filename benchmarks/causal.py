@@ -1,6 +1,6 @@
 """Look-ahead 0: a causal network, whose window ends with the newest frame, against one whose future is filled with copies of it.
 
-    python -m benchmarks.causal build/causal build/nanohtnet weights/nanohtnet --data mocap17
+    python -m benchmarks causal build/causal build/nanohtnet weights/nanohtnet --data mocap17
 
 Every bundle in every precision that it holds, and its streaming forms beside: in the plain view, where these give the poses of
 whole windows, and in the person's, where frames that are remembered keep the view of their time. ``--times`` times one person's
@@ -154,5 +154,4 @@ def shown(score: dict[str, Any]) -> str:
     return f"{score['mpjpe']:.1f} / {score['p_mpjpe']:.1f} / {score['jitter']:.2f}"
 
 
-if __name__ == "__main__":
-    typer.run(measure)
+PROGRAM = measure

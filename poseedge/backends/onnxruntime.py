@@ -13,7 +13,6 @@ from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
 from poseedge.caches import NEXT, Memory, lift_windows
 from poseedge.errors import ArtefactError, PoseedgeError
-from poseedge.graph.header import read_header
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.spec import End, precision_at, spec_of
 from poseedge.lifter import Cost, check_keypoints, lift_in_batches
@@ -233,7 +232,7 @@ def placement(session: ort.InferenceSession, provider: str) -> tuple[str, ...]:
 
 def open_lifter(provider: str, path: Path, opening: Opening) -> OnnxLifter:
     """Return ``path`` on ``provider``."""
-    metadata = GraphMetadata.from_props(read_header(path).metadata, path)
+    metadata = metadata_at(path)
     kind = CachedOnnxLifter if metadata is not None and metadata.streams else OnnxLifter
     return kind(path, opening.threads, provider)
 
