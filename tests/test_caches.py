@@ -99,7 +99,7 @@ def test_it_may_be_called_with_windows_as_any_lifter(causal: Opened) -> None:
     assert not isinstance(windows, CachedLifter)
     assert (stream.spec.frames, stream.spec.output_frames, stream.spec.look_ahead) == (27, (26,), 0)
     np.testing.assert_allclose(stream(keypoints), np.concatenate([windows(w[None]) for w in keypoints]), rtol=0, atol=1e-5)
-    assert any("27 steps" in note for note in stream.notes)
+    assert any("all 27 frames" in note for note in stream.notes)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class CachedOnnxLifter(OnnxLifter):
         if not sizes or given != {f"{name}{NEXT}": size for name, size in sizes.items()}:
             raise ArtefactError(f"{path}: gives {given} for the caches {sizes}", "export it again")
         self.caches, self._outputs = sizes, [self._output, *given]
-        self.notes = (*self.notes, f"a whole window takes {self.spec.frames} steps; streams take one for each frame")
+        self.notes = (*self.notes, f"takes frames one by one: a call with windows runs all {self.spec.frames} frames of each")
 
     def begin(self) -> Memory:
         """Return a memory of nothing yet, for one person in one view."""

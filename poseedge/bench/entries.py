@@ -30,15 +30,18 @@ class Subject:
 def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[list[Subject], list[str]]:
     """Return what to time for ``artefact``, and remarks on what is left out.
 
-    A bundle gives the checkpoint that it was made from, in PyTorch, as the reference, then ``precisions``, by default all,
-    and where TensorRT is installed the engines that were built from it for this device.
+    A bundle gives the checkpoint that it was made from, in PyTorch, as the reference, then ``precisions``, by default all, and
+    their streaming forms, of which a frame is timed; where TensorRT is installed, the engines that were built from it for this
+    device.
     """
     if not artefact.is_dir():
         return [Subject(artefact)], []
     bundle = open_bundle(artefact)
     wanted = precisions or bundle.precisions
     engines, remarks = engine_subjects(bundle, wanted)
-    graphs = [*(graph_subject(bundle, precision) for precision in wanted), *engines]
+    streams = [path for precision in wanted if (path := bundle.streaming_graph(precision))]
+    params = bundle.manifest.parameters
+    graphs = [*(graph_subject(bundle, precision) for precision in wanted), *(Subject(path, params) for path in streams), *engines]
     try:
         return [reference_subject(bundle), *graphs], remarks
     except PoseedgeError as error:

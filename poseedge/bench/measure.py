@@ -24,6 +24,7 @@ from poseedge.bench.machine import machine_facts
 from poseedge.bench.memory import peak_rss
 from poseedge.bench.report import Report
 from poseedge.bench.results import Energy, Row
+from poseedge.caches import CachedLifter
 from poseedge.device.runner.sensors.energy import energy_per_pose, power_meter
 from poseedge.device.runner.sensors.state import doubts, gpu_state
 from poseedge.lifter import Cost, Lifter, random_keypoints
@@ -53,9 +54,7 @@ def measure_subjects(subjects: Sequence[Subject], settings: BenchSettings, progr
             load(subject.path, threads=settings.threads, model=subject.model, backend=backend, settings=subject.settings)
             for subject, backend in zip(subjects, chosen_backends(subjects, settings.backend), strict=True)
         ]
-        calls: dict[str, Candidate] = {
-            str(index): partial(lifter, random_keypoints(lifter.spec, settings.batch)) for index, lifter in enumerate(lifters)
-        }
+        calls = {str(index): call_of(lifter, settings.batch) for index, lifter in enumerate(lifters)}
         rounds = settings.rounds or affordable_rounds(calls, BUDGET_S, ROUNDS)
         warm = alternate("warm caches", calls, rounds, None, progress)
         evicted = alternate("evicted caches", calls, rounds, CacheEvictor(), progress) if settings.evicted else {}
@@ -70,6 +69,12 @@ def measure_subjects(subjects: Sequence[Subject], settings: BenchSettings, progr
         rows.append(found.model_copy(update={"energy": energies.get(str(index))}))
     states = {"gpu_before": before, "gpu_after": after}
     return Report(machine, {**method(settings, rounds, cores), **states}, rows, notes)
+
+
+def call_of(lifter: Lifter, batch: int) -> Candidate:
+    """Return the call that is timed: ``batch`` windows, or one frame of a lifter that remembers."""
+    keypoints = random_keypoints(lifter.spec, batch)
+    return partial(lifter.begin().push, keypoints[0, 0]) if isinstance(lifter, CachedLifter) else partial(lifter, keypoints)
 
 
 def metered(

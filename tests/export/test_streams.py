@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from poseedge.backends.registry import load
+from poseedge.bench.entries import subjects_of
+from poseedge.bench.measure import call_of
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import open_bundle
 from poseedge.caches import CachedLifter
@@ -82,6 +84,14 @@ def test_half_precision_stays_inside(bundle: Path) -> None:
     graph = Graph.load(bundle / "videopose3d_fp16_stream.onnx")
     assert {graph.types[name] for name in (*graph.inputs, *graph.outputs)} == {1}
     assert graph.half
+
+
+def test_bench_times_a_frame_of_a_streaming_form(bundle: Path) -> None:
+    paths = [subject.path.name for subject in subjects_of(bundle)[0]]
+    forms = [f"videopose3d_{precision}" for precision in PRECISIONS]
+    assert paths == ["causal.pth", *(f"{form}.onnx" for form in forms), *(f"{form}_stream.onnx" for form in forms)]
+    assert call_of(load(bundle, "fp32", stream=True), 1)().shape == (17, 3)
+    assert call_of(load(bundle, "fp32"), 1)().shape == (1, 1, 17, 3)
 
 
 def test_changed_streaming_graph_is_refused(bundle: Path, tmp_path: Path) -> None:
