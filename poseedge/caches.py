@@ -27,7 +27,9 @@ class CachedLifter(Lifter, Protocol):
     Called with windows, as any lifter, it runs all frames of each: that is for comparisons. ``begin`` is what it is for.
     """
 
-    caches: Mapping[str, Size]  # by name, in the order of ``step``
+    @property
+    def caches(self) -> Mapping[str, Size]:
+        """What is remembered, by name, in the order of ``step``."""
 
     def begin(self) -> Memory:
         """Return a memory of nothing yet, for one person in one view."""

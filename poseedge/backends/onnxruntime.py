@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
-from poseedge.caches import NEXT, Memory, lift_windows
+from poseedge.caches import NEXT, Memory, Size, lift_windows
 from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.spec import End, precision_at, spec_of
@@ -81,11 +81,12 @@ class CachedOnnxLifter(OnnxLifter):
 
     def _hold(self, session: ort.InferenceSession, path: Path, provider: str) -> None:
         super()._hold(session, path, provider)
-        sizes = {value.name: tuple(value.shape) for value in session.get_inputs()[1:]}
+        sizes: dict[str, Any] = {value.name: tuple(value.shape) for value in session.get_inputs()[1:]}
         given = {value.name: tuple(value.shape) for value in session.get_outputs()[1:]}
         if not sizes or given != {f"{name}{NEXT}": size for name, size in sizes.items()}:
             raise ArtefactError(f"{path}: gives {given} for the caches {sizes}", "export it again")
-        self.caches, self._outputs = sizes, [self._output, *given]
+        self.caches: Mapping[str, Size] = sizes
+        self._outputs = [self._output, *given]
         self.notes = (*self.notes, f"takes frames one by one: a call with windows runs all {self.spec.frames} frames of each")
 
     def begin(self) -> Memory:

@@ -29,7 +29,8 @@ def opened(engine: Path) -> Any:
 
 def test_engine_gives_the_poses_of_the_graph_frame_by_frame(device: Fake, graph: CachedOnnxLifter) -> None:
     lifter = opened(build(graph.path).path)
-    assert isinstance(lifter, CachedLifter)
+    remembers = isinstance(lifter, CachedLifter)
+    assert remembers
     assert lifter.spec == graph.spec
     assert dict(lifter.caches) == dict(graph.caches)
     people = [recorded.sequences()[place].keypoints[:40] for place in (20, 28)]
