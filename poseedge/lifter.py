@@ -38,6 +38,7 @@ class LifterSpec:
     channels: int = 2  # per keypoint: 2, or 3 with a confidence
     flip: Flip = "passes"
     weights_sha256: str = ""  # of the checkpoint that a graph was exported from, if it is known
+    remembers: bool = False  # it takes the window's frames one by one: a ``CachedLifter``
 
     @property
     def center_slot(self) -> int:

@@ -39,7 +39,7 @@ def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: di
     if metadata is None:
         return replace(found, precision=precision_at(path))
     if metadata.streams:
-        found = replace(found, frames=metadata.streams)
+        found = replace(found, frames=metadata.streams, remembers=True)
     given = len(found.output_frames)
     if len(metadata.output_frames) != given or not all(0 <= frame < found.frames for frame in metadata.output_frames):
         raise ArtefactError(

@@ -69,6 +69,11 @@ def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, l
     ahead = most if look_ahead is None else look_ahead
     if not 0 <= ahead <= most:
         raise PoseedgeError(f"look-ahead of {ahead} frames: {spec.model} can use 0 to {most}")
+    if spec.remembers and ahead != most:
+        raise PoseedgeError(
+            f"look-ahead of {ahead} frames: what {spec.model} remembers cannot be filled in for the future; it needs {most}",
+            "leave the look-ahead out, or lift windows: poseedge.load(..., stream=False)",
+        )
     newest_row = min(ahead + reference_row(spec, used, ahead), spec.frames - 1)
     chances = int(np.isin(newest_row - np.arange(ahead + 1), used).sum())  # windows that could show a frame in time
     step = every if every is not None else min(default_every(spec), chances)

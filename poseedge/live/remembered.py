@@ -31,7 +31,8 @@ class Remembered:
         self._first = first
         pose = pushed(self._plain, rows)
         if self._mirrored is not None:
-            pose = (pose + mirror_joints(pushed(self._mirrored, mirror_keypoints(rows)))) / 2
+            mirrored = mirror_joints(pushed(self._mirrored, mirror_keypoints(rows)))
+            pose = np.asarray((pose + mirrored) / 2, np.float32)
         return pose
 
 

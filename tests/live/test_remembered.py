@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from poseedge.backends.onnxruntime import CachedOnnxLifter, OnnxLifter
+from poseedge.errors import PoseedgeError
+from poseedge.live.demo.look_ahead import for_live
 from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
+from poseedge.live.overlap import schedule
 from poseedge.live.stream import Stream
 from tests.live.test_stream import assert_same, faulty_people
 from tests.support import recorded, streaming
@@ -101,3 +104,18 @@ def test_view_of_a_person_who_keeps_still_is_that_of_the_window(causal: Opened) 
     clip = clip_of(np.repeat(recorded.pixels(20)[:1], 60, axis=0))
     wanted, found = (lift_clip(lifter, clip, LiftOptions()) for lifter in causal)
     np.testing.assert_allclose(found.poses_m, wanted.poses_m, rtol=0, atol=1e-5)
+
+
+def test_look_ahead_that_would_need_frames_to_be_forgotten_again_is_refused(tmp_path: Path) -> None:
+    windows, stream = streaming.lifters(tmp_path, causal=False)
+    assert Stream(windows, recorded.SIZE, 50.0, look_ahead=4).look_ahead == 4
+    assert Stream(stream, recorded.SIZE, 50.0).look_ahead == 13
+    with pytest.raises(PoseedgeError, match="look-ahead of 4 frames: what videopose3d remembers"):
+        Stream(stream, recorded.SIZE, 50.0, look_ahead=4)
+
+
+@pytest.mark.parametrize(("config", "wait"), [({}, 0), ({"causal": False}, 13)], ids=["causal", "with delay"])
+def test_live_sources_wait_as_long_as_it_needs(config: dict[str, Any], wait: int, tmp_path: Path) -> None:
+    _, lifter = streaming.lifters(tmp_path, **config)
+    options = for_live(LiftOptions(), lifter.spec)
+    assert schedule(lifter.spec, look_ahead=options.look_ahead).look_ahead == wait

@@ -23,7 +23,7 @@ def for_live(options: LiftOptions, spec: LifterSpec) -> LiftOptions:
     if options.look_ahead is not None:
         return options
     plan = schedule(spec, options.overlap, options.every)
-    return options if plan.blocks else replace(options, look_ahead=min(LIVE_LOOK_AHEAD, plan.look_ahead))
+    return options if plan.blocks or spec.remembers else replace(options, look_ahead=min(LIVE_LOOK_AHEAD, plan.look_ahead))
 
 
 def measured_mm(lifter: Lifter) -> dict[int, float]:
