@@ -10,6 +10,7 @@ from poseedge.bench.report import Report
 from poseedge.bench.results import Row
 from poseedge.bundle.reading import AGAIN, Bundle
 from poseedge.contract import parsed
+from poseedge.device.runner.engine.memory import memory_words
 from poseedge.device.ssh import Outcome
 from poseedge.errors import PoseedgeError
 from poseedge.graph.flops import graph_cost
@@ -35,6 +36,8 @@ def remote_report(bundle: Bundle, host: str, outcomes: dict[str, Outcome]) -> Re
         notes += engine_note(precision, report["engine"])
         if provider == CPU and rewritten(bundle.graph(precision)):
             notes.append(f"{precision}: {AS_WRITTEN}")
+        memory = report["method"].get("memory")
+        notes += [f"{precision}: {memory_words(memory)}"] if memory else []
         notes += [f"{precision}: times say little: {doubt}" for doubt in report.get("doubts", [])]
         notes += [] if report["passed"] else [f"{precision}: poses are NOT within the bundle's limits {report['limits']}"]
     return Report(
