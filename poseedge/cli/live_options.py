@@ -43,6 +43,7 @@ Smooth = Annotated[bool, typer.Option("--smooth", help="One-Euro filter over the
 LookAhead = Annotated[
     int | None, typer.Option(min=0, metavar="FRAMES", help="frames a pose may wait for; default: all of use; live: 10")
 ]
+Against = Annotated[Path | None, typer.Option(help="another artefact that lifts the same people, to be seen over the first")]
 Web = Annotated[bool, typer.Option("--web", help="show people in 3D on a page for this machine's browser")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="of the page; default 8765, 0: any that is free")]
 

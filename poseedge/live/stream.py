@@ -28,6 +28,7 @@ class StreamFrame:
     frame: int
     time_s: float
     people: dict[int, Posed] = field(default_factory=dict)  # by id
+    against: dict[int, Posed] = field(default_factory=dict)  # the same people by another network, where one lifts them too
 
 
 class Stream:

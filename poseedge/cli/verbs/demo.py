@@ -42,6 +42,7 @@ def demo(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="stop after so long")] = None,
     backend: choose.Backend = None,
     artefact: choose.Artefact = None,
+    against: choose.Against = None,
     precision: choose.Precision = None,
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="asked of a camera; with --video, what keypoints refer to")
@@ -81,7 +82,9 @@ def demo(
 
     def job() -> DemoJob:
         lifter = choose.open_network(artefact, precision, threads, backend)
-        return DemoJob(lifter, options, outputs, View(azimuth, turn), partial(stage, each="frames"), interruptible, choose.say)
+        other = None if against is None else choose.open_network(against, None, threads, backend)
+        steps = partial(stage, each="frames")
+        return DemoJob(lifter, options, outputs, View(azimuth, turn), steps, interruptible, choose.say, other)
 
     if video is not None:
         refuse_options(
@@ -117,6 +120,7 @@ def demo(
         raise broken
     if not pictures.live and not json and not outputs.poses and not web:
         words = [] if artefact is None else ["--artefact", str(artefact)]
+        words += [] if people is None else ["--people", str(people)]
         next_step("poseedge", "demo", source, *words, "-o", "poses.bvh")
 
 
@@ -165,6 +169,9 @@ def show(report: dict[str, Any], json: bool) -> None:
         out.print(f"delay from capture to pose: {delay['p50']:.0f} ms, 99 % under {delay['p99']:.0f} ms")
     else:
         show_people(report)
+    if (other := report.get("against")) and (apart := other["distance_mm"]):
+        said = f"{other['model']} {other['precision']} is {apart['mean']:.2f} mm away on the mean over joints and frames"
+        out.print(f"{said}, 99 % of poses under {apart['p99']:.2f} mm")
     out.print("mean time a frame: " + ", ".join(f"{name} {value:.1f} ms" for name, value in report["ms"].items()))
     for note in report["notes"]:
         err.print(f"note: {note}", markup=False, soft_wrap=True)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from poseedge.cli import live_options as choose
 from poseedge.cli.outlet import reader_gone
+from poseedge.errors import PoseedgeError
 
 if TYPE_CHECKING:
     from poseedge.lifter import Lifter
     from poseedge.live.page import LivePage
-    from poseedge.live.stream import Stream, StreamFrame
+    from poseedge.live.stream import StreamFrame
 
 
 def stream(
     context: typer.Context,
     size: Annotated[str, typer.Option(metavar="WxH", help="size of the picture in pixels")],
     artefact: choose.Artefact = None,
+    against: choose.Against = None,
     precision: choose.Precision = None,
     fps: Annotated[float | None, typer.Option(min=0.1, help="frames per second, where lines have no 'time'")] = None,
     layout: Annotated[str, typer.Option(help="order of the joints: coco17, body25, h36m17, ...")] = "coco17",
@@ -48,17 +49,21 @@ def stream(
 
     Example: detector | poseedge stream --size 1280x720 --fps 30 --look-ahead 10
     """
+    from poseedge.live.demo.against import open_stream
+    from poseedge.live.demo.live import live_meta
     from poseedge.live.demo.look_ahead import for_live, spoken
     from poseedge.live.json_lines import read_line, write_line
-    from poseedge.live.stream import Stream
-    from poseedge.live.trained import trained_on
 
+    if against is not None and not web:
+        raise PoseedgeError("--against cannot apply here", "the page shows it: add --web")
     lifter, wide = choose.open_network(artefact, precision, threads), choose.parsed_size(size)
     assert wide is not None
-    options = for_live(choose.options({**context.params, "height": None}), lifter.spec)
-    lifting = Stream(lifter, wide, fps, layout, trained_on(lifter), **asdict(options))
-    choose.say(spoken(lifter, options, lifting.rate))
-    with page_of(lifter, lifting, layout, fps, wide, choose.page_port(web, port)) as page:
+    other = None if against is None else choose.open_network(against, None, threads)
+    options = choose.options({**context.params, "height": None})
+    lifting = open_stream(lifter, other, wide, fps, layout, options)
+    choose.say(spoken(lifter, for_live(options, lifter.spec), lifting.rate))
+    meta = live_meta(lifter, lifting, "standard input", layout, fps, wide)
+    with page_of(meta, other, choose.page_port(web, port)) as page:
 
         def give(frames: list[StreamFrame]) -> None:
             for frame in frames:
@@ -76,16 +81,14 @@ def stream(
 
 
 @contextmanager
-def page_of(
-    lifter: Lifter, lifting: Stream, layout: str, fps: float | None, size: tuple[int, int], port: int | None
-) -> Iterator[LivePage | None]:
-    """Serve the page, if it is wanted."""
+def page_of(meta: dict[str, Any], other: Lifter | None, port: int | None) -> Iterator[LivePage | None]:
+    """Serve the page, if it is wanted; ``meta`` says how poses come about, ``other`` lifts the same people."""
     if port is None:
         yield None
         return
-    from poseedge.live.demo.live import live_meta
+    from poseedge.live.demo.against import about, title_of
     from poseedge.live.page import LivePage
 
-    with LivePage(size, live_meta(lifter, lifting, "standard input", layout, fps, size), port) as page:
+    with LivePage(meta["size"], meta, port, None if other is None else title_of(about(other))) as page:
         choose.say(f"open in a browser: {page.address}")
         yield page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from poseedge.errors import DataError, nearest
 from poseedge.lifter import Lifter
+from poseedge.live.demo.against import about, clip_distances_mm, compared, open_stream, stream_distances_mm, title_of
 from poseedge.live.demo.live import Show, gathered, live_meta
 from poseedge.live.demo.look_ahead import cost_mm, for_live, spoken
 from poseedge.live.demo.offline import Detection, Drawing
@@ -23,7 +24,6 @@ from poseedge.live.drawing.picture import SIZE
 from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
 from poseedge.live.page import ClipPage, LivePage
-from poseedge.live.stream import Stream
 from poseedge.live.summary import remarks, summary, why_empty
 from poseedge.live.tracks import select
 from poseedge.live.trained import trained_on
@@ -88,10 +88,16 @@ class DemoJob:
     stage: Stage  # listens to progress
     interruptible: Callable[[Stop], AbstractContextManager[None]]  # lets a block be stopped from outside
     say: Callable[[str], None]  # is told where the page is, and how long poses wait
+    against: Lifter | None = None  # lifts the same people, to be shown over the first
 
     def maker(self, source: Source) -> PictureMaker:
         """Return what draws the pictures of ``source``."""
-        return PictureMaker(source.size, self.view, f"{self.lifter.spec.model} {self.lifter.spec.precision}")
+        return PictureMaker(source.size, self.view, title_of(about(self.lifter)), against=self.other_title or "")
+
+    @property
+    def other_title(self) -> str | None:
+        """What the other network is called, if there is one."""
+        return None if self.against is None else title_of(about(self.against))
 
 
 def detect(job: DemoJob, source: Source, detector: Detector, seconds: float | None) -> tuple[Clip, DemoReport, DataError | None]:
@@ -100,7 +106,7 @@ def detect(job: DemoJob, source: Source, detector: Detector, seconds: float | No
     with job.interruptible(detection.stop), job.stage("finding people", source.count) as advance:
         clip = detection.run(advance)
     notes = []
-    if source.count and len(clip.frames) < source.count and not detection.broken_off:
+    if source.count and len(clip.frames) < source.count and not detection.stopped:
         notes.append(f"{len(clip.frames)} of the {source.count} frames that {source.name} speaks of were read")
     return clip, {"detector": detector.name, "ms": milliseconds(detection.times), "notes": notes}, detection.broken_off
 
@@ -124,28 +130,31 @@ def lift_and_draw(
     ms = before["ms"] | {"lift": 1000 * (time.perf_counter() - begun) / max(len(clip.frames), 1)}
     if not lifted.seen.any():
         raise DataError(f"{clip.name}: no pose in {len(lifted.frames)} frames, {why_empty(lifted)}", "is the whole body seen?")
+    other = None if job.against is None else lift_clip(job.against, clip, job.options, trained_on(job.against))
     written = [write(lifted, path) for path in job.outputs.poses]
     paths, notes = [str(path) for each in written for path in each.paths], [note for each in written for note in each.notes]
     if job.outputs.drawn:
         frames = reopen()
         maker = job.maker(frames)
-        drawing = Drawing(frames, lifted, maker)
+        drawing = Drawing(frames, lifted, maker, other)
         with job.outputs.opened(maker, frames, drawing.stop) as outputs, job.interruptible(drawing.stop):
             with job.stage("drawing", len(clip.frames)) as advance:
                 drawing.run(outputs, advance)
             frames.close()
         paths += [output.written for output in outputs if output.written]
         ms |= milliseconds(drawing.times)
-    play(job, lifted, clip.size or SIZE)
+    play(job, lifted, clip.size or SIZE, other)
     found = summary(lifted)
+    if job.against is not None and other is not None:
+        found |= compared(job.against, clip_distances_mm(lifted, other))
     return {**found, **before, "ms": ms, "written": paths, "notes": [*before["notes"], *remarks(found), *notes]}
 
 
 def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float | None) -> tuple[DemoReport, DataError | None]:
     """Show a live source until it ends or is stopped; return what to tell, and why the source broke off, if it did."""
     maker, broken = job.maker(source) if job.outputs.drawn else None, None
-    options, trained = for_live(job.options, job.lifter.spec), trained_on(job.lifter)
-    stream = Stream(job.lifter, source.size, source.fps, detector.layout, trained, **asdict(options))
+    options = for_live(job.options, job.lifter.spec)
+    stream = open_stream(job.lifter, job.against, source.size, source.fps, detector.layout, job.options)
     job.say(spoken(job.lifter, options, stream.rate))
     meta = live_meta(job.lifter, stream, source.name, detector.layout, source.fps, source.size)
     begun, outputs = time.perf_counter(), []
@@ -179,6 +188,8 @@ def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float |
         "written": paths + [output.written for output in outputs if output.written],
         "notes": [],
     }
+    if job.against is not None:
+        report |= compared(job.against, stream_distances_mm(show.frames))
     return report, broken
 
 
@@ -188,16 +199,16 @@ def opened_page(job: DemoJob, source: Source, meta: dict[str, Any]) -> Iterator[
     if job.outputs.port is None:
         yield None
         return
-    with LivePage(source.size, meta, job.outputs.port) as page:
+    with LivePage(source.size, meta, job.outputs.port, job.other_title) as page:
         job.say(f"open in a browser: {page.address}")
         yield page
 
 
-def play(job: DemoJob, lifted: Lifted, size: tuple[int, int]) -> None:
+def play(job: DemoJob, lifted: Lifted, size: tuple[int, int], against: Lifted | None) -> None:
     """Show a clip on the page until it is interrupted, if the page is wanted."""
     if job.outputs.port is None:
         return
-    clip = ClipPage(lifted, size, job.outputs.port)
+    clip = ClipPage(lifted, size, job.outputs.port, against)
     with clip.page, job.interruptible(clip.stop):
         job.say(f"open in a browser: {clip.page.address}")
         clip.run()

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from poseedge.lifter import Lifter
+from poseedge.live.demo.against import StreamPair, about
 from poseedge.live.demo.pipeline import Pipeline, PipelineStep, Times
 from poseedge.live.detectors.person import Detector, Person, Picture
 from poseedge.live.drawing import Arrangement, Figure, PictureMaker, faint_joints
@@ -37,6 +38,7 @@ class Shown:
     captured_s: float
     posed_s: float  # when the poses were there
     people: dict[int, Posed]
+    against: dict[int, Posed]
 
 
 class Viewer(Protocol):
@@ -53,7 +55,7 @@ class Show:
         self,
         source: Source,
         detector: Detector,
-        stream: Stream,
+        stream: Stream | StreamPair,
         maker: PictureMaker | None,
         seconds: float | None,
         viewer: Viewer | None = None,
@@ -121,11 +123,11 @@ class Show:
             self.frames.append(final)
             if self._viewer is not None:
                 self._viewer.show(final, self.delays_s[-1])
-            shown.append(Shown(frame.rgb, frame.number, frame.time_s, captured, now, final.people))
+            shown.append(Shown(frame.rgb, frame.number, frame.time_s, captured, now, final.people, final.against))
         return shown
 
     def _draw(self, maker: PictureMaker, shown: Shown) -> list[tuple[Picture, Shown]]:
-        figures = self._stage.put(figures_of(shown.people), shown.time_s)
+        figures = self._stage.put(figures_of(shown.people, shown.against), shown.time_s)
         picture = maker.draw(shown.rgb, figures, shown.time_s, self._status(shown))
         return [(picture, shown)]
 
@@ -140,10 +142,16 @@ class Show:
         return f"{rate}delay {delay_ms:.0f} ms"
 
 
-def figures_of(people: Mapping[int, Posed]) -> list[Figure]:
-    """Return people of a stream as they are drawn, y up."""
+def figures_of(people: Mapping[int, Posed], against: Mapping[int, Posed]) -> list[Figure]:
+    """Return people of a stream as they are drawn, y up; ``against``: the same by another network."""
     return [
-        Figure(number, posed.pose_m * _Y_UP, posed.keypoints_px, faint_joints(posed.filled, posed.scores))
+        Figure(
+            number,
+            posed.pose_m * _Y_UP,
+            posed.keypoints_px,
+            faint_joints(posed.filled, posed.scores),
+            against[number].pose_m * _Y_UP if number in against else None,
+        )
         for number, posed in people.items()
     ]
 
@@ -172,16 +180,13 @@ def gathered(frames: Sequence[StreamFrame], meta: dict[str, Any]) -> Lifted:
 
 
 def live_meta(
-    lifter: Lifter, stream: Stream, source: str, layout: str, fps: float | None, size: tuple[int, int]
+    lifter: Lifter, stream: Stream | StreamPair, source: str, layout: str, fps: float | None, size: tuple[int, int]
 ) -> dict[str, Any]:
     """Return how the poses of a live source came about."""
     return {
         "source": source,
         "layout": layout,
-        "artefact": str(lifter.path),
-        "model": lifter.spec.model,
-        "precision": lifter.spec.precision,
-        "backend": lifter.backend,
+        **about(lifter),
         "look_ahead": stream.look_ahead,
         "fps": fps,
         "size": list(size),

@@ -15,7 +15,7 @@ from poseedge.live.tracks import link
 from poseedge.live.types import Clip, Lifted, Track
 from poseedge.live.video.output import Output
 from poseedge.live.video.source import Frame, Source
-from poseedge.live.world import CAMERA, on_floor
+from poseedge.live.world import CAMERA, estimated_pitch, on_floor
 
 Advance = Callable[[int], None]
 # Pictures that do not follow each other: farther apart than any gap that is bridged.
@@ -40,9 +40,11 @@ class Detection:
         self._pipeline = Pipeline(source, [PipelineStep("detect", self._detect)])
         self.times: dict[str, Times] = self._pipeline.times
         self.broken_off: DataError | None = None  # why the source ended early, if it did
+        self.stopped = False  # before its end
 
     def stop(self) -> None:
         """Read no more frames."""
+        self.stopped = True
         self._pipeline.stop()
 
     def run(self, advance: Advance) -> Clip:
@@ -56,7 +58,7 @@ class Detection:
             except DataError as error:
                 if not seen:
                     raise
-                self.broken_off = error
+                self.broken_off, self.stopped = error, True
         return self._clip(seen)
 
     def _detect(self, frame: Frame) -> list[_Seen]:
@@ -84,8 +86,9 @@ class Detection:
 class Drawing:
     """The pictures of lifted poses over the source's frames; ``stop`` ends it early."""
 
-    def __init__(self, source: Source, lifted: Lifted, maker: PictureMaker) -> None:
-        self._maker, self._figures = maker, LiftedFigures(upright_poses(lifted), source.size)
+    def __init__(self, source: Source, lifted: Lifted, maker: PictureMaker, against: Lifted | None = None) -> None:
+        """``against``: the same people's poses by another network."""
+        self._maker, self._figures = maker, figures_of_clip(lifted, source.size, against)
         self._last = int(lifted.frames[-1])
         self._pipeline = Pipeline(source, [PipelineStep("shrink", self._shrink), PipelineStep("draw", self._draw)])
         self.times: dict[str, Times] = self._pipeline.times
@@ -115,11 +118,21 @@ class Drawing:
         return [(self._maker.draw(frame.rgb, figures, frame.time_s), frame.time_s)]
 
 
-def upright_poses(lifted: Lifted) -> Lifted:
-    """Return poses in camera axes as a camera that looks straight ahead would see them, if somebody stands upright."""
+def figures_of_clip(lifted: Lifted, size: tuple[int, int], against: Lifted | None = None) -> LiftedFigures:
+    """Return the figures of a clip, upright; ``size`` of the source's picture, ``against``: poses by another network."""
+    one, *other = upright_poses(lifted, *([] if against is None else [against]))
+    return LiftedFigures(one, size, *other)
+
+
+def upright_poses(lifted: Lifted, *more: Lifted) -> list[Lifted]:
+    """Return poses in camera axes as a camera that looks straight ahead would see them, if somebody stands upright.
+
+    ``more`` are turned as the first.
+    """
     if lifted.meta["axes"] != CAMERA:
-        return lifted
+        return [lifted, *more]
     try:
-        return on_floor(lifted)
+        pitch_deg, _ = estimated_pitch(lifted)
     except DataError:
-        return lifted
+        return [lifted, *more]
+    return [on_floor(each, pitch_deg) for each in (lifted, *more)]

@@ -77,7 +77,12 @@ class Arrangement:
             return figure
         height = self._grounds.setdefault(figure.id, Ground()).under(figure.pose_m, time_s)
         at = (self._places[figure.id] - arranged[:3]) * arranged[3] + np.array([0, height, 0])
-        return replace(figure, pose_m=(figure.pose_m - figure.pose_m[ROOT] + at).astype(np.float32))
+
+        def put(pose_m: Floats) -> Floats:
+            return np.asarray(pose_m - pose_m[ROOT] + at, np.float32)
+
+        against_m = None if figure.against_m is None else put(figure.against_m)
+        return replace(figure, pose_m=put(figure.pose_m), against_m=against_m)
 
 
 def place_of(pose_m: Floats, keypoints_px: Floats, size: tuple[int, int]) -> Point:
@@ -94,6 +99,13 @@ def place_of(pose_m: Floats, keypoints_px: Floats, size: tuple[int, int]) -> Poi
     return np.array([(keypoints_px[ROOT, 0] - size[0] / 2) * per_pixel, 0.0, -_FOCAL * max(size) * per_pixel])
 
 
+def distances_mm(poses_m: npt.NDArray[Any], others_m: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return how far poses ``(..., 17, 3)`` are from others ``(...)``: mean over the joints with root on root, mm."""
+    one, other = np.asarray(poses_m, np.float64), np.asarray(others_m, np.float64)
+    apart = (one - one[..., ROOT : ROOT + 1, :]) - (other - other[..., ROOT : ROOT + 1, :])
+    return np.asarray(1000 * np.linalg.norm(apart, axis=-1).mean(axis=-1))
+
+
 def faint_joints(filled: npt.NDArray[Any], scores: npt.NDArray[Any]) -> Flags:
     """Say which joints are drawn faintly: those that were filled, and those that the detector was unsure of."""
     return np.asarray(filled | (scores < SURE))
@@ -102,7 +114,9 @@ def faint_joints(filled: npt.NDArray[Any], scores: npt.NDArray[Any]) -> Flags:
 class LiftedFigures:
     """The figures of each frame of lifted poses, asked for in order."""
 
-    def __init__(self, lifted: Lifted, size: tuple[int, int]) -> None:
+    def __init__(self, lifted: Lifted, size: tuple[int, int], against: Lifted | None = None) -> None:
+        """``size`` of the source's picture; ``against``: the same people's poses by another network."""
+        self._against = None if against is None else y_up(against)
         self._stage = Arrangement(size)
         self._lifted = y_up(lifted)
         self._faint = faint_joints(lifted.filled, lifted.scores)
@@ -119,7 +133,14 @@ class LiftedFigures:
                 lifted.poses_m[person, place],
                 lifted.keypoints_px[person, place],
                 self._faint[person, place],
+                self._other(int(person), place),
             )
             for person in np.flatnonzero(lifted.seen[:, place])
         ]
         return self._stage.put(people, time_s)
+
+    def _other(self, person: int, place: int) -> Floats | None:
+        """Return the other network's pose, if there is one."""
+        if self._against is None or not self._against.seen[person, place]:
+            return None
+        return np.asarray(self._against.poses_m[person, place])

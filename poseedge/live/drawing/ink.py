@@ -18,6 +18,7 @@ PicturePoints = npt.NDArray[Any]  # (N, 2) pixels
 LEFT_COLOUR: Colour = (64, 176, 255)
 RIGHT_COLOUR: Colour = (255, 148, 64)
 MIDDLE_COLOUR: Colour = (236, 238, 242)
+AGAINST_COLOUR: Colour = (128, 255, 190)  # of another network's pose over the first
 OUTLINE: Colour = (14, 16, 20)
 FAINT = 0.35  # how much of its colour a joint keeps that was filled or is unsure
 _FAR = 10_000.0  # pixels; nearer than where OpenCV's integers end

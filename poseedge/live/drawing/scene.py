@@ -10,7 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.live.detectors.person import Picture
-from poseedge.live.drawing.ink import FAINT, MIDDLE_COLOUR, Colour, blended, colour_of, dot, line, lines, places, text
+from poseedge.live.drawing.ink import (
+    AGAINST_COLOUR,
+    FAINT,
+    MIDDLE_COLOUR,
+    Colour,
+    blended,
+    colour_of,
+    dot,
+    line,
+    lines,
+    places,
+    text,
+)
 from poseedge.live.types import Flags, Floats
 from poseedge.skeleton import BONES
 
@@ -37,6 +49,7 @@ class Figure:
     pose_m: Floats | None  # (17, 3) metres, y up; to be drawn, where it stands on the floor y = 0. None: no pose
     keypoints_px: Floats  # (17, 2), NaN where there is none
     faint: Flags  # (17,) filled or unsure
+    against_m: Floats | None = None  # (17, 3) as ``pose_m``, by another network
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,8 @@ class Scene:
             _draw_shadow(picture, camera, pose)
         for figure, pose in sorted(posed, key=lambda item: -camera.depth(item[1][:1])[0]):
             _draw_person(picture, camera, pose, figure.faint)
+            if figure.against_m is not None:
+                _draw_wire(picture, camera, figure.against_m)
             if len(posed) > 1:
                 above = camera.project(pose[_HEAD] + [0, 0.22, 0])
                 text(picture, str(figure.id), (round(above[0]) - 5, round(above[1])), MIDDLE_COLOUR)
@@ -157,3 +172,12 @@ def _draw_person(picture: Picture, camera: _Camera, pose: Points, faint: Flags) 
         for end in (parent, joint):
             tone = blended(colour_of(end), _BELOW, (FAINT if faint[end] else 1.0) * (0.75 + 0.25 * nearness[end]))
             dot(picture, points[end], width * 0.72, blended(tone, (255, 255, 255), 0.8))
+
+
+def _draw_wire(picture: Picture, camera: _Camera, pose: npt.NDArray[Any]) -> None:
+    """Draw a person thinly, over another who stays to be seen."""
+    points, width = places(camera.project(pose)), max(2, round(camera.size[1] / 360))
+    for joint, parent in BONES:
+        line(picture, points[joint], points[parent], AGAINST_COLOUR, width)
+    for point in points:
+        dot(picture, point, 1.5 * width, AGAINST_COLOUR)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from poseedge.live.demo.offline import upright_poses
-from poseedge.live.drawing import LiftedFigures
+from poseedge.live.demo.against import title_of
+from poseedge.live.demo.offline import figures_of_clip
 from poseedge.live.page.messages import frame_message, hello
 from poseedge.live.page.recording import downloads
 from poseedge.live.page.server import Page
@@ -18,12 +18,12 @@ _PAUSE_S = 1.0  # after the last frame
 class ClipPage:
     """Plays a clip until ``stop`` is called."""
 
-    def __init__(self, lifted: Lifted, size: tuple[int, int], port: int) -> None:
-        """``size``: of the source's picture."""
-        self._lifted, self._size = upright_poses(lifted), size
+    def __init__(self, lifted: Lifted, size: tuple[int, int], port: int, against: Lifted | None = None) -> None:
+        """``size``: of the source's picture; ``against``: the same people's poses by another network."""
+        self._lifted, self._size, self._against = lifted, size, against
         self._stopped = threading.Event()
-        title = f"{lifted.meta['model']} {lifted.meta['precision']}"
-        self._page = Page(hello(title, lifted.meta["source"], False), port)
+        other = None if against is None else title_of(against.meta)
+        self._page = Page(hello(title_of(lifted.meta), lifted.meta["source"], False, other), port)
         self._page.downloads |= downloads(lambda: lifted)
 
     @property
@@ -42,7 +42,8 @@ class ClipPage:
             self._stopped.wait(_PAUSE_S)
 
     def _once(self) -> None:
-        figures, start = LiftedFigures(self._lifted, self._size), time.monotonic() - float(self._lifted.times_s[0])
+        figures = figures_of_clip(self._lifted, self._size, self._against)
+        start = time.monotonic() - float(self._lifted.times_s[0])
         for number, time_s in zip(self._lifted.frames.tolist(), self._lifted.times_s.tolist(), strict=True):
             if self._stopped.wait(max(start + time_s - time.monotonic(), 0.0)):
                 return

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from poseedge.live.drawing import Figure
+from poseedge.live.drawing import Figure, distances_mm
 from poseedge.live.page.angles import ANGLE_NAMES, joint_angles
+from poseedge.live.types import Floats
 from poseedge.skeleton import BONES, JOINT_NAMES, LEFT, RIGHT
 
 _DIGITS = 4  # of metres
 END = json.dumps({"type": "end"})
 
 
-def hello(title: str, source: str, live: bool) -> str:
-    """Return the first message: what the numbers of all others mean."""
+def hello(title: str, source: str, live: bool, against: str | None = None) -> str:
+    """Return the first message: what the numbers of all others mean; ``against`` is the title of another network."""
     return json.dumps(
         {
             "type": "hello",
@@ -29,6 +30,7 @@ def hello(title: str, source: str, live: bool) -> str:
             "left": LEFT,
             "right": RIGHT,
             "angles": ANGLE_NAMES,
+            "against": against,
         }
     )
 
@@ -43,10 +45,24 @@ def posed_people(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     return [
         {
             "id": figure.id,
-            "joints_m": np.round(figure.pose_m.astype(float), _DIGITS).tolist(),
+            "joints_m": rounded(figure.pose_m),
             "faint": figure.faint.tolist(),
             "angles_deg": [round(angle, 1) if np.isfinite(angle) else None for angle in joint_angles(figure.pose_m).tolist()],
+            **against(figure.pose_m, figure.against_m),
         }
         for figure in figures
         if figure.pose_m is not None
     ]
+
+
+def against(pose_m: Floats, other_m: Floats | None) -> dict[str, Any]:
+    """Return what is said of another network's pose, if there is one."""
+    if other_m is None:
+        return {}
+    return {"against": {"joints_m": rounded(other_m), "distance_mm": round(float(distances_mm(pose_m, other_m)), 2)}}
+
+
+def rounded(pose_m: Floats) -> list[list[float]]:
+    """Return a pose as it is sent."""
+    joints: list[list[float]] = np.round(pose_m.astype(float), _DIGITS).tolist()
+    return joints

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.cli.verbs.test_demo import CLIP
@@ -89,6 +90,24 @@ def test_video_is_played_until_ctrl_c_and_written_too(small_bundle: Path, tmp_pa
         running.send_signal(signal.SIGINT)
         assert running.wait(30) == 0
         assert "poses.npz" in running.stdout.read()
+
+
+def test_stream_shows_another_artefact_over_the_first(small_bundle: Path) -> None:
+    graph = next(small_bundle.glob("*_int8.onnx"))
+    options = ["--artefact", small_bundle, "--against", graph, "--size", "1000x1002", "--look-ahead", 0]
+    with serving("stream", *options) as (running, connection):
+        for text in lines(3):
+            running.stdin.write(text + "\n")
+            running.stdin.flush()
+            (person,) = fetched(connection)["people"]
+            away = np.array(person["joints_m"]) - person["against"]["joints_m"]
+            assert 1000 * np.linalg.norm(away, axis=-1).mean() == pytest.approx(person["against"]["distance_mm"], abs=0.2)
+            assert 0 < person["against"]["distance_mm"] < 50
+
+
+def test_another_artefact_without_page_is_refused_by_stream(poseedge: Command, small_bundle: Path) -> None:
+    options = ["--artefact", small_bundle, "--against", small_bundle, "--size", "1000x1002"]
+    assert_refused(poseedge("stream", *options), "--against cannot apply here", "add --web")
 
 
 def test_port_without_page_is_refused(poseedge: Command, small_bundle: Path) -> None:

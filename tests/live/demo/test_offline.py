@@ -133,6 +133,6 @@ def test_leaning_poses_are_drawn_upright() -> None:
     turn = np.radians(20)
     rotation = np.array([[1, 0, 0], [0, np.cos(turn), -np.sin(turn)], [0, np.sin(turn), np.cos(turn)]])
     leaning.poses_m[...] = leaning.poses_m @ rotation.T
-    poses_m = upright_poses(leaning).poses_m[0, 5]
+    poses_m = upright_poses(leaning)[0].poses_m[0, 5]
     body = poses_m[8] - (poses_m[3] + poses_m[6]) / 2  # ankles to thorax
     assert np.degrees(np.arccos(body[1] / np.linalg.norm(body))) < 1

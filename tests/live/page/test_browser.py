@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from poseedge.live.demo.against import StreamPair
 from poseedge.live.demo.live import live_meta
 from poseedge.live.page import LivePage
 from poseedge.live.stream import Stream
@@ -22,7 +24,7 @@ SIZE = (1000, 1002)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium")]
 
 
-def play(page: LivePage, stream: Stream, stop: threading.Event) -> None:
+def play(page: LivePage, stream: Stream | StreamPair, stop: threading.Event) -> None:
     """Let two people walk until ``stop``."""
     clip = recorded.pixels(0)
     beside = clip + np.array([250, 0])
@@ -32,6 +34,28 @@ def play(page: LivePage, stream: Stream, stop: threading.Event) -> None:
         for frame in stream.push([clip[at], beside[at]], number / 25):
             page.show(frame, 0.2)
         number += 1
+
+
+def look_at_both(tab: Tab, address: str) -> None:
+    tab.command("Page.navigate", url=address)
+    tab.wait_for("/^[0-9.]+ mm away$/.test(document.getElementById('distance').textContent)")
+    assert tab.evaluate("document.getElementById('against').textContent") == "another fp32"
+    shown = greenness(tab)
+    assert shown > 500
+    tab.evaluate("document.getElementById('against').click()")
+    tab.wait_for("document.getElementById('against').getAttribute('aria-pressed') === 'false'")
+    tab.evaluate("new Promise((done) => setTimeout(done, 500))")
+    assert greenness(tab) < 0.2 * shown
+    tab.evaluate("document.getElementById('against').click()")
+    tab.evaluate("new Promise((done) => setTimeout(done, 500))")
+    assert greenness(tab) > 500
+
+
+def greenness(tab: Tab) -> int:
+    """Return how many pixels of the left half look as the other network's skeleton does."""
+    cv2 = pytest.importorskip("cv2")
+    picture = cv2.imdecode(np.frombuffer(tab.screenshot(), np.uint8), cv2.IMREAD_COLOR).astype(int)[:, :900]
+    return int((picture[..., 1] - picture[..., [0, 2]].max(axis=-1) > 15).sum())
 
 
 def look(tab: Tab, address: str) -> None:
@@ -52,16 +76,18 @@ def look(tab: Tab, address: str) -> None:
     assert "delay 200 ms" in tab.evaluate("document.getElementById('status').textContent")
 
 
-def test_skeletons_move_and_console_is_silent(tmp_path: Path) -> None:
-    lifter = LinearLifter()
-    stream, stop = Stream(lifter, SIZE, 25, "h36m17", look_ahead=5), threading.Event()
+@pytest.mark.parametrize(("against", "looking"), [(None, look), ("another fp32", look_at_both)])
+def test_skeletons_move_and_console_is_silent(tmp_path: Path, against: str | None, looking: Callable[[Tab, str], None]) -> None:
+    lifter, stop = LinearLifter(), threading.Event()
+    one, other = (Stream(each, SIZE, 25, "h36m17", look_ahead=5) for each in (lifter, LinearLifter(27, tuple(range(9, 18)))))
+    stream = one if against is None else StreamPair(one, other)
     assert BROWSER is not None
-    with LivePage(SIZE, live_meta(lifter, stream, "a walk", "h36m17", 25, SIZE), 0) as page:
+    with LivePage(SIZE, live_meta(lifter, stream, "a walk", "h36m17", 25, SIZE), 0, against) as page:
         playing = threading.Thread(target=play, args=(page, stream, stop))
         playing.start()
         try:
             with opened(BROWSER, tmp_path / "profile", client.connect) as tab:
-                look(tab, page.address)
+                looking(tab, page.address)
                 assert tab.complaints == []
                 own = page.address, page.address.replace("http", "ws"), "data:", "about:"
                 assert [asked for asked in tab.asked if not asked.startswith(own)] == []

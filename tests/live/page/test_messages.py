@@ -72,7 +72,21 @@ def test_hello_says_what_all_numbers_mean() -> None:
         "left": list(LEFT),
         "right": list(RIGHT),
         "angles": list(ANGLE_NAMES),
+        "against": None,
     }
+    assert json.loads(hello("nanohtnet fp32", "camera 0", True, "nanohtnet int8"))["against"] == "nanohtnet int8"
+
+
+def test_frame_holds_what_another_network_says_of_a_person() -> None:
+    other = standing()
+    other[3] += [0.03, 0.0, 0.04]
+    faint, px = np.zeros(17, np.bool_), np.zeros((17, 2), np.float32)
+    alone, both = Figure(1, standing(), px, faint), Figure(2, standing(), px, faint, other)
+    first, second = json.loads(frame_message(0, 0.0, [alone, both]))["people"]
+    assert "against" not in first
+    np.testing.assert_allclose(second["joints_m"], standing(), atol=1e-4)
+    np.testing.assert_allclose(second["against"]["joints_m"], other, atol=1e-4)
+    assert second["against"]["distance_mm"] == pytest.approx(50 / 17, abs=0.01)
 
 
 def test_frame_holds_everybody_who_has_a_pose() -> None:

@@ -19,6 +19,8 @@ function begin(hello) {
   text(by("title"), hello.title);
   by("record-box").hidden = !hello.live;
   by("downloads").hidden = hello.live; // until something is recorded
+  by("against-box").hidden = !hello.against;
+  text(by("against"), hello.against ?? "");
   document.title = `poseedge: ${hello.source}`;
   angles = hello.angles.map((name, index) => {
     const [side, joint] = name.split("_");
@@ -64,6 +66,8 @@ function take(frame) {
   const person = frame.people.find(({ id }) => id === chosen);
   plot.add(frame.time, person?.angles_deg ?? null);
   for (const { index, value } of angles) text(value, person?.angles_deg[index] == null ? "" : `${Math.round(person.angles_deg[index])}°`);
+  const apart = person?.against?.distance_mm;
+  text(by("distance"), apart == null ? "" : `${apart.toFixed(1)} mm away`);
   const minutes = Math.floor(frame.time / 60), seconds = (frame.time % 60).toFixed(2).padStart(5, "0");
   const facts = [`${minutes}:${seconds}`];
   if (frame.fps) facts.push(`${frame.fps.toFixed(0)} fps`);
@@ -99,6 +103,10 @@ by("record").onclick = () => {
   if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ record: !pressed(by("record")) }));
 };
 for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => stage.look(button.dataset.view);
+by("against").onclick = () => {
+  press(by("against"), !pressed(by("against")));
+  stage.showAgainst(pressed(by("against")));
+};
 by("turn").onclick = () => {
   press(by("turn"), !pressed(by("turn")));
   stage.turning = pressed(by("turn"));
