@@ -27,7 +27,8 @@ class _Seen:
 class Linker:
     """Gives people of one frame after the other the ids of those most similar to them in the frames before.
 
-    Similarity is that of COCO (Ronchi and Perona 2017, "object keypoint similarity") with one constant for all joints. A
+    Similarity is that of COCO (Ronchi and Perona 2017, "object keypoint similarity") with one constant for all joints; of
+    all ways to give ids the one with the greatest sum is taken, so that people who walk close behind each other keep theirs. A
     person whom ``patience`` frames or more have passed without is forgotten.
     """
 
@@ -39,13 +40,11 @@ class Linker:
         self._people = [person for person in self._people if frame - person.frame <= self._patience]
         ids = [UNKNOWN] * len(keypoints)
         alike = self._similarities(keypoints)
-        while alike.size and alike.max() >= _ALIKE:
-            known, new = divmod(int(alike.argmax()), alike.shape[1])
+        for known, new in best_pairs(np.where(alike < _ALIKE, 0.0, alike)):
             person = self._people[known]
             ids[new] = person.id
             person.frame, person.size = frame, person_size(keypoints[new])
             person.keypoints = np.where(np.isnan(keypoints[new]), person.keypoints, keypoints[new])
-            alike[known], alike[:, new] = -1, -1
         for new in range(len(keypoints)):
             if ids[new] == UNKNOWN:
                 ids[new], self._next = self._next, self._next + 1
@@ -62,6 +61,43 @@ class Linker:
         both = ~np.isnan(squared)
         likeness = np.where(both, np.exp(-0.5 * np.where(both, squared, 0)), 0).sum(axis=-1)
         return np.asarray(likeness / np.maximum(both.sum(axis=-1), 1), np.float64)
+
+
+def best_pairs(worth: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Return the pairs of a row and a column of ``worth`` ``(N, M)``, each in one at most, whose sum is greatest.
+
+    Pairs that are worth nothing are left out. Kuhn 1955's assignment by shortest augmenting paths (Jonker and Volgenant 1987).
+    """
+    if worth.shape[0] > worth.shape[1]:
+        return sorted((row, column) for column, row in best_pairs(worth.T))
+    row_of = np.full(worth.shape[1], -1)
+    row_price, price = np.zeros(worth.shape[0]), np.zeros(worth.shape[1])
+    for row in range(len(worth)):
+        _augment(-worth, row, row_of, row_price, price)
+    return sorted((int(row), column) for column, row in enumerate(row_of) if row >= 0 and worth[row, column] > 0)
+
+
+def _augment(
+    cost: npt.NDArray[np.float64], row: int, row_of: Indices, row_price: npt.NDArray[np.float64], price: npt.NDArray[np.float64]
+) -> None:
+    """Give ``row`` a column, by passing on those of others along the cheapest path; prices keep paths' lengths positive."""
+    shortest, before = np.full(len(price), np.inf), np.full(len(price), -1)
+    reached = np.zeros(len(price), np.bool_)
+    at, column, length = row, -1, 0.0
+    while at >= 0:
+        through = length + cost[at] - row_price[at] - price
+        better = ~reached & (through < shortest)
+        shortest[better], before[better] = through[better], column
+        column = int(np.where(reached, np.inf, shortest).argmin())
+        length = float(shortest[column])
+        reached[column], at = True, int(row_of[column])
+    passed = np.flatnonzero(reached & (row_of >= 0))
+    row_price[row_of[passed]] += length - shortest[passed]
+    row_price[row] += length
+    price[passed] -= length - shortest[passed]
+    while column >= 0:
+        row_of[column] = row if before[column] < 0 else row_of[before[column]]
+        column = int(before[column])
 
 
 def person_size(keypoints: npt.NDArray[Any]) -> float:

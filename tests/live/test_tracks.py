@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from poseedge.errors import DataError
-from poseedge.live.tracks import Linker, link, person_size, select
+from poseedge.live.tracks import Linker, best_pairs, link, person_size, select
 from poseedge.live.types import Clip, Track
 from tests.support import motion
 
@@ -40,6 +41,57 @@ def linked(people: list[npt.NDArray[Any]], absent: Set[tuple[int, int]] = frozen
 
 def test_people_who_walk_through_each_other_keep_their_ids() -> None:
     assert sorted(map(sorted, linked(crossing()))) == [[1], [2], [3]]
+
+
+def greatest_sum(worth: npt.NDArray[Any]) -> float:
+    """Try all ways to pair rows with columns."""
+    if worth.shape[0] > worth.shape[1]:
+        worth = worth.T
+    rows = range(len(worth))
+    return float(max(worth[rows, list(columns)].sum() for columns in permutations(range(worth.shape[1]), len(worth))))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 2), (3, 3), (5, 5), (6, 4), (2, 7)])
+def test_pairs_are_the_best_of_all_that_there_are(shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(sum(shape))
+    for share in (0.0, 0.3, 0.8, 1.0):
+        for _ in range(40):
+            worth = np.where(random.random(shape) < share, 0.0, random.random(shape))
+            worth[random.random(shape) < 0.2] = 0.5  # equal ones
+            pairs = best_pairs(worth)
+            assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
+            assert all(worth[pair] > 0 for pair in pairs)
+            assert sum(worth[pair] for pair in pairs) == pytest.approx(greatest_sum(worth))
+
+
+def test_nobody_makes_no_pairs() -> None:
+    assert best_pairs(np.zeros((0, 3))) == best_pairs(np.zeros((3, 0))) == best_pairs(np.zeros((2, 3))) == []
+
+
+def test_many_people_are_paired_at_once() -> None:
+    random = np.random.default_rng(1)
+    order = random.permutation(60)
+    worth = random.random((60, 80)) * 0.5
+    worth[np.arange(60), order] = 0.9
+    assert best_pairs(worth) == [(row, int(column)) for row, column in enumerate(order)]
+
+
+def test_people_who_walk_close_behind_each_other_keep_their_ids() -> None:
+    person = np.asarray(motion.coco(0)[0], np.float32)
+    step = 0.2 * person_size(person)
+    linker = Linker(patience=10)
+    assert linker.push(0, np.stack([person, person + np.array([step, 0])])) == [1, 2]
+    # The first is now next to where the second was: pairing the most alike first would make the second a stranger.
+    assert linker.push(1, np.stack([person + np.array([2.2 * step, 0]), person + np.array([0.9 * step, 0])])) == [2, 1]
+
+
+def test_who_enters_when_another_leaves_is_somebody_else() -> None:
+    person = np.asarray(motion.coco(0)[0], np.float32)
+    aside = np.array([3 * person_size(person), 0])
+    linker = Linker(patience=10)
+    assert linker.push(0, np.stack([person, person + aside])) == [1, 2]
+    assert linker.push(1, np.stack([person - aside, person])) == [3, 1]
+    assert linker.push(2, np.stack([person + aside, person - aside])) == [2, 3]
 
 
 def test_a_person_is_known_again_after_a_gap() -> None:
