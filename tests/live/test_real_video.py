@@ -96,12 +96,16 @@ def test_every_camera_sees_the_person_in_every_frame(cameras: list[tuple[Camera,
     assert thigh.std() < 0.025
 
 
-def test_poses_are_near_what_four_cameras_see(cameras: list[tuple[Camera, Clip]], truth: np.ndarray) -> None:
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("network", ["nanohtnet", "nanohtnet_live.pth"])
+def test_poses_are_near_what_four_cameras_see(
+    cameras: list[tuple[Camera, Clip]], truth: np.ndarray, network: str, flip: bool
+) -> None:
     """Means over the cameras, 12 limb joints and the pelvis, nothing known of the camera: P-MPJPE, and MPJPE in its axes."""
-    lifter = product.load(resource("weights", "nanohtnet.pth"))
+    lifter = product.load(resource("weights", network))
     errors = []
     for camera, clip in cameras:
-        lifted = lift_clip(lifter, clip, LiftOptions(flip=True), trained_on(lifter))
+        lifted = lift_clip(lifter, clip, LiftOptions(flip=flip), trained_on(lifter))
         seen = truth @ camera.projection[:, :3].T
         target = np.zeros((100, 17, 3))
         target[:, 0] = seen[:, [11, 12]].mean(axis=1)
@@ -111,6 +115,6 @@ def test_poses_are_near_what_four_cameras_see(cameras: list[tuple[Camera, Clip]]
         assert lifted.seen.all()
         errors.append((np.linalg.norm(poses - target, axis=-1)[:, JUDGED].mean(), p_mpjpe(poses[:, JUDGED], target[:, JUDGED])))
     mpjpe_mm, p_mpjpe_mm = 1000 * np.mean(errors, axis=0)
-    print(f"MPJPE {mpjpe_mm:.1f} mm, P-MPJPE {p_mpjpe_mm:.1f} mm")
+    print(f"{network}, {flip=}: MPJPE {mpjpe_mm:.1f} mm, P-MPJPE {p_mpjpe_mm:.1f} mm")
     assert mpjpe_mm < 130
     assert p_mpjpe_mm < 80

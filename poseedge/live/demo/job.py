@@ -157,7 +157,7 @@ def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float |
     stream = open_stream(job.lifter, job.against, source.size, source.fps, detector.layout, job.options)
     job.say(spoken(job.lifter, options, stream.rate))
     meta = live_meta(job.lifter, stream, source.name, detector.layout, source.fps, source.size)
-    begun, outputs = time.perf_counter(), []
+    outputs: list[Output] = []
     with ExitStack() as stack:
         page = stack.enter_context(opened_page(job, source, meta))
         show = Show(source, detector, stream, maker, seconds, page)
@@ -171,7 +171,6 @@ def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float |
             broken = error
         if not show.frames:
             raise broken or DataError(f"{source.name}: no frame came", "is the camera running?")
-    took = time.perf_counter() - begun
     lifted = gathered(show.frames, meta)
     paths = [str(path) for out in job.outputs.poses for path in write(lifted, out).paths]
     delays = 1000 * np.array(show.delays_s)
@@ -181,7 +180,7 @@ def show_live(job: DemoJob, source: Source, detector: Detector, seconds: float |
         "frames": len(lifted.frames),
         "dropped": show.dropped,
         "look_ahead_costs_mm": cost_mm(job.lifter, stream.look_ahead) if options.overlap else None,
-        "fps_shown": len(lifted.frames) / took,
+        "fps_shown": (len(lifted.frames) - 1) / max(float(np.ptp(lifted.times_s)), 1e-9),
         "delay_ms": {"p50": float(np.percentile(delays, 50)), "p99": float(np.percentile(delays, 99))},
         "people": [{"id": int(number), "frames": int(seen.sum())} for number, seen in zip(lifted.ids, lifted.seen, strict=True)],
         "ms": milliseconds(show.times),

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-_ROOM = 4  # items that wait between two steps
-_ROOM_LIVE = 1
+_ROOM = 4  # items that wait between two steps: as many as a step may give at once
+_ROOM_OF_CAMERA = 1  # after a live source, of which only the newest is of use
 _KEPT_TIMES = 10_000
 _PATIENCE_S = 10.0  # with a source that does not answer; its thread dies with the program
 
@@ -51,14 +51,14 @@ class PipelineStep:
 class Pipeline:
     """Reads a source and passes its items through steps; iterate within ``with`` for what the last step gives.
 
-    From a live source a slow step is given the newest item and older ones are dropped; from a file none is, and the source
+    From a live source a slow step is given the newest items and older ones are dropped; from a file none is, and the source
     waits. An error of the source or a step is raised after the items that came before it.
     """
 
     def __init__(self, source: Iterable[Any], steps: Iterable[PipelineStep], live: bool = False) -> None:
         self._source, self._steps = source, list(steps)
-        room = _ROOM_LIVE if live else _ROOM
-        self._channels = [_Channel(room, live) for _ in range(len(self._steps) + 1)]
+        rooms = [_ROOM_OF_CAMERA if live else _ROOM] + [_ROOM] * len(self._steps)
+        self._channels = [_Channel(room, live) for room in rooms]
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.times = {"read": Times(), **{step.name: Times() for step in self._steps}}
@@ -109,6 +109,8 @@ class Pipeline:
                 with self.times[step.name].taken():
                     given = list(step.work(item))
                 yield from given
+            for channel in self._channels[place + 1 :]:
+                channel.keep()  # nothing comes after it that would be late
             yield from step.finish()
 
         self._deliver(items(), self._channels[place + 1])
@@ -150,6 +152,11 @@ class _Channel:
             self._items.append(item)
             self._changed.notify_all()
             return not self._abandoned
+
+    def keep(self) -> None:
+        """Drop no more items: let the other side wait for room."""
+        with self._changed:
+            self._drop = False
 
     def close(self, error: BaseException | None = None) -> None:
         """Say that no more items come."""

@@ -18,7 +18,7 @@ _TIMEOUT_S = 10.0  # until a network source must answer, and until its next fram
 
 
 class VideoFile:
-    """A video by path or address; live if it is an address whose video has no end."""
+    """A video by path or address; live if it is an address of a camera: see ``is_live``."""
 
     def __init__(self, place: str, fps: float | None = None) -> None:
         """Open ``place``; ``fps`` replaces the times that the file states."""
@@ -35,7 +35,7 @@ class VideoFile:
             self._container.close()
             raise DataError(f"{place}: holds no video", "it may be sound alone")
         self._stream = self._container.streams.video[0]
-        self.live = network and self._container.duration is None
+        self.live = network and is_live(place, self._container.duration)
         self._stream.thread_type = "SLICE" if self.live else "AUTO"  # frames decoded side by side come late
         self._given_fps = fps
         self.fps: float | None = fps or _rate(self._stream)
@@ -105,3 +105,11 @@ def upright_picture(frame: Any) -> Picture:
     rgb = frame.to_ndarray(format="rgb24")
     quarters = round(frame.rotation / 90) % 4  # counterclockwise
     return np.ascontiguousarray(np.rot90(rgb, quarters)) if quarters else rgb
+
+
+def is_live(address: str, duration: int | None) -> bool:
+    """Say whether an address is a camera: of HTTP, one that does not know its duration; of RTSP and others all.
+
+    What they give cannot be counted on to be given a second time, for drawing.
+    """
+    return duration is None or not address.lower().startswith(("http://", "https://"))

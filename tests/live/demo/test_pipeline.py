@@ -60,6 +60,17 @@ def test_a_live_source_is_never_kept_waiting_and_the_newest_is_shown() -> None:
     assert seen[-1] == 59
 
 
+def test_what_a_live_step_gives_at_once_is_not_dropped() -> None:
+    def some(item: int) -> list[int]:
+        return [] if item % 3 < 2 else [item - 2, item - 1, item]
+
+    burst = PipelineStep("burst", some, lambda: range(60, 80))
+    pipeline = Pipeline(camera(60, 0.01), [burst, passing("draw", 0.002)], live=True)
+    with pipeline as items:
+        assert list(items) == list(range(80))
+    assert pipeline.dropped == 0
+
+
 def test_a_file_that_is_not_taken_is_not_read_ahead() -> None:
     read: list[int] = []
 

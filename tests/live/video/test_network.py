@@ -14,6 +14,7 @@ import pytest
 
 from poseedge.errors import DataError
 from poseedge.live.video import Frame, open_source
+from poseedge.live.video.files import is_live
 
 pytest.importorskip("av")
 
@@ -73,6 +74,20 @@ def test_what_has_no_end_is_live_and_its_end_is_said(address: str) -> None:
     source.close()
     assert len(frames) > 50
     assert all(frame.captured_s is not None for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("address", "duration", "live"),
+    [
+        ("http://host/file.mp4", 5_000_000, False),
+        ("HTTPS://host/file.mp4", 5_000_000, False),
+        ("http://host/camera.ts", None, True),
+        ("rtsp://host/camera", None, True),
+        ("rtsp://host/recording", 5_000_000, True),  # a server need not give it twice
+    ],
+)
+def test_cameras_are_told_from_files(address: str, duration: int | None, live: bool) -> None:
+    assert is_live(address, duration) is live
 
 
 def test_address_without_a_video_is_refused(address: str) -> None:
