@@ -31,17 +31,13 @@ def measured_mm(lifter: Lifter) -> dict[int, float]:
 
     Detected keypoints. Empty for weights and precisions that were not measured.
     """
-    path = resource("benchmarks", "results", f"look_ahead_{lifter.spec.model}.json")
-    if not path.is_file():
-        return {}
-    report = json.loads(path.read_text())
-    if not (weights := weights_sha256(lifter)) or report.get("weights_sha256") != weights:
-        return {}
-    found = {}
-    for name, row in report["rows"].items():
-        if (said := _ROW.fullmatch(name)) and lifter.spec.precision in row:
-            found[int(said[1])] = float(row[lifter.spec.precision]["detected"]["mpjpe"])
-    return found
+    weights, precision = weights_sha256(lifter), lifter.spec.precision
+    for path in sorted(resource("benchmarks", "results").glob("look_ahead_*.json")):
+        report = json.loads(path.read_text())
+        if weights and report.get("weights_sha256") == weights:
+            rows = ((_ROW.fullmatch(name), row) for name, row in report["rows"].items())
+            return {int(said[1]): float(row[precision]["detected"]["mpjpe"]) for said, row in rows if said and precision in row}
+    return {}
 
 
 def cost_mm(lifter: Lifter, look_ahead: int) -> float | None:
