@@ -83,7 +83,7 @@ class PlayedCamera:
 def measure(
     bundle: Annotated[Path, typer.Argument(help="bundle folder with fp32 and int8")],
     one: Annotated[Path, typer.Argument(help="video of one person")],
-    two: Annotated[Path, typer.Argument(help="video of two people")],
+    two: Annotated[Path | None, typer.Argument(help="video of two people; default: leave those cases out")] = None,
     frames: Annotated[int, typer.Option(min=2, help="of each video, played to and fro until there are as many")] = 300,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
     page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
@@ -92,8 +92,9 @@ def measure(
     machine = machine_facts()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        videos = {people: longer(video, Path(folder) / f"{people}.mp4", frames) for people, video in ((1, one), (2, two))}
-        for case in CASES:
+        given = [(people, video) for people, video in ((1, one), (2, two)) if video is not None]
+        videos = {people: longer(video, Path(folder) / f"{people}.mp4", frames) for people, video in given}
+        for case in (case for case in CASES if case.people in videos):
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 found = process.submit(timed, case, bundle, videos[case.people], Path(folder) / "out.mp4").result()
             rows.append({**asdict(case), **found})
