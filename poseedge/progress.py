@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 Advance = Callable[[int], None]
 Tell = Callable[[str, int, int], None]  # (what is being done, steps done, steps in all), whenever that changes
+Say = Callable[[str], None]  # a line that stays
 Stage = Callable[[str, int | None], AbstractContextManager[Advance]]  # (description, total if known) -> context with Advance
 
 

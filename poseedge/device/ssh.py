@@ -181,7 +181,7 @@ def session(host: Host, program: str, ready: threading.Event) -> Iterator[subpro
         try:
             process.wait(PARTING_S if ready.is_set() else 0)
         except subprocess.TimeoutExpired:
-            process.terminate()  # gently: ssh gives back a terminal that it hid a password on
+            process.terminate()  # gently: ssh restores a terminal on which it hid a password
             process.wait()
 
 

@@ -54,7 +54,7 @@ def predict(
     for sequence in dataset.sequences:
         work = plan(sequence, lifter.spec, protocol, every)
         poses: FloatArray = np.empty((len(work.frames), len(JOINT_NAMES), 3), np.float32)
-        for windows, slots, rows in passes(work, lifter.spec):
+        for windows, slots, rows in window_batches(work, lifter.spec):
             keypoints = with_confidence(sequence.keypoints[windows], lifter.spec.channels)
             poses[rows] = lift_windows(lifter, keypoints, flip)[slots]
             advance(len(rows))
@@ -72,7 +72,7 @@ def lift_windows(lifter: Lifter, keypoints: FloatArray, flip: bool) -> FloatArra
     return poses
 
 
-def passes(work: Plan, spec: LifterSpec) -> Iterator[tuple[IndexArray, tuple[IndexArray, IndexArray], IndexArray]]:
+def window_batches(work: Plan, spec: LifterSpec) -> Iterator[tuple[IndexArray, tuple[IndexArray, IndexArray], IndexArray]]:
     """Yield the calls of a plan: windows to lift, (window, slot) to take of them, rows of the frames that these fill."""
     frames = spec.frames * (2 if spec.flip == "inside" else 1)
     chunk = min(CHUNK, max(CHUNK_FRAMES // frames, 1))

@@ -40,6 +40,9 @@ class Status:
     row: LogRow | None  # the evaluation, if there was one at this step
 
 
+Listen = Callable[[Status], None]
+
+
 class Training:
     """One training: ``run`` takes ``objective`` from where ``folder`` has it to the end that ``recipe`` states.
 
@@ -55,7 +58,7 @@ class Training:
         recipe: TrainingRecipe,
         folder: Path,
         evaluate: EvaluateObjective,
-        listen: Callable[[Status], None] = lambda _: None,
+        listen: Listen = lambda _: None,
         compiled: bool = False,
     ) -> None:
         self.fabric, self.objective, self.source, self.recipe = fabric, objective, source, recipe

@@ -20,32 +20,32 @@ LAYER = "spatial.0.mlp.fc2"
 
 
 def graphs() -> tuple[Graph, Graph, Placement]:
-    model = simplified(17)[0]
-    placement = place(model)
-    return model, quantize(model, placement, calibrate(model, placement, windows())), placement
+    graph = simplified(17)[0]
+    placement = place(graph)
+    return graph, quantize(graph, placement, calibrate(graph, placement, windows())), placement
 
 
 def test_cut_out_layer_computes_what_it_does_in_the_graph() -> None:
-    model, _, placement = graphs()
+    graph, _, placement = graphs()
     layer = placement.layers[LAYER]
-    product = cut_out(model, layer.input[0], layer.output[0], (17, 64))
+    product = cut_out(graph, layer.input[0], layer.output[0], (17, 64))
     x = np.random.default_rng(0).normal(size=(17, 64)).astype(np.float32)
-    np.testing.assert_allclose(product.evaluator()(x)[0], x @ arrays(model)[f"{LAYER}.weight"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(product.evaluator()(x)[0], x @ arrays(graph)[f"{LAYER}.weight"], rtol=1e-4, atol=1e-5)
 
 
 def test_int8_form_holds_rounding_and_one_product_with_its_bias() -> None:
-    model, int8, placement = graphs()
+    graph, int8, placement = graphs()
     layer = placement.layers[LAYER]
-    (bias,) = (node for node in model.nodes if layer.output[0] in node.input)
+    (bias,) = (node for node in graph.nodes if layer.output[0] in node.input)
     cut = cut_out(with_integer_products(int8), layer.input[0], bias.output[0], (17, 64))
     operators = Counter(node.op_type for node in cut.nodes)
     assert operators == {"Add": 1, "QuantizeLinear": 1, "MatMulIntegerToFloat": 1}  # the addition centres
 
 
 def test_both_forms_run_and_give_the_same_shape() -> None:
-    model, int8, placement = graphs()
+    graph, int8, placement = graphs()
     for layer in placement.layers.values():
-        calls = candidates(model, with_integer_products(int8), layer)
+        calls = candidates(graph, with_integer_products(int8), layer)
         one, other = (call()[0].shape for call in calls.values())  # type: ignore[index]
         assert one == other
 

@@ -58,5 +58,5 @@ def test_files_shrink_with_the_precision(row: dict[str, Any]) -> None:
 
 def test_share_is_what_is_left_of_the_linear_work_when_layers_are_kept() -> None:
     network = small("htnet")
-    model, _ = simplify(trace(fold(network), network.frames, network.in_channels, 17, free_batch=False))
-    assert 0 < int8_share(model, ["blocks.0.mlp.*"]) < int8_share(model, []) <= 1
+    graph, _ = simplify(trace(fold(network), network.frames, network.in_channels, 17, free_batch=False))
+    assert 0 < int8_share(graph, ["blocks.0.mlp.*"]) < int8_share(graph, []) <= 1

@@ -39,7 +39,6 @@ ENUMS: dict[str, dict[str, int]] = {
 }
 ALIASES = {"float32": "FLOAT", "float16": "HALF", "int8": "INT8", "int32": "INT32", "bool": "BOOL"}
 LATER_ALIASES = {"uint8": "UINT8", "int64": "INT64", "bfloat16": "BF16"}
-NEVER_READ = {"DynamicQuantizeLinear", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger"}
 
 
 def make_tensorrt(fake: Fake) -> ModuleType:

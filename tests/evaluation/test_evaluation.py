@@ -14,7 +14,7 @@ from poseedge.backends.registry import load
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import DataError
 from poseedge.evaluation.parity import parity
-from poseedge.evaluation.predict import Prediction, passes, predict
+from poseedge.evaluation.predict import Prediction, predict, window_batches
 from poseedge.evaluation.protocols import plan
 from poseedge.evaluation.results import Distance, Limits
 from poseedge.evaluation.score import mean_jitter, score
@@ -56,7 +56,7 @@ def test_long_sequences_are_lifted_in_parts() -> None:
 
 
 def test_plan_fills_every_row_once() -> None:
-    rows = np.concatenate([rows for _, _, rows in passes(plan(dataset(300).sequences[0], SEQ2SEQ), SEQ2SEQ)])
+    rows = np.concatenate([rows for _, _, rows in window_batches(plan(dataset(300).sequences[0], SEQ2SEQ), SEQ2SEQ)])
     assert sorted(rows.tolist()) == list(range(300))
 
 

@@ -50,24 +50,24 @@ def test_exported_graph_with_a_free_batch_equals_the_network(name: str) -> None:
 @pytest.mark.parametrize(("opset", "free_batch"), [(13, False), (17, False), (17, True)])
 @pytest.mark.parametrize("name", CASES)
 def test_exported_graph_is_fit_for_deployment(name: str, opset: int, free_batch: bool) -> None:
-    model = exported(name, opset, free_batch)
+    graph = exported(name, opset, free_batch)
     gathers = free_batch and isinstance(lifting(name), PrunedNetwork)  # which rows depends on how many windows there are
     needed = ({"Shape"} if gathers else set()) | (set() if has_fold(lifting(name)) else FOLDED_AWAY)
-    assert not hostile(model) - needed
-    inferred = onnx.shape_inference.infer_shapes(model.proto, strict_mode=True).graph
+    assert not hostile(graph) - needed
+    inferred = onnx.shape_inference.infer_shapes(graph.proto, strict_mode=True).graph
     assert max(len(value.type.tensor_type.shape.dim) for value in inferred.value_info) <= LARGEST_RANK
     assert max(len(tensor.dims) for tensor in inferred.initializer) <= LARGEST_RANK
-    assert not unread(model)
-    assert_targets_take(model)
+    assert not unread(graph)
+    assert_targets_take(graph)
 
 
-def hostile(model: Graph) -> set[str]:
+def hostile(graph: Graph) -> set[str]:
     """Return the operators of ``model`` that deployment suffers from."""
-    return (HOSTILE | FOLDED_AWAY) & {node.op_type for node in model.nodes}
+    return (HOSTILE | FOLDED_AWAY) & {node.op_type for node in graph.nodes}
 
 
-def unread(model: Graph) -> list[str]:
+def unread(graph: Graph) -> list[str]:
     """Return the nodes and weights of ``model`` whose result is not used."""
-    read, given = model.readers, model.outputs
-    nodes = [node.name for node in model.nodes if not any(read[name] or name in given for name in node.output)]
-    return nodes + [tensor.name for tensor in model.proto.graph.initializer if not read[tensor.name]]
+    read, given = graph.readers, graph.outputs
+    nodes = [node.name for node in graph.nodes if not any(read[name] or name in given for name in node.output)]
+    return nodes + [tensor.name for tensor in graph.proto.graph.initializer if not read[tensor.name]]

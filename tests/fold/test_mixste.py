@@ -14,7 +14,7 @@ def test_network_that_is_cut_behind_its_last_block_folds_too(name: str) -> None:
 
 
 def test_last_temporal_block_looks_from_the_centre_alone() -> None:
-    model = exported("tpc_mixste-f27", 17)
-    softmaxes = [node for node in model.nodes if node.op_type == "Softmax"]
-    assert model.shapes[softmaxes[-1].output[0]] == (1, 17 * 8, 1, 9)
-    assert model.shapes[softmaxes[-3].output[0]] == (1, 17 * 8, 27, 27)
+    graph = exported("tpc_mixste-f27", 17)
+    softmaxes = [node for node in graph.nodes if node.op_type == "Softmax"]
+    assert graph.shapes[softmaxes[-1].output[0]] == (1, 17 * 8, 1, 9)
+    assert graph.shapes[softmaxes[-3].output[0]] == (1, 17 * 8, 27, 27)

@@ -43,10 +43,10 @@ def windows(name: str) -> Float32Array:
     return np.asarray(golden.arrays(name)["input"], np.float32)
 
 
-def selection(model: Graph, window: Float32Array) -> AnyArray:
+def selection(graph: Graph, window: Float32Array) -> AnyArray:
     """Return the frames that a graph keeps of one window, in its order."""
-    (index,) = [node.output[1] for node in model.nodes if node.op_type == "TopK"]
-    return model.evaluator([index])(window[None])[0][0]
+    (index,) = [node.output[1] for node in graph.nodes if node.op_type == "TopK"]
+    return graph.evaluator([index])(window[None])[0][0]
 
 
 @pytest.mark.parametrize("layer_index", [0, 1, 2])
@@ -69,7 +69,7 @@ def test_exported_graph_keeps_the_frames_that_the_network_keeps(name: str) -> No
 
 
 @pytest.mark.parametrize("name", pruned_cases())
-def test_fp16_graph_computes_all_that_its_choice_hangs_on_in_float32_but_for_products(name: str) -> None:
+def test_fp16_graph_computes_all_that_its_selection_depends_on_in_float32_but_for_products(name: str) -> None:
     half = to_fp16(exported(name, 17), [])
     readers, chosen = half.readers, leading_to_selection(half)
     rounded = [node for node in half.nodes if casts_to(node, onnx.TensorProto.FLOAT16) and node.output[0] in chosen]
@@ -85,19 +85,19 @@ def test_fp16_graph_keeps_the_frames_that_the_float32_graph_keeps(name: str) -> 
 
 
 @pytest.mark.parametrize("name", pruned_cases())
-def test_layers_that_the_choice_hangs_on_round_twice(name: str) -> None:
-    model = exported(name, 17)
-    placement, chosen = place(model), leading_to_selection(model)
+def test_layers_that_the_selection_depends_on_round_twice(name: str) -> None:
+    graph = exported(name, 17)
+    placement, chosen = place(graph), leading_to_selection(graph)
     outputs = {node.output[0] for node in placement.layers.values()}
     assert placement.two_step == outputs & chosen
-    assert outputs - chosen, "only what the choice depends on"
+    assert outputs - chosen, "only what the selection depends on"
 
 
 @pytest.mark.parametrize("name", pruned_cases())
 def test_frames_are_never_chosen_in_int8(name: str) -> None:
-    model = exported(name, 17)
-    placement = place(model)
-    quantized = quantize(model, placement, calibrate(model, placement, windows(name)))
+    graph = exported(name, 17)
+    placement = place(graph)
+    quantized = quantize(graph, placement, calibrate(graph, placement, windows(name)))
     serving = serving_selection_only(quantized)
     kinds = {node.op_type for node in quantized.nodes if serving.intersection(node.output)}
     assert "TopK" in kinds

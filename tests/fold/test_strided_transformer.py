@@ -16,12 +16,12 @@ from tests.support.networks import assert_folded_equals_plain, drawn, exported, 
 @pytest.mark.filterwarnings("ignore:the float32 number")
 def test_norms_stay_in_single_precision_when_the_rest_is_half() -> None:
     exact = exported("strided_transformer", 17)
-    model = to_fp16(exact, keep=[])
-    lengths = [node for node in model.nodes if node.op_type == "ReduceL2"]
+    graph = to_fp16(exact, keep=[])
+    lengths = [node for node in graph.nodes if node.op_type == "ReduceL2"]
     first = {node.name for node in exact.nodes if embedded(exact).intersection(node.output)}
-    products = [node for node in model.nodes if node.op_type == "MatMul" and node.name not in first]
-    assert {model.types[name] for node in lengths for name in (*node.input, *node.output)} == {onnx.TensorProto.FLOAT}
-    assert {model.types[node.output[0]] for node in products} == {onnx.TensorProto.FLOAT16}
+    products = [node for node in graph.nodes if node.op_type == "MatMul" and node.name not in first]
+    assert {graph.types[name] for node in lengths for name in (*node.input, *node.output)} == {onnx.TensorProto.FLOAT}
+    assert {graph.types[node.output[0]] for node in products} == {onnx.TensorProto.FLOAT16}
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,11 @@ def test_what_is_not_finite_parts(tmp_path: Path) -> None:
 
 
 def test_layers_stand_in_the_order_in_which_they_are_finished(small_bundle: Path) -> None:
-    model = Graph.load(small_bundle / "nanohtnet_fp32.onnx")
-    names = corresponding(model, model, every_tensor=False)
-    order = [output for node in model.nodes for output in node.output]
+    graph = Graph.load(small_bundle / "nanohtnet_fp32.onnx")
+    names = corresponding(graph, graph, every_tensor=False)
+    order = [output for node in graph.nodes for output in node.output]
     assert [order.index(name) for name in names] == sorted(order.index(name) for name in names)
-    assert len({scope(name) for name in names}) == len(names) < len(corresponding(model, model, every_tensor=True))
+    assert len({scope(name) for name in names}) == len(names) < len(corresponding(graph, graph, every_tensor=True))
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -131,11 +131,11 @@ def test_precisions_of_a_bundle_part_nowhere(small_bundle: Path, export_inputs: 
 
 
 def test_passes_hold_as_much_as_memory_allows(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = Graph.load(small_bundle / "nanohtnet_fp32.onnx")
-    names = corresponding(model, model, every_tensor=True)
-    assert portions(model, names) == [names]
+    graph = Graph.load(small_bundle / "nanohtnet_fp32.onnx")
+    names = corresponding(graph, graph, every_tensor=True)
+    assert portions(graph, names) == [names]
     monkeypatch.setattr("poseedge.graph.compare.AT_ONCE_BYTES", 1)
-    assert portions(model, names) == [[name] for name in names]
+    assert portions(graph, names) == [[name] for name in names]
 
 
 def test_networks_without_a_common_tensor_are_told(tmp_path: Path) -> None:

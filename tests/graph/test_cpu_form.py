@@ -18,7 +18,7 @@ from poseedge.graph.flops import graph_cost
 from poseedge.graph.graph import Graph
 from poseedge.targets.boards import load_target
 from tests.support import small_export
-from tests.support.graphs import arrays, graph, simplified, windows
+from tests.support.graphs import arrays, make_graph, simplified, windows
 
 pytestmark = pytest.mark.slow
 
@@ -29,22 +29,22 @@ NEW_RUNTIME = pytest.mark.skipif(
 
 def rewritten(opset: int) -> Graph:
     """Return the small network's graph for a CPU."""
-    model = simplified(20)[0].copy()
-    to_cpu_form(model, opset)
-    return model
+    graph = simplified(20)[0].copy()
+    to_cpu_form(graph, opset)
+    return graph
 
 
-def operators(model: Graph) -> Counter[str]:
-    return Counter(node.op_type for node in model.nodes)
+def operators(graph: Graph) -> Counter[str]:
+    return Counter(node.op_type for node in graph.nodes)
 
 
 @pytest.mark.parametrize("opset", [20, 23])
 def test_poses_stay_the_same(opset: int) -> None:
-    model = rewritten(opset)
-    onnx.checker.check_model(model.proto, full_check=True)
-    assert model.opset == opset
+    graph = rewritten(opset)
+    onnx.checker.check_model(graph.proto, full_check=True)
+    assert graph.opset == opset
     for window in windows():
-        np.testing.assert_allclose(model.run(window[None]), simplified(20)[0].run(window[None]), atol=2e-6)
+        np.testing.assert_allclose(graph.run(window[None]), simplified(20)[0].run(window[None]), atol=2e-6)
 
 
 def test_every_graph_convolution_needs_one_reshape_less() -> None:
@@ -76,15 +76,15 @@ def scaled(shape: list[int], factor: tuple[int, ...], follower: str = "Reshape")
         helper.make_node("Mul", ["parts", "factor"], ["z"], name="scale"),
         helper.make_node(follower, last, ["y"]),
     ]
-    return graph(nodes, [4, 6], weights)
+    return make_graph(nodes, [4, 6], weights)
 
 
 def test_scaling_moves_before_the_reshape() -> None:
-    model, x = scaled([4, 2, 3], (4, 1, 3)), np.arange(24, dtype=np.float32).reshape(4, 6)
-    expected = model.run(x)
-    scale_before_reshape(model)
-    assert [node.op_type for node in model.nodes] == ["Mul", "Reshape"]
-    np.testing.assert_array_equal(model.run(x), expected)
+    graph, x = scaled([4, 2, 3], (4, 1, 3)), np.arange(24, dtype=np.float32).reshape(4, 6)
+    expected = graph.run(x)
+    scale_before_reshape(graph)
+    assert [node.op_type for node in graph.nodes] == ["Mul", "Reshape"]
+    np.testing.assert_array_equal(graph.run(x), expected)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_scaling_moves_before_the_reshape() -> None:
     ids=["factor by part", "one factor", "no reshape after"],
 )
 def test_other_scalings_stay(shape: list[int], factor: tuple[int, ...], follower: str) -> None:
-    model = scaled(shape, factor, follower)
-    before = model.proto.SerializeToString()
-    scale_before_reshape(model)
-    assert model.proto.SerializeToString() == before
+    graph = scaled(shape, factor, follower)
+    before = graph.proto.SerializeToString()
+    scale_before_reshape(graph)
+    assert graph.proto.SerializeToString() == before
 
 
 def test_attention_between_other_shapes_stays() -> None:
@@ -106,16 +106,16 @@ def test_attention_between_other_shapes_stays() -> None:
         helper.make_node("Softmax", ["scores"], ["weights"]),
         helper.make_node("MatMul", ["weights", "x"], ["y"]),
     ]
-    model = graph(nodes, [2, 4, 6], {})
-    use_attention_operator(model)
-    assert operators(model) == Counter(node.op_type for node in nodes)
+    graph = make_graph(nodes, [2, 4, 6], {})
+    use_attention_operator(graph)
+    assert operators(graph) == Counter(node.op_type for node in nodes)
 
 
 def products(*nodes: onnx.NodeProto) -> Graph:
     """Return a graph of ``x (4, 4)``, a matrix, a row and a whole constant."""
     random = np.random.default_rng(0)
     weights = {"w": random.normal(size=(4, 4)), "row": random.normal(size=4), "whole": random.normal(size=(4, 4))}
-    return graph(list(nodes), [4, 4], {name: value.astype(np.float32) for name, value in weights.items()})
+    return make_graph(list(nodes), [4, 4], {name: value.astype(np.float32) for name, value in weights.items()})
 
 
 def product_and(first: str, second: str, *added: str) -> Graph:
@@ -127,12 +127,12 @@ def product_and(first: str, second: str, *added: str) -> Graph:
     [product_and("x", "w", "p", "row"), product_and("w", "x", "whole", "p"), product_and("w", "x", "p", "x")],
     ids=["layer", "constant on the left", "constant on the left and a tensor"],
 )
-def test_gemm_adds_what_is_added_to_a_product(model: Graph) -> None:
+def test_gemm_adds_what_is_added_to_a_product(graph: Graph) -> None:
     x = np.random.default_rng(1).normal(size=(4, 4)).astype(np.float32)
-    wanted = model.run(x)
-    join_biases(model)
-    assert operators(model) == {"Gemm": 1}
-    np.testing.assert_allclose(model.run(x), wanted, atol=1e-6)
+    wanted = graph.run(x)
+    join_biases(graph)
+    assert operators(graph) == {"Gemm": 1}
+    np.testing.assert_allclose(graph.run(x), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -148,18 +148,18 @@ def test_gemm_adds_what_is_added_to_a_product(model: Graph) -> None:
     ],
     ids=["layer and a tensor", "two tensors", "product that is read twice"],
 )
-def test_other_sums_stay(model: Graph) -> None:
-    before = model.proto.SerializeToString()
-    join_biases(model)
-    assert model.proto.SerializeToString() == before
+def test_other_sums_stay(graph: Graph) -> None:
+    before = graph.proto.SerializeToString()
+    join_biases(graph)
+    assert graph.proto.SerializeToString() == before
 
 
 def test_opset_is_raised_only_where_all_operators_mean_the_same() -> None:
     nodes = [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1])]
-    model = graph(nodes, [4, 4], {})
-    to_cpu_form(model, 23)
-    assert model.opset == 17
-    onnx.checker.check_model(model.proto, full_check=True)
+    graph = make_graph(nodes, [4, 4], {})
+    to_cpu_form(graph, 23)
+    assert graph.opset == 17
+    onnx.checker.check_model(graph.proto, full_check=True)
 
 
 TARGETS = ["cpu", pytest.param("cpu-opset23", marks=NEW_RUNTIME)]
@@ -181,11 +181,11 @@ def test_int8_for_a_cpu_is_timed_as_it_is_written(export_inputs: Path, tmp_path:
     cpu = load_target("cpu")
     export_bundle(small_export.job(export_inputs, tmp_path / "b", target=cpu, target_name="cpu", precisions=("fp32", "int8")))
     file = tmp_path / "b" / "nanohtnet_int8.onnx"
-    model = Graph.load(file)
-    assert {"QuantizeLinear", "DequantizeLinear"}.isdisjoint(operators(model))
-    assert operators(model)["DynamicQuantizeMatMul"] > 0
-    assert model.metadata is not None
-    assert model.metadata.ort_disabled_optimizers == ()  # run.py, which rewrites nothing, opens it as it is, too
+    graph = Graph.load(file)
+    assert {"QuantizeLinear", "DequantizeLinear"}.isdisjoint(operators(graph))
+    assert operators(graph)["DynamicQuantizeMatMul"] > 0
+    assert graph.metadata is not None
+    assert graph.metadata.ort_disabled_optimizers == ()  # run.py, which rewrites nothing, opens it as it is, too
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     for window in windows():
         found = session.run(None, {"keypoints": window[None]})[0]

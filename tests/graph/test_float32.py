@@ -30,11 +30,11 @@ def test_what_reads_raw_coordinates_unless_the_graph_says_otherwise(tmp_path: Pa
 
 
 def test_all_that_a_half_graph_keeps_in_float32(tmp_path: Path) -> None:
-    model = Graph.load(write_graph(tmp_path / "half.onnx", "fp16"))
-    first = model.nodes[0]
-    model.insert(helper.make_node("Add", ["keypoints", "keypoints"], ["twice"], name="kept"), before=first)
-    model.set_input(first, 0, "twice")
-    assert float32_nodes(model) == ["kept"]
+    graph = Graph.load(write_graph(tmp_path / "half.onnx", "fp16"))
+    first = graph.nodes[0]
+    graph.insert(helper.make_node("Add", ["keypoints", "keypoints"], ["twice"], name="kept"), before=first)
+    graph.set_input(first, 0, "twice")
+    assert float32_nodes(graph) == ["kept"]
 
 
 @pytest.mark.parametrize("opset", [13, 17])

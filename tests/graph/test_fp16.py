@@ -17,7 +17,7 @@ from poseedge.graph.fp16 import to_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import matches
 from poseedge.graph.structure import decomposed_norms, raw_results, scaled_norms
-from tests.support.graphs import arrays, graph, simplified, traced, windows
+from tests.support.graphs import arrays, make_graph, simplified, traced, windows
 
 KEEP = ("temporal.0.mlp.fc1",)  # any layer: the embeddings stay float32 by structure
 
@@ -27,9 +27,9 @@ def half(opset: int = 17, keep: tuple[str, ...] = KEEP) -> Graph:
     return to_fp16(simplified(opset)[0], list(keep))
 
 
-def computed(model: Graph, names: list[str]) -> dict[str, AnyArray]:
+def computed(graph: Graph, names: list[str]) -> dict[str, AnyArray]:
     """Return intermediate tensors of ``model`` on one window."""
-    copy = model.copy()
+    copy = graph.copy()
     del copy.proto.graph.output[:]
     copy.proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     return dict(zip(names, copy.evaluator()(windows()[:1]), strict=True))
@@ -87,8 +87,8 @@ def test_subnormal_weights_are_not_pushed_up() -> None:
         helper.make_node("MatMul", ["x", "eye"], ["a"], name="layer"),
         helper.make_node("Add", ["a", "w"], ["y"], name="add"),
     ]
-    model = graph(nodes, [1, 17, 3], {"eye": np.eye(3, dtype=np.float32), "w": tiny})
-    np.testing.assert_array_equal(arrays(to_fp16(model, []))["w"], tiny.astype(np.float16))
+    graph = make_graph(nodes, [1, 17, 3], {"eye": np.eye(3, dtype=np.float32), "w": tiny})
+    np.testing.assert_array_equal(arrays(to_fp16(graph, []))["w"], tiny.astype(np.float16))
 
 
 def decomposed_norm() -> Graph:
@@ -105,7 +105,7 @@ def decomposed_norm() -> Graph:
     ]
     nodes = [helper.make_node(kind, inputs, [output], name=output, **settings) for kind, inputs, output, settings in steps]
     weights = {"two": np.array(2, np.float32), "eps": np.array(1e-5, np.float32), "w": np.ones(16, np.float32)}
-    return graph(nodes, [1, 16], weights, opset=13)
+    return make_graph(nodes, [1, 16], weights, opset=13)
 
 
 def test_decomposed_norm_is_recognised_from_mean_to_division() -> None:
@@ -115,7 +115,7 @@ def test_decomposed_norm_is_recognised_from_mean_to_division() -> None:
 
 def test_other_divisions_are_no_norm() -> None:
     nodes = [helper.make_node("Sqrt", ["x"], ["r"], name="r"), helper.make_node("Div", ["x", "two"], ["y"], name="y")]
-    assert decomposed_norms(graph(nodes, [1, 16], {"two": np.array(2, np.float32)})) == set()
+    assert decomposed_norms(make_graph(nodes, [1, 16], {"two": np.array(2, np.float32)})) == set()
 
 
 def test_decomposed_norm_survives_squares_beyond_half_precision() -> None:
@@ -125,10 +125,10 @@ def test_decomposed_norm_survives_squares_beyond_half_precision() -> None:
 
 
 def test_every_norm_of_an_opset_13_graph_stays_float32() -> None:
-    model = half(13)
-    deviations = [node.output[0] for node in model.nodes if node.op_type == "Sqrt"]
-    squares = [node.output[0] for node in model.nodes if node.op_type == "Pow"]
-    found = computed(model, deviations + squares)
+    graph = half(13)
+    deviations = [node.output[0] for node in graph.nodes if node.op_type == "Sqrt"]
+    squares = [node.output[0] for node in graph.nodes if node.op_type == "Pow"]
+    found = computed(graph, deviations + squares)
     assert len(deviations) == len(squares) > 10
     assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
 
@@ -161,8 +161,8 @@ def test_norm_with_a_scale_of_its_own_stays_float32(opset: int) -> None:
 
 def test_norm_whose_scale_was_folded_away_is_not_scaled() -> None:
     weights = {"ones": np.ones(16, np.float32), "bias": np.full(16, 0.1, np.float32)}
-    model = graph([helper.make_node("LayerNormalization", ["x", "ones", "bias"], ["y"], name="norm")], [1, 16], weights)
-    assert scaled_norms(model) == set()
+    graph = make_graph([helper.make_node("LayerNormalization", ["x", "ones", "bias"], ["y"], name="norm")], [1, 16], weights)
+    assert scaled_norms(graph) == set()
 
 
 def test_decomposed_norm_is_scaled_by_what_it_is_multiplied_with() -> None:
@@ -178,22 +178,22 @@ def test_coordinates_are_raw_up_to_the_first_layer_and_the_first_norm() -> None:
         ("Add", ["b", "a"], "y"),
     ]
     nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in steps]
-    model = graph(nodes, [1, 16], {"scale": np.ones(16, np.float32), "w": np.eye(16, dtype=np.float32)})
-    assert raw_results(model) == {"n", "skip", "b"}
+    graph = make_graph(nodes, [1, 16], {"scale": np.ones(16, np.float32), "w": np.eye(16, dtype=np.float32)})
+    assert raw_results(graph) == {"n", "skip", "b"}
 
 
 def test_graph_without_a_norm_has_no_embedding() -> None:
-    model = graph([helper.make_node("Mul", ["x", "two"], ["y"], name="y")], [1, 16], {"two": np.array(2, np.float32)})
-    assert embedded(model) == set()
+    graph = make_graph([helper.make_node("Mul", ["x", "two"], ["y"], name="y")], [1, 16], {"two": np.array(2, np.float32)})
+    assert embedded(graph) == set()
 
 
 def test_constant_that_float32_and_half_precision_share_serves_both() -> None:
     norm = "LayerNormalization"
     steps = [(norm, ["x", "scale"], "a"), ("MatMul", ["a", "w"], "b"), (norm, ["b", "scale"], "y")]
     nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in steps]
-    model = graph(nodes, [1, 16], {"scale": np.full(16, 1.1, np.float32), "w": np.eye(16, dtype=np.float32)})
+    graph = make_graph(nodes, [1, 16], {"scale": np.full(16, 1.1, np.float32), "w": np.eye(16, dtype=np.float32)})
     x = np.random.default_rng(0).normal(size=(1, 16)).astype(np.float32)
-    np.testing.assert_allclose(to_fp16(model, []).run(x), model.run(x), atol=5e-3)
+    np.testing.assert_allclose(to_fp16(graph, []).run(x), graph.run(x), atol=5e-3)
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -211,9 +211,9 @@ def test_a_cast_of_the_graphs_own_gives_what_its_readers_take(kept: bool) -> Non
     nodes = [helper.make_node(kind, inputs, [output], name=output) for kind, inputs, output in steps]
     nodes[2].attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
     weights = {"scale": np.full(16, 1.1, np.float32), "w": np.eye(16, dtype=np.float32), "zero": np.array(0, np.float32)}
-    model = graph(nodes, [1, 16], weights)
-    half = to_fp16(model, [])
+    graph = make_graph(nodes, [1, 16], weights)
+    half = to_fp16(graph, [])
     onnx.checker.check_model(half.proto, full_check=True)
     assert half.types["product"] == TensorProto.FLOAT16
     x = np.random.default_rng(0).normal(size=(1, 16)).astype(np.float32)
-    np.testing.assert_allclose(half.run(x), model.run(x), atol=5e-3)
+    np.testing.assert_allclose(half.run(x), graph.run(x), atol=5e-3)

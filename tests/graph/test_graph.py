@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import tensors_read
 from tests.support import bad_graphs
-from tests.support.graphs import graph, simplified
+from tests.support.graphs import make_graph, simplified
 
 node = helper.make_node
 W = np.eye(4, dtype=np.float32)
@@ -26,7 +26,7 @@ def chain() -> Graph:
         node("Add", ["r", "b"], ["y"], name="add"),
         node("Abs", ["m"], ["aside"], name="abs"),
     ]
-    return graph(nodes, ["batch", 4], {"w.weight": W, "b": np.ones(4, np.float32), "unread": W})
+    return make_graph(nodes, ["batch", 4], {"w.weight": W, "b": np.ones(4, np.float32), "unread": W})
 
 
 def named(graph: Graph, name: str) -> onnx.NodeProto:
@@ -66,43 +66,43 @@ EDITS: dict[str, Callable[[Graph], object]] = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_indexes_are_true_after_an_edit(edit: str) -> None:
-    model = chain()
-    assert_indexed(model)  # which also computes what is kept until the next edit
-    EDITS[edit](model)
-    assert_indexed(model)
+    graph = chain()
+    assert_indexed(graph)  # which also computes what is kept until the next edit
+    EDITS[edit](graph)
+    assert_indexed(graph)
 
 
 def test_every_tensor_of_a_network_is_indexed() -> None:
-    model = simplified(17)[0]
-    for entry in model.nodes:
-        assert all(model.makers[name] is entry for name in entry.output)
-        assert all(any(reader is entry for reader in model.readers[name]) for name in tensors_read(entry))
-    assert model.shapes.keys() >= set(model.makers)
-    assert model.types.keys() >= set(model.makers)
+    graph = simplified(17)[0]
+    for entry in graph.nodes:
+        assert all(graph.makers[name] is entry for name in entry.output)
+        assert all(any(reader is entry for reader in graph.readers[name]) for name in tensors_read(entry))
+    assert graph.shapes.keys() >= set(graph.makers)
+    assert graph.types.keys() >= set(graph.makers)
 
 
 def test_node_is_inserted_where_it_is_said() -> None:
-    model = chain()
-    model.insert(node("Neg", ["x"], ["before"], name="before"), before=named(model, "relu"))
-    model.insert(node("Neg", ["x"], ["after"], name="after"), after=named(model, "relu"))
-    assert [entry.name for entry in model.nodes] == ["layer", "before", "relu", "after", "add", "abs"]
+    graph = chain()
+    graph.insert(node("Neg", ["x"], ["before"], name="before"), before=named(graph, "relu"))
+    graph.insert(node("Neg", ["x"], ["after"], name="after"), after=named(graph, "relu"))
+    assert [entry.name for entry in graph.nodes] == ["layer", "before", "relu", "after", "add", "abs"]
 
 
 def test_node_that_takes_the_place_of_another_gives_its_result() -> None:
-    model = chain()
-    old = named(model, "relu")
-    new = model.insert(node("Sigmoid", ["m"], ["r"], name="sigmoid"), before=old)
-    model.remove(old)
-    assert model.makers["r"] is new
+    graph = chain()
+    old = named(graph, "relu")
+    new = graph.insert(node("Sigmoid", ["m"], ["r"], name="sigmoid"), before=old)
+    graph.remove(old)
+    assert graph.makers["r"] is new
     x = np.linspace(-2, 2, 4, dtype=np.float32)[None]
-    np.testing.assert_allclose(model.run(x), 1 / (1 + np.exp(-x)) + 1, rtol=1e-6)
+    np.testing.assert_allclose(graph.run(x), 1 / (1 + np.exp(-x)) + 1, rtol=1e-6)
 
 
 def test_pruning_leaves_what_outputs_depend_on() -> None:
-    model = chain()
-    model.prune()
-    assert [entry.name for entry in model.nodes] == ["layer", "relu", "add"]
-    assert list(model.stored) == ["w.weight", "b"]
+    graph = chain()
+    graph.prune()
+    assert [entry.name for entry in graph.nodes] == ["layer", "relu", "add"]
+    assert list(graph.stored) == ["w.weight", "b"]
 
 
 def test_pruning_keeps_what_a_body_reads_from_outside() -> None:
@@ -120,54 +120,54 @@ def test_pruning_keeps_what_a_body_reads_from_outside() -> None:
         helper.make_tensor_value_info("x", TensorProto.FLOAT, [4]),
         helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 4]),
     )
-    model = Graph(helper.make_model(helper.make_graph(nodes, "sample", [x], [y], weights)))
-    model.prune()
-    assert list(model.stored) == ["a", "b"]
+    graph = Graph(helper.make_model(helper.make_graph(nodes, "sample", [x], [y], weights)))
+    graph.prune()
+    assert list(graph.stored) == ["a", "b"]
 
 
 def test_constant_of_a_taken_name_gets_another() -> None:
-    model = chain()
-    assert [model.add_constant("b", W), model.add_constant("m", W), model.add_constant("x", W)] == ["b#2", "m#2", "x#2"]
-    np.testing.assert_array_equal(model.value("b"), np.ones(4))
+    graph = chain()
+    assert [graph.add_constant("b", W), graph.add_constant("m", W), graph.add_constant("x", W)] == ["b#2", "m#2", "x#2"]
+    np.testing.assert_array_equal(graph.value("b"), np.ones(4))
 
 
 def test_constant_nodes_become_initializers_with_their_values() -> None:
     nodes = [node("Constant", [], ["c"], value=numpy_helper.from_array(2 * W)), node("MatMul", ["x", "c"], ["y"])]
-    model = graph(nodes, [1, 4], {})
-    assert (list(model.stored), list(model.layers)) == (["c"], [])
-    model.store_constants()
-    assert [entry.op_type for entry in model.nodes] == ["MatMul"]
-    assert list(model.layers) == ["c"]
-    np.testing.assert_array_equal(model.value("c"), 2 * W)
+    graph = make_graph(nodes, [1, 4], {})
+    assert (list(graph.stored), list(graph.layers)) == (["c"], [])
+    graph.store_constants()
+    assert [entry.op_type for entry in graph.nodes] == ["MatMul"]
+    assert list(graph.layers) == ["c"]
+    np.testing.assert_array_equal(graph.value("c"), 2 * W)
 
 
 def test_copy_is_changed_alone() -> None:
-    model = chain()
-    before = model.proto.SerializeToString()
-    copy = model.copy()
+    graph = chain()
+    before = graph.proto.SerializeToString()
+    copy = graph.copy()
     copy.set_input(named(copy, "relu"), 0, "x")
     copy.prune()
-    assert model.proto.SerializeToString() == before
+    assert graph.proto.SerializeToString() == before
 
 
 def test_shapes_are_those_of_one_window_and_the_batch_stays_free() -> None:
-    model = chain()
-    assert model.shapes["y"] == (1, 4)
-    assert model.proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
-    np.testing.assert_array_equal(model.run(-np.ones((3, 4), np.float32)), np.ones((3, 4)))
+    graph = chain()
+    assert graph.shapes["y"] == (1, 4)
+    assert graph.proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    np.testing.assert_array_equal(graph.run(-np.ones((3, 4), np.float32)), np.ones((3, 4)))
 
 
 def test_large_weights_take_part_in_inference_by_their_shape_and_small_ones_by_value() -> None:
     nodes = [node("MatMul", ["x", "w"], ["m"]), node("Reshape", ["m", "shape"], ["y"])]
-    model = graph(nodes, [6, 40], {"w": np.ones((40, 30), np.float32), "shape": np.array([2, -1, 30])})
-    model.forget_shapes()
-    assert (model.shapes["m"], model.shapes["y"]) == ((6, 30), (2, 3, 30))
+    graph = make_graph(nodes, [6, 40], {"w": np.ones((40, 30), np.float32), "shape": np.array([2, -1, 30])})
+    graph.forget_shapes()
+    assert (graph.shapes["m"], graph.shapes["y"]) == ((6, 30), (2, 3, 30))
 
 
 def test_graph_that_contradicts_itself_has_the_shapes_that_it_states() -> None:
-    model = Graph(bad_graphs.contradiction())
-    assert model.shapes["x"] == (17, 32)
-    assert "y" not in model.shapes
+    graph = Graph(bad_graphs.contradiction())
+    assert graph.shapes["x"] == (17, 32)
+    assert "y" not in graph.shapes
 
 
 def test_any_tensor_can_be_asked_for() -> None:

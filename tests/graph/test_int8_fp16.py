@@ -33,9 +33,9 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
 @cache
 def int8(opset: int = 17, two_step: tuple[str, ...] = ()) -> Graph:
-    model = simplified(opset)[0]
-    placement = place(model, two_step=list(two_step))
-    return quantize(model, placement, calibrate(model, placement, windows()))
+    graph = simplified(opset)[0]
+    placement = place(graph, two_step=list(two_step))
+    return quantize(graph, placement, calibrate(graph, placement, windows()))
 
 
 @cache
@@ -43,16 +43,16 @@ def mixed(opset: int = 17, two_step: tuple[str, ...] = (), keep: tuple[str, ...]
     return to_int8_fp16(int8(opset, two_step), simplified(opset)[0], list(keep))
 
 
-def types(model: Graph) -> dict[str, int]:
+def types(graph: Graph) -> dict[str, int]:
     """Return the element type of every tensor."""
-    graph = onnx.shape_inference.infer_shapes(model.proto).graph
-    values = (*graph.input, *graph.value_info, *graph.output)
+    inferred = onnx.shape_inference.infer_shapes(graph.proto).graph
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
     known = {value.name: value.type.tensor_type.elem_type for value in values}
-    return known | {name: tensor.data_type for name, tensor in model.stored.items()}
+    return known | {name: tensor.data_type for name, tensor in graph.stored.items()}
 
 
-def lifted(model: Graph) -> AnyArray:
-    evaluate = model.evaluator()
+def lifted(graph: Graph) -> AnyArray:
+    evaluate = graph.evaluator()
     return np.concatenate([evaluate(window[None])[0] for window in windows()])
 
 
@@ -64,10 +64,10 @@ def distance_mm(one: Graph, other: Graph) -> float:
 @pytest.mark.parametrize("opset", [13, 17, 20])
 @pytest.mark.parametrize("two_step", [(), ("*",)], ids=["", "steady"])
 def test_graph_is_valid_and_takes_and_gives_float32(opset: int, two_step: tuple[str, ...]) -> None:
-    model = mixed(opset, two_step)
-    onnx.checker.check_model(model.proto, full_check=True)
-    assert model.opset == opset
-    assert [v.type.tensor_type.elem_type for v in (*model.proto.graph.input, *model.proto.graph.output)] == [FLOAT] * 2
+    graph = mixed(opset, two_step)
+    onnx.checker.check_model(graph.proto, full_check=True)
+    assert graph.opset == opset
+    assert [v.type.tensor_type.elem_type for v in (*graph.proto.graph.input, *graph.proto.graph.output)] == [FLOAT] * 2
 
 
 def test_int8_weights_and_all_scales_are_those_of_the_int8_graph() -> None:
@@ -81,11 +81,11 @@ def test_int8_weights_and_all_scales_are_those_of_the_int8_graph() -> None:
 
 @pytest.mark.parametrize("two_step", [(), ("*",)], ids=["", "steady"])
 def test_quantized_products_take_and_give_half_precision(two_step: tuple[str, ...]) -> None:
-    model = mixed(17, two_step)
-    kinds, made_by = types(model), model.makers
+    graph = mixed(17, two_step)
+    kinds, made_by = types(graph), graph.makers
     casts = {name for name, node in made_by.items() if node.op_type == "Cast"}
     behind = {name for name in casts if getattr(made_by.get(made_by[name].input[0]), "op_type", "") == "DequantizeLinear"}
-    products = [node for node in model.nodes if node.op_type in ("MatMul", "Gemm") and node.input[1] in behind]
+    products = [node for node in graph.nodes if node.op_type in ("MatMul", "Gemm") and node.input[1] in behind]
     layers = len(quantizable_layers(simplified(17)[0], []))
     assert len(products) == layers * (2 if two_step else 1)
     assert {kinds[name] for node in products for name in (*node.input[:2], *node.output)} == {HALF}
@@ -100,28 +100,28 @@ def test_everything_else_has_the_types_of_the_fp16_graph() -> None:
 
 @pytest.mark.parametrize("two_step", [(), ("*",)], ids=["", "steady"])
 def test_what_is_rounded_to_int8_is_float32_and_so_is_what_rounding_left(two_step: tuple[str, ...]) -> None:
-    model = mixed(17, two_step)
-    kinds = types(model)
-    rounded = [node for node in model.nodes if node.op_type == "QuantizeLinear"]
+    graph = mixed(17, two_step)
+    kinds = types(graph)
+    rounded = [node for node in graph.nodes if node.op_type == "QuantizeLinear"]
     assert {kinds[node.input[0]] for node in rounded} == {FLOAT}
-    left = [node for node in model.nodes if node.op_type == "Sub" and node.name.endswith("_left")]
+    left = [node for node in graph.nodes if node.op_type == "Sub" and node.name.endswith("_left")]
     assert bool(left) == bool(two_step)
     assert all({kinds[name] for name in (*node.input, *node.output)} == {FLOAT} for node in left)
 
 
 def test_decomposed_norms_stay_in_float32() -> None:
-    model = mixed(13)
-    kinds = types(model)
-    norms = decomposed_norms(model)
+    graph = mixed(13)
+    kinds = types(graph)
+    norms = decomposed_norms(graph)
     assert len(norms) > 30
     assert {kinds[name] for name in norms} == {FLOAT}
 
 
 def test_kept_layer_computes_in_float32_and_its_weight_is_still_int8() -> None:
-    model = mixed(keep=(FC1,))
-    product = next(node for node in model.nodes if node.name == simplified(17)[0].layers[FC1].name)
-    assert types(model)[product.output[0]] == FLOAT
-    assert arrays(model)[f"{FC1}.weight_q"].dtype == np.int8
+    graph = mixed(keep=(FC1,))
+    product = next(node for node in graph.nodes if node.name == simplified(17)[0].layers[FC1].name)
+    assert types(graph)[product.output[0]] == FLOAT
+    assert arrays(graph)[f"{FC1}.weight_q"].dtype == np.int8
 
 
 def test_pattern_that_fits_no_weight_is_an_error() -> None:

@@ -41,9 +41,9 @@ def windows_and_poses() -> tuple[Float32Array, Float32Array]:
         return windows, golden.network("nanohtnet-small")(torch.from_numpy(windows)).numpy()
 
 
-def assert_lifts_like_torch(model: Graph) -> None:
+def assert_lifts_like_torch(graph: Graph) -> None:
     windows, poses = windows_and_poses()
-    found = np.concatenate([model.run(window[None]) for window in windows])
+    found = np.concatenate([graph.run(window[None]) for window in windows])
     np.testing.assert_allclose(found, poses, atol=1e-4)
 
 
@@ -64,9 +64,9 @@ def test_traced_graph_equals_torch(opset: int) -> None:
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_simplified_graph_equals_torch(opset: int) -> None:
-    model, note = simplified(opset)
+    graph, note = simplified(opset)
     assert note == ""
-    assert_lifts_like_torch(model)
+    assert_lifts_like_torch(graph)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
@@ -105,9 +105,9 @@ def test_fixed_batch_takes_one_window() -> None:
 
 def test_free_batch_lifts_any_number_of_windows() -> None:
     windows, poses = windows_and_poses()
-    model, _ = simplify(traced(17, free_batch=True))
+    graph, _ = simplify(traced(17, free_batch=True))
     for count in (1, 3):
-        np.testing.assert_allclose(model.run(windows[:count]), poses[:count], atol=1e-4)
+        np.testing.assert_allclose(graph.run(windows[:count]), poses[:count], atol=1e-4)
 
 
 def test_opset_that_the_exporter_did_not_write_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,8 +119,8 @@ def test_opset_that_the_exporter_did_not_write_is_an_error(monkeypatch: pytest.M
         trace(fold(golden.network("nanohtnet-small")), graphs.FRAMES, 2, 17, free_batch=False)
 
 
-def with_opset(model: Graph, opset: int) -> Graph:
-    copy = model.copy()
+def with_opset(graph: Graph, opset: int) -> Graph:
+    copy = graph.copy()
     copy.proto.opset_import[0].version = opset
     return copy
 
@@ -141,8 +141,8 @@ DISTRUSTED = {
 def test_simplifier_is_not_believed_when_it(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, reason = DISTRUSTED[fault]
     monkeypatch.setattr(module, "_SIMPLIFY", program)
-    model, note = simplify(traced(17), seconds=1 if fault == "hangs" else 60)
-    assert model is traced(17)
+    graph, note = simplify(traced(17), seconds=1 if fault == "hangs" else 60)
+    assert graph is traced(17)
     assert note.startswith(reason)
 
 
@@ -161,7 +161,7 @@ def test_what_depends_on_constants_alone_is_computed_before() -> None:
         onnx.helper.make_node("Mul", ["x", "c"], ["z"]),
         onnx.helper.make_node("Mul", ["z", "same"], ["y"]),
     ]
-    model = graphs.graph(nodes, [3], {"a": np.array([1.0, 2.0, 3.0], np.float32)})
-    fold_constants(model)
-    assert [node.op_type for node in model.nodes] == ["Identity", "Mul", "Mul"]
-    np.testing.assert_array_equal(model.run(np.ones(3, np.float32)), [-2.0, -8.0, -18.0])
+    graph = graphs.make_graph(nodes, [3], {"a": np.array([1.0, 2.0, 3.0], np.float32)})
+    fold_constants(graph)
+    assert [node.op_type for node in graph.nodes] == ["Identity", "Mul", "Mul"]
+    np.testing.assert_array_equal(graph.run(np.ones(3, np.float32)), [-2.0, -8.0, -18.0])

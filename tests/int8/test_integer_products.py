@@ -14,7 +14,7 @@ from poseedge.arrays import AnyArray
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.graph.graph import Graph
 from poseedge.int8.integer_products import move_steps, with_integer_products
-from tests.support.graphs import graph, windows
+from tests.support.graphs import make_graph, windows
 
 
 def quantized(
@@ -35,7 +35,7 @@ def quantized(
         helper.make_node("DequantizeLinear", ["x_q", *pair], ["x_dq"]),
         helper.make_node("DequantizeLinear", ["w", "w_step", "w_zero"], ["w_dq"], axis=weight_axis),
     ]
-    return graph([*around, *nodes], [5, 8], {**written, **constants})
+    return make_graph([*around, *nodes], [5, 8], {**written, **constants})
 
 
 def weight(*shape: int) -> AnyArray:
@@ -79,12 +79,12 @@ PRODUCTS = {
 
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_product_becomes_one_integer_operator_with_the_same_result(name: str) -> None:
-    model = PRODUCTS[name]
-    rewritten = with_integer_products(model)
-    products = Counter(node.op_type for node in model.nodes if node.op_type in {"MatMul", "Gemm"}).total()
+    graph = PRODUCTS[name]
+    rewritten = with_integer_products(graph)
+    products = Counter(node.op_type for node in graph.nodes if node.op_type in {"MatMul", "Gemm"}).total()
     found = Counter(node.op_type for node in rewritten.nodes)
     assert (found["MatMulIntegerToFloat"], found["MatMul"], found["Gemm"]) == (products, 0, 0)
-    np.testing.assert_allclose(rewritten.run(keypoints()), model.run(keypoints()), atol=1e-5)
+    np.testing.assert_allclose(rewritten.run(keypoints()), graph.run(keypoints()), atol=1e-5)
 
 
 def test_bias_is_part_of_the_operator() -> None:
@@ -92,8 +92,8 @@ def test_bias_is_part_of_the_operator() -> None:
     assert operators == {"QuantizeLinear", "MatMulIntegerToFloat"}
 
 
-def only(model: Graph, kind: str) -> onnx.NodeProto:
-    return next(node for node in model.nodes if node.op_type == kind)
+def only(graph: Graph, kind: str) -> onnx.NodeProto:
+    return next(node for node in graph.nodes if node.op_type == kind)
 
 
 def test_zero_point_of_the_weight_is_left_out() -> None:
@@ -105,19 +105,19 @@ def test_zero_point_of_the_weight_is_left_out() -> None:
 
 @pytest.mark.parametrize("name", sorted(PRODUCTS.keys() - {"activation that a float operator reads too"}))
 def test_dynamic_product_rounds_by_the_range_of_what_it_is_given(name: str) -> None:
-    model, x = PRODUCTS[name], keypoints()
-    rewritten = with_integer_products(model, dynamic=True)
+    graph, x = PRODUCTS[name], keypoints()
+    rewritten = with_integer_products(graph, dynamic=True)
     kinds = Counter(node.op_type for node in rewritten.nodes)
     assert kinds["DynamicQuantizeMatMul"] > 0
     assert kinds["QuantizeLinear"] == kinds["MatMulIntegerToFloat"] == 0
     small = np.multiply(x, 0.01, dtype=np.float32)  # below the step of the file, which sees nothing
-    assert np.abs(rewritten.run(small) - without_rounding(model).run(small)).max() < 0.01
-    assert np.abs(rewritten.run(x) - without_rounding(model).run(x)).max() < 0.5
+    assert np.abs(rewritten.run(small) - without_rounding(graph).run(small)).max() < 0.01
+    assert np.abs(rewritten.run(x) - without_rounding(graph).run(x)).max() < 0.5
 
 
-def without_rounding(model: Graph) -> Graph:
+def without_rounding(graph: Graph) -> Graph:
     """Return ``model`` with float activations."""
-    copy = model.copy()
+    copy = graph.copy()
     for node in list(copy.nodes):
         for place, name in enumerate(node.input):
             if name == "x_dq":
@@ -127,28 +127,28 @@ def without_rounding(model: Graph) -> Graph:
 
 
 def test_activation_that_something_else_reads_rounded_keeps_the_step_of_the_file() -> None:
-    model = PRODUCTS["activation that a float operator reads too"]
-    rewritten = with_integer_products(model, dynamic=True)
+    graph = PRODUCTS["activation that a float operator reads too"]
+    rewritten = with_integer_products(graph, dynamic=True)
     assert "DynamicQuantizeMatMul" not in {node.op_type for node in rewritten.nodes}
-    np.testing.assert_allclose(rewritten.run(keypoints()), model.run(keypoints()), atol=1e-5)
+    np.testing.assert_allclose(rewritten.run(keypoints()), graph.run(keypoints()), atol=1e-5)
 
 
 def centred(row: AnyArray) -> Graph:
     """Return a product of ``x + row``, quantized."""
-    model = PRODUCTS["product and bias"].copy()
-    quantize = only(model, "QuantizeLinear")
-    added = helper.make_node("Add", ["x", model.add_constant("row", row)], ["x_centred"])
-    model.insert(added, before=quantize)
-    model.set_input(quantize, 0, "x_centred")
-    return model
+    graph = PRODUCTS["product and bias"].copy()
+    quantize = only(graph, "QuantizeLinear")
+    added = helper.make_node("Add", ["x", graph.add_constant("row", row)], ["x_centred"])
+    graph.insert(added, before=quantize)
+    graph.set_input(quantize, 0, "x_centred")
+    return graph
 
 
 @pytest.mark.parametrize(("spread", "kinds"), [(0.5, {"DynamicQuantizeMatMul"}), (9.0, {"Add", "DynamicQuantizeMatMul"})])
 def test_free_zero_point_centres_unless_channels_rest_far_apart(spread: float, kinds: set[str]) -> None:
-    model, x = centred(np.linspace(1, 1 + spread, 8).astype(np.float32)), keypoints()
-    rewritten = with_integer_products(model, dynamic=True)
+    graph, x = centred(np.linspace(1, 1 + spread, 8).astype(np.float32)), keypoints()
+    rewritten = with_integer_products(graph, dynamic=True)
     assert {node.op_type for node in rewritten.nodes} == kinds
-    exact = model.copy()
+    exact = graph.copy()
     exact.set_input(only(exact, "MatMul"), 0, "x_centred")
     assert np.abs(rewritten.run(x) - exact.run(x)).max() < 0.6
 
@@ -172,10 +172,10 @@ def test_step_of_each_column_moves_into_the_factor_that_scales_it() -> None:
 
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_steps_stay_where_no_factor_can_take_them(name: str) -> None:
-    model = with_integer_products(PRODUCTS[name])
-    before = model.proto.SerializeToString()
-    move_steps(model)
-    assert model.proto.SerializeToString() == before
+    graph = with_integer_products(PRODUCTS[name])
+    before = graph.proto.SerializeToString()
+    move_steps(graph)
+    assert graph.proto.SerializeToString() == before
 
 
 OTHERS = {

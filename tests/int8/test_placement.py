@@ -11,7 +11,7 @@ from poseedge.graph.graph import Graph
 from poseedge.int8.placement import Level, place
 from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import calibrate
-from tests.support.graphs import graph, simplified
+from tests.support.graphs import make_graph, simplified
 
 RNG = np.random.default_rng(0)
 node = helper.make_node
@@ -47,7 +47,7 @@ def block(tokens: int = 17, width: int = 32, heads: int = 2) -> Graph:
     }
     constants = {"rows": np.array([1, tokens, heads, head]), "flat": np.array([1, tokens, width])}
     norms = {"gain": np.ones(width, np.float32), "bias": RNG.normal(size=width).astype(np.float32)}
-    return graph(nodes, [1, tokens, width], {**weights, **constants, **norms})
+    return make_graph(nodes, [1, tokens, width], {**weights, **constants, **norms})
 
 
 def test_level_a_takes_layers_alone() -> None:
@@ -84,7 +84,7 @@ def test_layer_that_a_skip_path_reaches_from_the_input_is_a_first_unless_a_norm_
     ]
     weights = {f"{name}.weight": RNG.normal(size=(width, width)).astype(np.float32) for name in ("first", "second", "last")}
     norms = {"gain": np.ones(width, np.float32), "bias": RNG.normal(size=width).astype(np.float32)}
-    assert list(place(graph(nodes, [1, 17, width], {**weights, **norms})).layers) == layers
+    assert list(place(make_graph(nodes, [1, 17, width], {**weights, **norms})).layers) == layers
 
 
 def test_layer_behind_a_convolution_is_no_first() -> None:
@@ -95,17 +95,17 @@ def test_layer_behind_a_convolution_is_no_first() -> None:
     ]
     shapes = {"embed": (17, 17, 1), "second": (32, 32), "last": (32, 32)}
     weights = {f"{name}.weight": RNG.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    assert list(place(graph(nodes, [1, 17, 32], weights)).layers) == ["second"]
+    assert list(place(make_graph(nodes, [1, 17, 32], weights)).layers) == ["second"]
 
 
 @pytest.mark.parametrize("level", ["A", "B"])
 def test_every_level_gives_a_valid_graph_close_to_the_float_one(level: Level) -> None:
-    model = block()
+    graph = block()
     samples = RNG.normal(size=(8, 17, 32)).astype(np.float32)
-    placement = place(model, level=level)
-    result = quantize(model, placement, calibrate(model, placement, samples, migrate=0.7))
+    placement = place(graph, level=level)
+    result = quantize(graph, placement, calibrate(graph, placement, samples, migrate=0.7))
     onnx.checker.check_model(result.proto, full_check=True)
-    exact = np.concatenate([model.run(sample[None]) for sample in samples])
+    exact = np.concatenate([graph.run(sample[None]) for sample in samples])
     found = np.concatenate([result.run(sample[None]) for sample in samples])
     assert 0 < np.abs(found - exact).mean() < 0.05 * np.abs(exact).mean()
 

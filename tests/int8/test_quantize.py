@@ -20,7 +20,7 @@ from poseedge.int8.placement import place, quantizable_layers
 from poseedge.int8.quantize import quantize, quantize_weight, weight_axis
 from poseedge.int8.ranges import QMAX, calibrate, center
 from poseedge.int8.windows import ChannelStatistics
-from tests.support.graphs import arrays, graph, simplified, windows
+from tests.support.graphs import arrays, make_graph, simplified, windows
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def stack(middle: list[onnx.NodeProto], more: dict[str, AnyArray], exact: bool =
     nodes = [*first, *middle, *last]
     used = {name for entry in nodes for name in entry.input}
     tensors = {name: value for name, value in {**weights(exact), **more}.items() if name in used}
-    return graph(nodes, [1, 17, WIDTH], tensors)
+    return make_graph(nodes, [1, 17, WIDTH], tensors)
 
 
 def residual_mlp(exact: bool = True) -> Graph:
@@ -75,13 +75,13 @@ def residual_mlp(exact: bool = True) -> Graph:
 
 
 def quantized(
-    model: Graph,
+    graph: Graph,
     samples: AnyArray = SAMPLES,
     keep: tuple[str, ...] = (),
     migrate: float = 0.0,
 ) -> Graph:
-    placement = place(model, list(keep))
-    return quantize(model, placement, calibrate(model, placement, samples, migrate=migrate))
+    placement = place(graph, list(keep))
+    return quantize(graph, placement, calibrate(graph, placement, samples, migrate=migrate))
 
 
 @cache
@@ -89,13 +89,13 @@ def small_int8(opset: int = 17) -> Graph:
     return quantized(simplified(opset)[0], windows(), migrate=0.7)
 
 
-def of_kind(model: Graph, kind: str) -> list[onnx.NodeProto]:
-    return [entry for entry in model.nodes if entry.op_type == kind]
+def of_kind(graph: Graph, kind: str) -> list[onnx.NodeProto]:
+    return [entry for entry in graph.nodes if entry.op_type == kind]
 
 
-def without_activation_rounding(model: Graph) -> Graph:
+def without_activation_rounding(graph: Graph) -> Graph:
     """Return ``model`` with every activation's Q and DQ replaced by nothing: only weights are still rounded."""
-    copy = model.copy()
+    copy = graph.copy()
     made_by = copy.makers
     for entry in copy.nodes:
         if entry.op_type == "DequantizeLinear" and entry.input[0] in made_by:
@@ -104,16 +104,16 @@ def without_activation_rounding(model: Graph) -> Graph:
     return copy
 
 
-def outputs(model: Graph, samples: AnyArray = SAMPLES) -> AnyArray:
-    return np.concatenate([model.run(sample[None]) for sample in samples])
+def outputs(graph: Graph, samples: AnyArray = SAMPLES) -> AnyArray:
+    return np.concatenate([graph.run(sample[None]) for sample in samples])
 
 
 # Which layers
 
 
 def test_raw_input_and_output_layers_stay_float_by_structure() -> None:
-    model, _ = simplified(17)
-    left_out = set(model.layers) - set(quantizable_layers(model, []))
+    graph, _ = simplified(17)
+    left_out = set(graph.layers) - set(quantizable_layers(graph, []))
     assert left_out == {"temporal_embed", "spatial_embed", "spatial_head", "temporal_head"}
 
 
@@ -122,8 +122,8 @@ def test_layer_narrower_than_sixteen_stays_float(shape: tuple[int, int]) -> None
     narrow, wide = RNG.normal(size=shape), RNG.normal(size=shape[::-1])
     chain = [narrow, wide] if shape[0] == WIDTH else [RNG.normal(size=(WIDTH, 15)), narrow]
     middle = [node("MatMul", ["a", "one.weight"], ["t"]), node("MatMul", ["t", "two.weight"], ["b"])]
-    model = stack(middle, {f"{name}.weight": value.astype(np.float32) for name, value in zip(("one", "two"), chain, strict=True)})
-    assert quantizable_layers(model, []) == {}
+    graph = stack(middle, {f"{name}.weight": value.astype(np.float32) for name, value in zip(("one", "two"), chain, strict=True)})
+    assert quantizable_layers(graph, []) == {}
 
 
 def test_layer_of_sixteen_takes_int8() -> None:
@@ -143,13 +143,13 @@ def test_pattern_that_fits_no_layer_is_an_error_naming_the_layers() -> None:
 
 
 def test_products_of_two_activations_are_no_layers() -> None:
-    model = stack([node("Transpose", ["a"], ["t"]), node("MatMul", ["a", "t"], ["s"]), node("MatMul", ["s", "a"], ["b"])], {})
-    assert list(model.layers) == ["first", "last"]
+    graph = stack([node("Transpose", ["a"], ["t"]), node("MatMul", ["a", "t"], ["s"]), node("MatMul", ["s", "a"], ["b"])], {})
+    assert list(graph.layers) == ["first", "last"]
 
 
 def test_constant_on_the_left_is_no_layer() -> None:
-    model = stack([node("MatMul", ["mixing", "a"], ["b"])], {"mixing": np.ones((17, 17), np.float32)})
-    assert list(model.layers) == ["first", "last"]
+    graph = stack([node("MatMul", ["mixing", "a"], ["b"])], {"mixing": np.ones((17, 17), np.float32)})
+    assert list(graph.layers) == ["first", "last"]
 
 
 # What the graph looks like
@@ -170,8 +170,8 @@ def test_every_quantized_activation_is_dequantized_with_the_same_scale() -> None
         assert list(dequantizers[entry.output[0]].input[1:]) == list(entry.input[1:])
 
 
-def weight_dequantizers(model: Graph) -> list[onnx.NodeProto]:
-    return [entry for entry in of_kind(model, "DequantizeLinear") if entry.input[0] in arrays(model)]
+def weight_dequantizers(graph: Graph) -> list[onnx.NodeProto]:
+    return [entry for entry in of_kind(graph, "DequantizeLinear") if entry.input[0] in arrays(graph)]
 
 
 def test_weights_are_symmetric_int8_with_a_scale_for_each_output_channel() -> None:
@@ -212,18 +212,18 @@ def test_graph_passes_the_checker(opset: int) -> None:
 
 
 def test_float_graph_is_left_as_it_was() -> None:
-    model = residual_mlp()
-    before = model.proto.SerializeToString(deterministic=True)
-    quantized(model)
-    assert model.proto.SerializeToString(deterministic=True) == before
+    graph = residual_mlp()
+    before = graph.proto.SerializeToString(deterministic=True)
+    quantized(graph)
+    assert graph.proto.SerializeToString(deterministic=True) == before
 
 
 # What the graph computes
 
 
-def test_offsets_are_given_back_exactly() -> None:
-    model = residual_mlp()
-    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(model))), outputs(model), atol=2e-4)
+def test_offsets_are_compensated_exactly() -> None:
+    graph = residual_mlp()
+    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(graph))), outputs(graph), atol=2e-4)
 
 
 def test_offsets_of_the_network_are_given_back_up_to_the_rounding_of_its_weights() -> None:
@@ -234,23 +234,23 @@ def test_offsets_of_the_network_are_given_back_up_to_the_rounding_of_its_weights
 
 
 def test_rounded_weights_leave_the_mean_of_a_layer_where_it_was() -> None:
-    model = residual_mlp(exact=False)
-    rounded = without_activation_rounding(quantized(model, keep=("down",)))
-    exact, found = (np.mean([with_output(m, "ub").evaluator()(s[None])[0] for s in SAMPLES], axis=0) for m in (model, rounded))
+    graph = residual_mlp(exact=False)
+    rounded = without_activation_rounding(quantized(graph, keep=("down",)))
+    exact, found = (np.mean([with_output(m, "ub").evaluator()(s[None])[0] for s in SAMPLES], axis=0) for m in (graph, rounded))
     np.testing.assert_allclose(found.mean(axis=(0, 1)), exact.mean(axis=(0, 1)), atol=1e-5)
 
 
-def with_output(model: Graph, name: str) -> Graph:
-    copy = model.copy()
+def with_output(graph: Graph, name: str) -> Graph:
+    copy = graph.copy()
     del copy.proto.graph.output[:]
     copy.proto.graph.output.append(onnx.ValueInfoProto(name=name))
     return copy
 
 
 def test_result_is_close_to_the_float_graph() -> None:
-    model = residual_mlp(exact=False)
-    exact = outputs(model)
-    assert np.abs(outputs(quantized(model)) - exact).mean() < 0.02 * np.abs(exact).mean()
+    graph = residual_mlp(exact=False)
+    exact = outputs(graph)
+    assert np.abs(outputs(quantized(graph)) - exact).mean() < 0.02 * np.abs(exact).mean()
 
 
 def test_two_layers_may_share_a_weight() -> None:
@@ -259,9 +259,9 @@ def test_two_layers_may_share_a_weight() -> None:
         node("Relu", ["u"], ["h"]),
         node("MatMul", ["h", "first.weight"], ["b"]),
     ]
-    model = stack(middle, {})
-    assert list(quantizable_layers(model, [])) == ["first#2", "first#3"]
-    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(model))), outputs(model), rtol=1e-5, atol=2e-4)
+    graph = stack(middle, {})
+    assert list(quantizable_layers(graph, [])) == ["first#2", "first#3"]
+    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(graph))), outputs(graph), rtol=1e-5, atol=2e-4)
 
 
 def test_two_layers_may_share_a_bias() -> None:
@@ -271,8 +271,8 @@ def test_two_layers_may_share_a_bias() -> None:
         node("MatMul", ["h", "two.weight"], ["v"]),
         node("Add", ["v", "first.bias"], ["b"]),
     ]
-    model = stack(middle, {"one.weight": on_grid(WIDTH, WIDTH), "two.weight": on_grid(WIDTH, WIDTH)})
-    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(model))), outputs(model), rtol=1e-5, atol=2e-4)
+    graph = stack(middle, {"one.weight": on_grid(WIDTH, WIDTH), "two.weight": on_grid(WIDTH, WIDTH)})
+    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(graph))), outputs(graph), rtol=1e-5, atol=2e-4)
 
 
 def test_two_layers_that_read_one_tensor_share_its_rounding() -> None:
@@ -281,8 +281,8 @@ def test_two_layers_that_read_one_tensor_share_its_rounding() -> None:
         node("MatMul", ["a", "two.weight"], ["v"]),
         node("Add", ["u", "v"], ["b"]),
     ]
-    model = quantized(stack(middle, {"one.weight": on_grid(WIDTH, WIDTH), "two.weight": on_grid(WIDTH, WIDTH)}))
-    assert len(of_kind(model, "QuantizeLinear")) == 1
+    graph = quantized(stack(middle, {"one.weight": on_grid(WIDTH, WIDTH), "two.weight": on_grid(WIDTH, WIDTH)}))
+    assert len(of_kind(graph, "QuantizeLinear")) == 1
 
 
 def test_product_that_others_read_too_gets_a_bias_of_its_own() -> None:
@@ -291,26 +291,26 @@ def test_product_that_others_read_too_gets_a_bias_of_its_own() -> None:
         node("Add", ["u", "first.bias"], ["v"]),
         node("Add", ["u", "v"], ["b"]),
     ]
-    model = stack(middle, {"one.weight": on_grid(WIDTH, WIDTH)})
-    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(model))), outputs(model), rtol=1e-5, atol=2e-4)
+    graph = stack(middle, {"one.weight": on_grid(WIDTH, WIDTH)})
+    np.testing.assert_allclose(outputs(without_activation_rounding(quantized(graph))), outputs(graph), rtol=1e-5, atol=2e-4)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("biased", [False, True])
-def test_gemm_gets_back_its_offset(transposed: bool, biased: bool) -> None:
-    model = gemm_stack(transposed, biased)
+def test_offset_of_a_gemm_is_compensated(transposed: bool, biased: bool) -> None:
+    graph = gemm_stack(transposed, biased)
     samples = SAMPLES[:, 0]  # a Gemm takes matrices
     np.testing.assert_allclose(
-        outputs(without_activation_rounding(quantized(model, samples)), samples), outputs(model, samples), rtol=1e-5, atol=2e-4
+        outputs(without_activation_rounding(quantized(graph, samples)), samples), outputs(graph, samples), rtol=1e-5, atol=2e-4
     )
 
 
 @pytest.mark.parametrize(("transposed", "axis"), [(False, 1), (True, 0)])
 def test_gemm_weight_has_its_scales_along_the_output_channels(transposed: bool, axis: int) -> None:
-    model = quantized(gemm_stack(transposed, biased=True), SAMPLES[:, 0])
-    (entry,) = weight_dequantizers(model)
+    graph = quantized(gemm_stack(transposed, biased=True), SAMPLES[:, 0])
+    (entry,) = weight_dequantizers(graph)
     assert [a.i for a in entry.attribute if a.name == "axis"] == [axis]
-    assert arrays(model)[entry.input[1]].shape == (HIDDEN,)
+    assert arrays(graph)[entry.input[1]].shape == (HIDDEN,)
 
 
 def gemm_stack(transposed: bool, biased: bool) -> Graph:
@@ -327,7 +327,7 @@ def gemm_stack(transposed: bool, biased: bool) -> Graph:
         "last.weight": on_grid(HIDDEN, 3),
         **({"up.bias": RNG.normal(size=HIDDEN).astype(np.float32)} if biased else {}),
     }
-    return graph(nodes, [1, WIDTH], tensors)
+    return make_graph(nodes, [1, WIDTH], tensors)
 
 
 def test_onnx_runtime_computes_the_same_with_and_without_its_optimizations(small_bundle: Path) -> None:
@@ -343,10 +343,10 @@ def norm_stack(readers: list[onnx.NodeProto], biased: bool = True, output: str |
     """Return a stack whose ``n`` is the layer normalisation of ``a``; ``output`` leaves the graph beside ``y``."""
     norm = node("LayerNormalization", ["a", "gain", *(["shift"] if biased else [])], ["n"], name="norm")
     more = {name: RNG.normal(1, 0.3, WIDTH).astype(np.float32) for name in ("gain", "shift")}
-    model = stack([norm, *readers], more | {"one.weight": on_grid(WIDTH, WIDTH), "two.weight": on_grid(WIDTH, WIDTH)})
+    graph = stack([norm, *readers], more | {"one.weight": on_grid(WIDTH, WIDTH), "two.weight": on_grid(WIDTH, WIDTH)})
     if output:
-        model.proto.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
-    return model
+        graph.proto.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+    return graph
 
 
 ONE_READER = [node("MatMul", ["n", "one.weight"], ["u"]), node("Add", ["u", "first.bias"], ["b"])]
@@ -363,10 +363,10 @@ FLOAT_READER = [node("MatMul", ["n", "one.weight"], ["u"]), node("Add", ["u", "n
 @pytest.mark.parametrize("readers", [ONE_READER, TWO_LAYERS], ids=["one", "two"])
 @pytest.mark.parametrize("biased", [True, False])
 def test_norm_that_only_layers_read_takes_the_offset_into_its_bias(readers: list[onnx.NodeProto], biased: bool) -> None:
-    model = norm_stack(readers, biased)
-    result = quantized(model)
+    graph = norm_stack(readers, biased)
+    result = quantized(graph)
     assert not [entry for entry in of_kind(result, "Add") if entry.name.endswith("_center")]
-    np.testing.assert_allclose(outputs(without_activation_rounding(result)), outputs(model), rtol=1e-5, atol=2e-4)
+    np.testing.assert_allclose(outputs(without_activation_rounding(result)), outputs(graph), rtol=1e-5, atol=2e-4)
 
 
 def test_channels_behind_a_norm_share_the_steps_more_evenly() -> None:
@@ -379,9 +379,9 @@ def test_channels_behind_a_norm_share_the_steps_more_evenly() -> None:
 
 
 def test_weight_takes_back_what_the_norm_was_divided_by() -> None:
-    model = norm_stack(ONE_READER)
-    exact = outputs(model)
-    rounded = outputs(without_activation_rounding(quantized(model, migrate=0.7)))
+    graph = norm_stack(ONE_READER)
+    exact = outputs(graph)
+    rounded = outputs(without_activation_rounding(quantized(graph, migrate=0.7)))
     assert np.abs(rounded - exact).mean() < 0.01 * np.abs(exact).mean()
 
 
@@ -392,18 +392,18 @@ def test_layers_that_share_a_weight_behind_different_norms_each_get_their_own() 
         node("MatMul", ["ub", "one.weight"], ["v"]),
         node("Add", ["v", "first.bias"], ["b"]),
     ]
-    model = norm_stack(readers)
-    exact = outputs(model)
-    result = quantized(model, migrate=0.7)
+    graph = norm_stack(readers)
+    exact = outputs(graph)
+    result = quantized(graph, migrate=0.7)
     assert len(weight_dequantizers(result)) == 2
     assert np.abs(outputs(without_activation_rounding(result)) - exact).mean() < 0.01 * np.abs(exact).mean()
 
 
 def test_norm_that_something_else_reads_keeps_its_bias() -> None:
-    model = norm_stack(FLOAT_READER)
-    result = quantized(model)
+    graph = norm_stack(FLOAT_READER)
+    result = quantized(graph)
     assert next(entry for entry in result.nodes if entry.name == "norm").input[2] == "shift"
-    np.testing.assert_allclose(outputs(without_activation_rounding(result)), outputs(model), rtol=1e-5, atol=2e-4)
+    np.testing.assert_allclose(outputs(without_activation_rounding(result)), outputs(graph), rtol=1e-5, atol=2e-4)
 
 
 def test_norm_that_leaves_the_graph_keeps_its_bias() -> None:

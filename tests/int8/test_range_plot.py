@@ -19,7 +19,7 @@ def test_rows_are_named_by_all_layers_that_read_a_tensor() -> None:
 
 
 def test_drawing_is_a_png(tmp_path: Path) -> None:
-    model = simplified(17)[0]
-    placement = place(model)
-    draw_ranges(measure_ranges(model, placement, windows(), "mse", 0.5), placement, "small", tmp_path / "ranges.png")
+    graph = simplified(17)[0]
+    placement = place(graph)
+    draw_ranges(measure_ranges(graph, placement, windows(), "mse", 0.5), placement, "small", tmp_path / "ranges.png")
     assert (tmp_path / "ranges.png").read_bytes().startswith(b"\x89PNG")

@@ -27,7 +27,7 @@ from poseedge.int8.ranges import (
     percentile_share,
     read_ranges,
 )
-from tests.support.graphs import arrays, graph, simplified, windows
+from tests.support.graphs import arrays, make_graph, simplified, windows
 
 pytestmark = pytest.mark.slow
 
@@ -82,9 +82,9 @@ def test_entropy_drops_a_long_empty_tail() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_steps_are_never_wider_than_those_of_the_whole_range(method: Method) -> None:
-    model, _ = simplified(17)
-    placement = place(model)
-    whole, found = calibrate(model, placement, windows()), calibrate(model, placement, windows(), method)
+    graph, _ = simplified(17)
+    placement = place(graph)
+    whole, found = calibrate(graph, placement, windows()), calibrate(graph, placement, windows(), method)
     assert all(found[key].step <= whole[key].step for key in placement.tensors)
     assert method == "minmax" or any(found[key].step < whole[key].step for key in placement.tensors)
 
@@ -92,27 +92,27 @@ def test_steps_are_never_wider_than_those_of_the_whole_range(method: Method) -> 
 @pytest.mark.parametrize("method", METHODS)
 def test_progress_is_told_of_every_window_of_every_pass(method: Method) -> None:
     steps: list[int] = []
-    model, _ = simplified(17)
-    calibrate(model, place(model), windows(), method, advance=lambda: steps.append(1))
+    graph, _ = simplified(17)
+    calibrate(graph, place(graph), windows(), method, advance=lambda: steps.append(1))
     assert len(steps) == calibration_passes(method) * len(windows())
 
 
 def test_calibrating_twice_runs_the_graph_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    model, _ = simplified(17)
-    first = cached_ranges(model, place(model), windows(), "minmax", 0.7)
+    graph, _ = simplified(17)
+    first = cached_ranges(graph, place(graph), windows(), "minmax", 0.7)
     monkeypatch.setattr(ranges, "channel_statistics", None)
     steps: list[None] = []
-    assert cached_ranges(model, place(model), windows(), "minmax", 0.7, lambda: steps.append(None)) == first
+    assert cached_ranges(graph, place(graph), windows(), "minmax", 0.7, lambda: steps.append(None)) == first
     assert len(steps) == len(windows())
 
 
 @pytest.mark.parametrize("change", ["windows", "method", "graph", "placement"])
 def test_anything_else_is_measured_anew(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    model, _ = simplified(17)
-    cached_ranges(model, place(model), windows(), "minmax", 0.7)
-    other = simplified(13)[0] if change == "graph" else model
+    graph, _ = simplified(17)
+    cached_ranges(graph, place(graph), windows(), "minmax", 0.7)
+    other = simplified(13)[0] if change == "graph" else graph
     keep = ["spatial.0.mlp.fc1"] if change == "placement" else []
     cached_ranges(
         other, place(other, keep), windows()[: 2 if change == "windows" else 3], "mse" if change == "method" else "minmax", 0.7
@@ -122,27 +122,27 @@ def test_anything_else_is_measured_anew(change: str, tmp_path: Path, monkeypatch
 
 def test_damaged_cache_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    model, _ = simplified(17)
-    first = cached_ranges(model, place(model), windows(), "minmax", 0.7)
+    graph, _ = simplified(17)
+    first = cached_ranges(graph, place(graph), windows(), "minmax", 0.7)
     (file,) = tmp_path.rglob("*.json")
     file.write_text('{"tensors": ')
-    assert cached_ranges(model, place(model), windows(), "minmax", 0.7) == first
+    assert cached_ranges(graph, place(graph), windows(), "minmax", 0.7) == first
     assert json.loads(file.read_text()) == first
 
 
 def test_ranges_from_the_file_make_the_same_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    model, _ = simplified(17)
-    placement = place(model)
-    stored = read_ranges(json.loads(json.dumps(cached_ranges(model, placement, windows(), "mse", 0.7))))
-    fresh = calibrate(model, placement, windows(), "mse", 0.7)
-    one, other = (quantize(model, placement, found).proto.SerializeToString(deterministic=True) for found in (stored, fresh))
+    graph, _ = simplified(17)
+    placement = place(graph)
+    stored = read_ranges(json.loads(json.dumps(cached_ranges(graph, placement, windows(), "mse", 0.7))))
+    fresh = calibrate(graph, placement, windows(), "mse", 0.7)
+    one, other = (quantize(graph, placement, found).proto.SerializeToString(deterministic=True) for found in (stored, fresh))
     assert one == other
 
 
 def test_attention_tensors_are_rounded_around_zero() -> None:
     node = helper.make_node
-    model = graph(
+    graph = make_graph(
         [
             node("MatMul", ["x", "in.weight"], ["a"]),
             node("Transpose", ["a"], ["t"], perm=[0, 2, 1]),
@@ -156,10 +156,10 @@ def test_attention_tensors_are_rounded_around_zero() -> None:
         {f"{name}.weight": RNG.normal(size=(16, 16)).astype(np.float32) for name in ("in", "mid", "out")},
     )
     samples = RNG.normal(size=(4, 17, 16)).astype(np.float32) + 2
-    placement = place(model, level="B")
-    found = calibrate(model, placement, samples)
+    placement = place(graph, level="B")
+    found = calibrate(graph, placement, samples)
     assert set(found) == {"b", "a_plain", "t_plain", "p_plain"}
     assert not any(found[key].offset.any() for key in found if key.endswith("_plain"))
-    result = quantize(model, placement, found)
+    result = quantize(graph, placement, found)
     onnx.checker.check_model(result.proto, full_check=True)
     assert float(arrays(result)["p_plain_scale"]) <= 1 / QMAX

@@ -33,9 +33,9 @@ WHOLE = LifterSpec("whole", FRAMES, tuple(range(FRAMES)), "fp32", 1)
 
 @cache
 def measured() -> Sensitivity:
-    model = simplified(17)[0]
-    ranges = measure_ranges(model, place(model), calibration_windows([load_dataset(MINI)], FRAMES, 32), "minmax", 0.5)
-    return Sensitivity(model, SPEC, choose_runs(load_dataset(MINI), SPEC, 48), ranges)
+    graph = simplified(17)[0]
+    ranges = measure_ranges(graph, place(graph), calibration_windows([load_dataset(MINI)], FRAMES, 32), "minmax", 0.5)
+    return Sensitivity(graph, SPEC, choose_runs(load_dataset(MINI), SPEC, 48), ranges)
 
 
 @cache
@@ -132,10 +132,10 @@ def test_needed_stops_where_the_squares_of_the_rest_fit() -> None:
 
 
 def test_multiply_adds_are_rows_times_the_weight() -> None:
-    model = simplified(17)[0]
-    counts = multiply_adds(model)
-    assert set(counts) == set(model.layers)
-    weight = {tensor.name: tensor.dims for tensor in model.proto.graph.initializer}["spatial.0.mlp.fc1.weight"]
+    graph = simplified(17)[0]
+    counts = multiply_adds(graph)
+    assert set(counts) == set(graph.layers)
+    weight = {tensor.name: tensor.dims for tensor in graph.proto.graph.initializer}["spatial.0.mlp.fc1.weight"]
     assert counts["spatial.0.mlp.fc1"] == 17 * weight[0] * weight[1]
 
 

@@ -22,7 +22,7 @@ from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import QMAX, calibrate, center
 from poseedge.int8.windows import ChannelStatistics
 from tests.support import small_export
-from tests.support.graphs import arrays, graph, simplified, windows
+from tests.support.graphs import arrays, make_graph, simplified, windows
 
 pytestmark = pytest.mark.slow
 
@@ -32,19 +32,19 @@ RNG = np.random.default_rng(0)
 @cache
 def lifted(two_step: tuple[str, ...] = ()) -> Float32Array:
     """Return what the small network in INT8 makes of the reference windows."""
-    model = small_int8(two_step)
-    return np.concatenate([model.run(window[None]) for window in windows()])
+    graph = small_int8(two_step)
+    return np.concatenate([graph.run(window[None]) for window in windows()])
 
 
 @cache
 def small_int8(two_step: tuple[str, ...]) -> Graph:
-    model = simplified(17)[0]
-    placement = place(model, two_step=list(two_step))
-    return quantize(model, placement, calibrate(model, placement, windows()))
+    graph = simplified(17)[0]
+    placement = place(graph, two_step=list(two_step))
+    return quantize(graph, placement, calibrate(graph, placement, windows()))
 
 
-def int8_bytes(model: Graph) -> int:
-    return sum(value.nbytes for value in arrays(model).values() if value.dtype == np.int8)
+def int8_bytes(graph: Graph) -> int:
+    return sum(value.nbytes for value in arrays(graph).values() if value.dtype == np.int8)
 
 
 def product(operator: str, transposed: bool = False) -> tuple[Graph, Graph]:
@@ -57,10 +57,10 @@ def product(operator: str, transposed: bool = False) -> tuple[Graph, Graph]:
         nodes = [helper.make_node("Gemm", ["x", "w.weight", "w.bias"], ["y"], transB=int(transposed))]
     else:
         nodes = [helper.make_node("MatMul", ["x", "w.weight"], ["p"]), helper.make_node("Add", ["p", "w.bias"], ["y"])]
-    model = graph(nodes, [4, 16], {"w.weight": stored, "w.bias": bias})
+    graph = make_graph(nodes, [4, 16], {"w.weight": stored, "w.bias": bias})
     ones = np.ones(16)
-    placement = Placement(model.layers, frozenset({model.nodes[0].output[0]}), frozenset(), {"x": ("x", "norm")})
-    return model, quantize(model, placement, {"x": center(ChannelStatistics(-3 * ones, 5 * ones, ones), "x", "norm")})
+    placement = Placement(graph.layers, frozenset({graph.nodes[0].output[0]}), frozenset(), {"x": ("x", "norm")})
+    return graph, quantize(graph, placement, {"x": center(ChannelStatistics(-3 * ones, 5 * ones, ones), "x", "norm")})
 
 
 @pytest.mark.parametrize(("operator", "transposed"), [("MatMul", False), ("Gemm", False), ("Gemm", True)])
@@ -89,7 +89,7 @@ def test_network_in_two_steps_is_closer_to_float_than_in_one() -> None:
 
 def test_only_named_layers_are_read_in_two_steps() -> None:
     named = small_int8(("spatial.0.mlp.fc1",))
-    before, after = (Counter(node.op_type for node in model.nodes) for model in (small_int8(()), named))
+    before, after = (Counter(node.op_type for node in graph.nodes) for graph in (small_int8(()), named))
     assert after - before == {"Sub": 1, "QuantizeLinear": 1, "DequantizeLinear": 1, "MatMul": 1, "Add": 1}
 
 
@@ -99,13 +99,13 @@ def test_pattern_that_fits_no_layer_is_an_error() -> None:
 
 
 def test_both_products_are_integer_operators_on_a_cpu() -> None:
-    model = small_int8(("*",))
-    rewritten = with_integer_products(model)
+    graph = small_int8(("*",))
+    rewritten = with_integer_products(graph)
     assert "DequantizeLinear" in {node.op_type for node in rewritten.nodes}  # the first step, to know what it left
     layers = len(quantizable_layers(simplified(17)[0], []))
     assert Counter(node.op_type for node in rewritten.nodes)["MatMulIntegerToFloat"] == 2 * layers
     window = windows()[:1]
-    np.testing.assert_allclose(rewritten.run(window), model.run(window), atol=1e-4)
+    np.testing.assert_allclose(rewritten.run(window), graph.run(window), atol=1e-4)
 
 
 @pytest.mark.parametrize("steady", [False, True])

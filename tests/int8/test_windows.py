@@ -15,7 +15,7 @@ from poseedge.errors import DataError, PoseedgeError
 from poseedge.graph.graph import Graph
 from poseedge.int8.windows import calibration_windows, channel_statistics, digest
 from tests.support.folders import MINI
-from tests.support.graphs import graph, simplified, windows
+from tests.support.graphs import make_graph, simplified, windows
 
 FRAMES = 9
 TRAIN = load_dataset(MINI, "gt").of(["S1", "S6"])
@@ -77,16 +77,16 @@ def test_digest_names_the_values() -> None:
     assert digest(found) != digest(found[::-1].copy())
 
 
-def norm_inputs(model: Graph) -> list[str]:
-    return [node.input[0] for node in model.nodes if node.op_type == "LayerNormalization"]
+def norm_inputs(graph: Graph) -> list[str]:
+    return [node.input[0] for node in graph.nodes if node.op_type == "LayerNormalization"]
 
 
 def test_statistics_are_those_of_numpy_over_all_windows() -> None:
-    model, _ = simplified(17)
-    names = norm_inputs(model)
-    evaluate = model.evaluator(names)
+    graph, _ = simplified(17)
+    names = norm_inputs(graph)
+    evaluate = graph.evaluator(names)
     values = [np.stack(rows) for rows in zip(*(evaluate(window[None]) for window in windows()), strict=True)]
-    found = channel_statistics(model, names, windows())
+    found = channel_statistics(graph, names, windows())
     for name, value in zip(names, values, strict=True):
         flat = value.reshape(-1, value.shape[-1])
         wanted = {"low": flat.min(0), "high": flat.max(0), "mean": flat.mean(0)}
@@ -95,20 +95,20 @@ def test_statistics_are_those_of_numpy_over_all_windows() -> None:
 
 
 def test_tensor_that_two_layers_read_is_measured_once() -> None:
-    model, _ = simplified(17)
-    name = norm_inputs(model)[0]
-    assert list(channel_statistics(model, [name, name], windows())) == [name]
+    graph, _ = simplified(17)
+    name = norm_inputs(graph)[0]
+    assert list(channel_statistics(graph, [name, name], windows())) == [name]
 
 
 def test_each_window_advances_the_progress() -> None:
-    model, _ = simplified(17)
+    graph, _ = simplified(17)
     steps: list[int] = []
-    channel_statistics(model, norm_inputs(model), windows(), lambda: steps.append(1))
+    channel_statistics(graph, norm_inputs(graph), windows(), lambda: steps.append(1))
     assert len(steps) == len(windows())
 
 
 def test_value_that_is_not_finite_is_an_error_naming_the_tensor() -> None:
     nodes = [helper.make_node("Div", ["x", "zero"], ["broken"]), helper.make_node("Add", ["broken", "zero"], ["y"])]
-    model = graph(nodes, [1, FRAMES, 17, 2], {"zero": np.zeros(1, np.float32)})
+    graph = make_graph(nodes, [1, FRAMES, 17, 2], {"zero": np.zeros(1, np.float32)})
     with pytest.raises(PoseedgeError, match="broken is not finite"):
-        channel_statistics(model, ["broken"], np.ones((2, FRAMES, 17, 2), np.float32))
+        channel_statistics(graph, ["broken"], np.ones((2, FRAMES, 17, 2), np.float32))

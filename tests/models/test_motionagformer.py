@@ -84,12 +84,12 @@ def test_skeleton_leaves_out_what_the_published_code_leaves_out() -> None:
 
 
 def test_half_precision_graph_compares_frames_in_float32() -> None:
-    model = to_fp16(exported("small motionagformer", 17), keep=[])
-    compared = [name for node in model.of("Equal", "GreaterOrEqual") for name in node.input]
+    graph = to_fp16(exported("small motionagformer", 17), keep=[])
+    compared = [name for node in graph.of("Equal", "GreaterOrEqual") for name in node.input]
     assert compared
-    assert {model.types[name] for name in compared if name in model.types} == {onnx.TensorProto.FLOAT}
-    assert any(model.maker(name, "MatMul") for name in compared)  # the likeness itself leaves its product in float32
-    assert onnx.TensorProto.FLOAT16 in {model.types[node.output[0]] for node in model.of("MatMul")}
+    assert {graph.types[name] for name in compared if name in graph.types} == {onnx.TensorProto.FLOAT}
+    assert any(graph.maker(name, "MatMul") for name in compared)  # the likeness itself leaves its product in float32
+    assert onnx.TensorProto.FLOAT16 in {graph.types[node.output[0]] for node in graph.of("MatMul")}
 
 
 @pytest.mark.parametrize("sizes", [{"n_frames": 27}, {"n_frames": 81}, {"n_frames": 27, "qkv_bias": True, "mlp_ratio": 2}])

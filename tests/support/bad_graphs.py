@@ -39,7 +39,7 @@ class Bad:
     outside: tuple[str, ...] = ()
 
 
-def graph(
+def make_model(
     nodes: list[onnx.NodeProto],
     weights: dict[str, AnyArray] | None = None,
     shape: tuple[int | str, ...] = (17, 32),
@@ -92,7 +92,7 @@ def quantized(
         layer or node("MatMul", ["d", "wd"], ["y" if extra is None else "m"], name="layer"),
         *(extra or []),
     ]
-    return graph(nodes, {**weights, **(more or {})}, (rows, 32), opset=opset)
+    return make_model(nodes, {**weights, **(more or {})}, (rows, 32), opset=opset)
 
 
 def mixed() -> onnx.ModelProto:
@@ -108,7 +108,7 @@ def mixed() -> onnx.ModelProto:
 def topk(kept: int = 8, size: int = 32, opset: int = 17, **attributes: Any) -> onnx.ModelProto:
     """Return the largest ``kept`` of ``size``."""
     nodes = [node("TopK", ["x", "k"], ["y", "places"], name="topk", **attributes)]
-    return graph(nodes, {"k": np.array([kept], np.int64)}, (1, size), opset=opset)
+    return make_model(nodes, {"k": np.array([kept], np.int64)}, (1, size), opset=opset)
 
 
 def named(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
@@ -139,7 +139,7 @@ def lone_weight() -> onnx.ModelProto:
         node("DequantizeLinear", ["w", "ws", "wz"], ["wd"], name="WDQ", axis=1),
         node("MatMul", ["d", "wd"], ["y"], name="layer"),
     ]
-    return graph(nodes, values, opset=13)
+    return make_model(nodes, values, opset=13)
 
 
 def decomposed_norm(kind: int) -> onnx.ModelProto:
@@ -154,7 +154,7 @@ def decomposed_norm(kind: int) -> onnx.ModelProto:
         node("Sqrt", ["shifted"], ["deviation"], name="deviation"),
         node("Div", ["difference", "deviation"], ["y"], name="norm"),
     ]
-    return graph(nodes, {"two": np.array(2, half), "epsilon": np.array(1e-5, half)}, kind=kind, out=kind, opset=13)
+    return make_model(nodes, {"two": np.array(2, half), "epsilon": np.array(1e-5, half)}, kind=kind, out=kind, opset=13)
 
 
 def quantized_attention(tokens: int) -> onnx.ModelProto:
@@ -166,24 +166,24 @@ def quantized_attention(tokens: int) -> onnx.ModelProto:
         node("Transpose", ["d"], ["t"], name="transpose", perm=[0, 1, 3, 2]),
         node("MatMul", ["d", "t"], ["y"], name="scores"),
     ]
-    return graph(nodes, pair, (1, 8, tokens, 16))
+    return make_model(nodes, pair, (1, 8, tokens, 16))
 
 
 def unary(kind: str, opset: int = 17, domain: str = "", **attributes: Any) -> onnx.ModelProto:
     """Return one operator on ``x``."""
-    return graph([node(kind, ["x"], ["y"], name="bad", domain=domain, **attributes)], opset=opset)
+    return make_model([node(kind, ["x"], ["y"], name="bad", domain=domain, **attributes)], opset=opset)
 
 
 def layer_norm(outputs: tuple[str, ...] = ("y",)) -> onnx.ModelProto:
     """Return LayerNormalization as an operator."""
-    return graph([node("LayerNormalization", ["x", "w"], list(outputs), name="norm")], {"w": np.ones(32, np.float32)})
+    return make_model([node("LayerNormalization", ["x", "w"], list(outputs), name="norm")], {"w": np.ones(32, np.float32)})
 
 
 def attention(rank: int) -> onnx.ModelProto:
     """Return the operator of opset 23 on ``rank`` dimensions."""
     heads: dict[str, Any] = {"q_num_heads": 2, "kv_num_heads": 2} if rank == 3 else {}
     shape = (1, 17, 32) if rank == 3 else (1, 2, 17, 16)
-    return graph([node("Attention", ["x", "x", "x"], ["y"], name="attention", **heads)], shape=shape, opset=23)
+    return make_model([node("Attention", ["x", "x", "x"], ["y"], name="attention", **heads)], shape=shape, opset=23)
 
 
 def scaled_scores() -> onnx.ModelProto:
@@ -194,18 +194,20 @@ def scaled_scores() -> onnx.ModelProto:
         node("Mul", ["m", "c"], ["scaled"], name="scale"),
         node("Softmax", ["scaled"], ["y"], name="softmax"),
     ]
-    return graph(nodes, {"c": np.array(0.25, np.float32)}, (1, 2, 17, 16))
+    return make_model(nodes, {"c": np.array(0.25, np.float32)}, (1, 2, 17, 16))
 
 
 def scattered(kind: str, **attributes: Any) -> onnx.ModelProto:
     """Return an indexed assignment."""
     places = np.zeros((1, 1), np.int64) if kind == "ScatterND" else np.zeros((1, 32), np.int64)
-    return graph([node(kind, ["x", "i", "u"], ["y"], name="bad", **attributes)], {"i": places, "u": np.ones((1, 32), np.float32)})
+    return make_model(
+        [node(kind, ["x", "i", "u"], ["y"], name="bad", **attributes)], {"i": places, "u": np.ones((1, 32), np.float32)}
+    )
 
 
 def integers(nodes: list[onnx.NodeProto], weights: dict[str, AnyArray] | None = None, out: int = I64) -> onnx.ModelProto:
     """Return a graph that casts ``x`` to INT64 ``i`` first."""
-    return graph([node("Cast", ["x"], ["i"], name="cast", to=I64), *nodes], weights, opset=13, out=out)
+    return make_model([node("Cast", ["x"], ["i"], name="cast", to=I64), *nodes], weights, opset=13, out=out)
 
 
 def channels_of_activation() -> onnx.ModelProto:
@@ -225,7 +227,7 @@ def branching() -> onnx.ModelProto:
         node("Cast", ["m"], ["flag"], name="cast", to=BOOL),
         choose,
     ]
-    return graph(nodes)
+    return make_model(nodes)
 
 
 def two_scales() -> onnx.ModelProto:
@@ -237,7 +239,7 @@ def two_scales() -> onnx.ModelProto:
             node("DequantizeLinear", [f"{part}q", f"{part}s", "z"], [part], name=f"DQ{part}"),
         ]
     nodes.append(node("Concat", ["a", "b"], ["y"], name="concat", axis=0))
-    return graph(nodes, {"as": SCALE, "bs": SCALE * 2, "z": ZERO})
+    return make_model(nodes, {"as": SCALE, "bs": SCALE * 2, "z": ZERO})
 
 
 def int32_bias() -> onnx.ModelProto:
@@ -257,7 +259,7 @@ def run_time_scale() -> onnx.ModelProto:
         node("QuantizeLinear", ["x", "s", "z"], ["q"], name="Q"),
         node("DequantizeLinear", ["q", "s", "z"], ["y"], name="DQ"),
     ]
-    return graph(nodes, {"z": ZERO})
+    return make_model(nodes, {"z": ZERO})
 
 
 def half_scale() -> onnx.ModelProto:
@@ -266,7 +268,7 @@ def half_scale() -> onnx.ModelProto:
         node("QuantizeLinear", ["x", "s", "z"], ["q"], name="Q"),
         node("DequantizeLinear", ["q", "s", "z"], ["y"], name="DQ"),
     ]
-    return graph(nodes, {"s": SCALE.astype(np.float16), "z": ZERO}, kind=F16, out=F16, opset=19)
+    return make_model(nodes, {"s": SCALE.astype(np.float16), "z": ZERO}, kind=F16, out=F16, opset=19)
 
 
 def half_input() -> onnx.ModelProto:
@@ -275,12 +277,12 @@ def half_input() -> onnx.ModelProto:
         node("QuantizeLinear", ["x", "s", "z"], ["q"], name="Q"),
         node("DequantizeLinear", ["q", "s", "z"], ["y"], name="DQ"),
     ]
-    return graph(nodes, {"s": SCALE, "z": ZERO}, kind=F16, opset=13)
+    return make_model(nodes, {"s": SCALE, "z": ZERO}, kind=F16, opset=13)
 
 
 def leaking() -> onnx.ModelProto:
     """Return a graph that gives quantized values."""
-    return graph([node("QuantizeLinear", ["x", "s", "z"], ["y"], name="Q")], {"s": SCALE, "z": ZERO}, out=TensorProto.INT8)
+    return make_model([node("QuantizeLinear", ["x", "s", "z"], ["y"], name="Q")], {"s": SCALE, "z": ZERO}, out=TensorProto.INT8)
 
 
 def unmade() -> onnx.ModelProto:
@@ -289,7 +291,7 @@ def unmade() -> onnx.ModelProto:
         node("Cast", ["x"], ["i"], name="cast", to=TensorProto.INT8),
         node("DequantizeLinear", ["i", "s", "z"], ["y"], name="DQ"),
     ]
-    return graph(nodes, {"s": SCALE, "z": ZERO})
+    return make_model(nodes, {"s": SCALE, "z": ZERO})
 
 
 def half_quantized() -> onnx.ModelProto:
@@ -299,7 +301,7 @@ def half_quantized() -> onnx.ModelProto:
         node("DequantizeLinear", ["q", "s", "z"], ["d"], name="DQ"),
         node("MatMul", ["d", "w"], ["y"], name="layer"),
     ]
-    return graph(nodes, {"s": SCALE, "z": ZERO, "w": WEIGHT})
+    return make_model(nodes, {"s": SCALE, "z": ZERO, "w": WEIGHT})
 
 
 def old_channels() -> onnx.ModelProto:
@@ -309,12 +311,12 @@ def old_channels() -> onnx.ModelProto:
         node("DequantizeLinear", ["q", "s", "z"], ["d"], name="DQ"),
         node("MatMul", ["x", "d"], ["y"], name="layer"),
     ]
-    return graph(nodes, {"w": WEIGHT, "s": np.ones(48, np.float32), "z": np.zeros(48, np.int8)}, opset=12)
+    return make_model(nodes, {"w": WEIGHT, "s": np.ones(48, np.float32), "z": np.zeros(48, np.int8)}, opset=12)
 
 
 def contradiction() -> onnx.ModelProto:
     """Return a product whose sizes do not fit."""
-    return graph([node("MatMul", ["x", "w"], ["y"], name="layer")], {"w": np.ones((5, 5), np.float32)})
+    return make_model([node("MatMul", ["x", "w"], ["y"], name="layer")], {"w": np.ones((5, 5), np.float32)})
 
 
 BAD: dict[str, Bad] = {
@@ -325,19 +327,19 @@ BAD: dict[str, Bad] = {
     "layer-norm-outputs": Bad(lambda: layer_norm(("y", "mean")), "mean or deviation"),
     "attention-form": Bad(lambda: attention(3), "four dimensions", "jetson-orin-nano-jp7.2"),
     "einsum-form": Bad(
-        lambda: graph([node("Einsum", ["x", "w"], ["y"], name="e", equation="...k,kn->...n")], {"w": WEIGHT}),
+        lambda: make_model([node("Einsum", ["x", "w"], ["y"], name="e", equation="...k,kn->...n")], {"w": WEIGHT}),
         "ellipsis",
         "jetson-orin-nano-jp6.0",
     ),
     "scatter-form": Bad(lambda: scattered("ScatterND", reduction="add"), "reduction add"),
     "scatter-plugin": Bad(lambda: scattered("ScatterElements", axis=0), "as a plugin", severity="warning"),
     "negative-indices": Bad(
-        lambda: graph([node("GatherElements", ["x", "i"], ["y"], name="g")], {"i": np.array([[-1]])}, opset=13),
+        lambda: make_model([node("GatherElements", ["x", "i"], ["y"], name="g")], {"i": np.array([[-1]])}, opset=13),
         "negative indices",
         "jetson-tx2-jp4.6.0",
     ),
     "topk-dynamic": Bad(
-        lambda: graph([node("TopK", ["x", "k"], ["y", "i"], name="t")], ends={"k": (I64, (1,))}, opset=13),
+        lambda: make_model([node("TopK", ["x", "k"], ["y", "i"], name="t")], ends={"k": (I64, (1,))}, opset=13),
         "computed at run time",
         "jetson-xavier-nx",
     ),
@@ -349,13 +351,13 @@ BAD: dict[str, Bad] = {
     ),
     "topk-sorted": Bad(lambda: topk(sorted=0), "sorted = 0", "jetson-orin-nano"),
     "constant-axes": Bad(
-        lambda: graph([node("ReduceSum", ["x", "a"], ["y"], name="sum")], ends={"a": (I64, (1,))}), "axes of ReduceSum"
+        lambda: make_model([node("ReduceSum", ["x", "a"], ["y"], name="sum")], ends={"a": (I64, (1,))}), "axes of ReduceSum"
     ),
     "integer-reduction": Bad(
         lambda: integers([node("ReduceMax", ["i"], ["y"], name="max")]), "ReduceMax of integers", "jetson-orin-nano-jp6.0"
     ),
     "boolean-gather": Bad(
-        lambda: graph(
+        lambda: make_model(
             [node("Cast", ["x"], ["b"], to=BOOL), node("Gather", ["b", "i"], ["y"], name="g")],
             {"i": np.array([0])},
             opset=13,
@@ -365,17 +367,17 @@ BAD: dict[str, Bad] = {
         "jetson-nano",
     ),
     "pooling-indices": Bad(
-        lambda: graph([node("MaxPool", ["x"], ["y", "i"], name="pool", kernel_shape=[2, 2])], shape=(1, 2, 8, 8)),
+        lambda: make_model([node("MaxPool", ["x"], ["y", "i"], name="pool", kernel_shape=[2, 2])], shape=(1, 2, 8, 8)),
         "indices of MaxPool",
     ),
     "control-flow": Bad(branching, "If keeps TensorRT from fusing", severity="warning"),
-    "double": Bad(lambda: graph([node("Relu", ["x"], ["y"], name="relu")], kind=F64, out=F64), "input or output is float64"),
+    "double": Bad(lambda: make_model([node("Relu", ["x"], ["y"], name="relu")], kind=F64, out=F64), "input or output is float64"),
     "number-format": Bad(
-        lambda: graph([node("Relu", ["x"], ["y"])], kind=TensorProto.BFLOAT16, out=TensorProto.BFLOAT16),
+        lambda: make_model([node("Relu", ["x"], ["y"])], kind=TensorProto.BFLOAT16, out=TensorProto.BFLOAT16),
         "bfloat16 is no format",
         "jetson-nano",
     ),
-    "uint8-input": Bad(lambda: graph([node("Cast", ["x"], ["y"], to=F32)], kind=U8, opset=13), "is uint8", "jetson-nano"),
+    "uint8-input": Bad(lambda: make_model([node("Cast", ["x"], ["y"], to=F32)], kind=U8, opset=13), "is uint8", "jetson-nano"),
     "int64-ends": Bad(lambda: integers([node("Identity", ["i"], ["y"])]), "becomes INT32", "jetson-nano", "warning"),
     "int64-values": Bad(
         lambda: integers([node("Add", ["i", "big"], ["y"], name="add")], {"big": np.array([2**40])}),
@@ -383,7 +385,7 @@ BAD: dict[str, Bad] = {
         "jetson-nano",
     ),
     "half-overflow": Bad(
-        lambda: graph([node("Add", ["x", "mask"], ["y"])], {"mask": np.array([-np.inf], np.float16)}, kind=F16, out=F16),
+        lambda: make_model([node("Add", ["x", "mask"], ["y"])], {"mask": np.array([-np.inf], np.float16)}, kind=F16, out=F16),
         "infinities",
     ),
     "half-norm": Bad(lambda: decomposed_norm(F16), "overflows for values beyond 255", "jetson-nano", "warning"),
@@ -414,7 +416,7 @@ BAD: dict[str, Bad] = {
     "qdq-attention-length": Bad(lambda: quantized_attention(600), "over 600 tokens", severity="warning"),
     "qdq-concat-scales": Bad(two_scales, "different scales", severity="warning"),
     "qdq-float-operator": Bad(
-        lambda: graph(
+        lambda: make_model(
             [
                 node("QuantizeLinear", ["x", "s", "z"], ["q"], name="Q"),
                 node("DequantizeLinear", ["q", "s", "z"], ["d"], name="DQ"),
@@ -427,26 +429,28 @@ BAD: dict[str, Bad] = {
     ),
     "valid": Bad(contradiction, "checker refuses it"),
     "dynamic-shape": Bad(
-        lambda: graph([node("Relu", ["x"], ["y"])], shape=(1, "frames", 17, 2)), "dimensions [1]", severity="warning"
+        lambda: make_model([node("Relu", ["x"], ["y"])], shape=(1, "frames", 17, 2)), "dimensions [1]", severity="warning"
     ),
-    "data-dependent-shape": Bad(lambda: graph([node("NonZero", ["x"], ["y"])], out=I64), "as the data say", severity="warning"),
-    "rank": Bad(lambda: graph([node("Relu", ["x"], ["y"])], shape=(1,) * 9), "9 dimensions"),
+    "data-dependent-shape": Bad(
+        lambda: make_model([node("NonZero", ["x"], ["y"])], out=I64), "as the data say", severity="warning"
+    ),
+    "rank": Bad(lambda: make_model([node("Relu", ["x"], ["y"])], shape=(1,) * 9), "9 dimensions"),
     "attention-rank": Bad(
-        lambda: graph([node("MatMul", ["x", "x"], ["y"])], shape=(1, 2, 2, 16, 16)), "five dimensions", severity="note"
+        lambda: make_model([node("MatMul", ["x", "x"], ["y"])], shape=(1, 2, 2, 16, 16)), "five dimensions", severity="note"
     ),
     "attention-scale": Bad(scaled_scores, "scaled after the product", severity="note"),
     "external-data": Bad(
-        lambda: graph([node("MatMul", ["x", "w"], ["y"])], {"w": WEIGHT}),
+        lambda: make_model([node("MatMul", ["x", "w"], ["y"])], {"w": WEIGHT}),
         "1 weights are in another file",
         severity="warning",
         outside=("w",),
     ),
     "unused-node": Bad(
-        lambda: graph([node("Relu", ["x"], ["y"]), node("Abs", ["x"], ["nothing"], name="abs")]),
+        lambda: make_model([node("Relu", ["x"], ["y"]), node("Abs", ["x"], ["nothing"], name="abs")]),
         "nothing reads Abs",
         severity="warning",
     ),
-    "unused-weight": Bad(lambda: graph([node("Relu", ["x"], ["y"])], {"w": WEIGHT}), "1 stored tensors", severity="note"),
+    "unused-weight": Bad(lambda: make_model([node("Relu", ["x"], ["y"])], {"w": WEIGHT}), "1 stored tensors", severity="note"),
     "loads": Bad(contradiction, "ONNX Runtime does not open it", "cpu"),
     "fused-bias": Bad(lone_weight, "join MatMul and Add", "cpu", "warning"),
 }

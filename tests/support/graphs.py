@@ -34,7 +34,7 @@ def windows() -> Float32Array:
     return stored
 
 
-def graph(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str, AnyArray], opset: int = 17) -> Graph:
+def make_graph(nodes: list[onnx.NodeProto], shape: list[int | str], weights: dict[str, AnyArray], opset: int = 17) -> Graph:
     """Return a graph from ``x`` to ``y``."""
     model = helper.make_model(
         helper.make_graph(

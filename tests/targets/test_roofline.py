@@ -25,7 +25,7 @@ def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def layer(rows: int, depth: int = 256, width: int = 512) -> Graph:
     weights = {"w": np.ones((depth, width), np.float32)}
-    return Graph(bad_graphs.graph([bad_graphs.node("MatMul", ["x", "w"], ["y"])], weights, (rows, depth)))
+    return Graph(bad_graphs.make_model([bad_graphs.node("MatMul", ["x", "w"], ["y"])], weights, (rows, depth)))
 
 
 def test_large_product_takes_its_operations_at_the_peak() -> None:
@@ -74,7 +74,7 @@ def test_pointwise_operators_and_changes_of_shape_are_no_kernels() -> None:
         bad_graphs.node("Softmax", ["b"], ["c"]),
         bad_graphs.node("Transpose", ["c"], ["y"]),
     ]
-    assert estimate(Graph(bad_graphs.graph(nodes, {"s": np.array([32, 17])})), NANO).kernels == 2
+    assert estimate(Graph(bad_graphs.make_model(nodes, {"s": np.array([32, 17])})), NANO).kernels == 2
 
 
 def test_norm_that_is_decomposed_is_one_kernel() -> None:
@@ -92,6 +92,8 @@ def test_board_without_int8_has_no_estimate_of_it() -> None:
 
 
 def test_graph_that_cannot_be_counted_has_no_estimate() -> None:
-    model = bad_graphs.graph([bad_graphs.node("MatMul", ["x", "w"], ["y"])], {"w": bad_graphs.WEIGHT}, ("batch", "frames", 32))
+    model = bad_graphs.make_model(
+        [bad_graphs.node("MatMul", ["x", "w"], ["y"])], {"w": bad_graphs.WEIGHT}, ("batch", "frames", 32)
+    )
     with pytest.raises(PoseedgeError, match="cannot be inferred"):
         estimate(Graph(onnx.shape_inference.infer_shapes(model)), NANO)

@@ -48,13 +48,13 @@ def in_training(layers: list[str]) -> Float32Array:
 
 def deployed(layers: list[str]) -> Float32Array:
     """Return the poses of the INT8 graph in which only these layers are quantized, calibrated on the windows themselves."""
-    model = simplified(17)[0]
-    placement = place(model, [name for name in LAYERS if name not in layers])
-    return lifted(quantize(model, placement, calibrate(model, placement, windows(), migrate=Int8().migrate)))
+    graph = simplified(17)[0]
+    placement = place(graph, [name for name in LAYERS if name not in layers])
+    return lifted(quantize(graph, placement, calibrate(graph, placement, windows(), migrate=Int8().migrate)))
 
 
-def lifted(model: Graph) -> Float32Array:
-    evaluate = model.evaluator()
+def lifted(graph: Graph) -> Float32Array:
+    evaluate = graph.evaluator()
     return np.concatenate([evaluate(window[None])[0] for window in windows()])
 
 

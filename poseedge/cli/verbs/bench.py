@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from poseedge.backends.registry import names_for
 from poseedge.bench import measure as measuring
@@ -21,11 +17,11 @@ from poseedge.bench.report import Report, remarks, tables
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli import options
 from poseedge.cli.at_hand import reference_of
+from poseedge.cli.bars import far_bar, still_bar
 from poseedge.cli.console import err, next_step, out, table
 from poseedge.device.ssh import Host, run_remotely
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.files import atomic_write
-from poseedge.progress import Tell
 
 RUNNER_BACKENDS = ["tensorrt", "onnxruntime"]  # of a bundle's run.py
 ELSEWHERE = "On another machine (one bundle; its own run.py does the work there, one window at a time)"
@@ -113,7 +109,7 @@ def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: me
     if precisions and not any(map(Path.is_dir, artefacts)):
         raise PoseedgeError("--precision chooses within a bundle, and none is named", "leave it out")
     found = [subjects_of(artefact, precisions) for artefact in artefacts]
-    with progress_bar() as progress:
+    with still_bar() as progress:
         report = measuring.measure_subjects([subject for subjects, _ in found for subject in subjects], settings, progress)
     return replace(report, notes=[note for _, notes in found for note in notes] + report.notes)
 
@@ -125,7 +121,7 @@ def bench_there(artefact: Path, precisions: list[str] | None, host: Host, argume
     err.print(f"connecting to {host.name}", markup=False, soft_wrap=True)
     if {"int8", "int8-fp16"} <= {*chosen}:
         arguments = [*arguments, "--as-named"]  # each is to be timed
-    with far_progress() as progress:
+    with far_bar() as progress:
         outcomes = run_remotely(bundle, chosen, host, arguments, timeout_s, progress)
     return remote_report(bundle, host.name, outcomes)
 
@@ -148,33 +144,3 @@ def say_next(artefact: Path, report: Report) -> None:
     next_step(
         "poseedge", "eval", artefact, "--precision", fastest.precision, *reference_of(open_bundle(artefact), fastest.precision)
     )
-
-
-@contextmanager
-def progress_bar() -> Iterator[Tell]:
-    """Yield a progress callback that draws on standard error, and only when called: no thread disturbs the timing."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, console=err, auto_refresh=False, transient=True) as bar:
-        task = bar.add_task("loading", total=None)
-        bar.refresh()
-
-        def advance(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, refresh=True)
-
-        yield advance
-
-
-@contextmanager
-def far_progress() -> Iterator[Tell]:
-    """Yield a progress callback for work elsewhere: the bar appears when it is first called and shows how long it takes."""
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=err, transient=True)
-    task = bar.add_task("", total=None)
-
-    def advance(what: str, done: int, total: int) -> None:
-        bar.update(task, description=escape(what), completed=done, total=total)
-        bar.start()
-
-    try:
-        yield advance
-    finally:
-        bar.stop()

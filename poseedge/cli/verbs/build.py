@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ from poseedge.errors import PoseedgeError, require
 from poseedge.int8.windows import load_calibration
 from poseedge.lifter import PRECISIONS, LifterSpec
 from poseedge.resources import CALIBRATION_DATA, resource
+
+if TYPE_CHECKING:
+    from poseedge.engines.cache import BuildJob
+    from poseedge.engines.cuda import Cuda
 
 CALIBRATION_COUNT = 512
 
@@ -60,16 +64,37 @@ def build(
     """
     if precision not in (None, *PRECISIONS):
         raise PoseedgeError(f"there is no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
+    wanted = BuildOptions(precision or "fp32", batch, max_batch or batch, workspace_mib, optimization_level, version_compatible)
     if trtexec and not here("tensorrt"):
-        wanted = BuildOptions(
-            precision or "fp32", batch, max_batch or batch, workspace_mib, optimization_level, version_compatible
-        )
         print_elsewhere(artefact, wanted, precision, output, json)
         return
-    tensorrt = require("tensorrt", "tensorrt")
-    from poseedge.engines.cache import ensure_engine, plan_job
+    graph, named, held = graph_to_build(artefact, precision)
+    wanted = replace(wanted, precision=named)
+    from poseedge.engines.cache import ensure_engine
     from poseedge.engines.cuda import open_cuda
 
+    with closing(open_cuda()) as cuda:
+        job = planned(graph, wanted, cuda, output, calib, held)
+        if trtexec:
+            print_command(trtexec_command(job, input_name(graph)), json)
+            return
+        try:
+            facts, built = ensure_engine(job, cuda, rebuild, stage, lambda line: err.print(line, markup=False, soft_wrap=True))
+        except KeyboardInterrupt as interrupt:
+            raise PoseedgeError(f"{graph}: the build was interrupted; no engine was written") from interrupt
+    if triton is not None:
+        add_model(triton, graph, job.output, job.options.max_batch, int64=hasattr(require("tensorrt", "tensorrt"), "int64"))
+    found: dict[str, Any] = {"engine": str(job.output), "built": built, "bytes": job.output.stat().st_size}
+    found |= {"build_s": facts.build_s, "precision": wanted.precision, **facts.identity}
+    if json:
+        emit_json(found)
+    else:
+        show(found | {"against": reference(job.output, graph)})
+
+
+def graph_to_build(artefact: Path, precision: str | None) -> tuple[Path, str, list[str] | None]:
+    """Return the graph that ``artefact`` is or holds, its precision, and what a bundle's manifest keeps of it in FP32."""
+    tensorrt = require("tensorrt", "tensorrt")
     graph, held = artefact, None
     if artefact.is_dir():
         bundle = open_bundle(artefact)
@@ -78,41 +103,30 @@ def build(
         held = bundle.manifest.graphs[bundle.precision(precision)].float32_nodes
     if graph.suffix != ".onnx":
         raise PoseedgeError(f"{graph}: engines are built from a bundle or an .onnx file")
-    chosen = BuildOptions(
-        precision or load(graph).spec.precision,
-        batch,
-        max_batch or batch,
-        workspace_mib,
-        optimization_level,
-        version_compatible,
-    )
+    return graph, precision or load(graph).spec.precision, held
+
+
+def planned(
+    graph: Path, wanted: BuildOptions, cuda: Cuda, output: Path | None, calib: Path | None, held: list[str] | None
+) -> BuildJob:
+    """Return the build to do; raises ``PoseedgeError`` for options that would change nothing."""
+    from poseedge.engines.cache import plan_job
 
     def calibration(spec: LifterSpec) -> Float32Array:
         return load_calibration(calib or resource(*CALIBRATION_DATA), spec.frames, CALIBRATION_COUNT, spec.channels)
 
-    with closing(open_cuda()) as cuda:
-        job = plan_job(graph, chosen, cuda, output, calibration, held)
-        if calib is not None and not job.route.calibrate:
-            raise PoseedgeError(f"--calib: {chosen.precision} of {graph.name} needs no calibration", "leave it out")
-        if job.spec.batch is not None and (batch, max_batch or batch) not in ((1, 1), (job.spec.batch, job.spec.batch)):
-            hint = "leave out --batch and --max-batch, or export with --free-batch"
-            raise PoseedgeError(f"{graph}: its batch is {job.spec.batch}, and not free", hint)
-        if trtexec:
-            command = trtexec_command(job, input_name(graph))
-            emit_json({"trtexec": command}) if json else out.print(command, soft_wrap=True, markup=False)
-            return
-        try:
-            facts, built = ensure_engine(job, cuda, rebuild, stage, lambda line: err.print(line, markup=False, soft_wrap=True))
-        except KeyboardInterrupt as interrupt:
-            raise PoseedgeError(f"{graph}: the build was interrupted; no engine was written") from interrupt
-    if triton is not None:
-        add_model(triton, graph, job.output, job.options.max_batch, int64=hasattr(tensorrt, "int64"))
-    found: dict[str, Any] = {"engine": str(job.output), "built": built, "bytes": job.output.stat().st_size}
-    found |= {"build_s": facts.build_s, "precision": chosen.precision, **facts.identity}
-    if json:
-        emit_json(found)
-    else:
-        show(found | {"against": reference(job.output, graph)})
+    job = plan_job(graph, wanted, cuda, output, calibration, held)
+    if calib is not None and not job.route.calibrate:
+        raise PoseedgeError(f"--calib: {wanted.precision} of {graph.name} needs no calibration", "leave it out")
+    if job.spec.batch is not None and (wanted.batch, wanted.max_batch) not in ((1, 1), (job.spec.batch, job.spec.batch)):
+        hint = "leave out --batch and --max-batch, or export with --free-batch"
+        raise PoseedgeError(f"{graph}: its batch is {job.spec.batch}, and not free", hint)
+    return job
+
+
+def print_command(command: str, json: bool) -> None:
+    """Print a trtexec command, so that it can be pasted."""
+    emit_json({"trtexec": command}) if json else out.print(command, soft_wrap=True, markup=False)
 
 
 def print_elsewhere(artefact: Path, options: BuildOptions, precision: str | None, output: Path | None, json: bool) -> None:
@@ -127,7 +141,7 @@ def print_elsewhere(artefact: Path, options: BuildOptions, precision: str | None
     named = named or load(graph).spec.precision
     command = trtexec_elsewhere(graph, replace(options, precision=named), output)
     err.print("TensorRT is not installed here: as trtexec of TensorRT 10.12 and later spells it, but for 11", soft_wrap=True)
-    emit_json({"trtexec": command}) if json else out.print(command, soft_wrap=True, markup=False)
+    print_command(command, json)
 
 
 def reference(engine: Path, graph: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from poseedge.bundle.manifest import Description
 from poseedge.bundle.triton import add_model, check_place
 from poseedge.cli import options
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
-from poseedge.errors import PoseedgeError, nearest, require
+from poseedge.errors import PoseedgeError, require
 from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 from poseedge.settings import network_settings
 
@@ -56,39 +56,21 @@ def export(
     Example: poseedge export --model nanohtnet --target jetson-orin-nano
     """
     require("torch", "export")
-    from poseedge.export.job import Export
+    from poseedge.export.job import Export, int8_as_asked, precisions_for, weights_for
     from poseedge.export.pipeline import export_bundle
     from poseedge.export.recipe import load_recipe
-    from poseedge.int8.ranges import METHODS
-    from poseedge.lifter import Precision
     from poseedge.targets.boards import load_target
 
     chosen, where = load_recipe(str(recipe) if recipe else model), load_target(target)
     if chosen.model != model:
         raise PoseedgeError(f"{recipe}: is a recipe for {chosen.model}, not {model}")
-    for wanted in precision or []:
-        if wanted not in get_args(Precision):
-            raise PoseedgeError(f"unknown --precision {wanted!r}", nearest(wanted, [*where.precisions]))
-        if wanted not in where.precisions:
-            raise PoseedgeError(where.refusal(wanted), "choose another --precision or --target")
-    precisions = tuple(name for name in where.precisions if not precision or name in precision)
-    for option, given in (("--steady", steady), ("--calibration", calibration)):
-        if given and not any(name.startswith("int8") for name in precisions):
-            raise PoseedgeError(
-                f"{option} is for INT8, and {', '.join(precisions)} is exported", "leave it out, or add --precision int8"
-            )
-    if calibration is not None:
-        if calibration not in METHODS:
-            raise PoseedgeError(f"unknown --calibration {calibration!r}", nearest(calibration, [*METHODS]))
-        chosen = chosen.model_copy(update={"int8": chosen.int8.model_copy(update={"calibration": calibration})})
-    if steady and not chosen.int8.two_step:
-        raise PoseedgeError(f"the recipe of {model} says int8.two_step = []", "name layers there, or leave --steady out")
-    if checkpoint is None and chosen.weights is None:
-        raise PoseedgeError(f"no weights for {model} travel with poseedge", "give your own with --checkpoint model.pth")
+    precisions = precisions_for(where, precision)
+    chosen = int8_as_asked(chosen, precisions, calibration, steady)
+    weights, bundled = weights_for(chosen, checkpoint)
     job = Export(
         recipe=chosen,
-        checkpoint=checkpoint or resource("weights", str(chosen.weights)),
-        bundled=checkpoint is None or checkpoint.resolve().parent == resource("weights").resolve(),
+        checkpoint=weights,
+        bundled=bundled,
         target_name=target,
         target=where,
         precisions=precisions,

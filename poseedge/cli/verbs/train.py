@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from poseedge.cli import options
-from poseedge.cli.console import emit_json, err, next_step, warn
-from poseedge.data.mistakes import warnings_of
-from poseedge.errors import PoseedgeError, require
-
-if TYPE_CHECKING:
-    from poseedge.training.loop import Status
-
-LINE_SECONDS = 30  # between lines where there is no terminal to draw a bar on
+from poseedge.cli.bars import LongBar
+from poseedge.cli.console import emit_json, next_step, warn
+from poseedge.errors import require
 
 
 def train(
@@ -50,87 +41,38 @@ def train(
     """
     require("torch", "export")
     require("lightning_fabric", "train")
-    import torch
+    from poseedge.training.job import TrainingJob, prepare
 
-    from poseedge.models.registry import network_class
-    from poseedge.training import recipe as recipes
-    from poseedge.training.devices import make_fabric
-    from poseedge.training.folder import alone_in
-    from poseedge.training.loop import Training
-    from poseedge.training.plot import draw_curves
-    from poseedge.training.setup import check_qat, set_up
-    from poseedge.training.validation import errors_mm
-
-    given = {"epochs": epochs, "steps": steps, "batch": batch}
-    overrides = [*(settings or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
-    network_class(model)
-    recipe = recipes.load_training_recipe(model, config, overrides + ([f"precision={precision}"] if precision else []), qat)
-    check_qat(qat, init, refine or compile, recipe.precision)
-    fabric = make_fabric(accelerator, devices, nodes, recipe.precision)
-    torch.set_num_threads(threads)
-    torch.manual_seed(recipe.seed)
-    job = set_up(recipe, data, detected, init, refine, qat, fabric.device)
-    warn([*warnings_of(job.dataset), *job.notes])
-
-    fabric.launch()
-    show = Show(quiet=not fabric.is_global_zero)
-    evaluate = partial(errors_mm, datasets=job.test, every=every, threads=threads, live=job.live)
-    with alone_in(output) if fabric.is_global_zero else nullcontext():
-        training = Training(fabric, job.objective, job.source, job.recipe, output, evaluate, show, compile)
-        show.say(
-            f"{model}: {job.source.windows} windows, {training.steps} steps of {job.recipe.batch}"
-            + (f", going on at step {training.step}" if training.step else "")
-        )
-        with show:
-            training.run()
-    if not fabric.is_global_zero:
+    given = {"epochs": epochs, "steps": steps, "batch": batch, "precision": precision}
+    job = TrainingJob(
+        data=data,
+        output=output,
+        model=model,
+        config=config,
+        settings=(*(settings or []), *(f"{key}={value}" for key, value in given.items() if value is not None)),
+        init=init,
+        refine=refine,
+        qat=qat,
+        detected=detected,
+        every=every,
+        accelerator=accelerator,
+        devices=devices,
+        nodes=nodes,
+        threads=threads,
+        compiled=compile,
+    )
+    training = prepare(job)
+    warn(training.warnings)
+    with LongBar() as bar:
+        trained = training.run(bar.tell, bar.say)
+        if trained is not None and trained.no_plot:
+            bar.say(f"no plot: {trained.no_plot}")
+    if trained is None:
         return
-    try:
-        draw_curves(output / "log.csv", output / "curves.png", f"{model} on {job.dataset.name}")
-    except PoseedgeError as error:
-        show.say(f"no plot: {error.message}")
     if json:
-        emit_json({"model": model, "output": str(output), "steps": training.step, "log": training.run_folder.history})
-        return
-    if qat:
+        emit_json({"model": model, "output": str(output), "steps": trained.step, "log": trained.history})
+    elif qat:
         next_step("poseedge", "export", "--model", model, "--checkpoint", output / "best.pth", "--data", data)
-        return
-    second = ["--refine", output / "best_refine.pth"] if refine else []
-    next_step("poseedge", "eval", output / "best.pth", *second, "--data", data)
-
-
-class Show:
-    """Tells a person how a training goes: a bar on a terminal, else a line now and then."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=err, disable=quiet or not err.is_terminal)
-        self.task = self.bar.add_task("", total=None)
-        self.spoken = time.monotonic()
-
-    def __enter__(self) -> None:
-        self.bar.start()
-
-    def __exit__(self, *_: Any) -> None:
-        self.bar.stop()
-
-    def say(self, line: str) -> None:
-        """Print a line with the time of day."""
-        if not self.quiet:
-            err.print(f"{time.strftime('%H:%M:%S')}  {line}", soft_wrap=True)
-
-    def __call__(self, status: Status) -> None:
-        """Show where the training is."""
-        place = f"epoch {status.epoch:.2f}  step {status.step}/{status.steps}  loss {status.loss_mm:.1f}"
-        speed = f"{status.steps_per_second:.2f} steps/s"
-        self.bar.update(self.task, total=status.steps, completed=status.step, description=f"{place}  {speed}")
-        late = time.monotonic() - self.spoken > LINE_SECONDS and not err.is_terminal
-        if status.row is not None:
-            errors = [f"{key} {value:.2f}" for key, value in status.row.items() if key.startswith("mpjpe_mm")]
-            self.say("  ".join([place, *errors, speed]))
-        elif late:
-            minutes = (status.steps - status.step) / status.steps_per_second / 60
-            self.say(f"{place}  {speed}  ETA {minutes:.0f} min")
-        if late or status.row is not None:
-            self.spoken = time.monotonic()
+    else:
+        second = ["--refine", output / "best_refine.pth"] if refine else []
+        next_step("poseedge", "eval", output / "best.pth", *second, "--data", data)

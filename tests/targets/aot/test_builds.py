@@ -34,8 +34,8 @@ def compiler() -> Iterator[Compiler]:
         yield ready
 
 
-def lifted(model: Graph, samples: AnyArray) -> AnyArray:
-    return np.concatenate([model.run(window[None]) for window in samples])
+def lifted(graph: Graph, samples: AnyArray) -> AnyArray:
+    return np.concatenate([graph.run(window[None]) for window in samples])
 
 
 def distance(one: AnyArray, other: AnyArray) -> float:
@@ -52,15 +52,15 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
     sizes = {}
     recipe = small_recipe(name)
     graphs = graphs_of(network, recipe, opset, samples)
-    for precision, model in graphs.items():
+    for precision, graph in graphs.items():
         if precision == "int8-fp16 steady" and name != "nanohtnet":
             continue  # the casts of one around the products of another, which are built
-        compiled, row = build(compiler, model)
+        compiled, row = build(compiler, graph)
         assert compiled.built, (precision, compiled.error, compiled.outside)
         assert row["findings"] == []
         sizes[precision] = compiled.weight_bytes
         for target in map(load_target, TARGETS[opset]):
-            assert passed(check_graph(model, target)) == (precision.split()[0] in target.precisions)
+            assert passed(check_graph(graph, target)) == (precision.split()[0] in target.precisions)
     assert sizes["int8"] < sizes["fp32"]
     assert sizes["fp16"] < sizes["fp32"]
     if opset == MODERN:
@@ -70,7 +70,7 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
 
 
 def fourier() -> onnx.ModelProto:
-    return bad_graphs.graph([bad_graphs.node("DFT", ["x"], ["y"], name="dft", axis=1)], shape=(1, 32, 1))
+    return bad_graphs.make_model([bad_graphs.node("DFT", ["x"], ["y"], name="dft", axis=1)], shape=(1, 32, 1))
 
 
 @needs_compiler

@@ -155,7 +155,7 @@ def test_transposed_gemm_counts_its_output_channels_on_axis_0() -> None:
 
 
 def test_nameless_node_is_told_by_its_output() -> None:
-    model = bad_graphs.graph([bad_graphs.node("DFT", ["x"], ["y"])])
+    model = bad_graphs.make_model([bad_graphs.node("DFT", ["x"], ["y"])])
     assert found(model, "default")["operator"].node == "y"
 
 
