@@ -1,4 +1,4 @@
-"""A bundle's ``run.py``: the parts in ``device/runner``, written into one file that stands alone."""
+"""A bundle's ``run.py``: the parts in ``device/runner``, and what they share with the library, in one file that stands alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 PARTS = Path(__file__).parent / "runner"
 PACKAGE = "poseedge.device.runner"
+SHARED = ("onnx_file",)  # modules of poseedge that are parts, too
 ENTRY = "main"  # the part that the program begins in; it comes last
 HEAD = '''#!/usr/bin/env python3
 """Build, verify and time this bundle on the device at hand.
@@ -36,7 +37,8 @@ def run_py() -> str:
 def part_files() -> dict[str, Path]:
     """Return the file of each part by its dotted name."""
     files = (path for path in PARTS.rglob("*.py") if path.stem != "__init__")
-    return {".".join(path.relative_to(PARTS).with_suffix("").parts): path for path in files}
+    own = {".".join(path.relative_to(PARTS).with_suffix("").parts): path for path in files}
+    return own | {name: PARTS.parents[1] / f"{name}.py" for name in SHARED}
 
 
 def imports(trees: Iterable[ast.Module]) -> list[str]:
@@ -45,7 +47,7 @@ def imports(trees: Iterable[ast.Module]) -> list[str]:
     for statement in (statement for tree in trees for statement in tree.body):
         if isinstance(statement, ast.Import):
             plain.add(ast.unparse(statement))
-        elif isinstance(statement, ast.ImportFrom) and not str(statement.module).startswith(PACKAGE):
+        elif isinstance(statement, ast.ImportFrom) and not str(statement.module).startswith("poseedge."):
             named[str(statement.module)].update(alias.name for alias in statement.names)
     numpy = {line for line in plain if "numpy" in line}
     froms = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(named.items())]
@@ -55,8 +57,8 @@ def imports(trees: Iterable[ast.Module]) -> list[str]:
 def used_parts(tree: ast.Module) -> Iterator[str]:
     """Yield the other parts that a part takes names from."""
     for statement in tree.body:
-        if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith(f"{PACKAGE}."):
-            yield str(statement.module).removeprefix(f"{PACKAGE}.")
+        if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith("poseedge."):
+            yield str(statement.module).removeprefix(f"{PACKAGE}.").removeprefix("poseedge.")
 
 
 def used_first(uses: dict[str, set[str]]) -> list[str]:

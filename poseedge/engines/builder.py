@@ -9,7 +9,6 @@ from typing import Any
 import tensorrt as trt
 
 from poseedge.device.runner.engine.log import parser_words
-from poseedge.device.runner.engine.onnx_nodes import makers_of
 from poseedge.device.runner.engine.pins import pin
 from poseedge.engines.calibrator import Feed, make_calibrator
 from poseedge.engines.log import shared_log
@@ -17,6 +16,7 @@ from poseedge.engines.monitor import watched
 from poseedge.engines.options import BuildOptions
 from poseedge.engines.routes import Route
 from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.onnx_file import makers_of
 from poseedge.progress import Stage
 
 

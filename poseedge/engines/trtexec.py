@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poseedge.device.runner.engine.onnx_nodes import nodes_of
 from poseedge.engines.options import BuildOptions
 from poseedge.errors import PoseedgeError
 from poseedge.graph.graph import Graph
 from poseedge.graph.lifting import spec_of_graph
 from poseedge.lifter import LifterSpec
+from poseedge.onnx_file import nodes_of
 from poseedge.skeleton import NUM_JOINTS
 
 if TYPE_CHECKING:

@@ -123,7 +123,7 @@ def product_and(first: str, second: str, *added: str) -> Graph:
 
 
 @pytest.mark.parametrize(
-    "model",
+    "graph",
     [product_and("x", "w", "p", "row"), product_and("w", "x", "whole", "p"), product_and("w", "x", "p", "x")],
     ids=["layer", "constant on the left", "constant on the left and a tensor"],
 )
@@ -136,7 +136,7 @@ def test_gemm_adds_what_is_added_to_a_product(graph: Graph) -> None:
 
 
 @pytest.mark.parametrize(
-    "model",
+    "graph",
     [
         product_and("x", "w", "p", "x"),  # a layer's bias is a constant to those that quantize it
         product_and("x", "x", "p", "row"),

@@ -190,7 +190,7 @@ OTHERS = {
         [helper.make_node("Gemm", ["x_dq", "w_dq", "b"], ["y"])], weight(8, 6), b=np.ones((5, 6), np.float32)
     ),
     "product of two activations": quantized([helper.make_node("Gemm", ["x_dq", "x_dq"], ["y"], transB=1)], weight(8, 6)),
-    "float": graph([helper.make_node("MatMul", ["x", "w"], ["y"])], [5, 8], {"w": weight(8, 6).astype(np.float32)}),
+    "float": make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], [5, 8], {"w": weight(8, 6).astype(np.float32)}),
 }
 
 

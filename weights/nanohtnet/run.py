@@ -32,69 +32,6 @@ from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, NamedTu
 import numpy as np
 
 
-# --- The nodes and metadata of an ONNX file, read from its bytes: JetPack brings no onnx ------------------------------
-
-class NodeHeader(NamedTuple):
-    """What is needed of a NodeProto."""
-
-    name: str
-    operator: str
-    outputs: Tuple[str, ...]
-
-
-def nodes_of(model: bytes) -> List[NodeHeader]:
-    """Return the nodes of a serialized ONNX model in order."""
-    nodes = []
-    for graph in (value for field, value in message_fields(memoryview(model)) if field == 7):  # ModelProto.graph
-        for node in (value for field, value in message_fields(graph) if field == 1):  # GraphProto.node
-            texts = [(field, text_of(value)) for field, value in message_fields(node) if field in (2, 3, 4)]
-            single = dict(texts)
-            outputs = tuple(text for field, text in texts if field == 2)  # NodeProto.output, .name, .op_type
-            nodes.append(NodeHeader(single.get(3, ""), single.get(4, ""), outputs))
-    return nodes
-
-
-def makers_of(model: bytes, names: Iterable[str]) -> Dict[str, str]:
-    """Return, for each tensor that one of the nodes ``names`` makes, that node."""
-    wanted = set(names)
-    return {output: node.name for node in nodes_of(model) if node.name in wanted for output in node.outputs if output}
-
-
-def model_metadata(model: bytes) -> Dict[str, str]:
-    """Return the metadata of a serialized ONNX model."""
-    entries = [dict(message_fields(value)) for field, value in message_fields(memoryview(model)) if field == 14]
-    return {text_of(entry.get(1, b"")): text_of(entry.get(2, b"")) for entry in entries}  # StringStringEntryProto.key, .value
-
-
-def text_of(value: Any) -> str:
-    """Return the text that a field of a protobuf message holds."""
-    return bytes(value).decode("utf-8", "replace")
-
-
-def message_fields(message: Any) -> Iterator[Tuple[int, Any]]:
-    """Yield (number, bytes) of the length-delimited fields of a protobuf message."""
-    at = 0
-    while at < len(message):
-        key, at = read_varint(message, at)
-        size = {1: 8, 5: 4}.get(key & 7, 0)
-        if key & 7 in (0, 2):
-            value, at = read_varint(message, at)
-            size = value if key & 7 == 2 else 0
-        if key & 7 == 2:
-            yield key >> 3, message[at : at + size]
-        at += size
-
-
-def read_varint(message: Any, at: int) -> Tuple[int, int]:
-    """Return the protobuf integer at ``at`` and where it ends."""
-    value, shift = 0, 0
-    while True:
-        byte = message[at]
-        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
-        if byte < 128:
-            return value, at
-
-
 # --- How TensorRT is told about precision -----------------------------------------------------------------------------
 
 PRECISIONS = ("fp32", "fp16", "int8", "int8-fp16")
@@ -198,6 +135,83 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+# --- The nodes and metadata of an ONNX file, read without onnx, which a device may not have, and without the weights --
+
+GRAPH, METADATA, NODE = 7, 14, 1  # ModelProto.graph and .metadata_props, GraphProto.node
+OUTPUT, NAME, OPERATOR = TOLD = 2, 3, 4  # of a NodeProto
+FIXED_BYTES = {1: 8, 5: 4}  # of the protobuf wire types that have a length of their own
+
+
+class NodeHeader(NamedTuple):
+    """What is needed of a NodeProto."""
+
+    name: str
+    operator: str
+    outputs: Tuple[str, ...]
+
+
+def nodes_of(content: Any) -> List[NodeHeader]:
+    """Return the nodes of a serialized ONNX model in order; raises ``ValueError`` or ``IndexError`` if it is none."""
+    nodes = []
+    for _, start, end in fields_of(content, 0, len(content), (GRAPH,)):
+        for _, first, last in fields_of(content, start, end, (NODE,)):
+            texts = [
+                (field, text_of(content, *part)) for field, *part in fields_of(content, first, last, (OUTPUT, NAME, OPERATOR))
+            ]
+            single = dict(texts)
+            outputs = tuple(text for field, text in texts if field == OUTPUT)
+            nodes.append(NodeHeader(single.get(NAME, ""), single.get(OPERATOR, ""), outputs))
+    return nodes
+
+
+def makers_of(content: Any, names: Iterable[str]) -> Dict[str, str]:
+    """Return, for each tensor that one of the nodes ``names`` makes, that node."""
+    wanted = set(names)
+    return {output: node.name for node in nodes_of(content) if node.name in wanted for output in node.outputs if output}
+
+
+def model_metadata(content: Any) -> Dict[str, str]:
+    """Return the metadata of a serialized ONNX model; raises as ``nodes_of`` does."""
+    found = {}
+    for _, start, end in fields_of(content, 0, len(content), (METADATA,)):
+        entry = {field: text_of(content, *part) for field, *part in fields_of(content, start, end, (1, 2))}
+        found[entry.get(1, "")] = entry.get(2, "")  # StringStringEntryProto.key and .value
+    return found
+
+
+def text_of(content: Any, start: int, end: int) -> str:
+    """Return the text that stands there."""
+    return str(content[start:end], "utf-8", "replace")
+
+
+def fields_of(content: Any, at: int, end: int, wanted: Tuple[int, ...]) -> Iterator[Tuple[int, int, int]]:
+    """Yield number, start and end of those ``wanted`` of the length-delimited fields of the message from ``at`` to ``end``."""
+    while at < end:
+        key, at = read_varint(content, at)
+        kind, size = key & 7, FIXED_BYTES.get(key & 7, 0)
+        if kind in (0, 2):
+            value, at = read_varint(content, at)
+            size = value if kind == 2 else 0
+        elif kind not in FIXED_BYTES:
+            raise ValueError("wire type {}".format(kind))
+        if at + size > end:
+            raise ValueError("it ends within a field")
+        if kind == 2 and key >> 3 in wanted:
+            yield key >> 3, at, at + size
+        at += size
+
+
+def read_varint(content: Any, at: int) -> Tuple[int, int]:
+    """Return the protobuf integer at ``at`` and where it ends."""
+    value = shift = 0
+    while shift < 64:
+        byte = content[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at
+    raise ValueError("an integer of more than 64 bits")
+
+
 # --- One precision of a bundle, read and checked against its manifest -------------------------------------------------
 
 FORMAT = 1
@@ -278,7 +292,7 @@ def check_label(graph: Path, precision: str) -> None:
         content = graph.read_bytes()
         told = model_metadata(content).get("poseedge.precision")
         quantized = any(operator in ("QuantizeLinear", "DequantizeLinear") for _, operator, _ in nodes_of(content))
-    except IndexError as error:
+    except (ValueError, IndexError) as error:
         raise Refused("{}: no ONNX file; copy the bundle again".format(graph)) from error
     if told != json.dumps(precision) if told else quantized != precision.startswith("int8"):
         found = told or ("int8" if quantized else "float")

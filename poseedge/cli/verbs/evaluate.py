@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -64,17 +65,8 @@ def evaluate(
     Example: poseedge eval build/nanohtnet --precision int8 --against checkpoint
     """
     scoring = protocol(like)
-    if plot is not None:
-        require("matplotlib", "plot")
-        if plot.exists() and not plot.is_dir():
-            raise PoseedgeError(f"{plot}: is a file, and pictures need a folder", "choose another folder with --plot")
-        if plot.suffix.lower() in PICTURES:
-            raise PoseedgeError(f"{plot}: three pictures are drawn, into a folder", f"name one: --plot {plot.with_suffix('')}")
-    dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
-    wanted = options.subject_names(subjects) if subjects else dataset.test
-    if not wanted:
-        raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
-    dataset = without_displaced(dataset.of(wanted), scoring)
+    check_pictures(plot)
+    dataset = evaluation_set(data, keypoints, subjects, scoring)
     mistaken = warnings_of(dataset)
     warn(mistaken)  # before minutes are spent
     bundle = bundle_behind(artefact)
@@ -86,27 +78,21 @@ def evaluate(
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"
     other: Lifter | None = None  # opened before hours may be spent on the first
-    if against == "checkpoint":
-        if bundle is None:
-            hint = "give a path: --against model.pth"
-            raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
-        known_as, config = bundle.manifest.model, bundle.manifest.config
-        other = load(bundle.checkpoint(), threads=threads, model=known_as, flip=flipped, settings=config)
-    elif against is not None:
-        other = load(against, chosen[1].precision, threads, chosen[1].model, flipped, settings=chosen[1].settings)
-    if other is not None and (network(other) != network(lifter)):
-        err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
-    refining = open_refine_step(refine)
-    found = predict_all(lifter, dataset, flip, every, scoring, refining)
+    if against is not None:
+        other = open_other(against, artefact, bundle, chosen[-1], threads, flipped)
+        if network(other) != network(lifter):
+            err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
+    job = partial(predict_all, dataset=dataset, every=every, scoring=scoring, refine=open_refine_step(refine))
+    found = job(lifter, flip=flip)
     warnings = doubts(found, known_error(lifter, dataset, bundle))
     compared: Compared | None = None
     if other is not None:
-        limits = bundle.manifest.limits if bundle else {}
-        asked = next((found for name, found in limits.items() if name == lifter.spec.precision), None)
-        reference = predict_all(other, dataset, flipped, every, scoring, refining)
-        compared = Compared(against=str(against), **dict(parity(found, reference, asked, every)))
+        asked = dict(bundle.manifest.limits).get(lifter.spec.precision) if bundle else None
+        theirs = job(other, flip=flipped)
+        compared = Compared(against=str(against), **dict(parity(found, theirs, asked, every)))
         known = known_error(other, dataset, bundle if against == "checkpoint" else None)
-        warnings += [f"{against}: {doubt}" for doubt in doubts(reference, known)]
+        warnings += [f"{against}: {doubt}" for doubt in doubts(theirs, known)]
+    warn(warnings)
     report = Evaluation(
         artefact=str(artefact),
         backend=lifter.backend,
@@ -121,17 +107,52 @@ def evaluate(
         parity=compared,
         **dict(score(found, every, p2_batch, scoring)),
     )
-    warn(warnings)
     if plot is not None:
-        from poseedge.evaluation.figures import draw_figures
-
-        report = report.model_copy(update={"plots": [str(path) for path in draw_figures(report, found, plot)]})
+        report = report.model_copy(update={"plots": pictures(report, found, plot)})
     if json:
         emit_json(report)
     else:
         show(report, reference_of(bundle, lifter.spec.precision))
     if compared is not None and compared.passed is False:
         raise typer.Exit(1)
+
+
+def check_pictures(folder: Path | None) -> None:
+    """Raise ``PoseedgeError`` if pictures are wanted and cannot be drawn into ``folder``."""
+    if folder is None:
+        return
+    require("matplotlib", "plot")
+    if folder.exists() and not folder.is_dir():
+        raise PoseedgeError(f"{folder}: is a file, and pictures need a folder", "choose another folder with --plot")
+    if folder.suffix.lower() in PICTURES:
+        raise PoseedgeError(f"{folder}: three pictures are drawn, into a folder", f"name one: --plot {folder.with_suffix('')}")
+
+
+def pictures(report: Evaluation, found: list[Prediction], folder: Path) -> list[str]:
+    """Draw a report into ``folder``; return the files."""
+    from poseedge.evaluation.figures import draw_figures
+
+    return [str(path) for path in draw_figures(report, found, folder)]
+
+
+def evaluation_set(data: Path | None, keypoints: str, subjects: str | None, scoring: Protocol) -> PoseDataset:
+    """Return the subjects to evaluate on, of ``data`` or of the bundled sample."""
+    dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
+    wanted = options.subject_names(subjects) if subjects else dataset.test
+    if not wanted:
+        raise DataError(f"{dataset.name} names no test subjects", "choose with --subjects")
+    return without_displaced(dataset.of(wanted), scoring)
+
+
+def open_other(against: str, artefact: Path, bundle: Bundle | None, chosen: Choice, threads: int, flip: bool) -> Lifter:
+    """Open what ``artefact`` is compared with: another artefact, or the checkpoint that its bundle came from."""
+    if against != "checkpoint":
+        return load(against, chosen.precision, threads, chosen.model, flip, settings=chosen.settings)
+    if bundle is None:
+        hint = "give a path: --against model.pth"
+        raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
+    manifest = bundle.manifest
+    return load(bundle.checkpoint(), threads=threads, model=manifest.model, flip=flip, settings=manifest.config)
 
 
 class Choice(NamedTuple):

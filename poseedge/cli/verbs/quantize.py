@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as codec
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write, sha256_of
 from poseedge.graph.flops import stored_bytes
+from poseedge.graph.graph import Graph
 from poseedge.graph.lifting import open_float32
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.int8.float_weights import store_weights_as_float
@@ -26,6 +27,7 @@ from poseedge.int8.range_plot import draw_ranges
 from poseedge.int8.ranges import METHODS, cached_ranges, calibration_passes, read_ranges
 from poseedge.int8.sensitivity import Sensitivity, choose_runs
 from poseedge.int8.windows import load_calibration
+from poseedge.lifter import LifterSpec
 from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 
 
@@ -67,21 +69,7 @@ def quantize(
         cost = Sensitivity(exact, spec, choose_runs(test.of(test.test), spec, frames), found).cost_of(made)
         advance(1)
     target = output or graph.with_name(f"{graph.stem.removesuffix('_fp32')}_int8.onnx")
-    metadata = GraphMetadata(
-        model=spec.model,
-        config={},
-        precision="int8",
-        output_frames=spec.output_frames,
-        source_sha256=sha256_of(graph),
-        version=poseedge.__version__,
-        flip=spec.flip,
-        ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS,
-    )
-    if float_weights:
-        store_weights_as_float(made)
-    made.save(target, metadata)
-    with atomic_write(target.with_suffix(".ranges.json")) as temporary:
-        temporary.write_text(codec.dumps(found))
+    write(made, target, graph, spec, float_weights, found)
     if json:
         emit_json({"output": str(target), "layers": sorted(placement.layers), "parity": asdict(cost)})
         return
@@ -90,3 +78,22 @@ def quantize(
     out.print(f"  MPJPE {cost.delta_mpjpe_mm:+.3f} mm, joints {mm(cost.mean_mm)} mm apart (p99 {mm(cost.p99_mm)} mm)")
     out.print(f"  jitter {mm(cost.jitter_mm)} against {mm(cost.float_jitter_mm)} mm per frame squared")
     next_step("poseedge", "eval", target, "--against", graph)
+
+
+def write(made: Graph, target: Path, source: Path, spec: LifterSpec, float_weights: bool, ranges: dict[str, Any]) -> None:
+    """Write the INT8 graph with what it came from, and the ranges of its tensors beside it."""
+    metadata = GraphMetadata(
+        model=spec.model,
+        config={},
+        precision="int8",
+        output_frames=spec.output_frames,
+        source_sha256=sha256_of(source),
+        version=poseedge.__version__,
+        flip=spec.flip,
+        ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS,
+    )
+    if float_weights:
+        store_weights_as_float(made)
+    made.save(target, metadata)
+    with atomic_write(target.with_suffix(".ranges.json")) as temporary:
+        temporary.write_text(codec.dumps(ranges))

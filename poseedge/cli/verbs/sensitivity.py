@@ -85,15 +85,7 @@ def sensitivity(
         return
     show(path, ranked, sum(measured.macs.values()), measured.cost([], []), saved)
     if found_set:
-        cost = found_set.cost
-        out.print(f"in the recipe, under \\[int8]: {remedy} = {found_set.relieved}".replace("'", '"'), soft_wrap=True)
-        out.print(
-            f"that leaves {found_set.int8_share:.1%} of the Linear work in INT8, at {mm(cost.mean_mm)} mm mean distance, "
-            f"p99 {mm(cost.p99_mm)} mm, jitter {cost.jitter_ratio:.2f}x"
-        )
-        if saved:
-            kept = 1e3 * sum(ms for name, ms in saved.items() if name not in found_set.relieved)
-            out.print(f"its layers, each timed alone, take {kept:.0f} us less than in float")
+        show_search(found_set, remedy, saved)
     if not found_set:
         next_step("poseedge", "sensitivity", artefact, "--jitter", "2", "--two-step")
     elif artefact.is_dir() and here("torch"):
@@ -101,6 +93,19 @@ def sensitivity(
     else:
         option = "--two-step" if two_step else "--keep"
         next_step("poseedge", "quantize", path, *(word for name in found_set.relieved for word in (option, name)))
+
+
+def show_search(found: SearchResult, remedy: str, saved: dict[str, float] | None) -> None:
+    """Print what to write into the recipe, and what it leaves."""
+    cost = found.cost
+    out.print(f"in the recipe, under \\[int8]: {remedy} = {found.relieved}".replace("'", '"'), soft_wrap=True)
+    out.print(
+        f"that leaves {found.int8_share:.1%} of the Linear work in INT8, at {mm(cost.mean_mm)} mm mean distance, "
+        f"p99 {mm(cost.p99_mm)} mm, jitter {cost.jitter_ratio:.2f}x"
+    )
+    if saved:
+        kept = 1e3 * sum(ms for name, ms in saved.items() if name not in found.relieved)
+        out.print(f"its layers, each timed alone, take {kept:.0f} us less than in float")
 
 
 def show(path: Path, ranked: list[LayerSensitivity], total: int, everything: Degradation, saved: dict[str, float] | None) -> None:

@@ -7,10 +7,10 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
-from poseedge.device.runner.engine.onnx_nodes import model_metadata, nodes_of
 from poseedge.device.runner.engine.routes import PRECISIONS, suited
 from poseedge.device.runner.files import sha256_of
 from poseedge.device.runner.words import Refused, note
+from poseedge.onnx_file import model_metadata, nodes_of
 
 FORMAT = 1
 JOINTS = 17
@@ -90,7 +90,7 @@ def check_label(graph: Path, precision: str) -> None:
         content = graph.read_bytes()
         told = model_metadata(content).get("poseedge.precision")
         quantized = any(operator in ("QuantizeLinear", "DequantizeLinear") for _, operator, _ in nodes_of(content))
-    except IndexError as error:
+    except (ValueError, IndexError) as error:
         raise Refused("{}: no ONNX file; copy the bundle again".format(graph)) from error
     if told != json.dumps(precision) if told else quantized != precision.startswith("int8"):
         found = told or ("int8" if quantized else "float")

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, List
 
 from poseedge.device.runner.engine.log import parser_words
-from poseedge.device.runner.engine.onnx_nodes import makers_of
 from poseedge.device.runner.engine.pins import pin
 from poseedge.device.runner.engine.routes import Route
 from poseedge.device.runner.words import Refused, note
+from poseedge.onnx_file import makers_of
 
 
 def build_plan(trt: Any, log: Any, graph: Path, route: Route, pinned: List[str], workspace_mib: int) -> bytes:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, List
 
-from poseedge.device.runner.engine.onnx_nodes import nodes_of
+from poseedge.onnx_file import nodes_of
 
 
 def make_log(trt: Any) -> Any:
