@@ -115,13 +115,24 @@ def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
             "windows of frames, 17 Human3.6M joints, normalized screen coordinates",
         )
     keypoints = np.ascontiguousarray(keypoints, dtype=np.float32)
-    points = keypoints if spec.channels == 2 else keypoints[..., :2]  # a confidence has no place on the screen
+    values = keypoints.ravel()
+    # The quickest to tell: were as many as STRAY beyond FAR_OFF, or one not finite, the sum of squares could not be so small.
+    if float(values.dot(values)) < 1.8 * STRAY * FAR_OFF**2 * len(values) / spec.channels and (
+        values.item(0) < 0 or np.minimum.reduce(values) < 0  # left of the middle: no fraction of the picture's side
+    ):
+        return keypoints
+    return _looked_through(keypoints, spec)
+
+
+def _looked_through(keypoints: Float32Array, spec: LifterSpec) -> Float32Array:
+    """Return keypoints of which a glance did not tell that they are usual; raises and warns as ``check_keypoints`` does."""
     low, high = float(keypoints.min(initial=0)), float(keypoints.max(initial=0))
     if not (math.isfinite(low) and math.isfinite(high)):
         window, frame = np.argwhere(~np.isfinite(keypoints))[0, :2]
         raise DataError(
             f"keypoints hold NaN or infinity (window {window}, frame {frame})", "fill or cut missing detections first"
         )
+    points = keypoints if spec.channels == 2 else keypoints[..., :2]  # a confidence has no place on the screen
     if max(-low, high) > FAR_OFF and np.mean(np.abs(points) > FAR_OFF) > STRAY:
         raise DataError(
             f"keypoints reach from {low:g} to {high:g}, where the screen's edges are at -1 and 1: are they pixels?",
@@ -129,7 +140,7 @@ def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
         )
     if 0 <= low < high <= 1 and points.min() > 0:
         said = "all keypoints lie between 0 and 1: if they are fractions of the picture's sides, normalize them: "
-        warnings.warn(f"{said}{NORMALIZATION}, for a picture of W x H pixels", PoseedgeWarning, stacklevel=3)
+        warnings.warn(f"{said}{NORMALIZATION}, for a picture of W x H pixels", PoseedgeWarning, stacklevel=4)
     return keypoints
 
 
@@ -153,7 +164,10 @@ def lift_in_batches(
 
     Raises as ``check_poses`` does.
     """
-    if not len(keypoints):
+    windows = len(keypoints)
+    if windows == spec.batch or (spec.batch is None and 0 < windows <= most):  # one call, as in live use
+        return check_poses(run(keypoints), spec)
+    if not windows:
         return np.empty((0, len(spec.output_frames), NUM_JOINTS, 3), np.float32)
     parts = []
     for start in range(0, len(keypoints), most):

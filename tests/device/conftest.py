@@ -1,4 +1,4 @@
-"""The board that the tests of the runner share."""
+"""The board, and the TensorRTs, that the tests of the runner share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.install import EACH_VERSION
 from tests.support.device import Device
 
 
@@ -18,3 +19,9 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert device.fake.gpu.mistakes == []
     assert device.fake.gpu.leftovers() == {}
     assert device.names(".*") == []  # no temporary file
+
+
+@pytest.fixture(params=EACH_VERSION)
+def version(request: pytest.FixtureRequest) -> str:
+    """Each TensorRT that a JetPack brings."""
+    return str(request.param)

@@ -34,7 +34,7 @@ def test_graph_that_says_its_precision(device: Fake, tmp_path: Path, precision: 
     assert made.facts.spec.precision == precision
 
 
-def test_graph_that_mixes_int8_and_fp16_is_built_where_types_are_law(device: Fake, tmp_path: Path) -> None:
+def test_graph_that_mixes_int8_and_fp16_is_built_where_strongly_typed(device: Fake, tmp_path: Path) -> None:
     path = write_graph(tmp_path / "small.onnx", MIXED)
     if not strong(device):
         with pytest.raises(PoseedgeError, match=rf"int8-fp16: TensorRT {device.version} takes precision from builder flags"):

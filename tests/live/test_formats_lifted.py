@@ -12,10 +12,10 @@ from poseedge.lifter import Lifter
 from poseedge.live.layouts import LAYOUTS, to_h36m
 from poseedge.live.lift import lift
 from poseedge.live.types import Lifted
-from tests.live.test_formats import AMBIGUOUS, SEVENTEEN, START, WITHOUT_NUMBERS, WRITERS, two_people
 from tests.support import keypoint_files as files
 from tests.support import motion
 from tests.support.keypoint_files import People
+from tests.support.people_files import AMBIGUOUS, SEVENTEEN, START, WITHOUT_NUMBERS, WRITERS, two_people
 
 Posed = dict[int, dict[int, np.ndarray]]  # person (1 or 2 of ``two_people``) -> frame -> (17, 3) metres
 ATOL_M = 1e-4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from poseedge.resources import resource
 
 Array = npt.NDArray[Any]
 SIZE, FRAMES = (1000, 1002), 30
+VIDEO = Path(__file__).parents[1] / "live" / "clip" / "single_cam02_480.mp4"
 
 
 @cache
@@ -49,3 +52,10 @@ def in_layout(layout: str, clip: int = 0) -> tuple[Array, Array]:
     confidences = np.full((FRAMES, known.joints), 0.5, np.float32)
     places[:, known.coco], confidences[:, known.coco] = coco(clip), scores(clip)
     return places, confidences
+
+
+def json_lines(frames: int = 30) -> list[str]:
+    """Return the lines of one person, as ``poseedge stream`` reads them."""
+    rows = np.concatenate([coco(), np.ones((30, 17, 1))], axis=-1)[:frames]
+    people = [[{"id": 5, "keypoints": row.tolist()}] for row in rows]
+    return [json.dumps({"frame": 10 + number, "time": number / 50, "people": p}) for number, p in enumerate(people)]

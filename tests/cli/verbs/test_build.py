@@ -67,7 +67,7 @@ def test_an_engine_is_built_and_proved(device: Fake, poseedge: Command, bundle: 
     assert found.json["parity"]["passed"] is True
 
 
-def test_int8_of_a_bundle_is_the_graph_whose_rest_is_fp16_where_types_are_law(
+def test_int8_of_a_bundle_is_the_graph_whose_rest_is_fp16_where_strongly_typed(
     some_later_device: Fake, poseedge: Command, mixed_bundle: Path, tmp_path: Path
 ) -> None:
     bundle = Path(shutil.copytree(mixed_bundle, tmp_path / "mixed"))

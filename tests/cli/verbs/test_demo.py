@@ -21,12 +21,12 @@ from poseedge.live.video import open_source
 from poseedge.live.writers import read_lifted
 from poseedge.resources import resource
 from tests.support import fake_camera
+from tests.support.motion import VIDEO
 from tests.support.user import Command, assert_refused
 
 av = pytest.importorskip("av")
 cv2 = pytest.importorskip("cv2")
 
-CLIP = Path(__file__).parents[2] / "live" / "clip" / "single_cam02_480.mp4"
 TICK = Fraction(1, 90_000)
 COMMAND = [sys.executable, "-c", "from poseedge.cli.app import main\nmain()", "demo"]
 
@@ -41,7 +41,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 def test_video_becomes_a_video_and_poses(poseedge: Command, how: list[object], small_bundle: Path) -> None:
-    outcome = poseedge("demo", CLIP, *how, "-o", "out.mp4", "-o", "poses.npz")
+    outcome = poseedge("demo", VIDEO, *how, "-o", "out.mp4", "-o", "poses.npz")
     assert outcome.status == 0, outcome.err
     assert "written: poses.npz\nwritten: out.mp4\n" in outcome.out
     with av.open("out.mp4") as container:
@@ -49,7 +49,7 @@ def test_video_becomes_a_video_and_poses(poseedge: Command, how: list[object], s
     pictures = frames_of(Path("out.mp4"))
     assert (len(pictures), pictures[0].shape) == (30, (720, 1280, 3))
 
-    clip = Detection(open_source(str(CLIP)), open_detector()).run(lambda _: None)
+    clip = Detection(open_source(str(VIDEO)), open_detector()).run(lambda _: None)
     expected = lift_clip(product.load(small_bundle), clip)
     found = read_lifted(Path("poses.npz"))
     np.testing.assert_array_equal(found.poses_m, expected.poses_m)
@@ -58,12 +58,12 @@ def test_video_becomes_a_video_and_poses(poseedge: Command, how: list[object], s
 
 
 def test_keypoints_are_drawn_over_their_video(poseedge: Command, how: list[object]) -> None:
-    clip = Detection(open_source(str(CLIP)), open_detector()).run(lambda _: None)
+    clip = Detection(open_source(str(VIDEO)), open_detector()).run(lambda _: None)
     (track,) = clip.tracks
     np.savez("keypoints.npz", keypoints=np.concatenate([track.keypoints, track.scores[..., None]], axis=-1))
-    outcome = poseedge("demo", "keypoints.npz", "--video", CLIP, *how, "-o", "over.mp4", "-o", "over.npz")
+    outcome = poseedge("demo", "keypoints.npz", "--video", VIDEO, *how, "-o", "over.mp4", "-o", "over.npz")
     assert outcome.status == 0, outcome.err
-    assert poseedge("demo", CLIP, *how, "-o", "found.mp4", "-o", "found.npz").status == 0
+    assert poseedge("demo", VIDEO, *how, "-o", "found.mp4", "-o", "found.npz").status == 0
     np.testing.assert_allclose(read_lifted(Path("over.npz")).poses_m, read_lifted(Path("found.npz")).poses_m, atol=1e-4)
     over, found = frames_of(Path("over.mp4")), frames_of(Path("found.mp4"))
     assert len(over) == len(found)
@@ -71,7 +71,7 @@ def test_keypoints_are_drawn_over_their_video(poseedge: Command, how: list[objec
 
 
 def test_picture_becomes_a_picture(poseedge: Command, how: list[object]) -> None:
-    cv2.imwrite("person.png", frames_of(CLIP)[10][..., ::-1])
+    cv2.imwrite("person.png", frames_of(VIDEO)[10][..., ::-1])
     outcome = poseedge("demo", "person.png", *how, "-o", "out.png", "-o", "pose.json")
     assert outcome.status == 0, outcome.err
     assert cv2.imread("out.png").shape == (720, 1280, 3)
@@ -80,7 +80,11 @@ def test_picture_becomes_a_picture(poseedge: Command, how: list[object]) -> None
 
 def test_pictures_of_a_folder_are_each_their_own(poseedge: Command, how: list[object]) -> None:
     Path("photos").mkdir()
-    for number, rgb in ((9, frames_of(CLIP)[0]), (10, np.full((480, 270, 3), 90, np.uint8)), (11, frames_of(CLIP)[20][:, ::-1])):
+    for number, rgb in (
+        (9, frames_of(VIDEO)[0]),
+        (10, np.full((480, 270, 3), 90, np.uint8)),
+        (11, frames_of(VIDEO)[20][:, ::-1]),
+    ):
         cv2.imwrite(f"photos/{number}.png", rgb[..., ::-1])
     outcome = poseedge("demo", "photos", *how, "-o", "out.png", "-o", "poses.npz", "--json")
     assert outcome.status == 0, outcome.err
@@ -89,7 +93,7 @@ def test_pictures_of_a_folder_are_each_their_own(poseedge: Command, how: list[ob
 
 
 def test_json_says_how_long_each_step_took(poseedge: Command, how: list[object]) -> None:
-    found = poseedge("demo", CLIP, *how, "-o", "out.gif", "--turn", "--seconds", "0.5", "--json").json
+    found = poseedge("demo", VIDEO, *how, "-o", "out.gif", "--turn", "--seconds", "0.5", "--json").json
     assert found["frames"] == 10
     assert set(found["ms"]) == {"read", "detect", "lift", "shrink", "draw", "encode"}
     assert min(found["ms"].values()) > 0
@@ -99,7 +103,7 @@ def test_json_says_how_long_each_step_took(poseedge: Command, how: list[object])
 def test_phones_video_is_upright(poseedge: Command, how: list[object]) -> None:
     from tests.live.video import clips
 
-    lying = [np.rot90(rgb, 1) for rgb in frames_of(CLIP)]  # as the sensor saw it
+    lying = [np.rot90(rgb, 1) for rgb in frames_of(VIDEO)]  # as the sensor saw it
     with av.open("phone.mp4", "w") as container:
         stream = container.add_stream("libx264", rate=20)
         stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
@@ -108,7 +112,7 @@ def test_phones_video_is_upright(poseedge: Command, how: list[object]) -> None:
         container.mux(stream.encode(None))
     clips.turn(Path("phone.mp4"), 90)
     assert poseedge("demo", "phone.mp4", *how, "-o", "phone.npz").status == 0
-    assert poseedge("demo", CLIP, *how, "-o", "upright.npz").status == 0
+    assert poseedge("demo", VIDEO, *how, "-o", "upright.npz").status == 0
     phone, upright = read_lifted(Path("phone.npz")), read_lifted(Path("upright.npz"))
     assert phone.meta["size"] == [270, 480]
     assert np.nanmean(np.linalg.norm(phone.keypoints_px - upright.keypoints_px, axis=-1)) < 3
@@ -120,7 +124,7 @@ def test_variable_frame_rate_gives_each_pose_its_frames_time(poseedge: Command, 
         stream = container.add_stream("libx264", rate=20)
         stream.width, stream.height, stream.pix_fmt = 270, 480, "yuv420p"
         stream.codec_context.time_base = stream.time_base = TICK
-        for rgb, at in zip(frames_of(CLIP), times, strict=True):
+        for rgb, at in zip(frames_of(VIDEO), times, strict=True):
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame.pts, frame.time_base = round(at / TICK), TICK
             container.mux(stream.encode(frame))
@@ -131,7 +135,7 @@ def test_variable_frame_rate_gives_each_pose_its_frames_time(poseedge: Command, 
 
 
 def test_truncated_video_gives_what_it_holds_and_says_so(poseedge: Command, how: list[object]) -> None:
-    with av.open(str(CLIP)) as source, av.open("whole.mp4", "w", options={"movflags": "faststart"}) as target:
+    with av.open(str(VIDEO)) as source, av.open("whole.mp4", "w", options={"movflags": "faststart"}) as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
@@ -170,17 +174,17 @@ def test_picture_of_nobody_is_an_answer_and_leaves_nothing(poseedge: Command, ho
     ],
 )
 def test_what_cannot_be_is_refused(poseedge: Command, how: list[object], arguments: list[str], error: str) -> None:
-    assert_refused(poseedge("demo", *(argument.format(clip=CLIP) for argument in arguments), *how), error)
+    assert_refused(poseedge("demo", *(argument.format(clip=VIDEO) for argument in arguments), *how), error)
 
 
 def test_bundled_network_is_the_default(poseedge: Command) -> None:
-    found = poseedge("demo", CLIP, "-o", "poses.npz", "--seconds", "0.2", "--json").json
+    found = poseedge("demo", VIDEO, "-o", "poses.npz", "--seconds", "0.2", "--json").json
     assert (found["model"], found["detector"], found["people"][0]["frames"]) == ("nanohtnet", "movenet", 4)
     assert Path(found["artefact"]).is_relative_to(resource("weights"))
 
 
 def test_without_a_file_it_wants_a_window_and_says_what_to_do_without_one(poseedge: Command, how: list[object]) -> None:
-    outcome = poseedge("demo", CLIP, *how, "--seconds", "0.2")
+    outcome = poseedge("demo", VIDEO, *how, "--seconds", "0.2")
     assert outcome.status == 2
     assert "hint: give a file: -o out.mp4" in outcome.err
 
@@ -188,7 +192,7 @@ def test_without_a_file_it_wants_a_window_and_says_what_to_do_without_one(poseed
 def test_camera_that_is_unplugged_leaves_what_was_made(
     poseedge: Command, how: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_camera.plug_in(tmp_path, monkeypatch, CLIP, count=40)
+    fake_camera.plug_in(tmp_path, monkeypatch, VIDEO, count=40)
     outcome = poseedge("demo", "csi", *how, "--size", "480x480", "--fps", 20, "-o", "out.mp4", "-o", "poses.npz")
     assert outcome.status == 2
     assert "error: csi camera: gst-launch-1.0 gives no more pictures (ERROR: the camera went away)" in outcome.err
@@ -203,7 +207,7 @@ def test_camera_that_is_unplugged_leaves_what_was_made(
 def test_live_delay_is_the_look_aheads_and_little_more(
     poseedge: Command, how: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_camera.plug_in(tmp_path, monkeypatch, CLIP, count=10**6)
+    fake_camera.plug_in(tmp_path, monkeypatch, VIDEO, count=10**6)
     delays = []
     for frames in (0, 14):
         options = ["--size", "480x480", "--fps", 10, "--seconds", 3, "--look-ahead", frames, "-o", f"{frames}.npz", "--json"]
@@ -218,14 +222,14 @@ def test_live_delay_is_the_look_aheads_and_little_more(
 def test_what_needs_the_whole_recording_is_refused_live(
     option: str, value: str, poseedge: Command, how: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_camera.plug_in(tmp_path, monkeypatch, CLIP, count=10**6)
+    fake_camera.plug_in(tmp_path, monkeypatch, VIDEO, count=10**6)
     assert_refused(poseedge("demo", "csi", *how, option, value, "-o", "out.mp4"), f"{option} cannot apply here")
 
 
 def test_ctrl_c_keeps_what_was_made(
     small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poseedge: Command
 ) -> None:
-    fake_camera.plug_in(tmp_path, monkeypatch, CLIP, count=10**6)
+    fake_camera.plug_in(tmp_path, monkeypatch, VIDEO, count=10**6)
     command = [*COMMAND, "csi", "--artefact", str(small_bundle), "--size", "480x480", "-o", "out.mp4", "-o", "poses.npz"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ.copy())
     deadline = time.monotonic() + 60
@@ -244,7 +248,7 @@ def test_ctrl_c_keeps_what_was_made(
 def test_full_disk_is_said_and_leaves_no_half_video(small_bundle: Path, tmp_path: Path) -> None:
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"  # fails as a full disk does
     program = limit + "from poseedge.cli.app import main\nmain()"
-    arguments = ["demo", str(CLIP), "--artefact", str(small_bundle), "-o", str(tmp_path / "out.mp4")]
+    arguments = ["demo", str(VIDEO), "--artefact", str(small_bundle), "-o", str(tmp_path / "out.mp4")]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert f"error: {tmp_path / 'out.mp4'}: cannot be written (" in done.stderr

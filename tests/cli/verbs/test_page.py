@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.verbs.test_demo import CLIP
-from tests.cli.verbs.test_stream import lines
 from tests.support import fake_camera
+from tests.support.motion import VIDEO, json_lines
 from tests.support.user import Command, assert_refused
 
 client = pytest.importorskip("websockets.sync.client")
@@ -51,7 +50,7 @@ def fetched(connection: Any) -> Any:
 def test_stream_shows_what_it_prints(small_bundle: Path) -> None:
     options = ["--artefact", small_bundle, "--size", "1000x1002", "--look-ahead", 0]
     with serving("stream", *options) as (running, connection):
-        for text in lines(5):
+        for text in json_lines(5):
             running.stdin.write(text + "\n")
             running.stdin.flush()
             printed, shown = json.loads(running.stdout.readline()), fetched(connection)
@@ -67,7 +66,7 @@ def test_stream_shows_what_it_prints(small_bundle: Path) -> None:
 
 def test_camera_is_shown_until_ctrl_c(small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cv2")
-    fake_camera.plug_in(tmp_path, monkeypatch, CLIP, count=10**6)
+    fake_camera.plug_in(tmp_path, monkeypatch, VIDEO, count=10**6)
     options = ["--artefact", small_bundle, "--size", "480x480", "--fps", 20]
     with serving("demo", "csi", *options) as (running, connection):
         frames = [fetched(connection) for _ in range(8)]
@@ -83,7 +82,7 @@ def test_camera_is_shown_until_ctrl_c(small_bundle: Path, tmp_path: Path, monkey
 
 def test_video_is_played_until_ctrl_c_and_written_too(small_bundle: Path, tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    with serving("demo", CLIP, "--artefact", small_bundle, "-o", tmp_path / "poses.npz") as (running, connection):
+    with serving("demo", VIDEO, "--artefact", small_bundle, "-o", tmp_path / "poses.npz") as (running, connection):
         assert (tmp_path / "poses.npz").is_file()
         seen = [fetched(connection)["frame"] for _ in range(30)]
         assert max(seen) <= 29
@@ -111,4 +110,4 @@ def test_another_artefact_without_page_is_refused_by_stream(poseedge: Command, s
 
 
 def test_port_without_page_is_refused(poseedge: Command, small_bundle: Path) -> None:
-    assert_refused(poseedge("demo", CLIP, "--artefact", small_bundle, "--port", 8766), "--port cannot apply here", "add --web")
+    assert_refused(poseedge("demo", VIDEO, "--artefact", small_bundle, "--port", 8766), "--port cannot apply here", "add --web")

@@ -20,20 +20,13 @@ from tests.support.linear_lifter import clip_of
 PROGRAM = "from poseedge.cli.app import main\nmain()"
 
 
-def lines(frames: int = 30) -> list[str]:
-    """Return the lines of one person."""
-    rows = np.concatenate([motion.coco(), np.ones((30, 17, 1))], axis=-1)[:frames]
-    people = [[{"id": 5, "keypoints": row.tolist()}] for row in rows]
-    return [json.dumps({"frame": 10 + number, "time": number / 50, "people": p}) for number, p in enumerate(people)]
-
-
 def stream(bundle: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PROGRAM, "stream", "--artefact", str(bundle), "--size", "1000x1002", *options]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
 
 
 def test_lines_come_out_as_lift_gives_them(small_bundle: Path) -> None:
-    done = stream(small_bundle, "\n".join(lines()) + "\n\n", "--look-ahead", "1")
+    done = stream(small_bundle, "\n".join(motion.json_lines()) + "\n\n", "--look-ahead", "1")
     assert done.returncode == 0, done.stderr
     given = [json.loads(line) for line in done.stdout.splitlines()]
     lifted = lift_clip(poseedge.load(small_bundle), clip_of(motion.coco(), layout="coco17"), LiftOptions(look_ahead=1))
@@ -45,7 +38,7 @@ def test_lines_come_out_as_lift_gives_them(small_bundle: Path) -> None:
 
 
 def test_joint_that_is_null_is_missing(small_bundle: Path) -> None:
-    rows = [json.loads(line) for line in lines(3)]
+    rows = [json.loads(line) for line in motion.json_lines(3)]
     rows[1]["people"][0]["keypoints"][9] = None
     done = stream(small_bundle, "\n".join(map(json.dumps, rows)))
     filled = [json.loads(line)["people"][0]["filled"] for line in done.stdout.splitlines()]
@@ -67,7 +60,7 @@ def test_joint_that_is_null_is_missing(small_bundle: Path) -> None:
     ],
 )
 def test_bad_line_is_named(small_bundle: Path, line: str, error: str) -> None:
-    done = stream(small_bundle, f"{lines(1)[0]}\n{line}\n", "--fps", "50")
+    done = stream(small_bundle, f"{motion.json_lines(1)[0]}\n{line}\n", "--fps", "50")
     assert done.returncode == 2
     assert f"error: {error}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -87,9 +80,9 @@ def test_reader_may_close_the_pipe(small_bundle: Path) -> None:
         "0",
     ]
     process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdin.write(lines()[0] + "\n")
+    process.stdin.write(motion.json_lines()[0] + "\n")
     process.stdin.flush()
     assert json.loads(process.stdout.readline())["frame"] == 10
     process.stdout.close()
-    _, said = process.communicate("\n".join(lines()[1:]) + "\n")
+    _, said = process.communicate("\n".join(motion.json_lines()[1:]) + "\n")
     assert (process.returncode, said) == (0, "look-ahead of 0 frames: poses do not wait\n")

@@ -70,7 +70,7 @@ def test_well_quantized_layer_is_left_alone(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["jetson-thor-jp7.1", "jetson-orin-nano-jp7.2", "jetson-agx-orin-jp7.2.2"])
-def test_layer_in_int8_and_fp16_is_left_alone_where_types_are_law(target: str) -> None:
+def test_layer_in_int8_and_fp16_is_left_alone_where_strongly_typed(target: str) -> None:
     assert check_graph(Graph(bad_graphs.mixed()), load_target(target)) == []
 
 
