@@ -78,10 +78,7 @@ def lift(
         )
     if trajectory and focal is not None and clip.size is not None:
         lifted = with_trajectory(lifted, focal, (clip.size[0] / 2, clip.size[1] / 2))
-    if floor:
-        lifted = on_floor(lifted, camera_pitch, camera_roll)
-    elif world == "demo":
-        lifted = in_demo(lifted)
+    lifted = on_floor(lifted, camera_pitch, camera_roll) if floor else in_demo(lifted) if world == "demo" else lifted
     written = [write(lifted, path, exact=exact) for path in output]
     found = summary(lifted)
     paths = [str(path) for each in written for path in each.paths]
@@ -89,19 +86,15 @@ def lift(
     if json:
         emit_json({**found, "written": paths, "notes": notes})
         return
-    show(found)
-    for note in notes:
-        err.print(f"note: {note}", markup=False, soft_wrap=True)
-    for name in paths:
-        out.print(f"written: {name}", markup=False, soft_wrap=True)
+    show(found, notes, paths)
     if all(path.suffix == ".npz" for path in output):
         given = {"--size": size, "--fps": fps, "--layout": layout, "--format": format, "--person": person, "--artefact": artefact}
         words = [str(word) for name, value in given.items() if value is not None for word in (name, value)]
         next_step("poseedge", "lift", source, *words, "-o", output[0].with_suffix(".bvh"))
 
 
-def show(found: dict[str, Any]) -> None:
-    """Print a row per person."""
+def show(found: dict[str, Any], notes: list[str], paths: list[str]) -> None:
+    """Print a row per person, what a reader should know, and the files."""
     rows = [
         [
             str(person["id"]),
@@ -115,3 +108,7 @@ def show(found: dict[str, Any]) -> None:
     ]
     title = f"{found['source']}: {found['frames']} frames, {found['model']} {found['precision']}"
     table(title, ["person", "poses", "frames", "joints filled", "swaps undone", "jumps"], rows, ("frames",))
+    for note in notes:
+        err.print(f"note: {note}", markup=False, soft_wrap=True)
+    for name in paths:
+        out.print(f"written: {name}", markup=False, soft_wrap=True)
