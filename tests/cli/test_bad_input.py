@@ -210,7 +210,7 @@ def test_file_that_somebody_put_into_a_bundle_survives_its_export(
 
 
 @pytest.mark.parametrize("verb", ["eval", "bench", "check", "sensitivity"])
-def test_bundle_whose_float32_graph_is_the_int8_one_is_refused_by_every_verb(
+def test_bundle_whose_float32_graph_is_the_int8_one_is_refused_by_the_verbs_that_measure(
     poseedge: Command, own_bundle: Path, verb: str
 ) -> None:
     manifest = json.loads((own_bundle / MANIFEST).read_text())
@@ -220,7 +220,9 @@ def test_bundle_whose_float32_graph_is_the_int8_one_is_refused_by_every_verb(
 
 
 @pytest.mark.parametrize("verb", ["eval", "bench", "check", "sensitivity"])
-def test_graph_that_no_hash_vouches_for_is_refused_by_every_verb(poseedge: Command, own_bundle: Path, verb: str) -> None:
+def test_graph_that_no_hash_vouches_for_is_refused_by_the_verbs_that_measure(
+    poseedge: Command, own_bundle: Path, verb: str
+) -> None:
     manifest = json.loads((own_bundle / MANIFEST).read_text())
     del manifest["files"]["nanohtnet_fp32.onnx"]
     (own_bundle / MANIFEST).write_text(json.dumps(manifest))

@@ -49,6 +49,10 @@ def test_every_schema_names_its_draft_and_every_field_its_type() -> None:
         content = json.loads(text)
         assert content["$schema"] == "https://json-schema.org/draft/2020-12/schema"
         assert set(content["required"]) <= content["properties"].keys()
+        tables = [content, *content.get("$defs", {}).values()]
+        fields = [field for table in tables for field in table.get("properties", {}).items()]
+        untyped = [name for name, told in fields if not {"type", "$ref", "anyOf", "enum", "const", "allOf"} & told.keys()]
+        assert untyped == []
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,11 @@ def test_graph_passes_the_checker(small_bundle: Path, precision: str) -> None:
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_graph_runs_alone_in_another_folder(small_bundle: Path, tmp_path: Path, precision: str) -> None:
     (tmp_path / "alone.onnx").write_bytes((small_bundle / f"nanohtnet_{precision}.onnx").read_bytes())
-    ort.InferenceSession(tmp_path / "alone.onnx", providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(tmp_path / "alone.onnx", providers=["CPUExecutionProvider"])
+    with np.load(small_bundle / "samples.npz") as samples:
+        window, wanted = samples["keypoints"][:1], samples["poses_m"][:1]
+    poses = session.run(None, {session.get_inputs()[0].name: window})[0]
+    np.testing.assert_allclose(poses, wanted, atol=1e-4 if precision == "fp32" else 0.05)
 
 
 def test_samples_are_real_windows_and_the_poses_of_the_network(small_bundle: Path, export_inputs: Path) -> None:
