@@ -69,7 +69,7 @@ def settings(name: str) -> list[str]:
 
 def trained(name: str, datasets: tuple[PoseDataset, PoseDataset], folder: Path, steps: int) -> LogRow:
     """Train a network for ``steps``; return the last line of its log."""
-    recipe = recipes.load(name, CONFIG, [*settings(name), f"steps={steps}"])
+    recipe = recipes.load_training_recipe(name, CONFIG, [*settings(name), f"steps={steps}"])
     torch.manual_seed(recipe.seed)
     network, recipe = make_network(recipe, None)
     source = make_source(network, recipe, *datasets, datasets[0].train)

@@ -22,7 +22,7 @@ from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, RefinePoses, predict
 from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol, without_displaced
-from poseedge.evaluation.results import ActionErrors, Compared, Evaluation
+from poseedge.evaluation.results import ActionErrors, Compared, Evaluation, Limits
 from poseedge.evaluation.score import score
 from poseedge.export.known import known_error
 from poseedge.lifter import ENGINE_SUFFIXES, Lifter
@@ -87,9 +87,9 @@ def evaluate(
     warnings = doubts(found, known_error(lifter, dataset, bundle))
     compared: Compared | None = None
     if other is not None:
-        asked = dict(bundle.manifest.limits).get(lifter.spec.precision) if bundle else None
+        limits: dict[str, Limits] = dict(bundle.manifest.limits.items()) if bundle else {}
         theirs = job(other, flip=flipped)
-        compared = Compared(against=str(against), **dict(parity(found, theirs, asked, every)))
+        compared = Compared(against=str(against), **dict(parity(found, theirs, limits.get(lifter.spec.precision), every)))
         known = known_error(other, dataset, bundle if against == "checkpoint" else None)
         warnings += [f"{against}: {doubt}" for doubt in doubts(theirs, known)]
     warn(warnings)

@@ -86,15 +86,16 @@ def lift(
     if json:
         emit_json({**found, "written": paths, "notes": notes})
         return
-    show(found, notes, paths)
+    show(found)
+    show_files(notes, paths)
     if all(path.suffix == ".npz" for path in output):
         given = {"--size": size, "--fps": fps, "--layout": layout, "--format": format, "--person": person, "--artefact": artefact}
         words = [str(word) for name, value in given.items() if value is not None for word in (name, value)]
         next_step("poseedge", "lift", source, *words, "-o", output[0].with_suffix(".bvh"))
 
 
-def show(found: dict[str, Any], notes: list[str], paths: list[str]) -> None:
-    """Print a row per person, what a reader should know, and the files."""
+def show(found: dict[str, Any]) -> None:
+    """Print a row per person."""
     rows = [
         [
             str(person["id"]),
@@ -108,6 +109,10 @@ def show(found: dict[str, Any], notes: list[str], paths: list[str]) -> None:
     ]
     title = f"{found['source']}: {found['frames']} frames, {found['model']} {found['precision']}"
     table(title, ["person", "poses", "frames", "joints filled", "swaps undone", "jumps"], rows, ("frames",))
+
+
+def show_files(notes: list[str], paths: list[str]) -> None:
+    """Print what a reader should know, and the files."""
     for note in notes:
         err.print(f"note: {note}", markup=False, soft_wrap=True)
     for name in paths:
