@@ -65,8 +65,9 @@ class OnnxLifter:
         props = metadata_of(session, str(path))
         self.spec = spec_of(path, [End(e.type, e.shape) for e in inputs], [End(e.type, e.shape) for e in outputs], props)
         self._input, self._output = inputs[0].name, outputs[0].name
-        single = provider == CPU and self.spec.batch in (None, 1)
-        self._window = BoundWindow(session, self._input, self._output, self.spec) if single else None
+        self._window: BoundWindow | None = None
+        if provider == CPU and self.spec.batch in (None, 1):
+            self._window = BoundWindow(session, self._input, self._output, self.spec)
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         keypoints = check_keypoints(keypoints, self.spec)
