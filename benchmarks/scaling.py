@@ -167,6 +167,13 @@ def draw(rows: dict[str, Row], folder: Path) -> None:
             axes.set(xlabel=label, ylabel=title, yscale="log", xscale="linear" if kind == "people" else "log")
             ticks = sorted({int(size) for row in rows.values() for size in row["people, one call" if kind == "people" else kind]})
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            low, high = axes.get_ylim()
+            steps = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
+            low = max(step for step in steps if step <= low)  # round numbers at both ends
+            high = min(step for step in steps if step >= high)
+            axes.set_ylim(low, high)
+            shown = [step for step in steps if low <= step <= high]
+            axes.set_yticks(shown, [f"{step:g}" for step in shown])
             axes.minorticks_off()
             axes.grid(alpha=0.3)
         figure.legend(loc="outside right center", fontsize="small")
