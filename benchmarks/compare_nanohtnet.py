@@ -140,6 +140,7 @@ def markdown(report: dict[str, Any]) -> str:
         f"# NanoHTNet: one window, one thread, target {method['target']}",
         "",
         versions(machine),
+        *([f"Note: {warning}."] if (warning := busy(machine)) else []),
         f"{method['rounds']} rounds; each gives every form {method['settling_calls_per_block']} untimed and "
         f"{method['timed_calls_per_block']} timed calls, in random order.",
         "Times in ms, medians unless named; ratio: to the naive export, below 1 is faster; eager: the published form.",
