@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    WithJsonSchema,
     model_serializer,
 )
 
@@ -20,13 +22,16 @@ SHOWN = 60  # letters of a wrong value
 
 
 def _storable(name: str) -> str:
-    if len(name.encode()) > 255:
+    if not re.match(_INSIDE, name):
+        raise ValueError(f"{shortened(name)} is no name of a file in this folder")
+    if len(name.encode("utf-8", "replace")) > 255:
         raise ValueError("no file system has names as long as this")
     return name
 
 
 # The name of a file in a folder: it leads nowhere else.
-FileName = Annotated[str, Field(pattern=r"^([^/\\\x00.]|\.[^/\\\x00.]|\.\.[^/\\\x00])[^/\\\x00]*$"), AfterValidator(_storable)]
+_INSIDE = r"^([^/\\\x00.]|\.[^/\\\x00.]|\.\.[^/\\\x00])[^/\\\x00]*$"
+FileName = Annotated[str, AfterValidator(_storable), WithJsonSchema({"type": "string", "pattern": _INSIDE})]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -10,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ else:
     import tomli as tomllib
 
 MARK = ".poseedge-part"  # in the names of what is being written
+OLD = ".old."  # in the name of the folder that holds what is being replaced
 LARGEST_TEXT = 1 << 26  # bytes of a JSON or TOML file
 DEEPEST = 50  # tables and lists in each other
 
@@ -74,6 +76,7 @@ def atomic_folder(path: Path, owned: Callable[[Path], Owned]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     if sweep(target, ""):
         raise PoseedgeError(f"{path}: another process is writing it", "wait for it, or choose another folder with --output")
+    recover(target, owned)
 
     def create() -> Path:
         return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=MARK))
@@ -148,9 +151,16 @@ def kept_of(path: Path, owned: Callable[[Path], Owned]) -> Owned:
                 f"{path}: holds {(foreign + folders)[0]!r}, which poseedge did not write, so it will not be replaced",
                 "choose another folder with --output, or move that elsewhere first",
             )
-    if path.exists() and path.resolve() in (Path.cwd(), *Path.cwd().parents):
-        raise PoseedgeError(f"{path}: is the folder that you work in, so it cannot be replaced", "name another with --output")
+    refuse_workplace(path)
     return known
+
+
+def refuse_workplace(path: Path) -> None:
+    """Raise ``PoseedgeError`` if ``path`` is the folder that the process works in, or one around it."""
+    if path.exists() and path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise PoseedgeError(
+            f"{path}: is the folder that you work in; it would be filled or replaced", "name another with --output"
+        )
 
 
 def is_folder(path: Path) -> bool:
@@ -163,7 +173,7 @@ def take_place(new: Path, path: Path, known: Owned) -> None:
     if not path.exists():
         new.replace(path)
         return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old.")) / path.name
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{OLD}")) / path.name
     path.replace(old)
     try:
         new.replace(path)
@@ -171,13 +181,40 @@ def take_place(new: Path, path: Path, known: Owned) -> None:
         old.replace(path)
         old.parent.rmdir()
         raise
-    for name in known.kept:
-        if os.path.lexists(old / name):
-            (old / name).replace(path / name)
-    for name in known.replaced:
-        (old / name).unlink(missing_ok=True)
-    old.rmdir()
+    clear(old, path, known)
     old.parent.rmdir()
+
+
+def recover(path: Path, owned: Callable[[Path], Owned]) -> None:
+    """Finish what a process killed in ``take_place`` left: put the old folder back if no new one came, else clear it away.
+
+    What ``owned`` does not know stays where it is.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}{OLD}{'[a-z0-9_]' * 8}"):
+        old, known = leftover / path.name, leftover / MARK
+        with contextlib.suppress(OSError, PoseedgeError):
+            if old.is_dir() and not path.exists():
+                old.replace(path)
+            elif old.is_dir():
+                clear(old, path, kept_of(old, owned))
+            elif known.is_dir():
+                remove(known, {entry.name for entry in known.iterdir()})
+            leftover.rmdir()
+
+
+def clear(old: Path, path: Path, known: Owned) -> None:
+    """Move what is kept of the folder ``old`` to ``path``, where it is not yet; remove by name, and nothing else, the rest."""
+    for name in known.kept:
+        if os.path.lexists(old / name) and not os.path.lexists(path / name):
+            (old / name).replace(path / name)
+    remove(old.replace(old.with_name(MARK)), known.replaced)  # under another name: what tells that all of it is known goes, too
+
+
+def remove(folder: Path, names: Collection[str]) -> None:
+    """Remove a folder and these files in it; raises ``OSError`` if it holds anything else."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
 
 
 def sha256_of(path: Path) -> str:

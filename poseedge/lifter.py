@@ -17,6 +17,7 @@ from poseedge.skeleton import NUM_JOINTS
 
 NORMALIZATION = "u = 2 px / W - 1, v = 2 py / W - H / W"  # screen coordinates of pixels: x from -1 to 1, y up to H / W
 FAR_OFF = 3.0  # screen coordinates beyond this are no detector's
+USUAL_FPS = 50.0  # of Human3.6M, which published networks were trained on, and of the bundled weights
 STRAY = 0.1  # of the keypoints may be: a detector errs, too
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 Precision = Literal["fp32", "fp16", "int8", "int8-fp16"]
@@ -39,6 +40,7 @@ class LifterSpec:
     flip: Flip = "passes"
     weights_sha256: str = ""  # of the checkpoint that a graph was exported from, if it is known
     remembers: bool = False  # it takes the window's frames one by one: a ``CachedLifter``
+    fps: float | None = None  # frames per second of what it was trained on, if its file tells
 
     @property
     def center_slot(self) -> int:
@@ -49,6 +51,11 @@ class LifterSpec:
     def shown_frame(self) -> int:
         """Window frame of that pose: the centre, or the output frame nearest to it, which is a causal network's last."""
         return nearest_to_center(self.output_frames, self.frames)
+
+    @property
+    def known_fps(self) -> float:
+        """Frames per second at which the network knows motion: as its file tells, else the usual rate."""
+        return self.fps or USUAL_FPS
 
     @property
     def look_ahead(self) -> int:
@@ -106,9 +113,12 @@ class Lifter(Protocol):
 def check_keypoints(keypoints: AnyArray, spec: LifterSpec) -> Float32Array:
     """Return ``keypoints`` as contiguous float32, or raise ``DataError`` that says what is wrong with them.
 
-    Keypoints that lie between 0 and 1 without exception are doubted by a ``PoseedgeWarning``.
+    Keypoints that all lie between 0 and 1, or where nothing was found at 0, are doubted by a ``PoseedgeWarning``.
     """
     wanted = (spec.frames, NUM_JOINTS, spec.channels)
+    keypoints = np.asarray(keypoints)
+    if keypoints.dtype.kind not in "fiub":
+        raise DataError(f"keypoints hold {keypoints.dtype}, not numbers", "windows of frames, 17 Human3.6M joints, float32")
     if keypoints.ndim != 4 or keypoints.shape[1:] != wanted:
         raise DataError(
             f"{spec.model} takes keypoints (B, {', '.join(map(str, wanted))}), found {keypoints.shape}",
@@ -138,7 +148,7 @@ def _looked_through(keypoints: Float32Array, spec: LifterSpec) -> Float32Array:
             f"keypoints reach from {low:g} to {high:g}, where the screen's edges are at -1 and 1: are they pixels?",
             f"normalize them: {NORMALIZATION}, for a picture of W x H pixels",
         )
-    if 0 <= low < high <= 1 and points.min() > 0:
+    if 0 <= low < high <= 1 and np.mean(points > 0) > 0.5:
         said = "all keypoints lie between 0 and 1: if they are fractions of the picture's sides, normalize them: "
         warnings.warn(f"{said}{NORMALIZATION}, for a picture of W x H pixels", PoseedgeWarning, stacklevel=4)
     return keypoints

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import typer
 
-from poseedge.cli.commands import app
+from poseedge.cli.commands import VERBS as ALL_VERBS
+from poseedge.cli.commands import application
 from poseedge.device.runner.main import parse_arguments
 from poseedge.targets.boards import load_target
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = typer.main.get_command(app)
-VERBS = {str(command.name) for command in app.registered_commands} | {str(group.name) for group in app.registered_groups}
+COMMANDS = typer.main.get_command(application())
+VERBS = set(ALL_VERBS)
 
 
 @pytest.fixture(params=PAGES, ids=lambda path: path.name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import stat
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.files import Owned, atomic_folder, atomic_write, locked, read_json, read_toml, sha256_of
+from tests.support.faults import strike_before_replacing
 
 
 class Broken(Exception):
@@ -120,6 +123,27 @@ def test_folder_is_left_as_it_was_when_the_new_one_cannot_take_its_place(old: Pa
     with pytest.raises(Broken):
         replace(old, "old.txt")
     assert listing(old.parent) == ["b", "b/engines", "b/engines/a.engine", "b/old.txt"]
+
+
+@pytest.mark.parametrize("place", [1, 2, 3, 4])
+def test_what_a_killed_replacement_left_is_put_right_by_the_next(old: Path, place: int) -> None:
+    if (child := os.fork()) == 0:
+        strike_before_replacing(old.parent, signal.SIGKILL, place)  # the old away, the new there, the engines into it, clearing
+        replace(old, "old.txt", "new.txt")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    left = listing(old.parent)
+    assert len([name for name in left if name.endswith("a.engine")]) == 1, left
+    replace(old, "old.txt", "new.txt")
+    assert listing(old.parent) == ["b", "b/engines", "b/engines/a.engine", "b/new.txt"]
+
+
+def test_what_a_killed_replacement_left_is_not_touched_where_it_holds_more(old: Path) -> None:
+    left = old.parent / ".b.old.abcd_123" / "b"
+    left.mkdir(parents=True)
+    (left / "mine.txt").write_text("mine")
+    replace(old, "old.txt")
+    assert (left / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("foreign", ["mine.txt", ".git/HEAD", "old/notes"])

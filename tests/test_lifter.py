@@ -216,6 +216,10 @@ def test_fractions_of_the_picture_are_doubted_and_what_lies_around_the_centre_is
     assert not [said for said in recwarn if said.category is PoseedgeWarning]
     with pytest.warns(PoseedgeWarning, match="between 0 and 1: if they are fractions of the picture's sides"):
         lifter(0.01 + 0.49 * (windows + 1))
+    missed = 0.01 + 0.49 * (windows + 1)
+    missed[:, :, 3] = 0  # as detectors write joints that they did not find
+    with pytest.warns(PoseedgeWarning, match="between 0 and 1"):
+        lifter(missed)
 
 
 @pytest.mark.parametrize(("precision", "fix"), [("fp16", "65504"), ("fp32", "damaged")])

@@ -47,6 +47,7 @@ class TorchLifter:
             batch=None,
             channels=network.in_channels,
             flip="inside" if flip else "shared" if network.shares_selection else "passes",
+            fps=network.fps,
         )
 
     @classmethod

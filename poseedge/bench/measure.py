@@ -97,11 +97,18 @@ def metered(
 
 
 def chosen_backends(subjects: Sequence[Subject], name: str | None) -> list[str | None]:
-    """Return, for each subject, ``name`` if that backend opens it, else None; raises if it opens none of them."""
-    fits = [name in backends() and opens(backends()[name], subject.path) for subject in subjects] if name else []
-    if name and subjects and not any(fits):
-        backend_for(subjects[-1].path, name)
-    return [name if fit else None for fit in fits] or [None] * len(subjects)
+    """Return, for each subject, ``name`` if that backend opens it, else None; raises if there are ONNX files and it opens none.
+
+    Checkpoints and engines have one backend, and are timed beside the graphs in it.
+    """
+    if name is None:
+        return [None] * len(subjects)
+    fits = [name in backends() and opens(backends()[name], subject.path) for subject in subjects]
+    unfit = [subject.path for subject, fit in zip(subjects, fits, strict=True) if not fit]
+    graphs = [path for path in unfit if path.suffix == ".onnx"]
+    for path in graphs or ([] if any(fits) else unfit[-1:]):
+        backend_for(path, name)
+    return [name if fit else None for fit in fits]
 
 
 def remarks_of(lifters: Sequence[Lifter]) -> list[str]:

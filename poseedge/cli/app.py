@@ -24,7 +24,10 @@ def main() -> None:
     if debug:
         sys.argv.remove("--debug")
     try:
-        run(interruptible)
+        try:
+            run(interruptible)
+        finally:
+            sys.stdout.flush()  # here, where a full disk is still told as an error
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
@@ -39,12 +42,19 @@ def run(interruptible: bool) -> None:
     """Import the verbs and run the one that is asked for."""
     import warnings
 
-    from poseedge.cli.commands import app
+    if sys.argv[1:] == ["--version"]:  # told without them
+        from poseedge import __version__
+
+        print(f"poseedge {__version__}")
+        return
+
+    from poseedge.cli.commands import VERBS, application
     from poseedge.errors import PoseedgeWarning
 
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     refuse_empty_words(sys.argv[1:])
+    app = application(sys.argv[1:2] if sys.argv[1:2] and sys.argv[1] in VERBS else VERBS)
     warnings.simplefilter("ignore", PoseedgeWarning)  # for those who normalize keypoints themselves; commands do it for all
     if not wants_json():
         app(prog_name="poseedge")

@@ -12,17 +12,23 @@ if TYPE_CHECKING:
 
 
 class Outlet(io.FileIO):
-    """A file descriptor that takes everything, also when nobody reads it any more (``| head -1``)."""
+    """A file descriptor that takes everything, also when nobody reads it any more (``| head -1``).
+
+    Where there is no room for it, that is an error once.
+    """
 
     reader_gone = False
 
     def write(self, data: Any) -> int:
-        """Write as ``io.FileIO`` does; without a reader the rest goes nowhere."""
+        """Write as ``io.FileIO`` does; without a reader, or after an error, the rest goes nowhere."""
         try:
             return super().write(data)
-        except BrokenPipeError:
-            self.reader_gone = True
+        except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if not isinstance(error, BrokenPipeError):
+                error.filename = "standard output"
+                raise
+            self.reader_gone = True
             return super().write(data)
 
 

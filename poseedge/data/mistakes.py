@@ -16,6 +16,7 @@ from poseedge.arrays import BoolArray, FloatArray
 from poseedge.data.cameras import Camera, camera_to_world, denormalize_screen, normalize_screen, project, world_to_camera
 from poseedge.data.keypoints import coco_to_h36m
 from poseedge.data.types import PoseDataset, PoseSequence
+from poseedge.lifter import USUAL_FPS
 from poseedge.skeleton import BONES, JOINT_NAMES, LEFT, MIRROR, NUM_JOINTS, RIGHT
 
 SEQUENCES, FRAMES = 200, 20  # looked at, evenly spaced
@@ -26,8 +27,10 @@ NEARBY = 0.03  # as far off as a poor detector
 TOGETHER = 4  # times nearer, and a mistake is no coincidence
 RIGID = 0.15  # relative spread of a bone's length over time, beyond which two ends are no bone
 STRAIGHT = 0.03  # metres that a knee may stand off the line from hip to ankle and count as stretched
+TINY_PX = 4.0  # no detector tells joints of so small a person
 HIP, KNEE, ANKLE = 0, 1, 2  # of a leg
 MANY = 50  # bent knees, enough to judge by
+OTHER_RATE = 0.02  # relative; 29.97 is 30
 FORWARDS = 0.25  # share of bent knees that bend forwards, below which left and right are exchanged
 
 
@@ -50,11 +53,25 @@ def mistakes(dataset: PoseDataset) -> list[Mistake]:
     return [*found, *motion, *([] if motion else picture_mistakes(sequences))]
 
 
-def warnings_of(dataset: PoseDataset) -> list[str]:
-    """Return the mistakes of ``dataset`` as one warning, none of a sound one."""
+def warnings_of(dataset: PoseDataset, frames: int = 1, fps: float = USUAL_FPS) -> list[str]:
+    """Return the mistakes of ``dataset`` as one warning, and another if its frame rate is not the network's; none of a sound one.
+
+    The network takes windows of ``frames`` and knows motion at ``fps``; one of single frames knows no rate.
+    """
     found = mistakes(dataset)
     more = f" (and {len(found) - 1} more: poseedge data check tells)" if len(found) > 1 else ""
-    return [f"{dataset.name} cannot be right: {found[0].what}; {found[0].fix}{more}"] if found else []
+    said = [f"{dataset.name} cannot be right: {found[0].what}; {found[0].fix}{more}"] if found else []
+    if frames > 1 and possible_rate(dataset.fps) and abs(dataset.fps / fps - 1) > OTHER_RATE:
+        said.append(
+            f"{dataset.name} has {dataset.fps:g} frames per second, and the network is taken to know {fps:g}: windows of {frames}"
+            f" frames last {frames / dataset.fps:.2g} s, not {frames / fps:.2g} s; resample the data, or train at its rate"
+        )
+    return said
+
+
+def possible_rate(fps: float) -> bool:
+    """Say whether cameras run at ``fps``."""
+    return 1 <= fps <= 1000
 
 
 def every_nth(items: tuple[PoseSequence, ...], most: int) -> list[PoseSequence]:
@@ -79,7 +96,7 @@ def split_mistakes(dataset: PoseDataset) -> Iterator[Mistake]:
     """Judge the split and the frame rate."""
     if both := sorted(set(dataset.train) & set(dataset.test)):
         yield Mistake(f"{', '.join(both)} in training and in test: errors would be of what was learned", "name each subject once")
-    if not 1 <= dataset.fps <= 1000:
+    if not possible_rate(dataset.fps):
         yield Mistake(f"{dataset.fps:g} frames per second", "fps in the cameras file is frames per second, such as 50")
 
 
@@ -177,6 +194,7 @@ def knees_forward(joints_m: FloatArray) -> FloatArray:
 
 def picture_mistakes(sequences: list[PoseSequence]) -> Iterator[Mistake]:
     """Judge whether keypoints lie where the cameras see the joints; name the mistake that would explain it."""
+    yield from tiny_mistakes([s for s in sequences if not s.camera.intrinsics[:2].all()])
     known = [s for s in sequences if s.camera.intrinsics[:2].all()]
     if not known or (apart := distance(known)) <= NEARBY:
         return
@@ -188,6 +206,15 @@ def picture_mistakes(sequences: list[PoseSequence]) -> Iterator[Mistake]:
         yield Mistake(told, f"{best}; {100 * mended[best]:.1f} % remain then")
     elif apart > APART:
         yield Mistake(told, "other cameras, another order of tracks, or keypoints of other frames: docs/data.md")
+
+
+def tiny_mistakes(sequences: list[PoseSequence]) -> Iterator[Mistake]:
+    """Judge how large people are in the picture, where no camera tells where they should be."""
+    if not sequences:
+        return
+    tall = [np.ptp(s.keypoints, axis=1).max(axis=-1) * s.camera.width / 2 for s in sequences]
+    if (pixels := float(np.median(np.concatenate(tall)))) < TINY_PX:
+        yield Mistake(f"people are {pixels:.2g} pixels large", "the keypoints are normalized already: write pixels")
 
 
 def distance(sequences: list[PoseSequence]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 
 from poseedge.data.pickles import RefusedPickle, read_pickle
 from poseedge.errors import DataError
+
+DENSEST = 100  # times smaller than its numbers: recorded motion is packed to a half at best, zeros to a thousandth
+LITTLE = 1 << 26  # bytes that may be anything
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -22,7 +26,8 @@ def read_npz(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: no such file", "check the folder given with --data")
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy"): _read_member(archive.read(name)) for name in archive.namelist()}
+            _refuse_bomb(path, archive)
+            return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in archive.infolist()}
     except RefusedPickle as error:
         raise DataError(
             f"{path}: refused, its pickle may hold arrays and plain containers only, but {error}",
@@ -51,15 +56,26 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     return content
 
 
-def _read_member(content: bytes) -> Any:
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    _, _, dtype = read_header(stream)
+def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise ``ValueError`` for an archive that unpacks to far more than motion does, before anything is unpacked."""
+    packed, unpacked = path.stat().st_size, sum(member.file_size for member in archive.infolist())
+    if unpacked > max(LITTLE, DENSEST * packed):
+        raise ValueError(f"{packed / 1e6:.1f} MB that unpack to {unpacked / 1e6:.0f} MB, which no motion does")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Any:
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
+        start = stream.tell()
+        if dtype.hasobject:
+            array = read_pickle(io.BytesIO(stream.read()))
+        elif member.file_size - start != (stated := math.prod(shape) * dtype.itemsize):
+            raise ValueError(f"{member.filename} states {stated} bytes and holds {member.file_size - start}")
     if not dtype.hasobject:
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    array = read_pickle(stream)
+        with archive.open(member) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
     if not isinstance(array, np.ndarray):
         raise ValueError(f"expected a pickled array, found {type(array).__name__}")
     return array.item() if array.ndim == 0 else array

@@ -119,6 +119,7 @@ def write_graph(
             *(ORT_DISABLED_OPTIMIZERS if any(graph.of("DequantizeLinear")) else ()),
         ),
         streams=streams,
+        fps=network.fps,
     )
     graph.save(file, metadata)
     return GraphEntry(

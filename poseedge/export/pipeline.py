@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from poseedge.bundle.manifest import SAMPLES, Description
 from poseedge.bundle.writing import write_bundle
 from poseedge.data.h36m import load_dataset
 from poseedge.data.keypoints import with_confidence
+from poseedge.data.mistakes import warnings_of
 from poseedge.data.types import PoseDataset
 from poseedge.device.joined import run_py
 from poseedge.errors import DataError
@@ -40,15 +42,16 @@ def export_bundle(job: Export, stage: Stage = silent) -> Description:
         raise DataError(
             f"{job.data}: {test.name} names no test subjects to show parity on", "choose another data set with --data"
         )
-    test = test.of(test.test)
-    windows = load_calibration(job.calibration, network.frames, job.recipe.int8.windows, network.in_channels)
+    test, spec = test.of(test.test), reference.spec
+    told = warnings_of(test, spec.frames, spec.known_fps)
+    windows = load_calibration(job.calibration, spec.frames, job.recipe.int8.windows, spec.channels, spec.known_fps, told.extend)
 
     def fill(folder: Path) -> Description:
         made = make_graphs(job, network, windows, longest_motion(test, network.in_channels), folder, stage)
         proved = prove(job, reference, test, {name: folder / entry.file for name, entry in made.graphs.items()}, stage)
         save_samples(reference, windows[: sample_windows(network)], job.flip, folder / SAMPLES)
         (folder / "run.py").write_text(run_py(), encoding="utf-8")
-        return describe(job, network, made, proved)
+        return describe(job, network, made, replace(proved, warnings=[*dict.fromkeys(told), *proved.warnings]))
 
     return write_bundle(job.output, fill)
 

@@ -29,10 +29,11 @@ class GraphMetadata:
     flip: Flip = "passes"  # what the flip test of this graph needs
     ort_disabled_optimizers: tuple[str, ...] = field(default=())  # what ONNX Runtime must not do to this graph
     streams: int = 0  # of a streaming form, which takes one frame and caches: the frames of the windows whose poses it gives
+    fps: float | None = None  # frames per second that the network was trained at, where its checkpoint tells
 
     def to_props(self) -> dict[str, str]:
         """Return string pairs for ``metadata_props``."""
-        return {_PREFIX + key: json.dumps(value) for key, value in asdict(self).items()}
+        return {_PREFIX + key: json.dumps(value) for key, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_props(cls, props: dict[str, str], path: Path | str = "the graph") -> GraphMetadata | None:

@@ -54,6 +54,7 @@ def spec_of(path: Path, inputs: Sequence[End], outputs: Sequence[End], props: di
         precision=metadata.precision,
         flip=metadata.flip,
         weights_sha256=metadata.source_sha256,
+        fps=metadata.fps,
     )
 
 

@@ -12,15 +12,28 @@ import numpy as np
 from poseedge.arrays import Float32Array, Float64Array
 from poseedge.data.h36m import available_keypoints, load_dataset
 from poseedge.data.keypoints import with_confidence
+from poseedge.data.mistakes import warnings_of
 from poseedge.data.types import PoseDataset
 from poseedge.data.windows import centered, mirror_keypoints
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.graph.graph import Graph
+from poseedge.lifter import USUAL_FPS
 
 
-def load_calibration(folder: Path, frames: int, count: int, channels: int = 2) -> Float32Array:
-    """Return calibration windows from the training subjects, of every kind of keypoints that the data set folder holds."""
+def load_calibration(
+    folder: Path,
+    frames: int,
+    count: int,
+    channels: int = 2,
+    fps: float = USUAL_FPS,
+    warn: Callable[[list[str]], None] = lambda _: None,
+) -> Float32Array:
+    """Return calibration windows from the training subjects, of every kind of keypoints that the data set folder holds.
+
+    ``warn`` is told what cannot be right about the data, and if its frame rate is not ``fps``, at which the network knows motion.
+    """
     datasets = [load_dataset(folder, kind) for kind in available_keypoints(folder)]
+    warn(next(filter(None, (warnings_of(dataset, frames, fps) for dataset in datasets)), []))
     return calibration_windows([dataset.of(dataset.train) for dataset in datasets], frames, count, channels=channels)
 
 

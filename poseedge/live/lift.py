@@ -233,6 +233,7 @@ def _meta(lifter: Lifter, clip: Clip, options: LiftOptions, trained: TrainedOn, 
         "fps": clip.fps,
         "network_fps": shared.rate,
         "size": list(clip.size or ()),
+        "scaled": clip.scaled,
         "axes": "camera",
         "version": poseedge.__version__,
     }

@@ -20,6 +20,8 @@ from poseedge.live.tracks import Linker
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Floats
 
+TWO_PIXELS = 2.0
+
 
 @dataclass(frozen=True)
 class StreamFrame:
@@ -158,6 +160,7 @@ class Stream:
             keypoints[place] = row[:, :2]
             if row.shape[1] == 3:
                 scores[place] = row[:, 2]
+        check_pixels(keypoints, self._frame)
         if isinstance(people, Mapping):
             return list(people), keypoints, scores
         if self._linker is None:
@@ -175,3 +178,13 @@ class Stream:
         while self._open and (open_from is None or next(iter(self._open)) < open_from):
             given.append(self._open.pop(next(iter(self._open))))
         return given
+
+
+def check_pixels(keypoints: Floats, frame: int) -> None:
+    """Raise ``DataError`` if people ``(P, K, 2)`` are no larger than two pixels: their coordinates are normalized."""
+    known = keypoints[np.isfinite(keypoints)]
+    if known.size and np.abs(known).max() <= TWO_PIXELS and (low := known.min()) < (high := known.max()):
+        raise DataError(
+            f"frame {frame}: coordinates from {low:.3g} to {high:.3g}: they are normalized, and pixels are wanted",
+            "of fractions from 0 to 1: x = u W, y = v H",
+        )

@@ -34,6 +34,8 @@ def summary(lifted: Lifted) -> dict[str, Any]:
 def remarks(found: dict[str, Any]) -> list[str]:
     """Return what a reader of ``summary`` should know, a sentence each."""
     said = []
+    if found.get("scaled"):
+        said.append("coordinates lie between 0 and 1: taken for fractions of the picture's sides ({}x{})".format(*found["size"]))
     for person in found["people"]:
         if lacking := person["lacking"]:
             names = ", ".join(name for name, _ in sorted(lacking.items(), key=lambda item: -item[1]))

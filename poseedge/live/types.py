@@ -34,6 +34,7 @@ class Clip:
     size: tuple[int, int] | None = None  # width and height of the picture, if the source says it
     fps: float | None = None  # frames per second, if the source says it
     times_s: npt.NDArray[np.float64] | None = None  # (T,) of the frames, where they do not follow from ``fps``
+    scaled: bool = False  # the source's coordinates, from 0 to 1, were taken for fractions of the picture's sides
 
 
 @dataclass(frozen=True)

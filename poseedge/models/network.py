@@ -39,6 +39,7 @@ class Network(nn.Module):
     assumed: ClassVar[tuple[str, ...]] = ()  # settings that leave no trace in a state dict, though they change the poses
     config: dict[str, Any]
     identity: Identity | None = None  # where its weights come from a file
+    fps: float | None = None  # frames per second of what it was trained on, where that is known
 
     @classmethod
     def infer_config(cls, shapes: Shapes) -> dict[str, Any] | None:

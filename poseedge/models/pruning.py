@@ -140,6 +140,8 @@ class PrunedNetwork(Backbone):
         least = 2 if keep_center else 1
         if not least <= token_num <= self.frames:
             raise PoseedgeError(f"token_num={token_num} must lie between {least} and the window's {self.frames} frames")
+        if not 0 <= layer_index <= self.depth:
+            raise PoseedgeError(f"layer_index={layer_index} must lie between 0 and {self.depth}", "the last one prunes nothing")
         prunes = layer_index in levels
         self.level = layer_index if prunes else self.depth
         self.pruning = DensityPeaks(self.frames, token_num, keep_center) if prunes else None

@@ -71,6 +71,8 @@ class Release(_Facts):
     opsets: tuple[int, int]  # oldest and newest
     typing: Literal["weak", "either", "strong"]
     source: str
+    ir: int  # newest version of the file format that it knows
+    ir_source: str
 
     @property
     def number(self) -> Version:
@@ -98,6 +100,7 @@ class Target(_Facts):
     precisions: list[Precision]
     why: str  # the reason for opset and for what is left out, with its source
     releases: list[Release]  # oldest and newest TensorRT that must take the graph; none for other runtimes
+    ir: int | None = None  # newest version of the file format, where no release says it
     board: Board | None = None
     jetpack: JetPack | None = None
 
@@ -110,6 +113,11 @@ class Target(_Facts):
     def newest(self) -> Version:
         """The newest TensorRT that must take the graph."""
         return self.releases[-1].number
+
+    @property
+    def newest_ir(self) -> int:
+        """The newest version of the file format that every runtime of this target knows."""
+        return min(release.ir for release in self.releases) if self.releases else self.ir or 0
 
     @property
     def reads_int8_weights(self) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import PoseedgeError
-from poseedge.files import atomic_write, locked
+from poseedge.files import atomic_write, locked, refuse_workplace
 from poseedge.models.checkpoints import read_checkpoint, save_checkpoint, write_torch
 from poseedge.training.objective import Objective
 
@@ -84,11 +84,12 @@ class RunFolder:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Let this process alone train in ``folder``; raises ``PoseedgeError`` if another does."""
+    """Let this process alone train in ``folder``; raises ``PoseedgeError`` if another does, or if it is where you work."""
 
     def refuse() -> None:
         raise PoseedgeError(f"{folder}: another training runs in it", "wait for it, or choose another folder with --output")
 
+    refuse_workplace(folder)
     with locked(folder, refuse):
         yield
 

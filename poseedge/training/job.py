@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 
 from poseedge.data.mistakes import warnings_of
 from poseedge.errors import PoseedgeError
+from poseedge.files import refuse_workplace
 from poseedge.models.registry import network_class
 from poseedge.progress import Say, Tell
 from poseedge.training.devices import make_fabric
@@ -71,7 +72,8 @@ class PreparedTraining:
     @property
     def warnings(self) -> list[str]:
         """What is suspicious about the data, and what is done otherwise than the recipe says."""
-        return [*warnings_of(self.setup.dataset), *self.setup.notes]
+        frames = self.setup.objective.network.frames
+        return [*warnings_of(self.setup.dataset, frames, self.setup.known_fps), *self.setup.notes]
 
     def run(self, tell: Tell, say: Say) -> Trained | None:
         """Train to the end. Of several processes the first alone speaks and returns what became of it; the others None."""
@@ -107,6 +109,7 @@ class PreparedTraining:
 def prepare(job: TrainingJob) -> PreparedTraining:
     """Read data and make the network; raises ``PoseedgeError`` before anything is written."""
     recipe = job.recipe()
+    refuse_workplace(job.output)
     fabric = make_fabric(job.accelerator, job.devices, job.nodes, recipe.precision)
     torch.set_num_threads(job.threads)
     torch.manual_seed(recipe.seed)

@@ -64,7 +64,12 @@ def pretrain(
         if last or (step + 1) % save_every == 0:
             save_state(output / "state.pth", identity, model, optimizer, step + 1, log)
             write_log(output / "log.csv", log)
-    save_checkpoint(output / ENCODER, without_head(encoder), {"pretraining": identity | {"steps": what.steps}})
+    if done == what.steps:  # interrupted after its last state
+        write_log(output / "log.csv", log)
+    torch.manual_seed(what.seed)  # of what is not pre-trained, whether steps were made in this process or not
+    network = without_head(encoder)
+    network.fps = dataset.fps
+    save_checkpoint(output / ENCODER, network, {"pretraining": identity | {"steps": what.steps}})
     return log
 
 

@@ -12,6 +12,7 @@ from poseedge.data.h36m import available_keypoints, load_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.errors import DataError, PoseedgeError
 from poseedge.export.recipe import load_recipe
+from poseedge.lifter import USUAL_FPS
 from poseedge.models import create, load_checkpoint
 from poseedge.models.network import LiftingNetwork
 from poseedge.models.refine import RefineNetwork
@@ -35,6 +36,7 @@ class TrainingSetup:
     dataset: PoseDataset  # with ground-truth keypoints
     test: list[PoseDataset]  # the first decides what is best
     live: LiveSampler | None  # whose windows decide instead
+    known_fps: float  # at which the network, or its published kind, knows motion
     notes: list[str]  # what was done otherwise than the recipe says
 
 
@@ -58,6 +60,7 @@ def set_up(
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"keypoints": "gt"})})
         notes.append(f"{folder} holds no detected 2D keypoints: training on the true ones (poseedge data keypoints adds yours)")
     network, recipe = make_network(recipe, init)
+    known_fps, network.fps = network.fps or USUAL_FPS, clean.fps
     objective, recipe = make_objective(network, recipe, init, refine, qat)
     judges = recipe.data.validate_on or clean.test
     test = [dataset.of(judges) for dataset in (clean, noisy) if dataset is not None]
@@ -66,7 +69,8 @@ def set_up(
     taught = [s for s in clean.train if s not in recipe.data.validate_on]
     source = make_source(network, recipe, clean, noisy, taught, device)
     live = make_source(network, recipe, clean, noisy, judges, device)
-    return TrainingSetup(objective, source, recipe, clean, test, live if isinstance(live, LiveSampler) else None, notes)
+    judged_live = live if isinstance(live, LiveSampler) else None
+    return TrainingSetup(objective, source, recipe, clean, test, judged_live, known_fps, notes)
 
 
 def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tuple[PoseDataset, PoseDataset | None]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from poseedge.bench.entries import Subject, subjects_of
-from poseedge.bench.measure import BenchSettings, measure_subjects
+from poseedge.bench.measure import BenchSettings, chosen_backends, measure_subjects
 from poseedge.device.runner.sensors import energy
-from poseedge.errors import ArtefactError
+from poseedge.errors import ArtefactError, PoseedgeError
 from tests.support import samples
 
 QUICK = BenchSettings(rounds=1)
@@ -21,11 +21,11 @@ sys.modules["torch"] = None
 from pathlib import Path
 from poseedge.bench import latency, machine, memory, report
 from poseedge.graph import flops
-from poseedge.bench.measure import Settings, measure
+from poseedge.bench.measure import BenchSettings, measure_subjects
 from poseedge.bench.entries import subjects_of
 import poseedge.cli.verbs.bench, poseedge.cli.verbs.doctor
 subjects, notes = subjects_of(Path(sys.argv[1]))
-print(len(measure(subjects, Settings(rounds=1), lambda *_: None).rows))
+print(len(measure_subjects(subjects, BenchSettings(rounds=1), lambda *_: None).rows))
 """
 
 
@@ -103,3 +103,18 @@ def test_a_gpu_whose_clock_may_vary_is_told(tmp_path: Path, monkeypatch: pytest.
     report = measure_subjects([Subject(samples.lifting_graph(tmp_path / "g.onnx"))], QUICK, silent)
     assert report.notes == ["the GPU's clock may vary from 306 to 1020 MHz: sudo jetson_clocks fixes the clocks"]
     assert report.method["gpu_after"] == clocks
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorrt", "no-such"])
+def test_backend_that_runs_no_onnx_files_is_refused_where_there_are_some(tmp_path: Path, backend: str) -> None:
+    source = samples.checkpoint(tmp_path / "small.pth")
+    subjects, _ = subjects_of(samples.bundle(tmp_path / "bundle", source))
+    with pytest.raises(PoseedgeError, match=rf"backend '{backend}' .*\.onnx files"):
+        measure_subjects(subjects, BenchSettings(rounds=1, backend=backend), silent)
+
+
+def test_backend_of_onnx_files_leaves_the_checkpoint_to_its_own(tmp_path: Path) -> None:
+    source = samples.checkpoint(tmp_path / "small.pth")
+    subjects, _ = subjects_of(samples.bundle(tmp_path / "bundle", source))
+    assert chosen_backends(subjects, "onnxruntime") == [None, "onnxruntime", "onnxruntime"]
+    assert chosen_backends(subjects[:1], "torch") == ["torch"]

@@ -13,11 +13,11 @@ import pytest
 import typer
 
 from poseedge import __version__
-from poseedge.cli.commands import app
+from poseedge.cli.commands import application
 from tests.support.user import Command
 
 PROGRAM = "from poseedge.cli.app import main; main()"
-COMMANDS = typer.main.get_command(app)
+COMMANDS = typer.main.get_command(application())
 
 
 def leaves(command: object, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -51,6 +51,14 @@ def test_shell_completion_is_offered(tmp_path: Path) -> None:
     done = shell("_POSEEDGE_COMPLETE=complete_bash COMP_WORDS='poseedge tar' COMP_CWORD=1 poseedge", tmp_path)
     assert "--show-completion" in shell("poseedge --help", tmp_path).stdout
     assert "targets" in done.stdout.split()
+
+
+@pytest.mark.parametrize("line", ["poseedge --version", "poseedge targets", "poseedge targets --json"])
+def test_output_that_finds_no_room_is_one_error(tmp_path: Path, line: str) -> None:
+    done = shell(f"{line} > /dev/full", tmp_path)
+    assert done.returncode == 2
+    assert "standard output: No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("line", ["poseedge targets --json", "poseedge targets", "poseedge --help"])

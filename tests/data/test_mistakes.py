@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from poseedge.data.h36m import load_dataset
-from poseedge.data.mistakes import mistakes
+from poseedge.data.mistakes import mistakes, warnings_of
 from poseedge.data.npz import read_npz
+from poseedge.data.types import PoseSequence
 from poseedge.resources import resource
 from poseedge.skeleton import MIRROR
 from tests.support.folders import MINI, Folder, excerpt
@@ -131,8 +132,41 @@ def test_every_clip_by_itself_has_no_mistake() -> None:
     assert [s.name for s in dataset.sequences if mistakes(replace(dataset, sequences=(s,)))] == []
 
 
+def test_people_of_a_pixel_are_told_where_no_camera_tells_where_they_should_be() -> None:
+    dataset = load_dataset(MINI)
+    assert mistakes(replace(dataset, sequences=tuple(map(unknown, dataset.sequences)))) == []
+    dotted = tuple(replace(unknown(s), keypoints=s.keypoints / 1000 - 1) for s in dataset.sequences)
+    (mistake,) = mistakes(replace(dataset, sequences=dotted))
+    assert mistake.fix == "the keypoints are normalized already: write pixels"
+
+
+def unknown(sequence: PoseSequence) -> PoseSequence:
+    """Return a sequence whose focal length nobody knows, as MPI-INF-3DHP's."""
+    return replace(sequence, camera=replace(sequence.camera, intrinsics=np.zeros(9, np.float32)))
+
+
 def test_3dhp_in_metres_is_told() -> None:
     """Its reader takes millimetres, so metres come out a thousand times too small."""
     dataset = load_dataset(MINI)
     small = tuple(replace(s, joints_m=s.joints_m / 1000) for s in dataset.sequences)
     assert [mistake.fix for mistake in mistakes(replace(dataset, sequences=small))] == ["the motion is in kilometres: times 1000"]
+
+
+@pytest.mark.parametrize(
+    ("fps", "frames", "known", "warned"),
+    [
+        (50, 243, 50, False),
+        (25, 243, 50, True),
+        (30, 27, 30, False),
+        (29.97, 27, 30, False),
+        (60, 27, 50, True),
+        (25, 1, 50, False),
+    ],
+)
+def test_another_frame_rate_than_the_networks_is_said(fps: float, frames: int, known: float, warned: bool) -> None:
+    said = warnings_of(replace(load_dataset(MINI), fps=fps), frames, known)
+    assert [f"{fps:g} frames per second, and the network is taken to know {known:g}" in line for line in said] == [True] * warned
+
+
+def test_an_impossible_frame_rate_is_said_once() -> None:
+    assert len(warnings_of(replace(load_dataset(MINI), fps=3000), 243)) == 1

@@ -236,3 +236,36 @@ def test_a_pickle_cannot_ask_for_a_table_of_gigabytes(tmp_path: Path) -> None:
     assert read_npz(pickled_npz(tmp_path / "data.npz", pickled))["positions_3d"] == {}
     assert tracemalloc.get_traced_memory()[1] < 1e6
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("begins", [b"", b"\x93NUMPY\x01\x00"])
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, begins: bytes) -> None:
+    bomb = tmp_path / "bomb.npz"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("positions_3d.npy", "w") as stream,
+    ):
+        stream.write(begins)
+        for _ in range(100):
+            stream.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"MB that unpack to 105 MB, which no motion does"):
+        read_npz(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def test_still_motion_that_is_packed_well_is_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "still.npz", still=np.zeros((20_000, 17, 3)))
+    assert (tmp_path / "still.npz").stat().st_size * 100 < 20_000 * 17 * 3 * 8
+    assert read_npz(tmp_path / "still.npz")["still"].shape == (20_000, 17, 3)
+
+
+@pytest.mark.parametrize("frames", [10**12, 3])
+def test_an_array_that_is_not_as_long_as_it_states_is_refused(tmp_path: Path, frames: int) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (frames, 17, 3)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("positions_3d.npy", header.getvalue() + bytes(1000))
+    with pytest.raises(DataError, match=rf"positions_3d\.npy states {frames * 17 * 3 * 8} bytes and holds 1000"):
+        read_npz(tmp_path / "a.npz")

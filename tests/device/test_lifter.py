@@ -96,11 +96,38 @@ def test_a_device_that_gives_other_poses_is_refused_and_left_as_it_was(device: D
         (np.zeros((9, 17, 3)), r"\(9, 17, 3\), wanted \(B, 9, 17, 2\)"),
         (np.zeros((1, 1, 9, 17, 2)), "wanted"),
         (np.full((9, 17, 2), np.nan), "no numbers"),
+        (np.full((9, 17, 2), 500.0), r"from 500 to 500, where the screen's edges are at -1 and 1: are they pixels\? on_screen\("),
+        (np.full((9, 17, 2), -3.5), "are they pixels"),
     ],
 )
 def test_wrong_keypoints_are_refused(device: Device, run: ModuleType, keypoints: Any, reason: str) -> None:
     with run.Lifter(backend="onnxruntime") as lifter, pytest.raises(run.Refused, match=reason):
         lifter(keypoints)
+
+
+def test_stray_keypoints_of_a_detector_are_lifted_and_fractions_of_the_picture_doubted(
+    device: Device, run: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    windows, _ = samples(device)
+    with run.Lifter(backend="onnxruntime") as lifter:
+        capsys.readouterr()
+        stray = windows[:1].copy()
+        stray[0, ::5, 3] = 40
+        lifter(stray)
+        lifter(np.zeros_like(windows))
+        assert capsys.readouterr().err == ""
+        fractions = np.random.default_rng(0).uniform(0.1, 0.9, windows.shape)
+        fractions[:, :, 3] = 0  # as detectors write joints that they did not find
+        lifter(fractions)
+        assert "all keypoints lie between 0 and 1" in capsys.readouterr().err
+
+
+def test_poses_that_are_no_numbers_are_refused(device: Device, run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows, _ = samples(device)
+    with run.Lifter(backend="onnxruntime", precision="fp16") as lifter:
+        monkeypatch.setattr(lifter._runner, "infer", lambda window: np.full((3, 17, 3), np.nan, np.float32))
+        with pytest.raises(run.Refused, match="gives values that are no numbers for these keypoints; run fp32"):
+            lifter(windows)
 
 
 def test_pixels_are_brought_to_the_screen_as_the_networks_read_them(run: ModuleType) -> None:

@@ -111,6 +111,7 @@ def test_a_graph_of_another_window_than_the_samples_is_refused(device: Device, v
     ("change", "reason"),
     [
         (lambda manifest: manifest.update(format=2), "bundle format 2, this runner reads 1"),
+        (lambda manifest: manifest.update(graphs=[1]), "files and graphs should be tables"),
         (lambda manifest: manifest.pop("graphs"), "not a bundle manifest (KeyError('graphs'))"),
         (lambda manifest: manifest["graphs"].pop("fp32"), "holds no fp32 graph; it holds: fp16, int8"),
         (lambda manifest: manifest["limits"].pop("fp32"), "KeyError('fp32') is missing or malformed"),
@@ -127,7 +128,7 @@ def test_a_graph_of_another_window_than_the_samples_is_refused(device: Device, v
         (lambda manifest: manifest["graphs"]["fp32"].update(file="run.py"), "run.py: "),
     ],
     ids=[
-        *("format", "graphs", "precision", "limits", "unlisted", "absent", "list", "text", "endless", "infinite"),
+        *("format", "tables", "graphs", "precision", "limits", "unlisted", "absent", "list", "text", "endless", "infinite"),
         *("label", "no graph"),
     ],
 )

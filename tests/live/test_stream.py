@@ -186,6 +186,17 @@ def test_other_shapes_are_refused(people: dict[int, Array] | Array, message: str
         Stream(LinearLifter(), recorded.SIZE, 50.0).push(people)
 
 
+@pytest.mark.parametrize("missed", [False, True])
+def test_normalized_coordinates_are_refused(missed: bool) -> None:
+    people = motion.coco()[:1] / [1000, 1002]
+    people[0, 3] = np.nan if missed else people[0, 3]
+    with pytest.raises(
+        DataError, match=r"frame 0: coordinates from 0\.3.* to 0\.7.*: they are normalized, and pixels are wanted"
+    ):
+        Stream(LinearLifter(), (1000, 1002), 50).push(people)
+    assert Stream(LinearLifter(), (1000, 1002), 50).push(np.zeros((1, 17, 2))) is not None
+
+
 def test_time_that_does_not_increase_is_refused() -> None:
     stream = Stream(LinearLifter(), recorded.SIZE, 50.0)
     stream.push({}, time_s=3.0)

@@ -35,5 +35,21 @@ def test_graph_of_other_weights_is_taken_for_one_of_the_papers(small_bundle: Pat
     assert trained_on(lifter) == TrainedOn(trunk="papers")
 
 
+def test_frame_rate_of_a_training_of_ours_goes_with_its_weights_and_graphs(export_inputs: Path, tmp_path: Path) -> None:
+    from poseedge.export.pipeline import export_bundle
+    from poseedge.models.checkpoints import load_checkpoint, save_checkpoint
+    from tests.support import small_export
+
+    network = load_checkpoint(export_inputs / "small.pth")
+    assert network.fps is None
+    network.fps = 30.0
+    save_checkpoint(tmp_path / "mine.pth", network, {})
+    assert trained_on(poseedge.load(tmp_path / "mine.pth")) == TrainedOn(fps=30.0)
+    job = small_export.job(export_inputs, tmp_path / "bundle", checkpoint=tmp_path / "mine.pth", precisions=("fp32",))
+    warnings = export_bundle(job).warnings
+    assert trained_on(poseedge.load(tmp_path / "bundle")) == TrainedOn(fps=30.0)
+    assert sum("50 frames per second, and the network is taken to know 30" in line for line in warnings) == 1
+
+
 def test_network_without_a_recipe_is_taken_for_one_of_the_papers() -> None:
     assert trained_on(LinearLifter()) == TrainedOn()

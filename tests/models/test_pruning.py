@@ -173,6 +173,13 @@ def test_a_cut_outside_the_levels_keeps_all_frames(name: str, plain: str, layer_
     torch.testing.assert_close(pruned.center_pose(x), whole(x)[:, 4:5])
 
 
+@pytest.mark.parametrize("name", ["tpc_mixste", "hot_mixste", "hot_motionbert", "tpc_mhformer"])
+@pytest.mark.parametrize("layer_index", [-1, 99])
+def test_a_cut_beyond_the_network_is_refused(name: str, layer_index: int) -> None:
+    with torch.device("meta"), pytest.raises(PoseedgeError, match=f"layer_index={layer_index} must lie between 0 and"):
+        create(name, layer_index=layer_index)
+
+
 @pytest.mark.parametrize(("name", "token_num"), [("hot_mixste", 0), ("hot_mixste", 28), ("tpc_mixste", 1)])
 def test_a_number_of_tokens_that_cannot_be_kept_is_refused(name: str, token_num: int) -> None:
     with pytest.raises(PoseedgeError, match="27 frames"):

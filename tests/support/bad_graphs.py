@@ -320,7 +320,7 @@ def contradiction() -> onnx.ModelProto:
 
 
 BAD: dict[str, Bad] = {
-    "ir-version": Bad(lambda: of_ir(9), "IR version 9; ONNX with opset 13 came with 7", "jetson-nano", "warning"),
+    "ir-version": Bad(lambda: of_ir(9), "IR version 9; TensorRT 8.2 knows 7", "jetson-nano", "warning"),
     "opset": Bad(lambda: unary("Relu", 17), "opset 17; TensorRT 8.2 reads 7 to 13", "jetson-nano"),
     "operator": Bad(layer_norm, "TensorRT 8.5 does not read LayerNormalization", "jetson-xavier-nx"),
     "custom-operator": Bad(lambda: unary("FusedGelu", domain="com.microsoft"), "com.microsoft.FusedGelu is no standard"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from onnx.helper import VERSION_TABLE
 
 from poseedge.errors import PoseedgeError
 from poseedge.targets.boards import DECOMPOSED, boards, facts, load_target, operator_table, releases, support, targets
@@ -20,7 +21,8 @@ def test_every_fact_names_sources_that_are_told() -> None:
 def test_target_writes_an_opset_that_all_its_releases_read(name: str) -> None:
     target = load_target(name)
     assert all(release.opsets[0] <= target.opset <= release.opsets[1] for release in target.releases)
-    assert all(release.source for release in target.releases)
+    assert all(release.source and release.ir_source for release in target.releases)
+    assert min(row[1] for row in VERSION_TABLE if row[2] >= target.opset) <= target.newest_ir  # the format that goes with it
     assert "fp32" in target.precisions
     assert target.why
 

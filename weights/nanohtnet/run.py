@@ -267,8 +267,10 @@ def read_manifest(path: Path) -> Dict[str, Any]:
         found, tables = manifest["format"], (manifest["files"], manifest["graphs"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused("{}: not a bundle manifest ({!r})".format(path, error)) from error
-    if found != FORMAT or not all(isinstance(table, dict) for table in tables):
+    if found != FORMAT:
         raise Refused("{}: bundle format {!r}, this runner reads {}".format(path, found, FORMAT))
+    if not all(isinstance(table, dict) for table in tables):
+        raise Refused("{}: not a bundle manifest: files and graphs should be tables".format(path))
     return dict(manifest)
 
 
@@ -1527,6 +1529,10 @@ def compare_poses(poses: Any, reference: Any, limits: Dict[str, float]) -> Tuple
 
 # --- The bundle's network as a function: keypoints in, poses out ------------------------------------------------------
 
+FAR_OFF = 3.0  # screen coordinates beyond this are no detector's
+STRAY = 0.1  # of the keypoints may be: a detector errs, too
+
+
 class Lifter:
     """A bundle's network, opened on this device and checked on the bundle's sample windows.
 
@@ -1583,8 +1589,7 @@ class Lifter:
         shape = (self.frames, JOINTS, self.channels)
         if windows.shape[-3:] != shape or windows.ndim not in (3, 4):
             raise Refused("keypoints are {}, wanted (B, {}, {}, {}) or one of these windows".format(windows.shape, *shape))
-        if not np.isfinite(windows).all():
-            raise Refused("keypoints hold values that are no numbers; bridge missing joints first")
+        check_keypoints(windows)
         with self._lock:
             if self._runner is None:
                 raise Refused("this lifter has been closed")
@@ -1594,6 +1599,9 @@ class Lifter:
             finally:
                 self._runner.leave()
         lifted = np.stack(poses) if poses else np.empty((0, len(self.output_frames), JOINTS, 3), np.float32)
+        if not np.isfinite(lifted).all():
+            hint = "run fp32: half precision ends at 65504" if "fp16" in self.precision else "are its weights damaged?"
+            raise Refused("{} gives values that are no numbers for these keypoints; {}".format(self._bundle.graph, hint))
         return lifted[0] if windows.ndim == 3 else lifted
 
     def close(self) -> None:
@@ -1617,6 +1625,25 @@ class Lifter:
         if not passed:
             limits = self._bundle.limits
             raise Refused("{}: poses are {} mm off the reference, allowed are {}".format(self._bundle.graph, distance, limits))
+
+
+def check_keypoints(windows: Any) -> None:
+    """Refuse keypoints ``(..., 17, C)`` that are no numbers, or no screen coordinates; warn of fractions of the picture."""
+    if not np.isfinite(windows).all():
+        raise Refused("keypoints hold values that are no numbers; bridge missing joints first")
+    points = windows[..., :2]
+    if not points.size:
+        return
+    low, high = float(points.min()), float(points.max())
+    if max(-low, high) > FAR_OFF and np.mean(np.abs(points) > FAR_OFF) > STRAY:
+        raise Refused(
+            "keypoints reach from {:g} to {:g}, where the screen's edges are at -1 and 1: are they pixels? "
+            "on_screen(keypoints, width, height) normalizes them".format(low, high)
+        )
+    if 0 <= low < high <= 1 and np.mean(points > 0) > 0.5:
+        note(
+            "all keypoints lie between 0 and 1; if they are fractions of the picture's sides: on_screen(keypoints * [w, h], w, h)"
+        )
 
 
 def on_screen(keypoints_px: Any, width: float, height: float) -> Any:

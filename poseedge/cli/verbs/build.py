@@ -16,7 +16,7 @@ from poseedge.bundle.reading import open_bundle
 from poseedge.bundle.triton import add_model
 from poseedge.cli import options
 from poseedge.cli.at_hand import here
-from poseedge.cli.console import emit_json, err, next_step, out, stage, table
+from poseedge.cli.console import emit_json, err, next_step, out, stage, table, warn
 from poseedge.device.runner.engine.routes import MIXED, suited
 from poseedge.engines.facts import bundle_of
 from poseedge.engines.options import BuildOptions
@@ -113,7 +113,8 @@ def planned(
     from poseedge.engines.cache import plan_job
 
     def calibration(spec: LifterSpec) -> Float32Array:
-        return load_calibration(calib or resource(*CALIBRATION_DATA), spec.frames, CALIBRATION_COUNT, spec.channels)
+        folder = calib or resource(*CALIBRATION_DATA)
+        return load_calibration(folder, spec.frames, CALIBRATION_COUNT, spec.channels, spec.known_fps, warn)
 
     job = plan_job(graph, wanted, cuda, output, calibration, held)
     if calib is not None and not job.route.calibrate:

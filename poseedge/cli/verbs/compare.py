@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 
 from poseedge.cli import options
-from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table
+from poseedge.cli.console import emit_json, err, mm, next_step, out, stage, table, warn
+from poseedge.data.mistakes import warnings_of
 from poseedge.data.sources import open_dataset
 from poseedge.engines.sides import open_side
 from poseedge.errors import ArtefactError
@@ -46,6 +47,7 @@ def compare_graphs(
         raise ArtefactError(f"{this} takes windows {taken[0]}, {other} takes {taken[1]} (frames, channels)")
     dataset = open_dataset(data or resource(*SAMPLE_DATA), keypoints)
     frames, channels = taken[0]
+    warn(warnings_of(dataset, frames, sides[0].spec.known_fps))
     motion = calibration_windows([dataset.of(dataset.test)], frames, windows, channels=channels)
     for engine in (path for path in (this, other) if path.suffix in ENGINE_SUFFIXES):
         err.print(f"building {engine.name} a second time, with its tensors as outputs", markup=False, soft_wrap=True)

@@ -26,6 +26,7 @@ from poseedge.evaluation.results import ActionErrors, Compared, Evaluation, Limi
 from poseedge.evaluation.score import score
 from poseedge.export.known import known_error
 from poseedge.lifter import ENGINE_SUFFIXES, Lifter
+from poseedge.live.trained import trained_on
 from poseedge.resources import SAMPLE_DATA, resource
 from poseedge.settings import network_settings
 
@@ -67,13 +68,13 @@ def evaluate(
     scoring = protocol(like)
     check_pictures(plot)
     dataset = evaluation_set(data, keypoints, subjects, scoring)
-    mistaken = warnings_of(dataset)
-    warn(mistaken)  # before minutes are spent
     bundle = bundle_behind(artefact)
     artefacts = [artefact, *([Path(against)] if against not in (None, "checkpoint") else [])]
     chosen = choices(artefacts, precision, model, network_settings(settings or []))
     lifter = load(artefact, chosen[0].precision, threads, chosen[0].model, flip, backend, chosen[0].settings)
     print_notes(lifter)
+    mistaken = warnings_of(dataset, lifter.spec.frames, trained_on(lifter).fps)
+    warn(mistaken)  # before minutes are spent
     if flip and lifter.spec.flip == "shared":
         err.print(SEPARATE_SELECTIONS, soft_wrap=True)
     flipped = flip or lifter.spec.flip == "inside"

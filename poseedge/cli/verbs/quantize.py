@@ -11,7 +11,7 @@ import typer
 
 import poseedge
 from poseedge.cli import options
-from poseedge.cli.console import emit_json, mm, next_step, out, stage
+from poseedge.cli.console import emit_json, mm, next_step, out, stage, warn
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import ArtefactError, PoseedgeError, nearest
 from poseedge.files import atomic_write, sha256_of
@@ -58,7 +58,8 @@ def quantize(
     placement = place(exact, keep, two_step, level)  # type: ignore[arg-type]
     if not placement.layers:
         raise ArtefactError(f"{graph}: no layer takes INT8", "expected MatMul or Gemm with a constant weight of 16 x 16 or more")
-    drawn = load_calibration(data or resource(*CALIBRATION_DATA), spec.frames, windows, spec.channels)
+    folder = data or resource(*CALIBRATION_DATA)
+    drawn = load_calibration(folder, spec.frames, windows, spec.channels, spec.known_fps, warn)
     with stage("calibrate INT8", windows * calibration_passes(calibration)) as advance:  # type: ignore[arg-type]
         found = cached_ranges(exact, placement, drawn, calibration, 0.5, lambda: advance(1))  # type: ignore[arg-type]
     if plot:
@@ -91,6 +92,7 @@ def write(made: Graph, target: Path, source: Path, spec: LifterSpec, float_weigh
         version=poseedge.__version__,
         flip=spec.flip,
         ort_disabled_optimizers=ORT_DISABLED_OPTIMIZERS,
+        fps=spec.fps,
     )
     if float_weights:
         store_weights_as_float(made)

@@ -11,7 +11,7 @@ from poseedge.bench.layer_savings import saved_ms
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli import options
 from poseedge.cli.at_hand import here
-from poseedge.cli.console import emit_json, mm, next_step, out, stage, table
+from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
 from poseedge.data.h36m import load_dataset
 from poseedge.errors import PoseedgeError, nearest
 from poseedge.graph.lifting import open_float32
@@ -61,7 +61,7 @@ def sensitivity(
     path = open_bundle(artefact).graph("fp32") if artefact.is_dir() else artefact
     graph, spec = open_float32(path)
     folder = data or resource(*CALIBRATION_DATA)
-    drawn = load_calibration(folder, spec.frames, windows, spec.channels)
+    drawn = load_calibration(folder, spec.frames, windows, spec.channels, spec.known_fps, warn)
     dataset = load_dataset(folder)
     with stage("calibrate", windows) as advance:
         ranges = cached_ranges(graph, place(graph), drawn, "minmax", migrate, lambda: advance(1))

@@ -65,8 +65,10 @@ def read_manifest(path: Path) -> Dict[str, Any]:
         found, tables = manifest["format"], (manifest["files"], manifest["graphs"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused("{}: not a bundle manifest ({!r})".format(path, error)) from error
-    if found != FORMAT or not all(isinstance(table, dict) for table in tables):
+    if found != FORMAT:
         raise Refused("{}: bundle format {!r}, this runner reads {}".format(path, found, FORMAT))
+    if not all(isinstance(table, dict) for table in tables):
+        raise Refused("{}: not a bundle manifest: files and graphs should be tables".format(path))
     return dict(manifest)
 
 

@@ -11,7 +11,10 @@ import numpy as np
 from poseedge.device.runner.backends import open_runner, tensorrt_for
 from poseedge.device.runner.bundle import JOINTS, open_bundle
 from poseedge.device.runner.measure import compare_poses
-from poseedge.device.runner.words import Refused
+from poseedge.device.runner.words import Refused, note
+
+FAR_OFF = 3.0  # screen coordinates beyond this are no detector's
+STRAY = 0.1  # of the keypoints may be: a detector errs, too
 
 
 class Lifter:
@@ -70,8 +73,7 @@ class Lifter:
         shape = (self.frames, JOINTS, self.channels)
         if windows.shape[-3:] != shape or windows.ndim not in (3, 4):
             raise Refused("keypoints are {}, wanted (B, {}, {}, {}) or one of these windows".format(windows.shape, *shape))
-        if not np.isfinite(windows).all():
-            raise Refused("keypoints hold values that are no numbers; bridge missing joints first")
+        check_keypoints(windows)
         with self._lock:
             if self._runner is None:
                 raise Refused("this lifter has been closed")
@@ -81,6 +83,9 @@ class Lifter:
             finally:
                 self._runner.leave()
         lifted = np.stack(poses) if poses else np.empty((0, len(self.output_frames), JOINTS, 3), np.float32)
+        if not np.isfinite(lifted).all():
+            hint = "run fp32: half precision ends at 65504" if "fp16" in self.precision else "are its weights damaged?"
+            raise Refused("{} gives values that are no numbers for these keypoints; {}".format(self._bundle.graph, hint))
         return lifted[0] if windows.ndim == 3 else lifted
 
     def close(self) -> None:
@@ -104,6 +109,25 @@ class Lifter:
         if not passed:
             limits = self._bundle.limits
             raise Refused("{}: poses are {} mm off the reference, allowed are {}".format(self._bundle.graph, distance, limits))
+
+
+def check_keypoints(windows: Any) -> None:
+    """Refuse keypoints ``(..., 17, C)`` that are no numbers, or no screen coordinates; warn of fractions of the picture."""
+    if not np.isfinite(windows).all():
+        raise Refused("keypoints hold values that are no numbers; bridge missing joints first")
+    points = windows[..., :2]
+    if not points.size:
+        return
+    low, high = float(points.min()), float(points.max())
+    if max(-low, high) > FAR_OFF and np.mean(np.abs(points) > FAR_OFF) > STRAY:
+        raise Refused(
+            "keypoints reach from {:g} to {:g}, where the screen's edges are at -1 and 1: are they pixels? "
+            "on_screen(keypoints, width, height) normalizes them".format(low, high)
+        )
+    if 0 <= low < high <= 1 and np.mean(points > 0) > 0.5:
+        note(
+            "all keypoints lie between 0 and 1; if they are fractions of the picture's sides: on_screen(keypoints * [w, h], w, h)"
+        )
 
 
 def on_screen(keypoints_px: Any, width: float, height: float) -> Any:

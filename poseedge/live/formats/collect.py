@@ -111,7 +111,8 @@ class Detections:
         if fps is not None and not 0 < fps < MOST_FPS:
             raise DataError(f"{self.path}: {fps} frames per second", "give the video's frame rate with --fps")
         layout = checks.layout_of(self.path, keypoints, layout or self.layout)
-        keypoints = checks.pixels(self.path, keypoints, scores, size, self.normalized)
+        given, keypoints = keypoints, checks.pixels(self.path, keypoints, scores, size, self.normalized)
+        scaled = keypoints is not given and not self.normalized
         there = ~missing.all(axis=-1)
         if not there.any():
             raise DataError(f"{self.path}: all joints are missing (zero or not a number)")
@@ -121,7 +122,7 @@ class Detections:
         if not there.all():  # copies are spared where they can be: these are the largest arrays
             frames, keypoints, scores, ids = frames[there], keypoints[there], scores[there], ids[there]
         tracks = link(frames, keypoints, scores, ids, fps)
-        return Clip(self.path.name, layout, tracks, np.arange(self._first, self._last + 1), size, fps)
+        return Clip(self.path.name, layout, tracks, np.arange(self._first, self._last + 1), size, fps, scaled=scaled)
 
 
 def pictures(path: Path, suffix: str) -> Iterator[tuple[int, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poseedge.errors import CheckpointError
+from poseedge.errors import CheckpointError, PoseedgeError
 from poseedge.files import atomic_write
 from poseedge.models.checkpoints.contents import read_checkpoint
 from poseedge.models.checkpoints.states import COUNTER, state_dict_of
@@ -21,7 +22,8 @@ from poseedge.models.registry import create, names, network_class, oversized
 def save_checkpoint(path: Path, network: Network, record: dict[str, Any], half: bool = False) -> None:
     """Write weights, name, configuration and ``record`` (plain values) so that ``weights_only`` loading reads them."""
     state = {key: value.half() if half and value.is_floating_point() else value for key, value in network.state_dict().items()}
-    write_torch({"name": network.name, "config": network.config, "state_dict": state, "record": record}, path)
+    known = {} if network.fps is None else {"fps": network.fps}
+    write_torch({"name": network.name, "config": network.config, **known, "state_dict": state, "record": record}, path)
 
 
 def write_torch(content: dict[str, Any], path: Path) -> None:
@@ -50,12 +52,22 @@ def load_checkpoint(path: str | Path, name: str | None = None, settings: Mapping
         raise CheckpointError(
             f"{path}: {large} cannot be, its largest tensor axis is {largest}", "was its configuration changed?"
         )
-    with torch.device("meta"):  # what does not fit is refused before memory is taken for it
-        check_fit(create(identity.name, **identity.config), state, path)
+    try:
+        with torch.device("meta"):  # what does not fit is refused before memory is taken for it
+            planned = create(identity.name, **identity.config)
+    except PoseedgeError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+    check_fit(planned, state, path)
     network = create(identity.name, **identity.config)
     load_strictly(network, state, path)
-    network.identity = identity
+    network.identity, network.fps = identity, rate_of(content)
     return network
+
+
+def rate_of(content: Mapping[str, Any]) -> float | None:
+    """Return the frame rate that a checkpoint says its network was trained at, None where it says none that could be."""
+    told = content.get("fps")
+    return float(told) if isinstance(told, int | float) and 0 < told < math.inf else None
 
 
 def identify(content: Mapping[str, Any], shapes: Shapes, path: Path, name: str | None, settings: Mapping[str, Any]) -> Identity:

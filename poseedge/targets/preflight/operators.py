@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onnx import TensorProto
-from onnx.helper import VERSION_TABLE
 
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import attribute
@@ -30,14 +29,22 @@ def opset(graph: Graph, target: Target) -> Iterator[Issue]:
         yield Issue("", message, fix, source=oldest.source)
 
 
-@rule("ir-version", "warning", "onnx.helper.VERSION_TABLE: the IR version of the ONNX release that the parser's opset came with")
+@rule("ir-version", "warning", "onnx.helper.VERSION_TABLE", runtime="any")
 def ir_version(graph: Graph, target: Target) -> Iterator[Issue]:
-    """The file format is no newer than the ONNX that the parser was built with, as far as its opset tells."""
-    newest = min(release.opsets[1] for release in target.releases)
-    known = max(row[1] for row in VERSION_TABLE if row[2] <= newest)
-    if graph.proto.ir_version > known:
-        message = f"the file is of IR version {graph.proto.ir_version}; ONNX with opset {newest} came with {known}"
-        yield Issue("", message, f"set model.ir_version = {known} and save it again; our exports have what their opset needs")
+    """The file format is no newer than the target's runtime knows."""
+    found, known = graph.proto.ir_version, target.newest_ir
+    if found <= known:
+        return
+    fix = f"set model.ir_version = {known} and save it again, if its opset ({graph.opset}) is no newer; our exports are so"
+    if not target.releases:
+        message = (
+            f"the file is of IR version {found}; an ONNX Runtime for opset {target.opset} knows {known} and refuses newer ones"
+        )
+        yield Issue("", message, fix)
+        return
+    oldest = min(target.releases, key=lambda release: release.ir)
+    message = f"the file is of IR version {found}; TensorRT {oldest.version} knows {known}, warns, and may misread what is newer"
+    yield Issue("", message, fix, source=oldest.ir_source)
 
 
 @rule("operator", "error", TABLES)

@@ -10,7 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from poseedge.backends.registry import load
-from tests.support.folders import MINI
+from tests.support.folders import MINI, excerpt
 from tests.support.user import Command, assert_refused
 
 QUICK = ("--data", MINI, "--windows", 8, "--frames", 24)
@@ -47,6 +47,22 @@ def test_foreign_graph_is_quantized_beside_itself_with_its_ranges(poseedge: Comm
 def test_ranges_are_drawn_on_request(poseedge: Command, foreign: Path, tmp_path: Path) -> None:
     assert poseedge("quantize", foreign, *QUICK, "--plot", tmp_path / "ranges.png").status == 0
     assert (tmp_path / "ranges.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mistakes_of_the_data_and_its_frame_rate_are_said_once_where_it_calibrates(
+    poseedge: Command, foreign: Path, tmp_path: Path
+) -> None:
+    folder = excerpt()
+    for actions in folder.motion.values():
+        for action in actions:
+            actions[action] = actions[action] * 1000
+    assert folder.rig
+    folder.rig["fps"] = 25
+    data = folder.write(tmp_path)
+    outcome = poseedge("quantize", foreign, "--frames", 24, "--data", data, "--windows", 8)
+    assert outcome.status == 0, outcome.err
+    assert outcome.err.count("the motion is in millimetres: times 0.001") == 1
+    assert outcome.err.count("25 frames per second, and the network is taken to know 50") == 1
 
 
 def test_quantized_graph_is_refused(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:

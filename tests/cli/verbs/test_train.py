@@ -107,6 +107,13 @@ def test_refine_stage_needs_a_trained_network(poseedge: Command, tmp_path: Path)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("verb", ["train", "pretrain"])
+@pytest.mark.parametrize("output", [".", ".."])
+def test_the_folder_that_one_works_in_is_not_filled(poseedge: Command, verb: str, output: str) -> None:
+    outcome = poseedge(verb, "--data", MINI, "--output", output)
+    assert_refused(outcome, f"{output}: is the folder that you work in", "--output")
+
+
 def test_wrong_setting_is_refused_before_anything_is_written(poseedge: Command, tmp_path: Path) -> None:
     outcome = poseedge("train", "--data", MINI, "--output", tmp_path / "run", "--set", "optimizer.speed=1")
     assert outcome.status == 2

@@ -63,6 +63,26 @@ def test_a_warning_alone_passes(name: str) -> None:
     assert passed([finding for finding in check_graph(Graph(case.model()), load_target(case.target)) if finding.rule == name])
 
 
+@pytest.mark.parametrize(
+    ("target", "newest", "says"),
+    [
+        ("jetson-nano", 7, "TensorRT 8.2 knows 7"),
+        ("jetson-xavier-nx", 8, "TensorRT 8.5 knows 8"),
+        ("default", 10, "TensorRT 10.3 knows 10"),
+        ("jetson-thor-jp7.1", 10, "TensorRT 10.13 knows 10"),
+        ("jetson-agx-orin-jp7.2.2", 12, "knows 12"),
+        ("cpu", 9, "an ONNX Runtime for opset 20 knows 9 and refuses newer ones"),
+        ("cpu-opset23", 11, "knows 11 and refuses"),
+    ],
+)
+def test_file_format_is_judged_by_the_files_own_version_and_the_targets_runtime(target: str, newest: int, says: str) -> None:
+    assert "ir-version" not in found(bad_graphs.of_ir(newest), target)
+    finding = found(bad_graphs.of_ir(newest + 1), target)["ir-version"]
+    assert f"IR version {newest + 1}" in finding.message
+    assert says in finding.message
+    assert f"model.ir_version = {newest}" in finding.fix
+
+
 @pytest.mark.parametrize("target", MODERN_TARGETS)
 def test_well_quantized_layer_is_left_alone(target: str) -> None:
     errors = [f for f in check_graph(Graph(bad_graphs.quantized()), load_target(target)) if f.severity == "error"]
