@@ -95,7 +95,7 @@ def test_stream_shows_another_artefact_over_the_first(small_bundle: Path) -> Non
     graph = next(small_bundle.glob("*_int8.onnx"))
     options = ["--artefact", small_bundle, "--against", graph, "--size", "1000x1002", "--look-ahead", 0]
     with serving("stream", *options) as (running, connection):
-        for text in lines(3):
+        for text in json_lines(3):
             running.stdin.write(text + "\n")
             running.stdin.flush()
             (person,) = fetched(connection)["people"]
