@@ -50,6 +50,7 @@ def test_the_block_works() -> None:
     assert "ModuleNotFoundError: No module named 'torch'" in without_torch("import torch").stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
 def test_module_imports_without_torch(module: str) -> None:
     done = without_torch(f"import {module}")
@@ -69,6 +70,7 @@ def test_lifting_is_at_hand_and_imported_when_it_is_used() -> None:
     assert "class 'poseedge.live.stream.Stream'" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["poseedge.metrics.mpjpe", "poseedge.models.create", "poseedge.lift", "poseedge.Stream"])
 def test_public_names_need_no_import_of_their_own(name: str) -> None:
     done = subprocess.run([sys.executable, "-c", f"import poseedge\n{name}"], capture_output=True, text=True, check=False)
@@ -102,6 +104,7 @@ def test_check_works_on_a_bundle(small_bundle: Path) -> None:
     assert json.loads(done.stdout)["passed"]
 
 
+@pytest.mark.slow
 def test_models_are_listed_and_the_next_command_needs_no_torch() -> None:
     done = without_torch(COMMAND_LINE, "models")
     assert done.returncode == 0, done.stderr
@@ -125,6 +128,7 @@ def test_trtexec_s_command_is_printed_where_tensorrt_is_not(small_bundle: Path) 
     assert "TensorRT is not installed here" in done.stderr
 
 
+@pytest.mark.slow
 def test_doctor_names_what_is_missing() -> None:
     done = without_torch(COMMAND_LINE, "doctor", "--json")
     assert done.returncode == 0, done.stderr

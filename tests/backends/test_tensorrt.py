@@ -38,6 +38,7 @@ def opened(engine: Path) -> Any:
     return load(engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 2, "B"])
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_any_number_of_windows_is_lifted_as_by_the_graph(device: Fake, tmp_path: Path, batch: int | str, count: int) -> None:

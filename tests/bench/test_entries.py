@@ -34,6 +34,7 @@ def test_parity_of_the_manifest_goes_with_its_precision(tmp_path: Path) -> None:
     assert (reference.mpjpe_mm, reference.delta_mpjpe_mm) == (39.0, 0.0)
 
 
+@pytest.mark.slow
 def test_published_checkpoint_that_fits_two_networks_is_loaded_as_the_one_that_was_exported(tmp_path: Path) -> None:
     source = tmp_path / "published.pth"
     torch.save(golden.network("tpc_mixste-f27").state_dict(), source)

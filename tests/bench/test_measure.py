@@ -33,6 +33,7 @@ def silent(what: str, done: int, total: int) -> None:
     """Ignore progress."""
 
 
+@pytest.mark.slow
 def test_bundle_and_its_checkpoint_stand_side_by_side(tmp_path: Path) -> None:
     source = samples.checkpoint(tmp_path / "small.pth")
     subjects, _ = subjects_of(samples.bundle(tmp_path / "bundle", source))
@@ -76,6 +77,7 @@ def test_bundle_is_measured_without_torch(tmp_path: Path) -> None:
     assert done.stdout.strip() == "2", done.stderr
 
 
+@pytest.mark.slow
 def test_energy_of_each_is_measured_where_power_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(energy, "read_rails", lambda: {"VDD_IN": 5000.0, "VDD_SOC": 900.0})
     monkeypatch.setattr(energy, "SETTLE_S", 0.0)

@@ -31,6 +31,7 @@ def test_parameters_and_operations_of_the_default_size_were_counted(name: str) -
     assert default.keys() >= {"parameters", "gflops"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIFTING)
 def test_sizes_in_the_file_are_those_of_the_network(name: str) -> None:
     assert read_table(name, "default") in ({}, counted_default(name))
@@ -46,6 +47,7 @@ def test_network_whose_file_has_no_sizes_is_counted(monkeypatch: pytest.MonkeyPa
     assert told[0]["flops_per_output_frame"] == told[0]["flops"] // told[0]["frames_out"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), COUNTED)
 def test_parameters_and_operations_are_those_of_the_published_network(name: str, size: dict[str, Any]) -> None:
     facts = sizes_of(network(name, **size.get("network", {})))
@@ -53,6 +55,7 @@ def test_parameters_and_operations_are_those_of_the_published_network(name: str,
     assert facts["flops"] == pytest.approx(size["gflops"] * 1e9, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [(name, size) for name, size in COUNTED if "gflops_without_attention" in size])
 def test_operations_without_attention_products_are_what_the_paper_states(name: str, size: dict[str, Any]) -> None:
     flops, attention = count(network(name, **size.get("network", {})).to("meta"), "meta")

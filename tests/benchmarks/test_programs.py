@@ -30,6 +30,7 @@ def test_every_program_but_the_one_that_runs_them_all_is_recorded() -> None:
     assert {run["program"] for run in RECORD["run"]} == programs().keys() - {"every"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RECORD["run"], ids=lambda run: run["program"])
 def test_recorded_commands_can_be_typed(run: dict[str, Any]) -> None:
     bundles = dict.fromkeys(RECORD["bundle"], "b")
@@ -37,6 +38,7 @@ def test_recorded_commands_can_be_typed(run: dict[str, Any]) -> None:
         takes(run["program"], [word.format(data="d", folder="f", **bundles) for word in words])
 
 
+@pytest.mark.slow
 def test_commands_of_the_pages_can_be_typed() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     assert set(re.findall(r"python -m benchmarks ([a-z]\w+)", text)) <= programs().keys() | {"all"}
@@ -47,6 +49,7 @@ def test_commands_of_the_pages_can_be_typed() -> None:
         takes("every" if name == "all" else name, words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({run["program"] for run in RECORD["run"]} - {"gpu"}))
 def test_a_trial_records_nothing_in_the_repository(name: str, tmp_path: Path) -> None:
     options = elsewhere(program(name), tmp_path / "results", tmp_path)

@@ -47,12 +47,14 @@ def test_version_is_told(poseedge: Command) -> None:
     assert poseedge("--version").out == f"poseedge {__version__}\n"
 
 
+@pytest.mark.slow
 def test_shell_completion_is_offered(tmp_path: Path) -> None:
     done = shell("_POSEEDGE_COMPLETE=complete_bash COMP_WORDS='poseedge tar' COMP_CWORD=1 poseedge", tmp_path)
     assert "--show-completion" in shell("poseedge --help", tmp_path).stdout
     assert "targets" in done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["poseedge --version", "poseedge targets", "poseedge targets --json"])
 def test_output_that_finds_no_room_is_one_error(tmp_path: Path, line: str) -> None:
     done = shell(f"{line} > /dev/full", tmp_path)
@@ -61,6 +63,7 @@ def test_output_that_finds_no_room_is_one_error(tmp_path: Path, line: str) -> No
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["poseedge targets --json", "poseedge targets", "poseedge --help"])
 def test_reader_that_leaves_early_is_no_error(tmp_path: Path, line: str) -> None:
     for reader in ("head -1 > first", "true"):
@@ -80,6 +83,7 @@ def test_closed_output_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [0.02, 0.05, 0.1, 0.2, 0.4])
 def test_interrupt_while_the_command_starts_leaves_no_traceback(tmp_path: Path, delay_s: float) -> None:
     program = "from poseedge.cli.app import main; print(flush=True); main()"

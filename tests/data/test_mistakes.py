@@ -111,6 +111,7 @@ def longer() -> Folder:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_mistake_is_named_by_what_mends_it(name: str, tmp_path: Path) -> None:
     folder = longer()

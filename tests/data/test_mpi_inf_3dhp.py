@@ -94,6 +94,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("promise", WRONG)
 def test_a_wrong_file_is_explained(promise: str, tmp_path: Path) -> None:
     bend, message = WRONG[promise]

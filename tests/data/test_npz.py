@@ -177,6 +177,7 @@ def damaged(content: bytes, seed: int) -> bytes:
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_no_damage_to_a_pickle_raises_anything_but_a_data_error_or_crashes(tmp_path: Path, protocol: int) -> None:
     """Within a zip whose checksum is right: numpy's own reader of these bytes ends the process within some hundred."""

@@ -30,6 +30,7 @@ def samples(device: Device) -> tuple[Float32Array, Float32Array]:
         return arrays["keypoints"], arrays["poses_m"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", EACH_VERSION)
 @pytest.mark.parametrize("precision", LIMITS)
 def test_it_gives_the_poses_of_the_bundle(device: Device, run: ModuleType, version: str, precision: str) -> None:
@@ -162,6 +163,7 @@ def mean_of_windows(lifter: Any, keypoints: Float32Array, every: int) -> Float32
     return poses.astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 30])
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_a_stream_gives_every_frame_once_as_the_mean_of_its_windows(

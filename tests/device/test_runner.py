@@ -19,6 +19,7 @@ STRONG: dict[str, tuple[str, ...]] = {"fp32": (), "fp16": (), "int8": ()}
 ROUTES = {version: STRONG if version.startswith(("10.13", "10.16", "11.")) else WEAK for version in VERSIONS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", LIMITS)
 def test_each_tensorrt_builds_verifies_and_times_every_precision(device: Device, version: str, precision: str) -> None:
     device.has(version)
@@ -32,6 +33,7 @@ def test_each_tensorrt_builds_verifies_and_times_every_precision(device: Device,
     assert plain["gpu_ms"]["p50"] == graph["gpu_ms"]["p99"] == LAUNCH_MS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", LIMITS)
 def test_each_tensorrt_takes_the_route_of_the_decision_table(device: Device, version: str, precision: str) -> None:
     fake = device.has(version)
@@ -51,6 +53,7 @@ def mixed(device: Device, tmp_path: Path) -> Device:
     return device
 
 
+@pytest.mark.slow
 def test_int8_is_the_graph_whose_rest_is_fp16_where_strongly_typed(mixed: Device, version: str) -> None:
     fake = mixed.has(version)
     found = mixed.run("--precision", "int8")
@@ -63,12 +66,14 @@ def test_int8_is_the_graph_whose_rest_is_fp16_where_strongly_typed(mixed: Device
     assert fake.built[0].flags == ROUTES[version]["int8"]
 
 
+@pytest.mark.slow
 def test_int8_can_be_taken_as_named(mixed: Device, version: str) -> None:
     mixed.has(version)
     found = mixed.run("--precision", "int8", "--as-named")
     assert (found.status, found.report["graph"]["file"]) == (0, "int8.onnx")
 
 
+@pytest.mark.slow
 def test_mixed_graph_is_refused_where_flags_choose_the_precision(mixed: Device, version: str) -> None:
     mixed.has(version)
     found = mixed.run("--precision", MIXED)
@@ -85,6 +90,7 @@ def test_mixed_graph_runs_on_onnx_runtime_when_asked_for_and_int8_stays_itself(m
         assert (found.status, found.report["graph"]["file"]) == (0, f"{precision}.onnx")
 
 
+@pytest.mark.slow
 def test_a_free_batch_is_built_for_one_window(device: Device, version: str, tmp_path: Path) -> None:
     fake = device.has(version)
     device.run_py = write_bundle(tmp_path / "free", batch="B")
@@ -92,6 +98,7 @@ def test_a_free_batch_is_built_for_one_window(device: Device, version: str, tmp_
     assert fake.built[0].profile == ((1, 9, 17, 2),) * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_nodes_that_the_bundle_names_are_held_in_fp32_under_weak_typing(device: Device, version: str, precision: str) -> None:
     fake = device.has(version)

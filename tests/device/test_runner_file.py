@@ -18,6 +18,7 @@ from tests.support.lifting_bundle import write_bundle
 from tests.support.python36 import ALLOWED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [run_py(), Path(far_end.__file__).read_text()], ids=["run.py", "far_end.py"])
 def test_it_is_python_3_6(text: str) -> None:
     vermin = pytest.importorskip("vermin")
@@ -53,6 +54,7 @@ def names_of(node: ast.stmt) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_it_holds_every_line_of_its_parts() -> None:
     for part in part_files().values():
         tree = ast.parse(part.read_text())
@@ -79,6 +81,7 @@ def program(tmp_path: Path) -> list[str]:
     return [sys.executable, str(write_bundle(tmp_path / "bundle")), "--backend", "onnxruntime", "--runs", "3", "--warmup", "1"]
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_program_from_anywhere(program: list[str], tmp_path: Path) -> None:
     done = subprocess.run([*program, "--json", "out.json"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -35,6 +35,7 @@ def test_a_network_that_cannot_be_captured_is_timed_without(device: Device) -> N
     assert "no CUDA graph: TensorRT does not start this network under capture" in found.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", EACH_VERSION)
 @pytest.mark.parametrize(("slow", "chosen"), [("copy_s", "mapped"), ("mapped_s", "copied")])
 def test_poses_are_copied_or_mapped_whichever_is_faster(device: Device, version: str, slow: str, chosen: str) -> None:
@@ -80,6 +81,7 @@ def test_a_gpu_that_refuses_to_map_memory_is_used_with_copies(device: Device) ->
     assert "no memory is mapped into the GPU: cuMemHostGetDevicePointer failed: operation not supported" in found.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", EACH_VERSION)
 def test_a_plan_with_a_plugin_is_loaded_by_a_program_that_built_none(device: Device, version: str) -> None:
     fake = device.has(version)
@@ -149,6 +151,7 @@ def test_the_pycuda_that_works_with_this_python_is_named(
     assert install_pycuda() == f"export PATH=/usr/local/cuda/bin:$PATH && pip3 install '{pycuda}'"
 
 
+@pytest.mark.slow
 def test_a_pycuda_of_another_numpy_says_what_to_do(device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     device.has("8.5.2.2")
     (tmp_path / "site" / "pycuda").mkdir(parents=True)

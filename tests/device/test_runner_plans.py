@@ -14,6 +14,7 @@ from tests.support.device import Device, assert_refused, rewrite_graph
 from tests.support.lifting_bundle import load_runner
 
 
+@pytest.mark.slow
 def test_a_plan_is_named_after_graph_tensorrt_and_device_and_loaded_next_time(device: Device, version: str) -> None:
     fake = device.has(version)
     assert device.run().report["engine"]["build_s"] > 0
@@ -32,6 +33,7 @@ def test_a_plan_is_built_again_when_asked_or_when_options_change(device: Device,
     assert len(fake.built) == 2
 
 
+@pytest.mark.slow
 def test_a_truncated_plan_is_recognised_and_built_again(device: Device, version: str) -> None:
     fake = device.has(version)
     device.run()
@@ -75,6 +77,7 @@ def test_a_plan_of_another_power_mode_is_used_and_told(device: Device, monkeypat
     assert "power mode" not in device.run("--rebuild").err
 
 
+@pytest.mark.slow
 def test_a_run_waits_for_one_that_builds_in_the_same_folder(device: Device) -> None:
     fake = device.has("10.3.0")
     first_builds, second_waits, found = threading.Event(), threading.Event(), []
@@ -105,6 +108,7 @@ def test_a_plan_of_another_version_is_recognised_before_tensorrt_sees_it(device:
     assert "differs in tensorrt" in again.err
 
 
+@pytest.mark.slow
 def test_a_plan_that_tensorrt_refuses_is_built_again_with_its_words(device: Device, version: str) -> None:
     fake = device.has(version)
     device.run()
@@ -118,6 +122,7 @@ def test_a_plan_that_tensorrt_refuses_is_built_again_with_its_words(device: Devi
     assert "Engine deserialization failed; building it again" in again.err
 
 
+@pytest.mark.slow
 def test_a_failed_build_says_why_and_leaves_no_plan(device: Device, version: str) -> None:
     device.has(version).build_error = "Could not find any implementation for node lift"
     found = device.run()

@@ -42,6 +42,7 @@ def test_int8_is_refused_on_boards_without_int8_hardware(device: Device) -> None
         assert fake.built == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [32 << 10, (64 << 10) + 1300], ids=["context", "buffers"])
 def test_a_device_out_of_memory_says_so(device: Device, version: str, memory: int) -> None:
     device.has(version, Gpu(memory=memory))
@@ -56,6 +57,7 @@ def test_a_driver_without_graphs_is_timed_without_them(device: Device, monkeypat
     assert "no CUDA graph" in found.err
 
 
+@pytest.mark.slow
 def test_missing_parity_is_exit_status_1(device: Device, version: str) -> None:
     device.has(version)
     rewrite_samples(device.folder, poses_m=lambda poses: poses + np.float32(1e-3))
@@ -99,6 +101,7 @@ def test_wrong_samples_are_refused(device: Device, changes: dict[str, Change], r
     assert_refused(device.run(), reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorrt", "onnxruntime"])
 def test_a_graph_of_another_window_than_the_samples_is_refused(device: Device, version: str, backend: str) -> None:
     device.has(version)
@@ -107,6 +110,7 @@ def test_a_graph_of_another_window_than_the_samples_is_refused(device: Device, v
     assert_refused(device.run("--backend", backend), "fp32.onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -138,6 +142,7 @@ def test_a_wrong_manifest_is_refused(device: Device, change: Callable[[dict[str,
     assert_refused(device.run(), reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../other.onnx", "{}/other.onnx", "..", ""])
 def test_graph_that_lies_elsewhere_is_refused(device: Device, name: str) -> None:
     device.has("8.2.1.8")

@@ -174,6 +174,7 @@ def test_power_is_read_from_tegrastats_where_a_container_hides_the_sensor(
         assert (meter.read_mw(), meter.of) == (6626, "VDD_IN, as tegrastats says")
 
 
+@pytest.mark.slow
 def test_energy_is_mean_power_times_the_time_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(energy, "SETTLE_S", 0.05)
     monkeypatch.setattr(energy, "IDLE_S", 0.3)

@@ -27,6 +27,7 @@ def jetson(capability: tuple[int, int] = (8, 7), integrated: bool = True, copy_s
     return gpu
 
 
+@pytest.mark.slow
 @LIBRARIES
 @pytest.mark.parametrize(("copy_s", "mapped_s", "chosen"), [(0.001, 0, "mapped"), (0, 0.001, "copied")])
 def test_the_faster_way_is_taken_and_said(

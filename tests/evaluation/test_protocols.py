@@ -24,6 +24,7 @@ from tests.support.folders import MINI
 from tests.support.networks import LIFTING, small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIFTING)
 def test_every_network_is_scored_on_every_frame_once(name: str) -> None:
     lifter = TorchLifter(small(name), Path(name))
@@ -183,6 +184,7 @@ def test_frames_that_do_not_count_are_context_only() -> None:
         assert score([found]).mpjve_mm is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tpc_mhformer-27", "tpc_mixste-f27", "mhformer-27", "strided_transformer-27"])
 def test_flip_test_equals_the_published_one(name: str) -> None:
     stored, network = golden.arrays(name), golden.network(name)

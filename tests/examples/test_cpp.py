@@ -59,6 +59,7 @@ def run(program: Path, windows: bytes, plan: str = "plan 1 0") -> subprocess.Com
     return subprocess.run([str(program), str(path)], input=windows, capture_output=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", ["plan 1 0", "plan -1 0", "plan 1 1"], ids=["fixed batch", "free batch", "with a plugin"])
 def test_every_window_becomes_a_pose(lift: Path, plan: str) -> None:
     windows = keypoints(5)
@@ -67,6 +68,7 @@ def test_every_window_becomes_a_pose(lift: Path, plan: str) -> None:
     np.testing.assert_array_equal(np.frombuffer(done.stdout, np.float32).reshape(5, 2, 17, 3), wanted(windows))
 
 
+@pytest.mark.slow
 def test_it_is_for_tensorrt_8_too(compiler: Compiler) -> None:
     program, windows = compiler.compile(EXAMPLE, "lift8", "-DTENSORRT_8"), keypoints(2)
     np.testing.assert_array_equal(
@@ -87,6 +89,7 @@ def test_what_cannot_be_done_is_said(lift: Path, plan: str, windows: bytes, reas
     assert reason in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "instead"),
     [

@@ -13,6 +13,7 @@ from tests.support.networks import lifting, windows
 NETWORKS = ("nanohtnet-small", "graphmlp-small", "strided_transformer-27", "mixste-f27", "hot_motionbert-f27")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_gradients_are_those_of_the_plain_network(name: str) -> None:
     network = lifting(name)

@@ -13,6 +13,7 @@ from poseedge.graph.fp16 import to_fp16
 from tests.support.networks import assert_folded_equals_plain, drawn, exported, windows
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the float32 number")
 def test_norms_stay_in_single_precision_when_the_rest_is_half() -> None:
     exact = exported("strided_transformer", 17)

@@ -125,6 +125,7 @@ TRAINING = {
 }
 
 
+@pytest.mark.slow
 @few
 @given(damaged(TRAINING).map(as_toml).map(lambda text: text.encode(errors="replace")))
 def test_training_recipe(tmp_path: Path, content: bytes) -> None:
@@ -134,6 +135,7 @@ def test_training_recipe(tmp_path: Path, content: bytes) -> None:
         training.load_training_recipe("mixste", str(path)).learning_rate(10, 3)
 
 
+@pytest.mark.slow
 @few
 @given(st.sampled_from(["loss.mpjpe", "optimizer.lr", "network.frames", "batch", "x", ""]), st.data())
 def test_training_setting(key: str, data: st.DataObject) -> None:

@@ -53,6 +53,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(DAMAGES)
 def test_damaged_bytes_raise_nothing_but_our_error(whole: Path, tmp_path: Path, damage: Damage) -> None:
@@ -81,6 +82,7 @@ def assert_read_or_refused(path: Path) -> None:
             assert not np.isinf(track.keypoints).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in WRITERS if not name.endswith(("-txt", "csv", "npy", "npz", "custom"))])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())

@@ -64,6 +64,7 @@ def test_other_layers_compute_in_half_precision() -> None:
     assert computed(half(), [layer.output[0]])[layer.output[0]].dtype == np.float16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [13, 17, 20])
 def test_result_is_close_to_the_float_graph(opset: int) -> None:
     for window in windows():

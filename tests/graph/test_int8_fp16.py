@@ -61,6 +61,7 @@ def distance_mm(one: Graph, other: Graph) -> float:
     return float(np.linalg.norm(lifted(one) - lifted(other), axis=-1).mean() * 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [13, 17, 20])
 @pytest.mark.parametrize("two_step", [(), ("*",)], ids=["", "steady"])
 def test_graph_is_valid_and_takes_and_gives_float32(opset: int, two_step: tuple[str, ...]) -> None:

@@ -35,6 +35,7 @@ def reports(tmp_path: Path) -> None:
         pytest.skip("this ONNX Runtime does not report to Microsoft")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("reports")
 def test_neither_library_nor_command_line_leaves_microsofts_files(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "lifter.onnx")
@@ -48,6 +49,7 @@ def test_runner_of_a_bundle_leaves_no_files_of_microsoft(tmp_path: Path, small_b
     assert files_at_home(tmp_path / "home", *run) == []
 
 
+@pytest.mark.slow
 def test_no_other_module_imports_onnxruntime() -> None:
     importing = set()
     for path in PACKAGE.rglob("*.py"):

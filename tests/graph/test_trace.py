@@ -52,6 +52,7 @@ def test_graph_has_exactly_the_opset_and_no_other_domain(opset: int) -> None:
     assert [(entry.domain, entry.version) for entry in traced(opset).proto.opset_import] == [("", opset)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 def test_simplifying_keeps_the_opset(opset: int) -> None:
     assert [(entry.domain, entry.version) for entry in simplified(opset)[0].proto.opset_import] == [("", opset)]
@@ -103,6 +104,7 @@ def test_fixed_batch_takes_one_window() -> None:
     assert [dim.dim_value for dim in traced(17).proto.graph.input[0].type.tensor_type.shape.dim] == [1, graphs.FRAMES, 17, 2]
 
 
+@pytest.mark.slow
 def test_free_batch_lifts_any_number_of_windows() -> None:
     windows, poses = windows_and_poses()
     graph, _ = simplify(traced(17, free_batch=True))
@@ -137,6 +139,7 @@ DISTRUSTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", DISTRUSTED)
 def test_simplifier_is_not_believed_when_it(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     program, reason = DISTRUSTED[fault]

@@ -69,6 +69,7 @@ def test_sequences_that_are_too_short_are_an_error() -> None:
         choose_runs(load_dataset(MINI), SPEC, 10, length=9999)
 
 
+@pytest.mark.slow
 def test_every_int8_layer_is_ranked_by_what_it_moves() -> None:
     assert {layer.name for layer in ranked()} == set(place(simplified(17)[0]).layers)
     means = [layer.cost.mean_mm for layer in ranked()]

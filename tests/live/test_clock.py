@@ -54,6 +54,7 @@ def moving(seed: int, fps: float) -> tuple[Array, Array, np.random.Generator]:
 RATES = st.sampled_from([12.5, 25, 30, 50, 60, 120])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), RATES, st.floats(0, 0.9))
 def test_rows_of_the_trunk_are_what_straight_lines_and_holding_give(seed: int, fps: float, missing: float) -> None:

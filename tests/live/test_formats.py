@@ -44,6 +44,7 @@ def nearest(people: list[Person], keypoints: npt.NDArray[Any]) -> int:
     return min(people, key=lambda person: float(np.abs(person[1] - keypoints).mean()))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", WRITERS)
 def test_one_motion_in_every_format_and_layout_gives_the_same_joints(tmp_path: Path, name: str, layout: str) -> None:

@@ -190,6 +190,7 @@ def test_a_row_that_is_too_short_or_no_number_is_named(tmp_path: Path) -> None:
 # --- how much it takes ---
 
 
+@pytest.mark.slow
 def test_a_long_file_takes_half_of_the_memory_that_decoding_it_takes(tmp_path: Path) -> None:
     entry = {"category_id": 1, "keypoints": [float(value) for value in motion.scores()[:3].ravel() * 1000], "idx": 1}
     entries = [json.dumps(entry | {"image_id": f"{frame}.jpg", "score": 2.9}) for frame in range(8_000)]

@@ -170,6 +170,7 @@ def test_legs_out_of_the_picture_are_said_and_not_guessed() -> None:
     assert lifted.meta["faults"]["1"]["lacking"] == dict.fromkeys(("right_knee", "right_ankle", "left_knee", "left_ankle"), 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joints", [[16], RIGHT_ARM, [12, 13, 15, 16], [5, 6]], ids=["wrist", "arm", "both arms", "a leg"])
 @pytest.mark.parametrize("frames", [slice(100, 300), slice(0, 200), slice(0, 300)], ids=["from then on", "at first", "never"])
 def test_limb_that_stays_unseen_is_held_and_said_and_the_person_lifted(joints: list[int], frames: slice) -> None:
@@ -196,6 +197,7 @@ def test_both_legs_unseen_for_over_a_second_end_the_track() -> None:
     assert lifted.meta["faults"]["1"]["lacking"] == {"right_ankle": 129, "left_ankle": 129}
 
 
+@pytest.mark.slow
 def test_people_are_lifted_alike_in_any_order_and_alone() -> None:
     one, other = recorded.pixels(20), recorded.pixels(28)
     both = lift_clip(LinearLifter(), clip_of(one, other), LiftOptions())

@@ -37,6 +37,7 @@ class Counted(CachedOnnxLifter):
         return super().step(*given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"flip": True}, {"smooth": True}], ids=str)
 @pytest.mark.parametrize("config", [{}, {"causal": False}], ids=["causal", "with delay"])
 def test_poses_of_people_in_sight_are_those_of_whole_windows(
@@ -49,6 +50,7 @@ def test_poses_of_people_in_sight_are_those_of_whole_windows(
     np.testing.assert_allclose(found.poses_m, wanted.poses_m, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [50, 29.97])
 @pytest.mark.parametrize("view", ["plain", "person"])
 def test_stream_equals_lift_bit_for_bit_with_gaps_faults_and_other_rates(causal: Opened, view: str, fps: float) -> None:

@@ -83,17 +83,20 @@ def assert_same(lifter: Lifter, clip: Clip, fps: float, options: dict[str, Any])
     assert lifted.seen.any(axis=1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look_ahead", [None, 0, 1, 3, 40])
 @pytest.mark.parametrize("fps", [50, 25, 29.97, 60])
 def test_stream_equals_lift_bit_for_bit(fps: float, look_ahead: int | None) -> None:
     assert_same(LinearLifter(), faulty_people(), fps, {"look_ahead": look_ahead})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [50, 15])
 def test_stream_equals_lift_where_faces_come_and_go(fps: float) -> None:
     assert_same(LinearLifter(), faceless_people(), fps, {"look_ahead": 3})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{"view": "plain"}, {"overlap": False}, {"every": 3}, {"flip": True}, {"smooth": True}, {"camera_pitch_deg": 10.0}],
@@ -103,6 +106,7 @@ def test_stream_equals_lift_with_every_option(options: dict[str, Any]) -> None:
     assert_same(LinearLifter(), faulty_people(), 30, options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"overlap": False}, {"every": 9}, {"look_ahead": 5}])
 def test_stream_equals_lift_with_a_network_that_gives_its_whole_window(options: dict[str, Any]) -> None:
     assert_same(LinearLifter(27, tuple(range(27)), channels=3), faulty_people(), 50, options)
@@ -155,6 +159,7 @@ def test_time_stamps_say_when_a_frame_was() -> None:
         np.testing.assert_allclose(late, counted.push({1: px})[0].people[1].pose_m, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_many_frames_and_people_take_no_more_memory() -> None:
     lifter, joints = LinearLifter(27, (13,)), recorded.pixels(20)
     stream = Stream(lifter, recorded.SIZE, 50.0, "h36m17")

@@ -35,6 +35,7 @@ class FromTheCpu(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folded", [False, True], ids=["plain", "folded"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_forward_brings_nothing_from_the_cpu(name: str, folded: bool) -> None:

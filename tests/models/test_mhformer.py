@@ -26,6 +26,7 @@ PLAIN = ["mhformer-27", "mhformer-81", "mhformer"]
 PRUNED = ["tpc_mhformer-27", "tpc_mhformer-81", "tpc_mhformer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mhformer-27", "mhformer"])
 def test_hypotheses_equal_the_published_ones(name: str) -> None:
     network, stored = golden.network(name), golden.arrays(name)
@@ -36,6 +37,7 @@ def test_hypotheses_equal_the_published_ones(name: str) -> None:
         close(hypothesis.numpy(), stored[f"mhg_x{k}"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mhformer-27", "mhformer"])
 def test_blocks_equal_the_published_ones_at_the_centre(name: str) -> None:
     stored = golden.arrays(name)
@@ -45,6 +47,7 @@ def test_blocks_equal_the_published_ones_at_the_centre(name: str) -> None:
         close(outputs[module][:, center].reshape(stored[key].shape).numpy(), stored[key])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLAIN)
 def test_flip_test_at_the_centre(name: str) -> None:
     network, stored = golden.network(name), golden.arrays(name)
@@ -55,6 +58,7 @@ def test_flip_test_at_the_centre(name: str) -> None:
     close(flip_mean(poses, mirrored)[:, center : center + 1], stored["protocol"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRUNED)
 def test_flip_test_reuses_the_selection(name: str) -> None:
     network, stored = golden.network(name), golden.arrays(name)
@@ -68,6 +72,7 @@ def test_flip_test_reuses_the_selection(name: str) -> None:
         close(flip_mean(pose, network.center_pose(mirrored, index).numpy()), stored["protocol"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRUNED)
 def test_output_for_the_published_selection(name: str) -> None:
     stored = golden.arrays(name)
@@ -76,6 +81,7 @@ def test_output_for_the_published_selection(name: str) -> None:
     close(output.numpy(), stored["output"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRUNED)
 def test_distances_and_scores_equal_the_published_ones(name: str) -> None:
     network, stored = golden.network(name), golden.arrays(name)
@@ -90,6 +96,7 @@ def test_distances_and_scores_equal_the_published_ones(name: str) -> None:
     close(score[:, ranked], stored["score"][:, ranked])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("frames", "count"), [(27, 19_184_517), (81, 19_837_545), (243, 25_165_077), (351, 31_516_125)])
 def test_parameter_count(frames: int, count: int) -> None:
     with torch.device("meta"):

@@ -48,6 +48,7 @@ def test_selection_on_the_published_features(name: str) -> None:
     np.testing.assert_array_equal(pruning(torch.from_numpy(stored["pooled"])), stored["index"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hot_mixste-f27", "tpc_mixste-f27", "hot_mixste"])
 def test_selection_on_the_network_s_own_features(name: str) -> None:
     network, stored = golden.network(name), golden.arrays(name)

@@ -47,6 +47,7 @@ def thinned(found: AnyArray, stored: AnyArray) -> AnyArray:
     return found[..., :: found.shape[-1] // stored.shape[-1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_stage_equals_the_published_network(name: str) -> None:
     stored = golden.arrays(name)
@@ -54,6 +55,7 @@ def test_every_stage_equals_the_published_network(name: str) -> None:
         np.testing.assert_allclose(thinned(value[0], stored[label]), stored[label], rtol=1e-4, atol=1e-5, err_msg=label)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_neighbours_are_those_of_the_published_network(name: str) -> None:
     stored, made = golden.arrays(name), network(name)
@@ -83,6 +85,7 @@ def test_skeleton_leaves_out_what_the_published_code_leaves_out() -> None:
     assert listed[9:] == [[8, 10], [9], [8, 12], [11, 13], [12], [8, 15], [14, 16], [15]]
 
 
+@pytest.mark.slow
 def test_half_precision_graph_compares_frames_in_float32() -> None:
     graph = to_fp16(exported("small motionagformer", 17), keep=[])
     compared = [name for node in graph.of("Equal", "GreaterOrEqual") for name in node.input]

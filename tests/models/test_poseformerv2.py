@@ -46,6 +46,7 @@ def thinned(found: AnyArray, stored: AnyArray, frames: int) -> AnyArray:
     return per_frame[..., :: per_frame.shape[-1] // stored.shape[-1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_stage_equals_the_published_network(name: str) -> None:
     stored, made = golden.arrays(name), network(name)
@@ -55,6 +56,7 @@ def test_every_stage_equals_the_published_network(name: str) -> None:
         np.testing.assert_allclose(found, stored[label], rtol=1e-4, atol=atol, err_msg=label)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_frequencies_are_those_of_the_unnormalised_transform(name: str) -> None:
     stored, made = golden.arrays(name), network(name)

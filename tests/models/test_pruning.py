@@ -122,6 +122,7 @@ def test_the_exported_choice_is_the_same_ties_included(keep_center: bool, tmp_pa
     assert operators(path).count("TopK") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRUNED)
 def test_an_exported_network_has_no_random_scattering_or_5d_operator(name: str, tmp_path: Path) -> None:
     network, stored, path = golden.network(name), golden.arrays(name), tmp_path / "network.onnx"
@@ -134,6 +135,7 @@ def test_an_exported_network_has_no_random_scattering_or_5d_operator(name: str, 
     np.testing.assert_allclose(session.run(None, {"x": stored["input"]})[0], stored["output"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRUNED)
 def test_a_given_selection_is_used_as_it_is(name: str) -> None:
     network, stored = golden.network(name), golden.arrays(name)

@@ -12,6 +12,7 @@ from poseedge.models.registry import network_class
 from tests.support import golden
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", golden.CASES)
 def test_a_published_state_dict_is_recognised_by_its_network_and_by_none_that_cannot_hold_it(name: str) -> None:
     shapes = golden.shapes(name)

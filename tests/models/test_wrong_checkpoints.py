@@ -37,6 +37,7 @@ def refusal_of(path: Path, name: str) -> CheckpointError:
     return error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIFTING)
 def test_another_network_is_told_with_its_name(name: str, tmp_path: Path) -> None:
     asked = "htnet" if name == "graphmlp" else "graphmlp"
@@ -56,6 +57,7 @@ def test_tensor_of_another_width_is_told_with_both_shapes(name: str, tmp_path: P
     assert error.message.endswith(f"{key} is {(rows, columns + 8, *taps)}, expected {(rows, columns, *taps)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIFTING)
 def test_configuration_of_another_width_is_told(name: str, tmp_path: Path) -> None:
     error = refusal(tmp_path, name, {"name": name, "config": widened(name), "state_dict": state(name)})

@@ -25,6 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return samples.bundle(root / "bundle", samples.checkpoint(root / "small.pth"))
 
 
+@pytest.mark.slow
 def test_json_is_all_that_goes_to_standard_output(folder: Path) -> None:
     result = runner.invoke(app, [str(folder), "--rounds", "1", "--json"])
     assert result.exit_code == 0, result.output
@@ -32,12 +33,14 @@ def test_json_is_all_that_goes_to_standard_output(folder: Path) -> None:
     assert [row["precision"] for row in rows] == ["fp32", "fp32", "int8"]
 
 
+@pytest.mark.slow
 def test_table_ends_with_the_next_command(folder: Path) -> None:
     result = runner.invoke(app, [str(folder), "--rounds", "1"])
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith(f"next: poseedge eval {folder} --precision ")
 
 
+@pytest.mark.slow
 def test_table_names_every_file_and_is_not_cut(folder: Path) -> None:
     result = runner.invoke(app, [str(folder), "--rounds", "1", "--evicted"])
     for text in ("small.pth", "fp32.onnx", "int8.onnx", "evicted", "MPJPE", "MFLOP", "peak RSS"):

@@ -21,6 +21,7 @@ def show(film: Film, look_ahead: int = 5, seconds: float | None = None, empty: b
     return Show(film, Script([people]), stream, PictureMaker(SIZE, View(), "title"), seconds)
 
 
+@pytest.mark.slow
 def test_every_frame_that_was_seen_is_shown_once_in_order() -> None:
     running, shown = show(Film(40, live=True, pause_s=0.04)), Shown()
     running.run([shown], silent)
@@ -31,6 +32,7 @@ def test_every_frame_that_was_seen_is_shown_once_in_order() -> None:
     assert (np.diff(shown.times) > 0).all()
 
 
+@pytest.mark.slow
 def test_delay_is_the_look_ahead_at_least() -> None:
     running = show(Film(60, live=True, pause_s=0.04), look_ahead=25)
     running.run([], silent)

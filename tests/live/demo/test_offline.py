@@ -42,6 +42,7 @@ def test_two_people_are_two_tracks() -> None:
     assert (clip.fps, clip.size, clip.layout, len(clip.frames)) == (FPS, SIZE, "coco17", 20)
 
 
+@pytest.mark.slow
 def test_nobody_for_three_seconds_is_no_pose_and_the_picture_goes_on() -> None:
     clip = detected([[300.0]] * 30 + [[]] * 75 + [[300.0]] * 30)
     found = poses(clip)

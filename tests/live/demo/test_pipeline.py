@@ -60,6 +60,7 @@ def test_a_live_source_is_never_kept_waiting_and_the_newest_is_shown() -> None:
     assert seen[-1] == 59
 
 
+@pytest.mark.slow
 def test_what_a_live_step_gives_at_once_is_not_dropped() -> None:
     def some(item: int) -> list[int]:
         return [] if item % 3 < 2 else [item - 2, item - 1, item]

@@ -31,6 +31,7 @@ def google() -> np.ndarray:
     return np.array(json.loads((CLIP / "movenet_by_google.json").read_text())["frames"])
 
 
+@pytest.mark.slow
 def test_keypoints_are_those_of_googles_code(frames: list[Picture], google: np.ndarray) -> None:
     """From the second frame on: in the first, ours looks again from close by, Google's does not."""
     detector = open_detector()
@@ -56,6 +57,7 @@ def test_small_person_in_a_4k_picture_is_found(frames: list[Picture], google: np
     assert away.mean() < 8  # of a person 170 pixels high in a picture of 2160
 
 
+@pytest.mark.slow
 def test_nobody_is_found_in_pictures_of_nobody(frames: list[Picture]) -> None:
     random = np.random.default_rng(0)
     empty_room = frames[0][310:]

@@ -110,6 +110,7 @@ def test_new_recording_takes_the_last_ones_place() -> None:
         assert page.recording == {"running": False, "frames": 10}
 
 
+@pytest.mark.slow
 def test_download_before_anything_was_recorded_says_so() -> None:
     with LivePage(SIZE, META, 0) as page, pytest.raises(urllib.error.HTTPError) as refused:
         fetched(page.address, ".npz")

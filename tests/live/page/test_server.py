@@ -47,6 +47,7 @@ def next_frame(connection: Any) -> Any:
     return json.loads(connection.recv(timeout=10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.name for path in STATIC.iterdir() if path.suffix != ".md"))
 def test_its_own_files_are_given_as_they_are(page: Page, name: str) -> None:
     assert get(page, f"/{name}") == (200, (STATIC / name).read_bytes())
@@ -120,6 +121,7 @@ def test_who_asks_is_given_the_newest_frame_once(page: Page) -> None:
         assert json.loads(connection.recv(timeout=10)) == {"frame": 5}
 
 
+@pytest.mark.slow
 def test_page_that_never_reads_delays_nobody(page: Page) -> None:
     message = json.dumps({"filler": "x" * 1_000_000})
     stuck = [opened(page, max_queue=1) for _ in range(3)]

@@ -59,12 +59,14 @@ def address(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_video_behind_an_address_is_read_to_its_end(address: str) -> None:
     source = open_source(f"{address}/file.mp4")
     assert (source.live, source.count) == (False, 12)
     np.testing.assert_allclose([frame.time_s for frame in source], np.arange(12) / 30, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_has_no_end_is_live_and_its_end_is_said(address: str) -> None:
     source = open_source(f"{address}/camera.ts")
     assert (source.live, source.size) == (True, (640, 480))
@@ -90,6 +92,7 @@ def test_cameras_are_told_from_files(address: str, duration: int | None, live: b
     assert is_live(address, duration) is live
 
 
+@pytest.mark.slow
 def test_address_without_a_video_is_refused(address: str) -> None:
     with pytest.raises(DataError, match="cannot be opened as a video") as refused:
         open_source(address.replace("127.0.0.1", "127.0.0.2").rsplit(":", 1)[0] + ":9/none.mp4")

@@ -138,6 +138,7 @@ except PoseedgeError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
 def test_full_disk_is_said_and_nothing_half_written_stays(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"out{suffix}"

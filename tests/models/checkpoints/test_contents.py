@@ -57,6 +57,7 @@ def test_archives_of_other_kinds_are_told(tmp_path: Path) -> None:
     assert_misfit(tmp_path / "tar.pth", "a tar archive")
 
 
+@pytest.mark.slow
 def test_archive_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(CONTENT)) as plain, zipfile.ZipFile(tmp_path / "net.pth", "w", zipfile.ZIP_DEFLATED) as bomb:
         for entry in plain.infolist():
@@ -117,6 +118,7 @@ def records(content: bytes) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", records(CONTENT))
 def test_one_flipped_bit_in_any_record_is_refused(tmp_path: Path, record: str) -> None:
     damaged = bytearray(CONTENT)
@@ -125,6 +127,7 @@ def test_one_flipped_bit_in_any_record_is_refused(tmp_path: Path, record: str) -
     assert_misfit(tmp_path / "net.pth", f"damaged, {record} does not match its checksum")
 
 
+@pytest.mark.slow
 def test_checkpoint_that_was_written_without_checksums_is_read(tmp_path: Path) -> None:
     torch.serialization.set_crc32_options(False)
     try:
@@ -134,6 +137,7 @@ def test_checkpoint_that_was_written_without_checksums_is_read(tmp_path: Path) -
     assert_is_the_network(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 6000), byte=st.integers(0, 255))
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

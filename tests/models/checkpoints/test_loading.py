@@ -26,6 +26,7 @@ HARMLESS = {"frames", "feature_dim", "n_joints", "out_joints", "in_features", "s
 # What loads
 
 
+@pytest.mark.slow
 def test_our_own_checkpoint_loads_as_it_was_saved(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "net.pth", golden.network(NAME), {"step": 3})
     assert_is_the_network(tmp_path / "net.pth")
@@ -44,14 +45,17 @@ def test_half_precision_halves_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "True.pth").stat().st_size < 0.7 * (tmp_path / "False.pth").stat().st_size
 
 
+@pytest.mark.slow
 def test_bare_state_dict_is_recognised(tmp_path: Path) -> None:
     assert_is_the_network(saved(tmp_path, state()))
 
 
+@pytest.mark.slow
 def test_ordered_state_dict_is_recognised(tmp_path: Path) -> None:
     assert_is_the_network(saved(tmp_path, OrderedDict(state())))
 
 
+@pytest.mark.slow
 def test_legacy_file_format_is_read(tmp_path: Path) -> None:
     torch.save(state(), tmp_path / "net.pth", _use_new_zipfile_serialization=False)
     assert_is_the_network(tmp_path / "net.pth")
@@ -127,6 +131,7 @@ def test_state_dict_of_flat_tensors_never_breaks_recognition(name: str) -> None:
             continue
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config", [{"layers": 10**7}, {"frames": 10**12}, {"channel": 2**70}, {"keep_frames": [1] * 10**6}, {"layers": 10_000}]
 )
@@ -182,6 +187,7 @@ def test_setting_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) 
     assert "keep_frames" in caught.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIFTING)
 def test_what_leaves_no_trace_in_the_weights_is_named_as_assumed(name: str) -> None:
     network = small(name)
@@ -201,6 +207,7 @@ def test_what_leaves_no_trace_in_the_weights_is_named_as_assumed(name: str) -> N
     assert all(told.get(key, value) == value for key, value in network.config.items() if key not in network.assumed)
 
 
+@pytest.mark.slow
 def test_checkpoint_is_left_as_it_was_when_saving_fails(tmp_path: Path) -> None:
     path = saved(tmp_path, state())
     with pytest.raises((AttributeError, pickle.PicklingError)):

@@ -17,6 +17,7 @@ from poseedge.models.checkpoints import read_checkpoint
 from tests.support.checkpoint_files import NAMES, assert_is_the_network, assert_misfit, safetensors, state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pth", "net"])
 def test_network_is_read_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
     path = safetensors(tmp_path / name, state())

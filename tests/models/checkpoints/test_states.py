@@ -19,6 +19,7 @@ from tests.support import golden
 from tests.support.checkpoint_files import assert_is_the_network, assert_misfit, saved, state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "module.module.", "net._orig_mod."]
 )
@@ -31,11 +32,13 @@ def test_no_network_s_own_keys_begin_as_a_tool_s_prefix(name: str) -> None:
     assert [key for key in golden.shapes(name) if bare(key) != key] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_wrapped_state_dict_is_found(tmp_path: Path, wrapper: str) -> None:
     assert_is_the_network(saved(tmp_path, {"epoch": 3, "lr": 1e-3, wrapper: state()}))
 
 
+@pytest.mark.slow
 def test_state_dict_in_two_wrappers_is_found(tmp_path: Path) -> None:
     assert_is_the_network(saved(tmp_path, {"model": {"state_dict": state(), "epoch": 3}}))
 
@@ -46,6 +49,7 @@ def test_wrapper_that_holds_itself_is_told(tmp_path: Path) -> None:
     assert_misfit(saved(tmp_path, content), "holds no tensors")
 
 
+@pytest.mark.slow
 def test_what_thop_leaves_is_passed_over(tmp_path: Path) -> None:
     counts = {"total_ops": torch.zeros(1, dtype=torch.float64), "fc.total_params": torch.zeros(1, dtype=torch.float64)}
     assert_is_the_network(saved(tmp_path, state() | counts))
@@ -59,6 +63,7 @@ def test_counters_of_batch_norms_may_be_missing(tmp_path: Path) -> None:
     assert all(torch.equal(loaded.state_dict()[key], value) for key, value in kept.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["net.ckpt", "net.pth.tar", "net.pkl", "net.PTH", "net.t7", "net", "net.weights"])
 def test_content_tells_a_checkpoint_whatever_it_is_called(tmp_path: Path, name: str) -> None:
     for zipped in (True, False):
@@ -67,10 +72,12 @@ def test_content_tells_a_checkpoint_whatever_it_is_called(tmp_path: Path, name: 
         assert load(tmp_path / name).spec.model == "nanohtnet"
 
 
+@pytest.mark.slow
 def test_options_of_the_training_beside_the_weights_are_passed_over(tmp_path: Path) -> None:
     assert_is_the_network(saved(tmp_path, {"args": argparse.Namespace(lr=1e-3, gpu="0"), "state_dict": state()}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numpy", [b"numpy._core", b"numpy.core"])  # 2.x, 1.x
 def test_random_state_and_metrics_beside_the_weights_are_passed_over(tmp_path: Path, numpy: bytes) -> None:
     content = {

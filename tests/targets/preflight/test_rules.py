@@ -111,6 +111,7 @@ def test_rules_on_quantized_layers_look_through_the_casts_of_a_mixed_graph(rule:
     assert rule in found(model, "jetson-thor")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", DECOMPOSED_TARGETS)
 def test_own_graph_of_opset_13_passes_where_norms_are_decomposed(target: str) -> None:
     assert check_graph(graphs.simplified(13)[0], load_target(target)) == []
@@ -197,6 +198,7 @@ class Windows(CalibrationDataReader):  # type: ignore[misc]
         return None if window is None else {"keypoints": window[None]}
 
 
+@pytest.mark.slow
 def test_graph_quantized_by_onnx_runtime_s_defaults_is_refused_with_every_reason(tmp_path: Path) -> None:
     onnx.save(graphs.simplified(17)[0].proto, tmp_path / "float.onnx")
     quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", Windows(), per_channel=True)
