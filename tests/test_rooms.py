@@ -93,3 +93,13 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 @pytest.mark.parametrize("folder", sorted({path.parent for path in PACKAGE.rglob("*.py")}), ids=lambda path: path.name)
 def test_room_is_small_enough_to_overlook(folder: Path) -> None:
     assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= LARGEST_ROOM
+
+
+def test_no_test_imports_anothers_module() -> None:
+    """What two test files share lies in ``tests/support`` and ``tests/doubles``."""
+    tests = Path(__file__).parent
+    trees = {path: ast.parse(path.read_text()) for path in tests.rglob("test_*.py")}
+    froms = [(path, node) for path, tree in trees.items() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    named = [(path, f"{node.module}.{alias.name}") for path, node in froms for alias in node.names]
+    others = {f"{path.relative_to(tests)}: {name}" for path, name in named if name.startswith("tests.") and ".test_" in name}
+    assert others == set()

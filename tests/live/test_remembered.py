@@ -15,9 +15,9 @@ from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
 from poseedge.live.overlap import schedule
 from poseedge.live.stream import Stream
-from tests.live.test_stream import assert_same, faulty_people
 from tests.support import recorded, streaming
 from tests.support.linear_lifter import clip_of
+from tests.support.streams import assert_same, faulty_people
 
 Opened = tuple[OnnxLifter, CachedOnnxLifter]
 
