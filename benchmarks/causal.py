@@ -31,7 +31,7 @@ from poseedge.caches import CachedLifter
 from poseedge.live.options import LiftOptions
 from poseedge.live.trained import trained_on
 from poseedge.live.types import Floats
-from poseedge.live.view import PersonView, Turn
+from poseedge.live.view import PersonView, Sights, Turn
 
 PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
 SECTION, FILE = "causal", "causal"
@@ -46,10 +46,11 @@ class FixedView(PersonView):
     map: Any = None  # from pixels to the screen, (3, 3)
     turn: Turn | None = None
 
-    def see(self, px: Floats) -> tuple[Floats, Turn | None]:
-        """Return what that view shows of ``px``."""
+    def see(self, window: Sights) -> tuple[Floats, Turn | None]:
+        """Return what that view shows of a window."""
+        px = window.px
         if self.map is None:
-            screen, self.turn = super().see(px)
+            screen, self.turn = super().see(window)
             self.map = projective(px[0].astype(np.float64), screen[0].astype(np.float64))
         seen = np.concatenate([px, np.ones_like(px[..., :1])], axis=-1) @ self.map.T
         return (seen[..., :2] / seen[..., 2:]).astype(np.float32), self.turn

@@ -1,24 +1,33 @@
-"""What overlap, look-ahead and smoothing do to error and jitter, for each precision of a bundle.
+"""What overlap, look-ahead, flip and smoothing do to error and jitter, for each precision of a bundle.
 
 ``python -m benchmarks look_ahead BUNDLE --data DATA``. The view is plain, as in ``eval``.
+Rows of other precisions that were measured on the same frames are kept.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from benchmarks.lifted import Score, lifted, test_sequences
+from benchmarks.lifted import Score, recorded, score, test_sequences
 from benchmarks.record import RESULTS, embed, grid, record
+from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
+from poseedge.data.types import PoseSequence
+from poseedge.lifter import Lifter
+from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
 from poseedge.live.overlap import schedule
 from poseedge.live.trained import TrainedOn, weights_sha256
 
 PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
+PICTURE = PAGE.parent / "pictures" / "look_ahead.svg"
 KEYPOINTS = ("gt", "detected")
 LOOK_AHEADS = (64, 32, 16, 8, 4, 2, 1, 0)
 
@@ -32,6 +41,8 @@ def ways(most: int) -> dict[str, LiftOptions]:
         "centre slot": centre,
         f"overlap (look-ahead {most})": overlap,
         **ahead,
+        "centre slot, flip": {**centre, "flip": True},
+        "overlap, flip": {**overlap, "flip": True},
         "centre slot, smoothed": {**centre, "smooth": True},
         "overlap, smoothed": {**overlap, "smooth": True},
         "look-ahead 0, smoothed": {**plain, "look_ahead": 0, "smooth": True},
@@ -39,45 +50,110 @@ def ways(most: int) -> dict[str, LiftOptions]:
     return {name: LiftOptions(**values) for name, values in every.items()}  # type: ignore[arg-type]
 
 
+class Remembering:
+    """A lifter that runs no window twice: several ways of lifting one clip ask for the same ones."""
+
+    def __init__(self, lifter: Lifter) -> None:
+        self._lifter, self._known = lifter, dict[bytes, Float32Array]()
+        self.spec, self.path = lifter.spec, lifter.path
+        self.backend, self.provider, self.notes, self.cost = lifter.backend, lifter.provider, lifter.notes, lifter.cost
+
+    def __call__(self, keypoints: Float32Array) -> Float32Array:
+        names = [window.tobytes() for window in keypoints]
+        missing = [place for place, name in enumerate(names) if name not in self._known]
+        if missing:
+            self._known |= zip((names[place] for place in missing), self._lifter(keypoints[missing]), strict=True)
+        return np.stack([self._known[name] for name in names])
+
+    def forget(self) -> None:
+        """Begin another clip."""
+        self._known.clear()
+
+
+def compared(lifter: Lifter, sequences: Sequence[PoseSequence]) -> dict[str, Score]:
+    """Return the errors of all ways on recorded sequences."""
+    remembering = Remembering(lifter)
+    pairs: dict[str, list[Any]] = {}
+    for sequence in sequences:
+        clip = recorded(sequence)
+        for name, options in ways(schedule(lifter.spec).look_ahead).items():
+            pairs.setdefault(name, []).append((lift_clip(remembering, clip, options, TrainedOn()), sequence.relative_m))
+        remembering.forget()
+    return {name: score(each) for name, each in pairs.items()}
+
+
 def measure(
     bundle: Annotated[Path, typer.Argument(help="bundle folder")],
     data: Annotated[Path, typer.Option(help="data set folder")],
     precision: Annotated[list[str] | None, typer.Option(help="of the bundle (repeat); default: fp32 and int8")] = None,
     every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 8,
+    name: Annotated[str | None, typer.Option(help="of the weights, for the results' names; default: the network's")] = None,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    page: Annotated[Path | None, typer.Option(help="page of the documentation that shows the table")] = None,
+    picture: Annotated[Path | None, typer.Option(help="plot to write, .svg or .png")] = None,
 ) -> None:
     """Measure and record the table."""
-    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    path = results / f"look_ahead_{name or load(bundle, (precision or ['fp32'])[0]).spec.model}"
+    known = json.loads(path.with_suffix(".json").read_text()) if path.with_suffix(".json").is_file() else {}
+    rows: dict[str, dict[str, dict[str, Any]]] = known["rows"] if known.get("every") == every else {}
     for each in precision or ["fp32", "int8"]:
         lifter = load(bundle, each)
         for keypoints in KEYPOINTS:
-            sequences = test_sequences(data, keypoints, every)
-            for name, options in ways(schedule(lifter.spec).look_ahead).items():
-                found = lifted(lifter, sequences, options, TrainedOn())
-                rows.setdefault(name, {}).setdefault(each, {})[keypoints] = asdict(found)
-                print(each, keypoints, name, found, flush=True)
-    weights = weights_sha256(lifter)
-    report = {"model": lifter.spec.model, "weights_sha256": weights, "data": data.name, "every": every, "rows": rows}
+            for way, found in compared(lifter, test_sequences(data, keypoints, every)).items():
+                rows.setdefault(way, {}).setdefault(each, {})[keypoints] = asdict(found)
+                print(each, keypoints, way, found, flush=True)
+    report = {"model": lifter.spec.model, "weights": name, "data": data.name, "every": every, "rows": rows}
+    report["weights_sha256"] = weights_sha256(lifter)
     table = markdown(report)
-    record(results / f"look_ahead_{lifter.spec.model}", report, table)
-    embed(page, "look-ahead", table)
+    record(path, report, table)
+    if page is not None:
+        embed(page, "look-ahead", table)
+    if picture is not None:
+        draw(report, picture)
 
 
 def markdown(report: dict[str, Any]) -> str:
     """Return the table."""
-    precisions = list(next(iter(report["rows"].values())))
+    precisions = sorted(next(iter(report["rows"].values())))
     heads = [f"{p}, {k}: MPJPE / MPJVE / jitter" for k in KEYPOINTS for p in precisions]
     rows = [
         [name, *(shown(Score(**found[p][k])) for k in KEYPOINTS for p in precisions)] for name, found in report["rows"].items()
     ]
     frames = Score(**report["rows"]["centre slot"][precisions[0]]["gt"]).frames
     said = (
-        f"{report['model']}, {report['data']}'s test subjects, every {report['every']}th clip, its cameras in turn: "
-        f"{frames:,} frames. "
-        "MPJPE in mm, MPJVE in mm per frame, jitter in mm per frame squared; plain view, no flip test."
+        f"{report['weights'] or report['model']}, {report['data']}'s test subjects, every {report['every']}th clip, its cameras "
+        f"in turn: {frames:,} frames. "
+        "MPJPE in mm, MPJVE in mm per frame, jitter in mm per frame squared; plain view."
     )
     return "\n".join([f"# Look-ahead of {report['model']}", "", said, "", *grid(["way", *heads], rows)]) + "\n"
+
+
+def draw(report: dict[str, Any], path: Path) -> None:
+    """Plot error and jitter over look-ahead."""
+    from matplotlib.figure import Figure
+
+    rows = report["rows"]
+    overlap = next(name for name in rows if name.startswith("overlap (look-ahead"))
+    places = {
+        name: int(name.strip(")").rpartition(" ")[2]) for name in [overlap, *rows] if name.startswith(("look-ahead", "overlap ("))
+    }
+    places = {name: place for name, place in places.items() if not name.endswith("smoothed")}
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    for axes, key, unit in zip(
+        figure.subplots(1, 2), ("mpjpe", "jitter"), ("MPJPE, mm", "jitter, mm per frame squared"), strict=True
+    ):
+        for precision, line in (("fp32", "-"), ("int8", "--")):
+            for keypoints, colour in (("gt", "tab:blue"), ("detected", "tab:orange")):
+                values = [rows[name][precision][keypoints][key] for name in places]
+                label = f"{precision}, {'true' if keypoints == 'gt' else 'detected'} keypoints"
+                axes.plot(list(places.values()), values, line, marker=".", color=colour, label=label)
+        axes.set_xscale("symlog", base=2, linthresh=1)
+        axes.set_xticks(list(places.values()), [str(place) for place in places.values()])
+        axes.set(xlabel="look-ahead, frames at 50 Hz", ylabel=unit)
+        axes.grid(alpha=0.3)
+    figure.axes[1].set_yscale("log")
+    figure.axes[0].legend(fontsize="small")
+    figure.savefig(path)
 
 
 def shown(score: Score) -> str:

@@ -31,6 +31,7 @@ class Scene(NamedTuple):
     clip: Clip
     truth: FloatArray
     scored: BoolArray | None = None
+    nearest_m: float = np.inf  # a joint to the camera: behind it there is no picture
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def scene(sequence: PoseSequence, stand: Stand, fps: float = 50.0) -> Scene:
     joints = seen_from(sequence, stand)
     if fps != 50.0:
         joints = at_rate(joints, fps)
-    return Scene(as_clip(photographed(joints, stand), stand.size, fps=fps), joints - joints[:, :1])
+    clip = as_clip(photographed(joints, stand), stand.size, fps=fps)
+    return Scene(clip, joints - joints[:, :1], nearest_m=float(joints[..., 2].min()))
 
 
 def at_rate(joints: Float64Array, fps: float) -> Float64Array:
@@ -106,7 +108,7 @@ def zoomed(recorded: Scene, percent: float) -> Scene:
 
 
 def missing(whole: Scene, joints: tuple[int, ...], frames: int) -> Scene:
-    """Return a scene without ``joints`` for ``frames`` frames again and again; the middle of each gap counts."""
+    """Return a scene without ``joints`` for ``frames`` frames again and again; these count."""
 
     def hide(px: FloatArray) -> FloatArray:
         px[:, list(joints)] = np.nan
@@ -115,18 +117,23 @@ def missing(whole: Scene, joints: tuple[int, ...], frames: int) -> Scene:
     return fault(whole, frames, hide)
 
 
+def unspoilt(whole: Scene, frames: int) -> Scene:
+    """Return a scene as it is, of which the frames count that ``fault`` would spoil."""
+    return fault(whole, frames, lambda px: px)
+
+
 def swapped(whole: Scene, frames: int) -> Scene:
-    """Return a scene with left and right exchanged for ``frames`` frames again and again; the middle of each time counts."""
+    """Return a scene with left and right exchanged for ``frames`` frames again and again; these count."""
     return fault(whole, frames, lambda px: px[:, MIRROR])
 
 
 def fault(whole: Scene, frames: int, spoil: Callable[[FloatArray], FloatArray]) -> Scene:
-    """Return a scene that ``spoil`` has spoilt for ``frames`` frames in every ``GAP_EVERY``; the middle of each counts."""
+    """Return a scene that ``spoil`` has spoilt for ``frames`` frames in every ``GAP_EVERY``; these count."""
     scored = np.zeros(len(whole.truth), np.bool_)
     px = pixels(whole).copy()
     for middle in range(FIRST_GAP, len(px) - FIRST_GAP + 1, GAP_EVERY):
-        scored[middle] = True
         rows = slice(middle - frames // 2, middle - frames // 2 + frames)
+        scored[rows] = True
         px[rows] = spoil(px[rows].copy())
     return Scene(as_clip(px, whole.clip.size or (0, 0)), whole.truth, scored)
 

@@ -98,10 +98,19 @@ class Compared(Parity):
     against: str
 
 
+class OverlapCompared(Contract):
+    """Poses averaged over overlapping windows, which the scores are of, beside those of one window alone."""
+
+    every: Count  # frames from one window to the next
+    jitter_mm: float | None  # of the average, per frame squared; needs consecutive frames
+    alone_jitter_mm: float | None
+    alone_mpjpe_mm: float
+
+
 class Evaluation(Score):
     """What ``poseedge eval --json`` prints."""
 
-    left_out: ClassVar[frozenset[str]] = frozenset({"parity", "plots"})
+    left_out: ClassVar[frozenset[str]] = frozenset({"overlap", "parity", "plots"})
 
     artefact: str
     backend: str
@@ -113,5 +122,6 @@ class Evaluation(Score):
     p2_batch: Count
     refine: str | None
     warnings: list[str] = Field(default_factory=list)
+    overlap: OverlapCompared | None = None  # with ``--overlap``
     parity: Compared | None = None
     plots: list[str] | None = None

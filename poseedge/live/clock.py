@@ -10,6 +10,7 @@ import numpy.typing as npt
 from poseedge.live.gaps import HOLD_S, INTERPOLATE_S
 from poseedge.live.limbs import ANCHORS, LIMBS, completed, lost_s
 from poseedge.live.types import Flags, Floats
+from poseedge.live.view import Sights, facts_of
 from poseedge.skeleton import NUM_JOINTS
 
 EPSILON_S = 1e-6
@@ -35,9 +36,12 @@ class FrameGrid:
         room = 2 * (reach + math.ceil((HOLD_S + INTERPOLATE_S) * rate) + 2)
         self._px = np.empty((room, NUM_JOINTS, 2), np.float32)
         self._scores = np.empty((room, NUM_JOINTS), np.float32)
-        self._held = completed(px).copy()  # where each joint is taken to be until it is seen again
-        self._last_scores = scores.copy()
+        self._held = completed(px)  # where each joint is taken to be until it is seen again
+        self._last_scores = scores
+        self._points = np.ones((3, room, NUM_JOINTS), np.float32)
+        self._facts = np.empty((8, room), np.float32)
         self._px[:reach], self._scores[:reach] = self._held, scores
+        self._note(0, reach)
         self._end = reach  # row ``newest`` lies before it
         missing = np.isnan(px[:, 0])
         self._last_s = np.where(missing, -math.inf, time)
@@ -53,33 +57,57 @@ class FrameGrid:
     def lost_s(self, time: float) -> float | None:
         """Return when the track was lost, if too much of the person has been missing for longer than a gap may last."""
         too_old = time - self._interval(time) - HOLD_S - EPSILON_S
-        return None if self._whole_s >= too_old else lost_s(self._last_s, too_old)
+        if self._whole_s >= too_old:
+            return None
+        self._write_down()
+        return lost_s(self._last_s, too_old)
 
     def unseen(self, time: float) -> Flags:
         """Return which joints ``(17,)`` have been missing for longer than a gap may last."""
+        self._write_down()
         return np.asarray(self._last_s < time - self._interval(time) - HOLD_S - EPSILON_S)
 
-    def hold(self, time: float) -> None:
-        """Add the rows up to ``time``, in which nothing was seen."""
-        self.grow(math.floor(self.place(time)))
-        self._frame_s, self._whole_s = time, math.nan
-
-    def see(self, time: float, px: Floats, scores: Floats) -> None:
-        """Add the rows up to ``time``, when joints ``(17, 2)`` were seen; NaN where one was not."""
-        before, place = self.newest, self.place(time)
+    def hold(self, time: float) -> float:
+        """Add the rows up to ``time``, in which nothing was seen; return the place of that time."""
+        self._write_down()
+        place = self.place(time)
         self.grow(math.floor(place))
-        known = ~np.isnan(px[:, 0])
-        whole = bool(known.all())
-        if whole and self._whole_s == self._frame_s and not self._is_gap(self._frame_s, time):
+        self._frame_s, self._whole_s = time, math.nan
+        return place
+
+    def see(self, time: float, px: Floats, scores: Floats, is_whole: bool | None = None) -> float:
+        """Add the rows up to ``time``, when joints ``(17, 2)`` were seen; return the place of that time.
+
+        NaN where a joint was not seen; ``is_whole``: whether all were, if that is known. The joints must not be changed
+        afterwards.
+        """
+        before, place = self.newest, self.place(time)
+        if is_whole is None:
+            is_whole = not np.isnan(px[:, 0]).any()
+        if is_whole and self._whole_s == self._frame_s and not self._is_gap(self._frame_s, time):
             self._go_on(place, before, time, px, scores)
         else:
-            self._mend(place, before, time, px, scores, known)
-        self._frame_s, self._whole_s = time, time if whole else math.nan
+            self._write_down()
+            self.grow(math.floor(place))
+            self._mend(place, before, time, px, scores, ~np.isnan(px[:, 0]))
+        self._frame_s, self._whole_s = time, time if is_whole else math.nan
+        return place
+
+    def _write_down(self) -> None:
+        """Note by joint when it was last seen, which is not done where all are."""
+        if self._whole_s == self._frame_s:
+            self._last_s[:] = self._whole_s
 
     def rows(self, first: int, last: int) -> tuple[Floats, Floats]:
         """Return views of the keypoints ``(n, 17, 2)`` and scores ``(n, 17)`` of rows ``first`` to ``last``, both included."""
         start, stop = self._end - 1 - self.newest + first, self._end - self.newest + last
         return self._px[start:stop], self._scores[start:stop]
+
+    def sights(self, first: int, last: int) -> Sights:
+        """Return rows ``first`` to ``last``, both included, as a window: views that the next sighting may change."""
+        start, stop = self._end - 1 - self.newest + first, self._end - self.newest + last
+        points = self._points.reshape(3, -1)[:, start * NUM_JOINTS : stop * NUM_JOINTS]
+        return Sights(self._px[start:stop], points, self._facts[:, start:stop])
 
     def grow(self, newest: int) -> None:
         """Add rows up to ``newest``: copies of where the joints are held."""
@@ -87,13 +115,21 @@ class FrameGrid:
         if more <= 0:
             return
         if self._end + more > len(self._px):
-            kept = slice(self._end - self._kept, self._end)
-            self._px[: self._kept], self._scores[: self._kept] = self._px[kept], self._scores[kept]
+            kept, begin = slice(self._end - self._kept, self._end), slice(self._kept)
+            self._px[begin], self._scores[begin] = self._px[kept], self._scores[kept]
+            self._points[:2, begin], self._facts[:, begin] = self._points[:2, kept], self._facts[:, kept]
             self._end = self._kept
         added = slice(self._end, self._end + more)
         self._px[added], self._scores[added] = self._held, 0
+        self._note(self._end, self._end + more)
         self._end += more
         self.newest = newest
+
+    def _note(self, start: int, stop: int) -> None:
+        """Write down what is known of rows that were written."""
+        self._points[0, start:stop], self._points[1, start:stop] = self._px[start:stop, :, 0], self._px[start:stop, :, 1]
+        for row in range(start, stop):
+            self._facts[:, row] = facts_of(self._px[row])
 
     def _interval(self, time: float) -> float:
         """Return the time that one frame of the source stands for; a longer one is a gap by itself."""
@@ -103,15 +139,21 @@ class FrameGrid:
         return last < self._frame_s or time - last > 1.5 * self._interval(time)
 
     def _go_on(self, place: float, before: int, time: float, px: Floats, scores: Floats) -> None:
-        """Rewrite the rows since the frame before, in which all joints were seen as they are now."""
-        if place == self.newest == before + 1:
-            self._px[self._end - 1], self._scores[self._end - 1] = px, scores
-        elif self.newest > before:
-            share = self._shares(before + 1, place, self._whole_s, time)
-            rows, certain = self.rows(before + 1, self.newest)
-            rows[:] = (1 - share) * self._held + share * px
-            certain[:] = (1 - share[..., 0]) * self._last_scores + share[..., 0] * scores
-        self._held[:], self._last_scores[:], self._last_s[:] = px, scores, time
+        """Write the rows since the frame before, in which all joints were seen as they are now."""
+        if place == before + 1 and self._end < len(self._px):
+            self._px[self._end], self._scores[self._end] = px, scores
+            self._note(self._end, self._end + 1)
+            self._end += 1
+            self.newest = before + 1
+        else:
+            self.grow(math.floor(place))
+            if self.newest > before:
+                share = self._shares(before + 1, place, self._whole_s, time)
+                rows, certain = self.rows(before + 1, self.newest)
+                rows[:] = (1 - share) * self._held + share * px
+                certain[:] = (1 - share[..., 0]) * self._last_scores + share[..., 0] * scores
+                self._note(self._end - len(rows), self._end)
+        self._held, self._last_scores = px, scores
 
     def _mend(self, place: float, before: int, time: float, px: Floats, scores: Floats, known: Flags) -> None:
         """Rewrite the rows of the gaps that end now, and those of limbs that stay missing."""
@@ -129,8 +171,9 @@ class FrameGrid:
             seen = self._last_s[limb]
             rows, _ = self.rows(first if seen < self.origin_s else max(first, math.floor(self.place(seen)) + 1), self.newest)
             rows[:, limb] = rows[:, anchor] - beside[place_of]
-        self._held[:] = new
-        self._last_scores[known], self._last_s[known] = scores[known], time
+        self._note(self._end - 1 - self.newest + first, self._end)
+        self._held, self._last_scores = new, np.where(known, scores, self._last_scores)
+        self._last_s[known] = time
 
     def _line(self, which: Flags, last: float, interval: float, place: float, time: float, new: Floats, scores: Floats) -> int:
         """Draw joints that were last seen at ``last``, and are seen now, into the rows between; return the first of these."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.live.types import Floats
+from poseedge.live.types import Flags, Floats
 from poseedge.skeleton import LEFT, NUM_JOINTS, RIGHT
 
 LEAST_SCORE = 0.3  # below it a detector does not believe in its own keypoint
@@ -21,8 +21,23 @@ _JUMP, _JUMP_PER_S = 0.1, 5.0
 _SWAP_GAIN, _SWAP_GAIN_PER_S = 0.08, 2.0  # how much nearer the exchanged pair must be; less takes noise of 3 % for swaps
 _SWAP_GAIN_OF_ALL = 0.2  # the same for all pairs together: detectors mostly exchange them together
 _SWAP_TRUST_S = 0.5  # a detector that insists for this long is right
+_HALF = np.float32(0.5)
 _PREDICT_S = 0.1  # how far ahead the last velocity is believed
 _STRANGER_FRAMES = 3  # most joints elsewhere for so many frames: somebody else, or a cut
+
+
+_LEAST = np.array([0, 0, np.nextafter(np.float32(LEAST_SCORE), np.float32(0))], np.float32)
+
+
+def is_clean(keypoints: Floats) -> bool:
+    """Say whether ``gate`` would leave all of ``(..., 3)``, pixels and score, as they are: quick, and False in doubt."""
+    flat = keypoints.ravel()
+    return np.count_nonzero(keypoints > _LEAST) == keypoints.size and math.isfinite(flat.dot(flat))
+
+
+def are_clean(joints: Floats, scores: Floats) -> Flags:
+    """Say of joints ``(N, 17, 2)`` and scores ``(N, 17)`` in which frames all were seen, and none is made of what was not."""
+    return np.asarray(~np.isnan(joints).any(axis=(1, 2)) & (scores > 0).all(axis=1))
 
 
 def gate(keypoints: npt.NDArray[np.floating], scores: npt.NDArray[np.floating], least: float = LEAST_SCORE) -> Floats:
@@ -64,14 +79,16 @@ class Continuity:
         self._straight_time = np.full(len(LEFT), -np.inf)  # when each pair was last not swapped
         self._strange = 0
         self._whole_time = -np.inf  # when all joints were last seen, if no frame came since
+        self._is_behind = False  # what is noted by joint
 
     def check(self, px: Floats, time: float) -> tuple[Floats, bool]:
         """Return joints ``(17, 2)``, NaN where missing, as they are to be believed at ``time`` in seconds.
 
         Also says whether this is somebody else: then the joints are as they were given.
         """
-        if self._is_usual(px, time):
+        if self.is_usual(px, time):
             return px, False
+        self._write_down()
         elapsed = np.minimum(time - self._time, 1e3).astype(np.float32)
         expected = self._px + self._velocity * np.minimum(elapsed, _PREDICT_S)[:, None]  # NaN where nothing is known
         size = self._size()
@@ -92,26 +109,31 @@ class Continuity:
         self._remember(px, time, elapsed)
         return px, False
 
-    def _is_usual(self, px: Floats, time: float) -> bool:
+    def is_usual(self, px: Floats, time: float) -> bool:
         """Say whether all joints are so near to where they were expected that nothing can be wrong; remember them if so.
 
-        A short cut: ``check`` would come to the same.
+        A short cut: ``check`` would come to the same. The joints must not be changed afterwards.
         """
         elapsed = time - self._whole_time
         if elapsed > _PREDICT_S:
             return False
         step = px - self._px
-        off = float(np.abs(step - self._velocity * np.float32(elapsed)).max())
-        # Six pairs of two joints, each off by sqrt(2) at most, cannot look exchanged then; NaN is unusual.
-        if not 17 * off <= self._size() * (_SWAP_GAIN_OF_ALL + _SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):
+        off = (step - self._velocity * np.float32(elapsed)).ravel()
+        # By the sum of squares: no joint jumps, no pair looks exchanged, nor do all six together; NaN is unusual.
+        if not 5 * math.sqrt(off.dot(off)) <= _tall(px) * (_SWAP_GAIN_OF_ALL + _SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):
             return False
-        step /= np.float32(elapsed)
+        step *= np.float32(0.5 / elapsed)
+        self._velocity *= _HALF
         self._velocity += step
-        self._velocity /= 2
-        self._px[:] = px
-        self._time[:] = self._straight_time[:] = self._whole_time = time
-        self._strange = 0
+        self._px, self._whole_time, self._strange, self._is_behind = px, time, 0, True
         return True
+
+    def _write_down(self) -> None:
+        """Note by joint what the short cut left out."""
+        self._px = self._px.copy()
+        if self._is_behind:
+            self._time[:] = self._straight_time[:] = self._whole_time
+            self._is_behind = False
 
     def _size(self) -> float:
         """Return the person's extent where it was last seen."""
@@ -152,6 +174,12 @@ class Continuity:
         self._px[known] = px[known]
         self._time[known] = time
         self._whole_time = time if known.all() else -np.inf
+
+
+def _tall(px: Floats) -> float:
+    """Return a length that a person's extent exceeds: from the head to the farther ankle."""
+    at = px.item
+    return max(math.hypot(at(10, 0) - at(3, 0), at(10, 1) - at(3, 1)), math.hypot(at(10, 0) - at(6, 0), at(10, 1) - at(6, 1)))
 
 
 def _length(vectors: Floats) -> Floats:

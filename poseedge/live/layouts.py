@@ -49,6 +49,7 @@ COCO_NAMES = (
 TRUNK_JOINTS = {"spine": 7, "thorax": 8, "neck": 9, "head": 10}  # Human3.6M's number of each
 FACE, SHOULDERS = slice(5), [5, 6]  # COCO's
 _NOSE, _EYES, _EARS, _HIPS = 0, [1, 2], [3, 4], [11, 12]
+_ABOVE = [TRUNK_JOINTS["neck"], TRUNK_JOINTS["head"]]  # which the face makes
 
 
 @dataclass(frozen=True)
@@ -139,27 +140,51 @@ def from_coco(
     ``shares``: of the formula with a face, for each frame, where missing joints of it were filled in; neck and head then have
     score 0. None: all of it where all of the face is seen, else nothing.
     """
-    faceless = np.isnan(coco[:, FACE]).any(axis=(1, 2))
+    whole = ~np.isnan(coco).any(axis=(1, 2))
     if shares is None:
-        shares = np.where(faceless, np.float32(0), np.float32(1))
+        shares = 1 - np.isnan(coco[:, FACE]).any(axis=(1, 2)).astype(np.float32)
+    plain = whole & (shares == 1)
+    if plain.all():
+        found = from_whole_coco(np.concatenate([coco, given[..., None]], axis=-1), trunk, weights)
+        joints, confidence = found[..., :2], found[..., 2]
+    else:
+        joints, confidence = _by_formula(coco, given, trunk, weights, shares)
+        found = from_whole_coco(np.concatenate([coco[plain], given[plain, :, None]], axis=-1), trunk, weights)
+        joints[plain], confidence[plain] = found[..., :2], found[..., 2]
+    guessed = (given[:, FACE] == 0).any(axis=1) & (shares > 0)
+    confidence[np.ix_(guessed, _ABOVE)] = 0
+    confidence[np.isnan(joints).any(axis=-1)] = 0
+    return joints, confidence
+
+
+def from_whole_coco(keypoints: Floats, trunk: Trunk, weights: TrunkWeights = FITTED) -> Floats:
+    """Return Human3.6M joints with scores ``(N, 17, 3)`` of COCO's, where all were seen: one product with a matrix for each."""
+    matrix = _MATRICES[trunk] if weights is FITTED else _matrix(trunk, weights)
+    return np.asarray((matrix @ keypoints.reshape(len(keypoints), 3 * NUM_JOINTS, 1)).reshape(len(keypoints), NUM_JOINTS, 3))
+
+
+def _matrix(trunk: Trunk, weights: TrunkWeights) -> Floats:
+    """Return the matrix ``(51, 51)`` from COCO's coordinates and scores to those of Human3.6M: they depend linearly on them."""
+    units = np.eye(3 * NUM_JOINTS, dtype=np.float32).reshape(-1, NUM_JOINTS, 3)
+    places, scores = _by_formula(units[..., :2], units[..., 2], trunk, weights, np.ones(len(units), np.float32))
+    return np.ascontiguousarray(np.concatenate([places, scores[..., None]], axis=-1).reshape(len(units), -1).T)
+
+
+def _by_formula(coco: Floats, given: Floats, trunk: Trunk, weights: TrunkWeights, shares: Floats) -> tuple[Floats, Floats]:
     joints, confidence = coco_to_h36m(coco), coco_scores_to_h36m(given)
     own = list(TRUNK_JOINTS.values())
     shoulders, hips = middle(coco, SHOULDERS), middle(coco, _HIPS)
     if trunk == "fitted":
         points = np.stack([coco[:, _NOSE], middle(coco, _EYES), middle(coco, _EARS), shoulders], axis=1)
         joints[:, own] = _weighted(points, hips, weights.face[:, :4])
-    above = [TRUNK_JOINTS["neck"], TRUNK_JOINTS["head"]]
-    if (guessed := (given[:, FACE] == 0).any(axis=1)).any():
-        confidence[np.ix_(guessed, above)] = 0
     rows = np.flatnonzero(shares < 1)
     if len(rows):
         without = _weighted(shoulders[rows, None], hips[rows], weights.no_face[:, :1])
         share = shares[rows, None, None]
         joints[rows[:, None], own] = np.where(share > 0, share * joints[rows[:, None], own] + (1 - share) * without, without)
         unseen = np.flatnonzero(shares == 0)
-        confidence[unseen[:, None], above] = given[unseen][:, SHOULDERS].mean(axis=1)[:, None]
-    confidence[np.isnan(joints).any(axis=-1)] = 0
-    return joints, confidence
+        confidence[unseen[:, None], _ABOVE] = given[unseen][:, SHOULDERS].mean(axis=1)[:, None]
+    return np.asarray(joints, np.float32), np.asarray(confidence, np.float32)
 
 
 def checked(keypoints: npt.NDArray[Any], scores: npt.NDArray[Any], layout: str) -> None:
@@ -176,3 +201,6 @@ def _weighted(points: Floats, hips: Floats, weights: Floats) -> Floats:
     Rounded weights would shift a pose with its place in the picture.
     """
     return np.asarray(hips[:, None] + weights @ (points - hips[:, None]), np.float32)
+
+
+_MATRICES: dict[Trunk, Floats] = {trunk: _matrix(trunk, FITTED) for trunk in ("fitted", "papers")}

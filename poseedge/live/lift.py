@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,13 @@ from poseedge.evaluation import predict
 from poseedge.lifter import Lifter
 from poseedge.live.face import completed
 from poseedge.live.formats import read_clip
-from poseedge.live.gaps import Faults, gate
+from poseedge.live.gaps import Faults, are_clean, gate
 from poseedge.live.layouts import Trunk, from_coco, layout_named, to_coco, to_h36m
 from poseedge.live.options import LiftOptions, setup
 from poseedge.live.person import Posed, RunSetup, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import select
 from poseedge.live.trained import TrainedOn, bundled_network, trained_on
-from poseedge.live.types import Clip, Floats, Indices, Lifted, Track
+from poseedge.live.types import Clip, Flags, Floats, Indices, Lifted, Track
 from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS
 
@@ -83,7 +83,7 @@ def lift_clip(
     people = []
     for number, track in enumerate(clip.tracks):
         times = lifted.times_s[track.frames - clip.frames[0]]
-        people.append(_Follower(number, TrackedPerson(shared), *joints_of(track, times, clip.layout, trunk)))
+        people.append(_Follower(number, TrackedPerson(shared), track.frames, *joints_of(track, times, clip.layout, trunk)))
     coming = deque(sorted((each for each in people if len(each.frames)), key=lambda each: int(each.frames[0])))
     there: list[_Follower] = []
     queue: list[tuple[int, WindowStep]] = []
@@ -105,17 +105,19 @@ def lift_clip(
     return replace(lifted, meta={**_meta(lifter, clip, options, trained, shared), "faults": faults})
 
 
-def joints_of(track: Track, times: npt.NDArray[np.float64], layout: str, trunk: Trunk) -> tuple[Indices, Floats, Floats]:
-    """Return a track's frames, and in them Human3.6M's joints in pixels, NaN where missing, with their scores.
+def joints_of(track: Track, times: npt.NDArray[np.float64], layout: str, trunk: Trunk) -> tuple[Floats, Floats, Flags]:
+    """Return a track's Human3.6M joints in pixels, NaN where missing, their scores, and in which frames all were seen.
 
     ``times``: of the track's frames, in seconds.
     """
     keypoints = gate(track.keypoints, track.scores)
     if layout_named(layout).coco is None:
-        return track.frames, *to_h36m(keypoints, track.scores, layout)
-    coco, scores = to_coco(keypoints, track.scores, layout)
-    coco, shares = completed(coco, times)
-    return track.frames, *from_coco(coco, scores, trunk, shares=shares)
+        joints, scores = to_h36m(keypoints, track.scores, layout)
+    else:
+        coco, given = to_coco(keypoints, track.scores, layout)
+        coco, shares = completed(coco, times)
+        joints, scores = from_coco(coco, given, trunk, shares=shares)
+    return joints, scores, are_clean(joints, scores)
 
 
 def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[Floats | None]:
@@ -123,12 +125,14 @@ def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[
 
     None for a step without a window.
     """
-    if isinstance(lifter, CachedLifter):
-        return [None if s.window is None else s.span.remembered(lifter, flip).lift(s.window, s.first) for s in steps]
+    if lifter.spec.remembers:
+        cached = cast(CachedLifter, lifter)  # asking a protocol whether it is kept takes 10 us
+        return [None if s.window is None else s.span.remembered(cached, flip).lift(s.window, s.first) for s in steps]
     windows = [step.window for step in steps if step.window is not None]
     if not windows:
         return [None] * len(steps)
-    each = iter(predict.lift_windows(lifter, np.stack(windows), flip))
+    together = windows[0][None] if len(windows) == 1 else np.stack(windows)
+    each = iter(predict.lift_windows(lifter, together, flip))
     return [None if step.window is None else next(each) for step in steps]
 
 
@@ -161,6 +165,7 @@ class _Follower:
     frames: Indices
     joints: Floats
     scores: Floats
+    clean: Flags
     at: int = 0
 
     @property
@@ -172,7 +177,7 @@ class _Follower:
         if self.at == len(self.frames) or self.frames[self.at] != frame:
             return self.person.miss(frame, time)
         index, self.at = self.at, self.at + 1
-        return self.person.see(Sighting(frame, time, self.joints[index], self.scores[index]))
+        return self.person.see(Sighting(frame, time, self.joints[index], self.scores[index], bool(self.clean[index])))
 
 
 def _settle(lifter: Lifter, queue: list[tuple[int, WindowStep]], flip: bool, lifted: Lifted) -> None:

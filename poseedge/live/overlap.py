@@ -9,6 +9,7 @@ import numpy as np
 
 from poseedge.device.runner.overlap import slot_weights
 from poseedge.errors import PoseedgeError
+from poseedge.evaluation.overlap import default_every
 from poseedge.lifter import LifterSpec
 from poseedge.live.types import Floats, Indices
 
@@ -95,8 +96,3 @@ def reference_row(spec: LifterSpec, used: Indices, look_ahead: int) -> int:
     if len(spec.output_frames) == spec.frames:
         return int(used.max())
     return int(used.min()) if look_ahead >= np.ptp(used) else int(used[len(used) // 2])
-
-
-def default_every(spec: LifterSpec) -> int:
-    """Return the frames between windows that were measured to pay (docs/lift.md)."""
-    return max(len(spec.output_frames) // 9, 1) if len(spec.output_frames) == spec.frames else 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from poseedge.live.limbs import lacking
 from poseedge.live.overlap import WindowPlan
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.types import Flags, Floats
-from poseedge.live.view import PersonView, PlainView, Turn
+from poseedge.live.view import PersonView, PlainView, Sights, Turn
 from poseedge.skeleton import ROOT
 
 
@@ -47,18 +48,17 @@ class Posed:
     scores: Floats  # (17,)
 
 
-@dataclass(frozen=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A frame of the source, with a person's joints as believed: NaN where missing."""
 
     frame: int
     time_s: float
-    px: Floats
-    scores: Floats
+    px: Floats  # (17, 2); not to be changed afterwards
+    scores: Floats  # (17,)
+    is_clean: bool = False  # all joints were seen, none is made of what was not
 
 
-@dataclass(frozen=True)
-class WindowStep:
+class WindowStep(NamedTuple):
     """A window to lift, if one is due, and the sightings whose poses are final once it is lifted."""
 
     span: Span
@@ -67,8 +67,8 @@ class WindowStep:
     first: int  # frame of the window's row 0
     last: int  # newest frame that it knows
     final: int  # frames up to this one are final
-    keypoints: Floats  # (n, 17, 2) of the newly final frames and the one before
-    due: list[tuple[float, Sighting]] = field(default_factory=list)  # with their places on the grid
+    keypoints: Floats  # (n, 17, 2) of the newly final frames and the one before, where a sighting is not clean
+    due: list[tuple[float, Sighting]]  # with their places on the grid
 
 
 class Span:
@@ -108,11 +108,11 @@ class Span:
 
     def see(self, sighting: Sighting) -> list[WindowStep]:
         """Take the next sighting; joints may be missing, all of them too."""
-        if np.isnan(sighting.px).all():
-            self._grid.hold(sighting.time_s)
+        if sighting.is_clean or not np.isnan(sighting.px).all():
+            place = self._grid.see(sighting.time_s, sighting.px, sighting.scores, sighting.is_clean or None)
         else:
-            self._grid.see(sighting.time_s, sighting.px, sighting.scores)
-        self._waiting.append((self._grid.place(sighting.time_s), sighting))
+            place = self._grid.hold(sighting.time_s)
+        self._waiting.append((place, sighting))
         return self._advance(self._grid.newest)
 
     def end(self, last_s: float) -> list[WindowStep]:
@@ -133,25 +133,27 @@ class Span:
     def settle(self, step: WindowStep, poses: Floats | None) -> list[Posed]:
         """Take the poses of a step's window; return those of the sightings that are final now, in order."""
         if poses is not None:
-            turned = poses if step.turn is None else poses @ step.turn
+            turned = poses if step.turn is None else (poses.reshape(-1, 3) @ step.turn).reshape(poses.shape)
             self._mean.add(turned, step.first, step.last)
         fresh = self._mean.take(step.final)
         if not len(fresh):
             return []
         fresh[:, ROOT] = 0
         zero, known = step.final + 1 - len(fresh), fresh
-        if self._before is not None:
-            zero, known = zero - 1, np.concatenate([self._before[None], fresh])
+        base = zero if self._before is None else zero - 1
+        if base < zero and step.due and step.due[0][0] < zero:
+            zero, known = base, np.concatenate([self._before[None], fresh])  # type: ignore[index]
         self._before = known[-1]
-        return [self._posed(sighting, place - zero, known, step.keypoints) for place, sighting in step.due]
+        return [self._posed(sighting, between(known, place - zero), step.keypoints, place - base) for place, sighting in step.due]
 
-    def _posed(self, sighting: Sighting, place: float, poses: Floats, keypoints: Floats) -> Posed:
-        """Return the pose of a sighting at a ``place`` of ``poses`` and ``keypoints``."""
-        pose = between(poses, place)
+    def _posed(self, sighting: Sighting, pose: Floats, keypoints: Floats, place: float) -> Posed:
+        """Return the pose of a sighting; ``place``: of what was filled in, among ``keypoints``."""
         if self._smooth:
             pose = self._smooth(pose, sighting.time_s)
-        filled = np.isnan(sighting.px[:, 0]) | (sighting.scores == 0)
         px, scores = sighting.px, sighting.scores
+        if sighting.is_clean:
+            return Posed(sighting.frame, sighting.time_s, pose, np.zeros(len(px), np.bool_), px, scores)
+        filled = np.isnan(px[:, 0]) | (scores == 0)
         if filled.any():
             px = np.where(filled[:, None], between(keypoints, place), px)
             scores = np.where(filled, np.float32(0), scores)
@@ -177,27 +179,39 @@ class Span:
     def _step(self, first: int, known: int, final: int, last: int) -> WindowStep:
         """Return a step whose window begins at frame ``first`` and knows frames up to ``known``."""
         plan, setup = self._setup.plan, self._setup
-        px, scores = self._grid.rows(first, min(known, first + plan.frames - 1))
-        if missing := plan.frames - len(px):
-            px = np.concatenate([px, np.repeat(px[-1:], missing, axis=0)])
-            scores = np.concatenate([scores, np.repeat(scores[-1:], missing, axis=0)])
-        screen, turn = setup.view.see(px)
+        newest = min(known, first + plan.frames - 1)
+        sights = self._grid.sights(first, newest)
+        missing = plan.frames - len(sights.px)
+        screen, turn = setup.view.see(padded(sights, missing) if missing else sights)
         if setup.channels == 3:
+            scores = self._grid.rows(first, newest)[1]
+            scores = np.concatenate([scores, np.repeat(scores[-1:], missing, axis=0)])
             screen = np.concatenate([screen, scores[..., None]], axis=-1)
         return WindowStep(self, screen, turn, first, known, *self._finish(final))
 
     def _finish(self, final: int) -> tuple[int, Floats, list[tuple[float, Sighting]]]:
         """Mark frames up to ``final`` as such; return the last of them, their keypoints, and the sightings that are due."""
         before, self._final = self._final, max(final, self._final)
-        due = []
+        due, is_clean = [], True
         while self._waiting and self._waiting[0][0] <= self._final:
             due.append(self._waiting.popleft())
-        if not due:
+            is_clean = is_clean and due[-1][1].is_clean
+        if is_clean:
             return self._final, _NONE, due
         return self._final, self._grid.rows(max(before, 0), self._final)[0].copy(), due
 
 
 _NONE = np.empty((0, 0, 2), np.float32)
+
+
+def padded(sights: Sights, more: int) -> Sights:
+    """Return a window with ``more`` copies of its last frame behind it."""
+    joints = sights.px.shape[1]
+    return Sights(
+        np.concatenate([sights.px, np.repeat(sights.px[-1:], more, axis=0)]),
+        np.concatenate([sights.points, np.tile(sights.points[:, -joints:], more)], axis=1),
+        np.concatenate([sights.facts, np.repeat(sights.facts[:, -1:], more, axis=1)], axis=1),
+    )
 
 
 def between(rows: Floats, place: float) -> Floats:
@@ -268,14 +282,17 @@ class TrackedPerson:
         """Take joints ``(17, 2)`` in pixels, NaN where missing; return what is to be lifted now."""
         steps = self.close(sighting.time_s)
         self._seen_s = sighting.time_s
+        if sighting.is_clean and self._span is not None and self._continuity.is_usual(sighting.px, sighting.time_s):
+            self._newest_s = sighting.time_s
+            return steps + self._span.see(sighting)
         px, stranger = self._continuity.check(sighting.px, sighting.time_s)
         if stranger:
             self.faults.ended += 1
             steps += self._end(self._newest_s)
             px, _ = self._continuity.check(sighting.px, sighting.time_s)
-        if px is not sighting.px:
-            sighting = replace(sighting, px=px)
         missing = np.isnan(px[:, 0])
+        if px is not sighting.px:
+            sighting = sighting._replace(px=px, is_clean=sighting.is_clean and not missing.any())
         if not missing.all():
             self._newest_s = sighting.time_s
         if self._span is not None:

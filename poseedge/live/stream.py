@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from poseedge.arrays import AnyArray
-from poseedge.errors import DataError, PoseedgeError
+from poseedge.errors import DataError
 from poseedge.lifter import Lifter
-from poseedge.live.gaps import gate
-from poseedge.live.layouts import from_coco, layout_named, to_coco, to_h36m
-from poseedge.live.lift import lift_steps
+from poseedge.live.gaps import are_clean, gate, is_clean
+from poseedge.live.layouts import from_coco, from_whole_coco, layout_named, to_coco, to_h36m
+from poseedge.live.lift import lift_steps, trunk_and_leg
 from poseedge.live.options import LiftOptions, setup
 from poseedge.live.person import Posed, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import Linker
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Floats
+from poseedge.live.view import TRUNK_AND_LEG
+
+LENGTHS = 250  # poses that a person's size is told from: five seconds at 50 Hz
 
 TWO_PIXELS = 2.0
 
@@ -51,20 +56,19 @@ class Stream:
     ) -> None:
         """``size``: width and height of the picture in pixels; ``fps``: may be left out if ``push`` is given times.
 
-        ``choices``: see ``LiftOptions``; ``look_ahead`` among them.
+        ``choices``: see ``LiftOptions``; ``look_ahead`` among them. ``height_m`` scales a person by the poses of the last
+        seconds, where ``lift`` knows all of them.
         """
         self._options = LiftOptions(**choices)
-        if self._options.height_m is not None:
-            raise PoseedgeError(
-                "a stream cannot scale people to a height, which is told from all of their poses", "scale them yourself"
-            )
         self._lifter, self._fps, self._layout = lifter, fps, layout
         known = layout_named(layout)
         self._count, self._is_coco = known.joints, known.coco is not None
+        self._order = None if known.coco in (None, tuple(range(known.joints))) else list(known.coco or ())
         self._shapes = (self._count, 2), (self._count, 3)
         self._trunk = self._options.trunk or trained.trunk
         self._setup = setup(self._options, lifter.spec, trained, size, fps)
         self._people: dict[int, TrackedPerson] = {}
+        self._lengths: dict[int, deque[float]] = {}  # of trunk and leg in the last poses, where a height is given
         self._open: dict[int, StreamFrame] = {}  # frames that somebody's pose is waited for, in order
         self._linker: Linker | None = None
         self._first: int | None = None  # number of the first frame
@@ -93,22 +97,25 @@ class Stream:
         Raises ``DataError`` for another shape, and if frame or time do not increase.
         """
         self._begin(time_s, frame)
-        ids, keypoints, scores = self._taken(people)
+        ids, keypoints = self._taken(people)
         there = [self._person(number) for number in ids]
-        joints, certain = self._joints(there, gate(keypoints, scores), scores)
+        joints, scores, clean = self._joints(there, keypoints)
         steps: list[tuple[int, WindowStep]] = []
         for row, (number, person) in enumerate(zip(ids, there, strict=True)):
-            steps += [(number, step) for step in person.see(Sighting(self._frame, self._time, joints[row], certain[row]))]
+            seen = person.see(Sighting(self._frame, self._time, joints[row], scores[row], clean[row]))
+            steps += [(number, step) for step in seen]
         for number in [number for number in self._people if number not in ids]:
             steps += [(number, step) for step in self._people[number].miss(self._frame, self._time)]
             if self._people[number].is_forgotten(self._time):
                 del self._people[number]
+                self._lengths.pop(number, None)
         return self._settled(steps)
 
     def finish(self) -> list[StreamFrame]:
         """Return what is left; the stream may begin anew then, at frame 0."""
         given = self._settled([(number, step) for number, person in self._people.items() for step in person.finish()])
         self._people.clear()
+        self._lengths.clear()
         self._linker, self._first, self._frame, self._time = None, None, -1, -np.inf
         return given
 
@@ -118,15 +125,29 @@ class Stream:
             person = self._people[number] = TrackedPerson(self._setup)
         return person
 
-    def _joints(self, people: list[TrackedPerson], keypoints: Floats, scores: Floats) -> tuple[Floats, Floats]:
-        """Return Human3.6M's joints and scores of all people of a frame."""
-        if not self._is_coco or not people:
-            return to_h36m(keypoints, scores, self._layout, self._trunk)
+    def _joints(self, people: list[TrackedPerson], keypoints: Floats) -> tuple[Floats, Floats, list[bool]]:
+        """Return Human3.6M's joints of all people of a frame, their scores, and whose were all seen."""
+        if is_clean(keypoints):
+            if not self._is_coco:
+                return keypoints[..., :2], keypoints[..., 2], [True] * len(people)
+            coco = keypoints if self._order is None else keypoints[:, self._order]
+            shares = [person.face.complete(row, self._time, True) for person, row in zip(people, coco[..., :2], strict=True)]
+            if shares.count(1) == len(shares):
+                found = from_whole_coco(coco, self._trunk)
+                return found[..., :2], found[..., 2], [True] * len(people)
+            joints, scores = from_coco(coco[..., :2], coco[..., 2], self._trunk, shares=np.array(shares, np.float32))
+        else:
+            joints, scores = self._doubted(people, gate(keypoints[..., :2], keypoints[..., 2]), keypoints[..., 2])
+        return joints, scores, are_clean(joints, scores).tolist()
+
+    def _doubted(self, people: list[TrackedPerson], keypoints: Floats, scores: Floats) -> tuple[Floats, Floats]:
+        """Return joints and scores of keypoints some of which are missing."""
+        if not self._is_coco:
+            return to_h36m(keypoints, scores, self._layout)
         coco, given = to_coco(keypoints, scores, self._layout)
-        whole = not np.isnan(coco).any()
+        whole: list[bool] = are_clean(coco, given).tolist()
         shares = [
-            person.face.complete(row, self._time, whole or not np.isnan(row).any())
-            for person, row in zip(people, coco, strict=True)
+            person.face.complete(row, self._time, is_whole) for person, row, is_whole in zip(people, coco, whole, strict=True)
         ]
         return from_coco(coco, given, self._trunk, shares=np.array(shares, np.float32))
 
@@ -142,42 +163,49 @@ class Stream:
             raise DataError(
                 f"frame {number} at {time_s:g} s comes after frame {self._frame} at {self._time:g} s", "frames and times increase"
             )
-        if not np.isfinite(time_s):
+        if not math.isfinite(time_s):
             raise DataError(f"frame {number}: time {time_s} s", "times are seconds")
         self._first, self._frame, self._time = first, number, float(time_s)
         self._open[number] = StreamFrame(number, self._time)
 
-    def _taken(self, people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray) -> tuple[list[int], Floats, Floats]:
-        """Return ids, keypoints ``(P, K, 2)`` and scores ``(P, K)``."""
-        rows = [np.asarray(row) for row in (people.values() if isinstance(people, Mapping) else people)]
-        for row in rows:
+    def _taken(self, people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray) -> tuple[list[int], Floats]:
+        """Return ids, and keypoints with scores ``(P, K, 3)``."""
+        rows = list(people.values()) if isinstance(people, Mapping) else people
+        keypoints = np.ones((len(rows), self._count, 3), np.float32)
+        for place, given in enumerate(rows):
+            row = np.asarray(given)
             if row.shape not in self._shapes:
                 wanted = f"({self._count}, 2) or ({self._count}, 3) of {self._layout}"
                 raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {row.shape}")
-        keypoints = np.empty((len(rows), self._count, 2), np.float32)
-        scores = np.ones((len(rows), self._count), np.float32)
-        for place, row in enumerate(rows):
-            keypoints[place] = row[:, :2]
-            if row.shape[1] == 3:
-                scores[place] = row[:, 2]
-        check_pixels(keypoints, self._frame)
+            keypoints[place, :, : row.shape[1]] = row
+        if not (len(rows) and abs(keypoints.item(0)) > TWO_PIXELS):  # else pixels for sure, and no time lost
+            check_pixels(keypoints[..., :2], self._frame)
         if isinstance(people, Mapping):
-            return list(people), keypoints, scores
+            return list(people), keypoints
         if self._linker is None:
             self._linker = Linker(max(1, round(self._fps or 30)))
-        return self._linker.push(self._frame, keypoints), keypoints, scores
+        return self._linker.push(self._frame, keypoints[..., :2]), keypoints
 
     def _settled(self, steps: list[tuple[int, WindowStep]]) -> list[StreamFrame]:
         """Lift the windows of ``steps``; return the frames for which nobody's pose is waited for any more."""
         poses = lift_steps(self._lifter, [step for _, step in steps], self._options.flip)
         for (number, step), lifted in zip(steps, poses, strict=True):
             for posed in step.span.settle(step, lifted):
-                self._open[posed.frame].people[number] = posed
+                self._open[posed.frame].people[number] = self._sized(number, posed)
         open_from = min((person.waiting for person in self._people.values() if person.waiting is not None), default=None)
         given = []
         while self._open and (open_from is None or next(iter(self._open)) < open_from):
             given.append(self._open.pop(next(iter(self._open))))
         return given
+
+    def _sized(self, number: int, posed: Posed) -> Posed:
+        """Return a pose as tall as the person is said to be: by the median length of the last poses."""
+        if self._options.height_m is None:
+            return posed
+        lengths = self._lengths.setdefault(number, deque(maxlen=LENGTHS))
+        lengths.append(float(trunk_and_leg(posed.pose_m[None])[0]))
+        share = self._options.height_m * TRUNK_AND_LEG / float(np.median(lengths))
+        return replace(posed, pose_m=posed.pose_m * np.float32(share))
 
 
 def check_pixels(keypoints: Floats, frame: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import causal
 from poseedge.data.cameras import denormalize_screen
 from poseedge.live.trained import TrainedOn
-from poseedge.live.view import PersonView, Shot
+from poseedge.live.view import PersonView, Shot, Sights
 from tests.support import recorded
 
 
@@ -19,7 +19,7 @@ def test_fixed_view_shows_the_first_window_as_the_person_s_view_does_and_later_o
     shot = Shot(*recorded.SIZE)
     fixed, usual = causal.FixedView(shot, TrainedOn()), PersonView(shot, TrainedOn())
     px = recorded.pixels(20)
-    first, later = np.repeat(px[:1], 27, axis=0), px[270:297]
+    first, later = Sights.of(np.repeat(px[:1], 27, axis=0)), Sights.of(px[270:297])
     (screen, turn), (wanted, aimed) = fixed.see(first), usual.see(first)
     np.testing.assert_allclose(screen, wanted, rtol=0, atol=1e-5)
     assert turn is not None

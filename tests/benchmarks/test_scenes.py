@@ -17,6 +17,7 @@ from benchmarks.scenes import (
     scene,
     seen_from,
     swapped,
+    unspoilt,
     with_face,
     zoomed,
 )
@@ -60,8 +61,18 @@ def test_faults_are_where_they_are_scored_and_nowhere_else() -> None:
     gap, swap = missing(whole, ARM, 10), swapped(whole, 3)
     assert gap.scored is not None
     assert np.isnan(pixels(gap)[gap.scored][:, list(ARM)]).all()
-    assert np.isnan(pixels(gap)).any(axis=(1, 2)).sum() == 10 * gap.scored.sum()
+    assert np.isnan(pixels(gap)).any(axis=(1, 2)).sum() == gap.scored.sum()
+    assert gap.scored.sum() % 10 == 0
+    np.testing.assert_array_equal(unspoilt(whole, 10).scored, gap.scored)
+    np.testing.assert_array_equal(pixels(unspoilt(whole, 10)), pixels(whole))
     np.testing.assert_array_equal(pixels(swap)[swap.scored], pixels(whole)[swap.scored][:, MIRROR])
+
+
+def test_scene_says_how_near_to_the_camera_people_come() -> None:
+    sequence = recorded.sequences()[20]
+    far, near = (scene(sequence, Stand(distance_m=distance)).nearest_m for distance in (5.2, 0.5))
+    assert 3 < far < 5.2
+    assert near < 0.5
 
 
 def test_face_sits_on_the_head_and_looks_forward() -> None:
@@ -79,5 +90,5 @@ def test_tables_have_a_row_for_every_case() -> None:
         for way in case.ways:
             row = {"name": case.name, "way": way, "frames": 9, "mm": {"int8": [3.0, 2.0, 1.0]}}
             sections.setdefault(case.section, []).append(row)
-    table = markdown({"data": "d", "every": 1, "frames_of_a_clip": 9, "sections": sections})
+    table = markdown({"weights": None, "data": "d", "every": 1, "frames_of_a_clip": 9, "sections": sections})
     assert all(f"| {case.name} | " in table for case in cases())

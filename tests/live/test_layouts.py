@@ -53,8 +53,8 @@ def test_joints_of_human36m_stay_as_they_are() -> None:
 
 def test_the_papers_trunk_is_that_of_the_demos() -> None:
     keypoints, scores = to_h36m(motion.coco(), motion.scores(), "coco17", "papers")
-    np.testing.assert_array_equal(keypoints, coco_to_h36m(motion.coco()))
-    np.testing.assert_array_equal(scores, coco_scores_to_h36m(motion.scores()))
+    np.testing.assert_allclose(keypoints, coco_to_h36m(motion.coco()), rtol=0, atol=2e-4)  # pixels
+    np.testing.assert_allclose(scores, coco_scores_to_h36m(motion.scores()), rtol=1e-6)
 
 
 def test_the_fitted_trunk_is_the_weighted_sum_of_face_shoulders_and_hips() -> None:

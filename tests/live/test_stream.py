@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import poseedge
-from poseedge.errors import DataError, PoseedgeError
-from poseedge.live.lift import lift_clip
+from poseedge.errors import DataError
+from poseedge.live.lift import lift_clip, trunk_and_leg
 from poseedge.live.options import LiftOptions
 from poseedge.live.stream import Stream
 from poseedge.live.types import Clip
+from poseedge.live.view import TRUNK_AND_LEG
 from tests.support import motion, recorded
 from tests.support.linear_lifter import Array, LinearLifter, clip_of
 from tests.support.streams import assert_same, faceless_people, faulty_people
@@ -152,9 +153,24 @@ def test_frame_whose_time_cannot_be_told_is_refused() -> None:
         Stream(LinearLifter(), recorded.SIZE).push({})
 
 
-def test_people_of_a_stream_cannot_be_scaled_to_a_height() -> None:
-    with pytest.raises(PoseedgeError, match="cannot scale people"):
-        Stream(LinearLifter(), recorded.SIZE, 50.0, height_m=1.8)
+@pytest.mark.parametrize("look_ahead", [0, 125])
+def test_height_makes_the_people_of_a_stream_as_tall_as_said(look_ahead: int) -> None:
+    joints = recorded.pixels(20)
+    sized, plain = (
+        Stream(LinearLifter(), recorded.SIZE, 50.0, "h36m17", look_ahead=look_ahead, height_m=height) for height in (1.8, None)
+    )
+    found, shapes = (
+        np.stack(
+            [f.people[1].pose_m for px in joints for f in stream.push({1: px})] + [f.people[1].pose_m for f in stream.finish()]
+        )
+        for stream in (sized, plain)
+    )
+    lengths = trunk_and_leg(found)
+    assert np.median(lengths[-250:]) == pytest.approx(1.8 * TRUNK_AND_LEG, rel=0.05)
+    assert lengths[0] == pytest.approx(1.8 * TRUNK_AND_LEG, rel=1e-5)  # from the first pose on
+    share = found[:, 1:].reshape(len(found), -1) / shapes[:, 1:].reshape(len(found), -1)
+    np.testing.assert_allclose(share, np.repeat(share[:, :1], 48, axis=1), rtol=1e-3)  # only the size
+    assert not sized._lengths  # nothing is kept of who has gone
 
 
 def test_clip_and_stream_may_hold_nobody() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poseedge.live.trained import TrainedOn
-from poseedge.live.view import TRUNK_AND_LEG, PersonView, Shot, about_x, aimed, extent
+from poseedge.live.view import TRUNK_AND_LEG, PersonView, Shot, Sights, about_x, aimed, facts_of
 from tests.support import recorded
 from tests.support.linear_lifter import Array
 
@@ -27,8 +27,15 @@ def photographed(joints: Array, shot: Shot) -> Array:
     return np.asarray(joints[..., :2] / joints[..., 2:] * (shot.focal_px or 1500) + [shot.width / 2, shot.height / 2], np.float32)
 
 
+def extent(px: Array) -> float:
+    """Trunk and longer leg, where they look longest but for a tenth of the frames."""
+    return float(np.quantile([facts_of(row)[5] for row in px], 0.9))
+
+
 def seen(joints: Array, shot: Shot, size: float = SIZE) -> tuple[Array, Array]:
-    screen, turn = PersonView(shot, TrainedOn(person_size=size, elevation_deg=ELEVATION)).see(photographed(joints, shot))
+    screen, turn = PersonView(shot, TrainedOn(person_size=size, elevation_deg=ELEVATION)).see(
+        Sights.of(photographed(joints, shot))
+    )
     assert turn is not None
     return screen, turn
 
@@ -36,7 +43,7 @@ def seen(joints: Array, shot: Shot, size: float = SIZE) -> tuple[Array, Array]:
 @pytest.mark.parametrize("shot", [Shot(*FULL_HD, 1500), Shot(1080, 1920, 900), Shot(640, 480, 2000)])
 def test_person_is_in_the_middle_and_as_large_as_in_training(shot: Shot) -> None:
     screen, _ = seen(walking(), shot)
-    assert extent(screen.reshape(len(screen), -1)) == pytest.approx(SIZE, rel=1e-5)
+    assert extent(screen) == pytest.approx(SIZE, rel=0.005)
     assert np.abs(np.median(screen.mean(axis=1), axis=0)).max() < 0.02
 
 
@@ -94,9 +101,9 @@ def test_unknown_camera_stands_four_metres_away_or_further() -> None:
     for distance_m, assumed in ((3.0, True), (12.0, False)):
         joints, unknown = walking(distance_m), Shot(1000, 1000)
         px = photographed(joints, Shot(1000, 1000, 1200))
-        height_px = extent(px.reshape(len(px), -1)) / TRUNK_AND_LEG
+        height_px = extent(px) / TRUNK_AND_LEG
         guess = height_px * 4.0 / 1.7 if assumed else 900.0
-        found, expected = (PersonView(shot, TRAINED).see(px)[0] for shot in (unknown, Shot(1000, 1000, guess)))
+        found, expected = (PersonView(shot, TRAINED).see(Sights.of(px))[0] for shot in (unknown, Shot(1000, 1000, guess)))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
@@ -107,7 +114,7 @@ def test_camera_that_looks_straight_down_is_aimed_too() -> None:
 
 
 def test_person_whose_joints_coincide_gives_numbers() -> None:
-    screen, turn = PersonView(Shot(*FULL_HD), TRAINED).see(np.full((9, 17, 2), 500, np.float32))
+    screen, turn = PersonView(Shot(*FULL_HD), TRAINED).see(Sights.of(np.full((9, 17, 2), 500, np.float32)))
     assert turn is not None
     assert np.isfinite(screen).all()
     assert np.isfinite(turn).all()

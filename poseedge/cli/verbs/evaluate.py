@@ -18,6 +18,7 @@ from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.engines.facts import bundle_of
 from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
+from poseedge.evaluation.overlap import Overlapping, predict_overlapping
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, RefinePoses, predict
@@ -56,6 +57,10 @@ def evaluate(
     ] = 0,
     refine: Annotated[Path | None, typer.Option(help="refine checkpoint; it is given the true depth of the root")] = None,
     every: options.Every = 1,
+    overlap: Annotated[
+        bool,
+        typer.Option("--overlap", help="average what overlapping windows say of a frame, as lift does; tells jitter both ways"),
+    ] = False,
     threads: options.Threads = 1,
     backend: options.Backend = None,
     plot: Annotated[Path | None, typer.Option(help="folder for pictures: by joint, by action, worst frames")] = None,
@@ -66,6 +71,8 @@ def evaluate(
     Example: poseedge eval build/nanohtnet --precision int8 --against checkpoint
     """
     scoring = protocol(like)
+    if overlap and (every != 1 or like != "once" or refine is not None):
+        raise PoseedgeError("--overlap cannot apply with --every, --as or --refine", "they say which one window a pose is of")
     check_pictures(plot)
     dataset = evaluation_set(data, keypoints, subjects, scoring)
     bundle = bundle_behind(artefact)
@@ -84,12 +91,13 @@ def evaluate(
         if network(other) != network(lifter):
             err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
     job = partial(predict_all, dataset=dataset, every=every, scoring=scoring, refine=open_refine_step(refine))
-    found = job(lifter, flip=flip)
+    both = predict_averaged(lifter, dataset, flip) if overlap else None
+    found = both.mean if both else job(lifter, flip=flip)
     warnings = doubts(found, known_error(lifter, dataset, bundle))
     compared: Compared | None = None
     if other is not None:
         limits: dict[str, Limits] = dict(bundle.manifest.limits.items()) if bundle else {}
-        theirs = job(other, flip=flipped)
+        theirs = predict_averaged(other, dataset, flipped).mean if overlap else job(other, flip=flipped)
         compared = Compared(against=str(against), **dict(parity(found, theirs, limits.get(lifter.spec.precision), every)))
         known = known_error(other, dataset, bundle if against == "checkpoint" else None)
         warnings += [f"{against}: {doubt}" for doubt in doubts(theirs, known)]
@@ -105,6 +113,7 @@ def evaluate(
         p2_batch=p2_batch,
         refine=str(refine) if refine else None,
         warnings=mistaken + warnings,
+        overlap=both.compared if both else None,
         parity=compared,
         **dict(score(found, every, p2_batch, scoring)),
     )
@@ -212,6 +221,12 @@ def predict_all(
         return predict(lifter, dataset, flip, every, advance, scoring, refine)
 
 
+def predict_averaged(lifter: Lifter, dataset: PoseDataset, flip: bool) -> Overlapping:
+    """Predict by overlapping windows with a progress bar."""
+    with stage(f"{lifter.path.name} ({lifter.spec.precision})", sum(int(s.counted.sum()) for s in dataset.sequences)) as advance:
+        return predict_overlapping(lifter, dataset, flip, advance=advance)
+
+
 def figures(row: ActionErrors | Evaluation) -> list[str]:
     """Return the errors of a row, formatted."""
     return [mm(value) for value in (row.mpjpe_mm, row.p_mpjpe_mm, row.n_mpjpe_mm, row.mpjve_mm)]
@@ -233,6 +248,11 @@ def show(report: Evaluation, reference: list[str]) -> None:
     ]
     table("by joint (mm)", ["joint", "MPJPE", *(["distance"] if between else [])], joints)
     out.print(f"PCK at 150 mm: {mm(report.pck_percent)} %, AUC: {mm(report.auc_percent)} %")
+    if (both := report.overlap) and both.jitter_mm is not None and both.alone_jitter_mm is not None:
+        out.print(
+            f"averaged over windows, one every {both.every} frames: jitter {both.jitter_mm:.3f} mm per frame squared; "
+            f"by one window alone {both.alone_jitter_mm:.3f}, MPJPE {mm(both.alone_mpjpe_mm)} mm"
+        )
     for path in report.plots or []:
         out.print(f"written: {path}", soft_wrap=True)
     if between:

@@ -35,6 +35,7 @@ def stream(
     focal: choose.Focal = None,
     camera_pitch: choose.CameraPitch = None,
     camera_roll: choose.CameraRoll = None,
+    height: choose.Height = None,
     smooth: choose.Smooth = False,
     look_ahead: choose.LookAhead = None,
     threads: choose.Threads = 1,
@@ -59,7 +60,7 @@ def stream(
     lifter, wide = choose.open_network(artefact, precision, threads), choose.parsed_size(size)
     assert wide is not None
     other = None if against is None else choose.open_network(against, None, threads)
-    options = choose.options({**context.params, "height": None})
+    options = choose.options(context.params)
     lifting = open_stream(lifter, other, wide, fps, layout, options)
     choose.say(spoken(lifter, for_live(options, lifter.spec), lifting.rate))
     meta = live_meta(lifter, lifting, "standard input", layout, fps, wide)

@@ -22,6 +22,9 @@ class Mean:
         self._keep_first = keep_first
         self._slots = np.flatnonzero(weights)
         self._shown, self._weights = shown[self._slots], weights[self._slots, None, None]
+        self._first_slot = int(self._slots[0])
+        self._places = [int(row) for row in self._shown]
+        self._is_run = self._places == list(range(self._places[0], self._places[0] + len(self._places)))
         room = 2 * frames
         self._sum = np.zeros((room, 17, 3), np.float32)
         self._weight = np.zeros((room, 1, 1), np.float32)
@@ -31,6 +34,16 @@ class Mean:
         """Add a window's poses ``(n, 17, 3)``; its row 0 is frame ``first``, and frames after ``last`` are padding."""
         if last - self._base >= len(self._sum):
             self._forget()
+        if self._is_run and not self._keep_first:  # the same as below, twice as fast
+            begin = self._places[0] + first
+            low, high = max(self._next - begin, 0), min(last + 1 - begin, len(self._places))
+            if low < high:
+                kept = slice(self._first_slot + low, self._first_slot + high)
+                these = slice(begin - self._base + low, begin - self._base + high)
+                weights, total, weight = self._weights[low:high], self._sum[these], self._weight[these]
+                total += weights * poses[kept]
+                weight += weights
+            return
         kept = slice(*np.searchsorted(self._shown, (self._next - first, last + 1 - first)).tolist())
         slots, rows, weights = self._slots[kept], self._shown[kept] + (first - self._base), self._weights[kept]
         if self._keep_first:

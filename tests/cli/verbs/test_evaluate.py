@@ -61,6 +61,26 @@ def test_unknown_protocol_suggests_the_nearest(poseedge: Command, small_bundle: 
     assert_refused(poseedge("eval", small_bundle, "--as", "mixst"), "unknown protocol 'mixst'", "did you mean 'mixste'?")
 
 
+@pytest.mark.parametrize("artefact", ["bundle", "mixste-f27"])
+def test_overlap_scores_the_average_and_tells_jitter_both_ways(
+    poseedge: Command, small_bundle: Path, checkpoints: Path, artefact: str
+) -> None:
+    path = small_bundle if artefact == "bundle" else checkpoints / f"{artefact}.pth"
+    found = json.loads(poseedge("eval", path, "--data", checkpoints / "data", "--overlap", "--json").stdout)
+    alone = json.loads(poseedge("eval", path, "--data", checkpoints / "data", "--json").stdout)
+    both = found["overlap"]
+    assert "overlap" not in alone
+    assert both["alone_mpjpe_mm"] == pytest.approx(alone["mpjpe_mm"])
+    assert found["mpjpe_mm"] != pytest.approx(alone["mpjpe_mm"], abs=1e-6)
+    assert 0 < both["jitter_mm"] < both["alone_jitter_mm"]
+    assert both["every"] == (1 if artefact == "bundle" else 3)
+    assert found["frames"] == alone["frames"]
+
+
+def test_overlap_is_no_protocol_of_a_repository(poseedge: Command, small_bundle: Path) -> None:
+    assert_refused(poseedge("eval", small_bundle, "--overlap", "--as", "mixste"), "--overlap cannot apply")
+
+
 def test_refine_checkpoint_changes_the_poses(poseedge: Command, small_bundle: Path, checkpoints: Path) -> None:
     arguments = ("eval", small_bundle, "--data", checkpoints / "data", "--json")
     plain, refined = poseedge(*arguments).json, poseedge(*arguments, "--refine", checkpoints / "htnet-refine.pth").json

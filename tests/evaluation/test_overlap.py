@@ -1,0 +1,65 @@
+"""The mean over overlapping windows is what lifting gives, and steadier than windows alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poseedge.data.h36m import load_dataset
+from poseedge.data.types import PoseDataset
+from poseedge.device.runner.overlap import slot_weights
+from poseedge.evaluation.overlap import default_every, overlap_weights, predict_overlapping
+from poseedge.evaluation.predict import predict
+from poseedge.resources import resource
+from tests.support.linear_lifter import LinearLifter
+
+
+@pytest.fixture
+def dataset() -> PoseDataset:
+    whole = load_dataset(resource("calib_data", "mocap17-mini"))
+    return PoseDataset(**{**whole.__dict__, "sequences": whole.sequences[16:18]})
+
+
+@pytest.mark.parametrize("slots", [1, 2, 9, 243])
+def test_weights_are_those_of_a_device(slots: int) -> None:
+    np.testing.assert_array_equal(overlap_weights(slots), slot_weights(slots))
+
+
+def test_mean_is_that_of_all_windows_by_their_slots(dataset: PoseDataset) -> None:
+    lifter, sequence = LinearLifter(), dataset.sequences[0]
+    found = predict_overlapping(lifter, dataset)
+    length = len(sequence)
+    total, weights = np.zeros((length, 17, 3)), np.zeros((length, 1, 1))
+    for centre in range(-4, length + 4):
+        window = sequence.keypoints[np.clip(centre + np.arange(-121, 122), 0, length - 1)]
+        for slot, pose in enumerate(lifter(window[None])[0]):
+            if 0 <= (frame := centre + slot - 4) < length:
+                total[frame] += (5 - abs(slot - 4)) * pose
+                weights[frame] += 5 - abs(slot - 4)
+    np.testing.assert_allclose(found.mean[0].poses_m[:, 1:], (total / weights)[:, 1:], rtol=0, atol=1e-5)
+    assert (found.mean[0].poses_m[:, 0] == 0).all()
+    for ours, theirs in zip(found.alone, predict(lifter, dataset), strict=True):
+        np.testing.assert_array_equal(ours.poses_m, theirs.poses_m)
+
+
+@pytest.mark.parametrize("every", [None, 1, 5])
+def test_network_that_gives_its_whole_window_is_averaged_too(dataset: PoseDataset, every: int | None) -> None:
+    lifter = LinearLifter(27, tuple(range(27)), context=0)
+    found = predict_overlapping(lifter, dataset, every=every)
+    assert found.every == (every or default_every(lifter.spec))
+    for mean, alone in zip(found.mean, predict(lifter, dataset), strict=True):
+        assert np.isfinite(mean.poses_m).all()
+        assert mean.frames.tolist() == alone.frames.tolist()
+
+
+def test_average_of_windows_that_disagree_is_steadier(dataset: PoseDataset) -> None:
+    class Shaky(LinearLifter):
+        def __call__(self, keypoints: np.ndarray) -> np.ndarray:
+            poses = super().__call__(keypoints)
+            noise = [np.random.default_rng(int(abs(window.sum()) * 1e4)).normal(0, 0.01, poses.shape[1:]) for window in keypoints]
+            return (poses + np.array(noise)).astype(np.float32)
+
+    found = predict_overlapping(Shaky(), dataset).compared
+    assert found.jitter_mm is not None
+    assert found.alone_jitter_mm is not None
+    assert found.jitter_mm < 0.5 * found.alone_jitter_mm
