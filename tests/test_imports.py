@@ -93,7 +93,8 @@ def test_parity_between_two_graphs_works(small_bundle: Path, export_inputs: Path
 
 
 def test_bench_works_on_a_bundle(small_bundle: Path) -> None:
-    done = without_torch(COMMAND_LINE, "bench", str(small_bundle), "--rounds", "1", "--json")
+    options = ["--rounds", "1", "--frames", "30", "--backend", "onnxruntime", "--json"]
+    done = without_torch(COMMAND_LINE, "bench", str(small_bundle), *options)
     assert done.returncode == 0, done.stderr
     assert [row["precision"] for row in json.loads(done.stdout)["rows"]] == ["fp32", "fp16", "int8"]
 

@@ -183,8 +183,12 @@ PROVIDERS = {
 }
 
 
-def open_provider_session(path: Path, threads: int, provider: str, optimize: bool = True) -> ort.InferenceSession:
+def open_provider_session(
+    path: Path, threads: int, provider: str, optimize: bool = True, options: ort.SessionOptions | None = None
+) -> ort.InferenceSession:
     """Open a session on ``provider``; on the CPU, a graph with Q/DQ in the way that is fast there.
+
+    ``options`` take the place of the usual ones for ``threads``.
 
     Raises ``PoseedgeError`` if the installed ONNX Runtime does not have the provider or falls back from it as a whole.
     """
@@ -194,7 +198,7 @@ def open_provider_session(path: Path, threads: int, provider: str, optimize: boo
     if provider not in ort.get_available_providers() or provider not in PROVIDERS:
         fix = PROVIDERS[provider].fix if provider in PROVIDERS else "known: " + ", ".join(PROVIDERS)
         raise PoseedgeError(f"this ONNX Runtime has no {provider}", f"it has: {', '.join(ort.get_available_providers())}; {fix}")
-    options = session_options(threads, optimize)
+    options = options or session_options(threads, optimize)
     if provider != CPU:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     graph, disabled = written_for(path) if optimize and provider == CPU else (path, ())
@@ -225,6 +229,13 @@ def metadata_at(path: Path) -> GraphMetadata | None:
         return GraphMetadata.from_props(read_header(path).metadata, path)
     except (ArtefactError, OSError):
         return None
+
+
+def refuse_streaming_form(path: Path, runtime: str) -> None:
+    """Raise ``ArtefactError`` if ``path`` takes frames one by one, which ``runtime`` is not given."""
+    metadata = metadata_at(path)
+    if metadata is not None and metadata.streams:
+        raise ArtefactError(f"{path}: is a streaming form, which does not run on {runtime} here", "run it without --backend")
 
 
 def rewritten(path: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
+from poseedge.backends.onnxruntime import refuse_streaming_form
 from poseedge.errors import ArtefactError, require
 from poseedge.lifter import Cost, check_keypoints, lift_in_batches
 
@@ -29,6 +30,7 @@ class OpenVINOLifter:
         """Raises ``ArtefactError`` if ``path`` is no lifting graph, or none that OpenVINO reads."""
         from poseedge.graph.lifting import read_spec  # here alone: other backends do without the memory of ``onnx``
 
+        refuse_streaming_form(path, "OpenVINO")
         core = import_openvino().Core()
         self.path, self.spec = path, read_spec(path)
         try:

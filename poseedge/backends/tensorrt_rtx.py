@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from poseedge.backends.backend import Backend, Opening
-from poseedge.backends.onnxruntime import TF32_UNKNOWN, OnnxLifter
+from poseedge.backends.onnxruntime import TF32_UNKNOWN, OnnxLifter, refuse_streaming_form
 from poseedge.errors import ArtefactError, PoseedgeError, require
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class TensorRTRTXLifter(OnnxLifter):
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Raises ``PoseedgeError`` if package, driver or GPU is missing, or if a node would stay on the CPU."""
+        refuse_streaming_form(path, "TensorRT-RTX")
         self._hold(open_rtx_session(path, threads), path, PROVIDER)
 
 

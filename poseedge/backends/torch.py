@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Backend, Opening
-from poseedge.errors import CheckpointError, require
+from poseedge.errors import CheckpointError, PoseedgeError, require
 from poseedge.lifter import Cost, LifterSpec, check_keypoints, check_poses
 
 if TYPE_CHECKING:
@@ -77,6 +79,17 @@ class TorchLifter:
         return network_cost(self.network, self.path)
 
 
+class CompiledLifter(TorchLifter):
+    """The same through ``torch.compile``: its first call for a number of windows takes as long as a compiler does."""
+
+    backend = "torch-compile"
+
+    def __init__(self, network: LiftingNetwork, path: Path, threads: int = 1, flip: bool = False) -> None:
+        """As ``TorchLifter``."""
+        super().__init__(network, path, threads, flip)
+        self.lift.compile()
+
+
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Let PyTorch use ``count`` threads for a while; the setting belongs to the caller, who finds it as it was."""
@@ -96,6 +109,11 @@ def torch_threads(count: int) -> Iterator[None]:
 def open_checkpoint(path: Path, opening: Opening) -> TorchLifter:
     """Return the network that the checkpoint ``path`` holds."""
     return TorchLifter.from_checkpoint(path, opening)
+
+
+def open_compiled(path: Path, opening: Opening) -> TorchLifter:
+    """Return the network that the checkpoint ``path`` holds, to be compiled when it is first called."""
+    return CompiledLifter.from_checkpoint(path, opening)
 
 
 def looks_like_checkpoint(path: Path) -> bool:
@@ -119,6 +137,17 @@ def works() -> str:
     return torch.__version__
 
 
+def compiles() -> str:
+    """Say whether PyTorch's compiler finds the C++ compiler that it needs on a processor; returns PyTorch's version."""
+    version = works()
+    if shutil.which(os.environ.get("CXX", "g++")) is None and shutil.which("clang++") is None:
+        raise PoseedgeError("PyTorch's compiler needs a C++ compiler", "sudo apt install g++")
+    return version
+
+
 FIX = f"pip install 'poseedge[{EXTRA}]'"
 SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".pkl", ".t7", ".safetensors")
-BACKENDS = (Backend("torch", SUFFIXES, open_checkpoint, works, FIX, takes_model=True, recognises=looks_like_checkpoint),)
+BACKENDS = (
+    Backend("torch", SUFFIXES, open_checkpoint, works, FIX, takes_model=True, recognises=looks_like_checkpoint),
+    Backend("torch-compile", SUFFIXES, open_compiled, compiles, FIX, False, takes_model=True, recognises=looks_like_checkpoint),
+)

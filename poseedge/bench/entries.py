@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from poseedge.backends.registry import backend_for, backends, opens, probe
 from poseedge.bundle.reading import Bundle, open_bundle
 from poseedge.engines.cuda import open_cuda
 from poseedge.engines.facts import FOLDER, device_identity, read_facts, require_fit
@@ -25,6 +26,7 @@ class Subject:
     delta_mpjpe_mm: float | None = None  # against the checkpoint
     model: str | None = None  # as which network to load a checkpoint that fits two
     settings: Mapping[str, Any] | None = None  # of that network
+    backend: str | None = None  # that runs it, where it is not the usual one
 
 
 def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[list[Subject], list[str]]:
@@ -46,6 +48,35 @@ def subjects_of(artefact: Path, precisions: list[str] | None = None) -> tuple[li
         return [reference_subject(bundle), *graphs], remarks
     except PoseedgeError as error:
         return graphs, [*remarks, f"no speed-up against PyTorch: {error.message}" + (f" ({error.hint})" if error.hint else "")]
+
+
+def on_backends(subjects: Sequence[Subject], names: Sequence[str] | None) -> list[Subject]:
+    """Return each subject once for each backend of ``names`` that opens it.
+
+    Checkpoints and engines that none of them opens stay on their own. Raises ``PoseedgeError`` for a name that opens no subject,
+    and if there are ONNX files and no name opens them. Without ``names`` all stay as they are.
+    """
+    if not names or not subjects:
+        return list(subjects)
+    known = [backends()[name] for name in names if name in backends()]
+    graphs = [subject.path for subject in subjects if subject.path.suffix.lower() == ".onnx"]
+    if graphs and not any(opens(backend, graphs[0]) for backend in known):
+        backend_for(graphs[0], names[0])
+    for name in names:
+        if not any(backend.name == name and opens(backend, subject.path) for backend in known for subject in subjects):
+            backend_for(subjects[-1].path, name)
+    found = []
+    for subject in subjects:
+        fitting = [name for name in dict.fromkeys(names) if opens(backends()[name], subject.path)]
+        found += [replace(subject, backend=name) for name in fitting] or [subject]
+    return found
+
+
+def working_backends(suffix: str = ".onnx") -> list[str]:
+    """Return the backends that open files with ``suffix`` and work on this machine, the usual one first."""
+    fitting = [backend for backend in backends().values() if suffix in backend.suffixes]
+    fitting.sort(key=lambda backend: not backend.usual)
+    return [backend.name for backend in fitting if backend.usual or probe(backend).works]
 
 
 def graph_subject(bundle: Bundle, precision: str) -> Subject:

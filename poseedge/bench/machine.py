@@ -7,6 +7,8 @@ import platform
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import poseedge
 
 PACKAGES = ("numpy", "onnx", "onnxruntime", "torch", "onnxsim", "openvino", "tensorrt")
 BUSY_LOAD = 0.75  # waiting or running processes for each core
+DISTURBED = 0.05  # of the time of the cores that were timed on
 _ROOT = Path("/")
 
 
@@ -40,6 +43,39 @@ def busy(facts: dict[str, Any]) -> str:
     """Return a warning if other programs were running when ``facts`` were taken, else nothing."""
     load, cores = facts.get("load_average", 0.0), facts.get("cores", 1)  # another machine's runner tells neither
     return f"the machine was busy: load average {load:.1f} on {cores} cores" if load > BUSY_LOAD * cores else ""
+
+
+class OtherWork:
+    """How much of some cores' time goes to other programs, or to other guests of the same host, from its making on."""
+
+    def __init__(self, cores: Sequence[int] | None, root: Path = _ROOT) -> None:
+        self._root, self._cores = root, cores
+        self._begun = busy_seconds(root, cores), time.process_time(), time.monotonic()
+
+    def share(self) -> float | None:
+        """Return it as a share of the cores' time; None where the system does not tell."""
+        before, own, start = self._begun
+        after, elapsed = busy_seconds(self._root, self._cores), time.monotonic() - start
+        if before is None or after is None or elapsed <= 0:
+            return None
+        busy_s, cores = after[0] - before[0], after[1]
+        return max(busy_s - (time.process_time() - own), 0.0) / (elapsed * cores)
+
+
+def busy_seconds(root: Path, cores: Sequence[int] | None) -> tuple[float, int] | None:
+    """Return how long ``cores`` (default: all) have been busy since the system started, seconds, and how many they are."""
+    text = text_of_file(root / "proc/stat") or ""
+    lines = {int(n): list(map(int, ticks.split())) for n, ticks in re.findall(r"^cpu(\d+)((?: \d+)+)$", text, re.MULTILINE)}
+    kept = [ticks for core, ticks in lines.items() if cores is None or core in cores]
+    # user, nice, system, idle, waiting for input, interrupts (2), stolen by the host; guests are in user already.
+    ticks = sum(sum(each[:3]) + sum(each[5:8]) for each in kept)
+    return (ticks / os.sysconf("SC_CLK_TCK"), len(kept)) if kept else None
+
+
+def disturbed(share: float | None) -> str:
+    """Return a warning if others took more of the cores than times bear, else nothing."""
+    said = f"the machine was busy while it was timed: other programs took {share or 0:.0%} of the cores in use"
+    return f"{said}; run again on an idle one" if share is not None and share > DISTURBED else ""
 
 
 def cpu_model(root: Path = _ROOT) -> str:

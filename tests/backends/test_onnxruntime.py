@@ -15,6 +15,7 @@ from poseedge.bench.entries import Subject
 from poseedge.errors import PoseedgeError
 from poseedge.live.detectors.network import open_on
 from tests.doubles.onnxruntime import install
+from tests.support import samples
 from tests.support.engines import expected, keypoints, write_graph
 
 
@@ -58,9 +59,9 @@ def test_onnx_runtime_that_cannot_tell_where_nodes_run_says_so(monkeypatch: pyte
 
 def test_bench_tells_each_remark_once(monkeypatch: pytest.MonkeyPatch, graph: Path, tmp_path: Path) -> None:
     install(monkeypatch, CUDA)
-    monkeypatch.setattr(measuring, "peak_rss", lambda *_: 1)  # in a process that has no such device
+    monkeypatch.setattr(measuring, "fresh", lambda *_: samples.fresh())  # in a process that has no such device
     other = write_graph(tmp_path / "other.onnx")
-    settings = measuring.BenchSettings(rounds=1, backend="cuda")
+    settings = measuring.BenchSettings(rounds=1, frames=0, backend="cuda")
     report = measuring.measure_subjects([Subject(graph), Subject(other)], settings, lambda *_: None)
     assert [(row.backend, row.provider) for row in report.rows] == [("cuda", CUDA)] * 2
     assert [note for note in report.to_json()["notes"] if "TF32" in note] == [f"small.onnx, other.onnx: {TF32_OFF} (cuda)"]
@@ -70,9 +71,9 @@ def test_backend_of_bench_is_for_the_files_that_it_opens(
     monkeypatch: pytest.MonkeyPatch, graph: Path, export_inputs: Path
 ) -> None:
     install(monkeypatch, CUDA)
-    monkeypatch.setattr(measuring, "peak_rss", lambda *_: 1)
+    monkeypatch.setattr(measuring, "fresh", lambda *_: samples.fresh())
     subjects = [Subject(export_inputs / "small.pth"), Subject(graph)]
-    report = measuring.measure_subjects(subjects, measuring.BenchSettings(rounds=1, backend="cuda"), lambda *_: None)
+    report = measuring.measure_subjects(subjects, measuring.BenchSettings(rounds=1, frames=0, backend="cuda"), lambda *_: None)
     assert [row.backend for row in report.rows] == ["torch", "cuda"]
 
 

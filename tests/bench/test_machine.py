@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from poseedge.bench.machine import busy, cpu_model, jetson, machine_facts
+from poseedge.bench.machine import OtherWork, busy, busy_seconds, cpu_model, disturbed, jetson, machine_facts
 
 RELEASE = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37 UTC 2025\n"
 
@@ -68,3 +70,28 @@ def test_processor_without_a_name_gives_its_architecture(tmp_path: Path) -> None
 def test_busy_machine_is_named() -> None:
     assert "load average 2.0 on 2 cores" in busy({"load_average": 2.0, "cores": 2})
     assert busy({"load_average": 0.5, "cores": 2}) == ""
+
+
+STAT = "cpu  9 9 9 9\ncpu0 100 20 30 400 50 6 7 8 0 0\ncpu1 1000 0 0 0 0 0 0 0 0 0\nintr 5\n"
+
+
+def test_busy_time_is_all_but_idle_and_waiting_and_counts_what_the_host_took(tmp_path: Path) -> None:
+    write(tmp_path, "proc/stat", STAT)
+    found, ticks = busy_seconds(tmp_path, [0]), os.sysconf("SC_CLK_TCK")
+    assert found == ((100 + 20 + 30 + 6 + 7 + 8) / ticks, 1)
+    assert busy_seconds(tmp_path, None) == ((171 + 1000) / ticks, 2)
+    assert busy_seconds(tmp_path / "nowhere", None) is None
+
+
+def test_others_share_is_what_the_cores_did_and_this_process_did_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks, now, own = os.sysconf("SC_CLK_TCK"), [0.0], [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: own[0])
+    write(tmp_path, "proc/stat", "cpu0 0 0 0 0 0 0 0 0 0 0\n")
+    watch = OtherWork([0], tmp_path)
+    now[0], own[0] = 10.0, 6.0
+    write(tmp_path, "proc/stat", f"cpu0 {8 * ticks} 0 0 0 0 0 0 0 0 0\n")
+    assert watch.share() == pytest.approx(0.2)
+    assert "other programs took 20% of the cores in use" in disturbed(watch.share())
+    assert disturbed(0.04) == disturbed(None) == ""
+    assert OtherWork([0], tmp_path / "nowhere").share() is None

@@ -5,16 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from poseedge.bench.entries import Subject, subjects_of
-from poseedge.bench.measure import BenchSettings, chosen_backends, measure_subjects
+from poseedge.bench import measure as measuring
+from poseedge.bench.entries import Subject, on_backends, subjects_of
+from poseedge.bench.measure import BenchSettings, measure_subjects, reference_place
 from poseedge.device.runner.sensors import energy
 from poseedge.errors import ArtefactError, PoseedgeError
+from poseedge.lifter import LifterSpec
 from tests.support import samples
 
-QUICK = BenchSettings(rounds=1)
+QUICK = BenchSettings(rounds=1, frames=30)
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
@@ -25,8 +29,14 @@ from poseedge.bench.measure import BenchSettings, measure_subjects
 from poseedge.bench.entries import subjects_of
 import poseedge.cli.verbs.bench, poseedge.cli.verbs.doctor
 subjects, notes = subjects_of(Path(sys.argv[1]))
-print(len(measure_subjects(subjects, BenchSettings(rounds=1), lambda *_: None).rows))
+print(len(measure_subjects(subjects, BenchSettings(rounds=1, frames=30), lambda *_: None).rows))
 """
+
+
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no process for memory and cold start, which tests/bench/test_memory.py does."""
+    monkeypatch.setattr(measuring, "fresh", lambda *_: samples.fresh())
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -49,20 +59,20 @@ def test_bundle_and_its_checkpoint_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_evicted_latency_is_measured_when_asked_for(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    report = measure_subjects([Subject(graph)], BenchSettings(rounds=1, evicted=True), silent)
+    report = measure_subjects([Subject(graph)], BenchSettings(rounds=1, evicted=True, frames=0), silent)
     assert report.rows[0].latency_evicted_ms
     assert report.method["evicted_buffer_bytes"] == 64 << 20
 
 
 def test_method_tells_threads_batch_and_rounds(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    method = measure_subjects([Subject(graph)], BenchSettings(batch=3, rounds=2), silent).method
+    method = measure_subjects([Subject(graph)], BenchSettings(batch=3, rounds=2, frames=0), silent).method
     assert (method["threads"], method["batch"], method["rounds"]) == (1, 3, 2)
 
 
 def test_progress_reaches_the_number_of_rounds(tmp_path: Path) -> None:
     graph, seen = samples.lifting_graph(tmp_path / "g.onnx"), []
-    measure_subjects([Subject(graph)], BenchSettings(rounds=2), lambda *step: seen.append(step))
+    measure_subjects([Subject(graph)], BenchSettings(rounds=2, frames=0), lambda *step: seen.append(step))
     assert ("warm caches", 2, 2) in seen
 
 
@@ -83,7 +93,7 @@ def test_energy_of_each_is_measured_where_power_can_be_read(tmp_path: Path, monk
     monkeypatch.setattr(energy, "SETTLE_S", 0.0)
     monkeypatch.setattr(energy, "IDLE_S", 0.2)
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    [row] = measure_subjects([Subject(graph)], BenchSettings(batch=2, rounds=1, energy_s=0.3), silent).rows
+    [row] = measure_subjects([Subject(graph)], BenchSettings(batch=2, rounds=1, energy_s=0.3, frames=0), silent).rows
     assert row.energy is not None
     assert row.energy.of == "VDD_IN"
     assert row.energy.mean_w == pytest.approx(5)
@@ -94,7 +104,7 @@ def test_energy_that_nothing_tells_is_said(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(energy, "read_rails", dict)
     graph = samples.lifting_graph(tmp_path / "g.onnx")
-    report = measure_subjects([Subject(graph)], BenchSettings(rounds=1, energy_s=1), silent)
+    report = measure_subjects([Subject(graph)], BenchSettings(rounds=1, energy_s=1, frames=0), silent)
     assert report.rows[0].energy is None
     assert report.notes == ["no energy: nothing tells power here (INA3221, tegrastats, nvidia-smi)"]
 
@@ -112,11 +122,58 @@ def test_backend_that_runs_no_onnx_files_is_refused_where_there_are_some(tmp_pat
     source = samples.checkpoint(tmp_path / "small.pth")
     subjects, _ = subjects_of(samples.bundle(tmp_path / "bundle", source))
     with pytest.raises(PoseedgeError, match=rf"backend '{backend}' .*\.onnx files"):
-        measure_subjects(subjects, BenchSettings(rounds=1, backend=backend), silent)
+        measure_subjects(subjects, BenchSettings(rounds=1, frames=0, backend=backend), silent)
 
 
 def test_backend_of_onnx_files_leaves_the_checkpoint_to_its_own(tmp_path: Path) -> None:
     source = samples.checkpoint(tmp_path / "small.pth")
     subjects, _ = subjects_of(samples.bundle(tmp_path / "bundle", source))
-    assert chosen_backends(subjects, "onnxruntime") == [None, "onnxruntime", "onnxruntime"]
-    assert chosen_backends(subjects[:1], "torch") == ["torch"]
+    assert [each.backend for each in on_backends(subjects, ["onnxruntime"])] == [None, "onnxruntime", "onnxruntime"]
+    assert [each.backend for each in on_backends(subjects[:1], ["torch"])] == ["torch"]
+
+
+def stand_in(precision: str, backend: str = "onnxruntime", weights: str = "", model: str = "m") -> Any:
+    """Return what tells of a lifter which network it is."""
+    spec = LifterSpec(model, 9, (4,), precision, None, weights_sha256=weights)
+    return SimpleNamespace(spec=spec, backend=backend, path=Path(f"{precision}.onnx"))
+
+
+def test_reference_is_float32_of_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "sha256_of", lambda path: "a")
+    lifters = [
+        *(stand_in("fp32", weights="b"), stand_in("int8", weights="b"), stand_in("int8", weights="a")),
+        *(stand_in("fp32", weights="a"), stand_in("int8", model="other"), stand_in("fp16")),
+    ]
+    assert [reference_place(lifters, place) for place in range(6)] == [0, 0, 3, 3, None, 0]
+
+
+def test_pytorch_is_the_reference_where_it_has_these_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "sha256_of", lambda path: "a")
+    lifters = [
+        stand_in("fp32", weights="a"),
+        stand_in("fp32", "torch"),
+        stand_in("int8", weights="a"),
+        stand_in("fp32", weights="b"),
+    ]
+    assert [reference_place(lifters, place) for place in range(4)] == [1, 1, 1, 3]
+
+
+def test_ratios_are_to_the_first_graph_not_to_pytorch(tmp_path: Path) -> None:
+    subjects = [Subject(samples.checkpoint(tmp_path / "small.pth")), Subject(samples.lifting_graph(tmp_path / "g.onnx"))]
+    report = measure_subjects(subjects, BenchSettings(rounds=9, frames=0), silent)
+    ratios = [row.ratio for row in report.rows]
+    assert ratios[1] is not None
+    assert (ratios[1].value, ratios[1].low, ratios[1].high) == (1, 1, 1)
+    assert report.method["ratio"].startswith("to g.onnx on onnxruntime")
+
+
+def test_every_number_of_threads_and_windows_is_timed_and_the_first_alone_is_tested(tmp_path: Path) -> None:
+    settings = BenchSettings(threads=1, batch=2, rounds=1, more_batches=(4,), frames=30)
+    report = measure_subjects([Subject(samples.lifting_graph(tmp_path / "g.onnx"))], settings, silent)
+    assert [(row.batch, row.accuracy is None, row.cold is None) for row in report.rows] == [(2, False, False), (4, True, True)]
+    assert report.main_rows == report.rows[:1]
+
+
+def test_more_threads_than_cores_are_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(PoseedgeError, match="threads on"):
+        measure_subjects([Subject(tmp_path / "none.onnx")], BenchSettings(more_threads=(250,)), silent)

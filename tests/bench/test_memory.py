@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poseedge.backends.registry import load
-from poseedge.bench.memory import own_peak_rss, peak_rss
+from poseedge.bench.memory import fresh, own_peak_rss, peak_rss
 from poseedge.errors import PoseedgeError
 from poseedge.lifter import random_keypoints
 from tests.support import samples
@@ -18,6 +18,13 @@ def test_peak_of_a_small_graph_does_not_hold_what_the_parent_holds(tmp_path: Pat
     graph = samples.lifting_graph(tmp_path / "g.onnx")
     ballast = np.ones(1 << 28, np.uint8)
     assert 10e6 < peak_rss(graph) < ballast.nbytes < own_peak_rss()
+
+
+def test_cold_start_is_the_sum_of_its_steps_and_more(tmp_path: Path) -> None:
+    told = fresh(samples.lifting_graph(tmp_path / "g.onnx"), runs=2)
+    assert told.n == 2
+    assert 20 < told.start_ms + told.load_ms + told.first_ms < told.total_ms + 5
+    assert told.load_ms > 0 < told.first_ms
 
 
 def test_failure_of_the_process_names_the_file_and_the_reason(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from poseedge.bench.report import Report, remarks, tables
-from poseedge.bench.results import Row, Timing
+from poseedge.bench.results import Advice, Row, Timing
 from tests.support import samples
 
 CONTRACT = {"artefact", "model", "precision", "backend", "provider", "batch", "threads", "frames_out", "latency_ms"}
@@ -25,7 +26,8 @@ def printed(content: Report) -> str:
 
 def test_json_holds_what_was_promised() -> None:
     content = report(samples.row(1.0)).to_json()
-    assert content.keys() == {"machine", "method", "rows", "notes"}
+    assert content.keys() >= {"machine", "method", "rows", "notes"}
+    assert content["format"] == 2
     assert content["rows"][0].keys() >= CONTRACT
     assert content["rows"][0]["latency_ms"].keys() == {"p50", "p90", "p99", "mean", "std", "n"}
 
@@ -78,6 +80,44 @@ def test_unsteady_latency_is_named() -> None:
 
 def test_too_few_calls_for_a_99th_percentile_are_named() -> None:
     assert any("--rounds 83" in said for said in remarks(report(samples.row(1.0, calls=80))))
+
+
+def halves(one: float, other: float) -> dict[str, Any]:
+    return {"ratio": {"value": one, "low": None, "high": None, "halves": [one, other]}}
+
+
+def test_halves_of_a_run_that_disagree_are_named_once_with_the_worst() -> None:
+    rows = [samples.row(1.0, **halves(0.7, 0.72)), samples.row(1.0, **halves(0.7, 0.75)), samples.row(1.0, **halves(0.9, 0.7))]
+    [said] = [said for said in remarks(report(*rows)) if "halves" in said]
+    assert "on 2 ratios, most on fp32.onnx on onnxruntime (batch 1) 0.900 in the first, 0.700 in the second" in said
+
+
+def test_what_others_took_of_the_cores_is_named() -> None:
+    quiet, loud = report(samples.row(1.0)), report(samples.row(1.0))
+    quiet.machine["others_share"], loud.machine["others_share"] = 0.04, 0.3
+    assert remarks(quiet) == []
+    assert any("other programs took 30%" in said for said in remarks(loud))
+
+
+def test_load_of_the_minute_before_counts_only_where_the_work_of_others_is_not_known() -> None:
+    content = report(samples.row(1.0), load=2.0)
+    assert "load average 2.0" in remarks(content)[0]
+    content.machine["others_share"] = 0.0
+    assert remarks(content) == []
+
+
+def test_artefacts_of_one_name_are_told_apart_by_their_folders() -> None:
+    content = report(samples.row(1.0, artefact="a/x/fp32.onnx"), samples.row(1.0, artefact="b/x/fp32.onnx"))
+    assert " a/x/fp32.onnx " in printed(content)
+    assert " b/x/fp32.onnx " in printed(content)
+    assert " x/fp32.onnx " not in printed(content)
+
+
+def test_what_fails_makes_a_report_fail() -> None:
+    assert report(samples.row(1.0)).passed
+    assert not report(samples.row(1.0, passed=False)).passed
+    nothing = Advice(artefact=None, precision=None, backend=None, sentence="nothing")
+    assert not replace(report(samples.row(1.0)), advice=nothing).passed
 
 
 def test_busy_machine_and_notes_are_passed_on() -> None:

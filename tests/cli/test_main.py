@@ -163,10 +163,10 @@ def test_eval_of_chosen_subjects(poseedge: Command, small_bundle: Path, data: Pa
 
 
 def test_bench_json_has_the_contract_s_keys(poseedge: Command, small_bundle: Path) -> None:
-    outcome = poseedge("bench", small_bundle, "--rounds", "1", "--json")
+    outcome = poseedge("bench", small_bundle, "--rounds", "1", "--backend", "onnxruntime", "--json")
     report = outcome.json
     assert outcome.status == 0
-    assert report.keys() == {"machine", "method", "rows", "notes"}
+    assert report.keys() >= {"machine", "method", "rows", "notes"}
     for row in report["rows"]:
         assert {
             *("artefact", "model", "precision", "backend", "provider", "batch", "threads", "frames_out", "latency_ms"),

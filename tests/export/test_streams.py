@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from poseedge.backends.registry import load
-from poseedge.bench.entries import subjects_of
-from poseedge.bench.measure import call_of
+from poseedge.bench.accuracy import posed
+from poseedge.bench.entries import Subject, subjects_of
+from poseedge.bench.measure import BenchSettings, call_of, measure_subjects
+from poseedge.bench.motion import first_frames, open_motion
 from poseedge.bundle.manifest import MANIFEST
 from poseedge.bundle.reading import open_bundle
 from poseedge.caches import CachedLifter
@@ -92,6 +95,24 @@ def test_bench_times_a_frame_of_a_streaming_form(bundle: Path) -> None:
     assert paths == ["causal.pth", *(f"{form}.onnx" for form in forms), *(f"{form}_stream.onnx" for form in forms)]
     calls: list[Any] = [call_of(load(bundle, "fp32", stream=stream), 1) for stream in (True, False)]
     assert [call().shape for call in calls] == [(17, 3), (1, 1, 17, 3)]
+
+
+def test_bench_tests_a_streaming_form_as_the_graph_for_windows(bundle: Path) -> None:
+    motion = first_frames(open_motion(), 40)
+    windows, stream = (posed(load(bundle, "fp32", stream=streaming), motion, "") for streaming in (False, True))
+    for one, other in zip(windows.single, stream.single, strict=True):
+        np.testing.assert_allclose(one.poses_m, other.poses_m, rtol=0, atol=1e-5)
+
+
+def test_bench_leaves_out_what_a_runtime_that_nobody_named_cannot_open(bundle: Path) -> None:
+    pytest.importorskip("openvino")
+    stream = bundle / "videopose3d_fp32_stream.onnx"
+    settings = BenchSettings(rounds=1, frames=30, backend=("onnxruntime", "openvino"), unasked=("onnxruntime", "openvino"))
+    report = measure_subjects([Subject(stream)], settings, lambda *_: None)
+    assert [row.backend for row in report.rows] == ["onnxruntime"]
+    assert any(note.startswith("left out: ") for note in report.notes)
+    with pytest.raises(ArtefactError, match="is a streaming form, which does not run on OpenVINO here"):
+        measure_subjects([Subject(stream)], replace(settings, unasked=()), lambda *_: None)
 
 
 def test_changed_streaming_graph_is_refused(bundle: Path, tmp_path: Path) -> None:

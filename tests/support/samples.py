@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from poseedge.bench.memory import Fresh
 from poseedge.bench.results import Row, Timing
 from poseedge.bundle.manifest import Description
 from poseedge.bundle.writing import write_bundle
@@ -100,6 +101,11 @@ def proof(mpjpe_mm: float, delta_mpjpe_mm: float) -> dict[str, Any]:
         **errors(mpjpe_mm),
         "against_reference": {**between, "jitter_mm": None, "by_joint_mm": {}, "limits": None, "passed": None},
     }
+
+
+def fresh() -> Fresh:
+    """Return what fresh processes might tell."""
+    return Fresh(peak_rss_bytes=10**8, start_ms=100.0, load_ms=20.0, first_ms=2.0, total_ms=125.0, n=3)
 
 
 def row(p50: float, backend: str = "onnxruntime", precision: str = "fp32", calls: int = 800, **changes: Any) -> Row:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from poseedge.backends.registry import names_for
 from poseedge.bench import measure as measuring
-from poseedge.bench.entries import subjects_of
+from poseedge.bench.advice import ShippingLimits, recommend
+from poseedge.bench.compare import check_machine, check_points, compare_reports, read_report
+from poseedge.bench.entries import subjects_of, working_backends
+from poseedge.bench.machine import machine_facts
 from poseedge.bench.remote_report import RUNS_PER_ROUND, remote_report
 from poseedge.bench.report import Report, remarks, tables
+from poseedge.bench.written import WRITERS, write_report, writer_of
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli import options
 from poseedge.cli.at_hand import reference_of
@@ -21,18 +27,48 @@ from poseedge.cli.bars import far_bar, still_bar
 from poseedge.cli.console import err, next_step, out, table
 from poseedge.device.ssh import Host, run_remotely
 from poseedge.errors import PoseedgeError, nearest
-from poseedge.files import atomic_write
 
+
+class Counts(tuple[int, ...]):
+    """Numbers of an option, such as ``1,2,4``, each once."""
+
+    __slots__ = ()
+
+
+def counts(most: int) -> Callable[[str | Counts], Counts]:
+    """Return what reads ``1,2,4``; anything but numbers from 1 to ``most`` is bad usage."""
+
+    def read(text: str | Counts) -> Counts:
+        if isinstance(text, Counts):
+            return text
+        words = [word.strip() for word in text.split(",")]
+        numbers = [int(word) if word.isdecimal() and len(word) < 10 else 0 for word in words]
+        if any(not 1 <= number <= most for number in numbers):
+            raise typer.BadParameter(f"{text!r} is no number, or several separated by commas, from 1 to {most}.")
+        return Counts(dict.fromkeys(numbers))
+
+    return read
+
+
+ONE = Counts((1,))
 RUNNER_BACKENDS = ["tensorrt", "onnxruntime"]  # of a bundle's run.py
 ELSEWHERE = "On another machine (one bundle; its own run.py does the work there, one window at a time)"
+SHIP = "What to ship, and what moved"
+HERE_ALONE = "leave out --threads, --batch, --evicted, --layers, --data, --keypoints and --frames"
 
 
 def bench(
     context: typer.Context,
     artefacts: Annotated[list[Path], typer.Argument(help="Bundle folders, .onnx files, .engine files or .pth checkpoints.")],
     precision: options.Precisions = None,
-    threads: options.Threads = 1,
-    batch: options.Batch = 1,
+    threads: Annotated[
+        Counts,
+        typer.Option(parser=counts(options.MOST_THREADS), metavar="N[,N...]", help="CPU threads; several are timed in turn."),
+    ] = ONE,
+    batch: Annotated[
+        Counts,
+        typer.Option(parser=counts(options.LARGEST_BATCH), metavar="N[,N...]", help="Windows in one call; several: 1,8,64."),
+    ] = ONE,
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Rounds of 8 timed calls for each; default: 100, or fewer to fit a minute.")
     ] = None,
@@ -41,12 +77,44 @@ def bench(
         float | None,
         typer.Option(min=0, help="Seconds to measure energy for, where power can be read; default: not here, 10 with --host."),
     ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Also time each node by itself, for --output and --json.")] = False,
     backend: Annotated[
-        str | None,
-        typer.Option(help=f"Of ONNX files: {', '.join(names_for('.onnx'))}; with --host: {', '.join(RUNNER_BACKENDS)}."),
+        list[str] | None,
+        typer.Option(
+            help=f"Repeat for several. Of ONNX files: {', '.join(names_for('.onnx'))}, default: those that work here; "
+            f"of checkpoints: {', '.join(names_for('.pth'))}; with --host: {', '.join(RUNNER_BACKENDS)}."
+        ),
+    ] = None,
+    data: options.Data = None,
+    keypoints: options.Keypoints = "gt",
+    frames: Annotated[
+        int | None,
+        typer.Option(min=0, help="Frames of each motion to test accuracy on; 0: not; default: all that takes no minute."),
     ] = None,
     as_json: options.Json = False,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Also write the JSON to this file.")] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(dir_okay=False, help=f"Also write a report, by suffix: {', '.join(WRITERS)} (repeat)."),
+    ] = None,
+    advise: Annotated[
+        bool, typer.Option("--recommend", help="Name the fastest that keeps the limits below.", rich_help_panel=SHIP)
+    ] = False,
+    budget_mm: Annotated[
+        float, typer.Option(min=0, help="That MPJPE may be worse than the reference's.", rich_help_panel=SHIP)
+    ] = 0.5,
+    max_jitter: Annotated[
+        float | None, typer.Option(min=0, help="Times the reference's jitter, windows overlapping.", rich_help_panel=SHIP)
+    ] = None,
+    most_ms: Annotated[
+        float | None, typer.Option("--ms", min=0, help="Median latency of a window.", rich_help_panel=SHIP)
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option("--compare", help="An earlier report (.json) of this machine.", rich_help_panel=SHIP)
+    ] = None,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(min=0, help="Exit with 1 if a median is more than so many times the earlier.", rich_help_panel=SHIP),
+    ] = None,
     host: Annotated[str | None, typer.Option(help="user@jetson: any machine with sshd.", rich_help_panel=ELSEWHERE)] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of its sshd.", rich_help_panel=ELSEWHERE)] = None,
     python: Annotated[str, typer.Option(help="Its Python, 3.6 or newer.", rich_help_panel=ELSEWHERE)] = "python3",
@@ -56,62 +124,119 @@ def bench(
     ] = False,
     ssh: Annotated[str, typer.Option(help="The ssh command, with its options.", rich_help_panel=ELSEWHERE)] = "ssh",
 ) -> None:
-    """Time artefacts side by side and show latency, FLOPs, memory and size.
+    """Time artefacts side by side and show latency, accuracy, FLOPs, memory and size.
 
-    Exits with 1 if the poses on another machine are not within the bundle's limits.
+    Exits with 1 if nothing keeps the limits of --recommend, if something is slower than --fail-above allows, or if the poses on
+    another machine are not within the bundle's limits.
 
-    Example: poseedge bench build/nanohtnet --evicted
+    Example: poseedge bench build/nanohtnet --recommend --budget-mm 0.5 --output report.html
+
+    Example: poseedge bench build/nanohtnet --compare old.json --fail-above 1.1
 
     Example: poseedge bench build/nanohtnet --host user@jetson --precision fp16
     """
+    for path in output or []:
+        writer_of(path)  # before any work
+    limits = chosen_limits(context, advise, ShippingLimits(budget_mm, max_jitter, most_ms))
+    if fail_above is not None and against is None:
+        raise PoseedgeError("--fail-above is measured from an earlier report", "name it with --compare")
+    old = read_report(against) if against else None
     if host is None:
         refuse_given(context, "port", "python", "timeout", "rebuild", "ssh")
-        report = bench_here(
-            artefacts, precision, measuring.BenchSettings(threads, batch, rounds, evicted, backend, energy or 0.0)
+        settings = measuring.BenchSettings(
+            *(threads[0], batch[0], rounds, evicted, None, energy or 0.0, threads[1:], batch[1:]),
+            *(data, keypoints, frames, layers),
         )
-    elif len(artefacts) != 1 or threads != 1 or batch != 1 or evicted:
-        raise PoseedgeError(
-            "with --host, one bundle is timed, one window at a time", "leave out --threads, --batch and --evicted"
-        )
-    elif backend and backend not in RUNNER_BACKENDS:
-        raise PoseedgeError(f"no backend {backend!r} with --host", nearest(backend, RUNNER_BACKENDS))
+        if old and against:
+            check_machine(machine_facts(), old, against)
+            check_points(settings.points, old, against)
+        report = bench_here(artefacts, precision, settings, backend)
     else:
-        arguments = ["--backend", backend or RUNNER_BACKENDS[0], *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
+        refuse_here(context, artefacts)
+        there = backend[0] if backend else RUNNER_BACKENDS[0]
+        if there not in RUNNER_BACKENDS or len(backend or []) > 1:
+            raise PoseedgeError(f"no backend {' and '.join(backend or [])!r} with --host", nearest(there, RUNNER_BACKENDS))
+        arguments = ["--backend", there, *(["--runs", str(rounds * RUNS_PER_ROUND)] if rounds else [])]
         arguments += ["--rebuild"] if rebuild else []
         arguments += ["--energy", str(energy)] if energy is not None else []
         report = bench_there(artefacts[0], precision, Host(host, port, python, ssh), arguments, timeout)
-    content = json.dumps(report.to_json(), indent=2)
-    if output:
-        with atomic_write(output) as temporary:
-            temporary.write_text(content + "\n")
-    if as_json:
-        print(content)
-        for said in [] if report.passed else report.notes:
-            err.print(f"note: {said}", markup=False, soft_wrap=True)
-    else:
-        show(report)
-        say_next(artefacts[0], report)
+        if old and against:
+            check_machine(report.machine, old, against)
+    if old and against:
+        report = replace(report, compared=compare_reports(report.rows, old, against, fail_above))
+    if limits:
+        report = replace(report, advice=recommend(report.main_rows, limits))
+    tell(report, artefacts[0], as_json, output or [])
     if not report.passed:
         raise typer.Exit(1)
+
+
+def tell(report: Report, artefact: Path, as_json: bool, outputs: list[Path]) -> None:
+    """Write the report's files, and print it."""
+    for path in outputs:
+        write_report(report, path)
+    if as_json:
+        print(json.dumps(report.to_json(), indent=2))
+        for said in [] if report.passed else [*report.notes, *verdicts(report)]:
+            err.print(f"note: {said}", markup=False, soft_wrap=True)
+        return
+    show(report)
+    for path in outputs:
+        out.print(f"written: {path}", markup=False, soft_wrap=True)
+    say_next(artefact, report)
+
+
+def chosen_limits(context: typer.Context, advise: bool, limits: ShippingLimits) -> ShippingLimits | None:
+    """Return the limits of a recommendation, None without one; raises for a limit without --recommend."""
+    if not advise:
+        for name, option in (("budget_mm", "--budget-mm"), ("max_jitter", "--max-jitter"), ("most_ms", "--ms")):
+            if given(context, name):
+                raise PoseedgeError(f"{option} is a limit for --recommend", "add --recommend")
+        return None
+    return limits
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Say whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_here(context: typer.Context, artefacts: list[Path]) -> None:
+    """Raise for what another machine's runner does not do."""
+    here = ("threads", "batch", "evicted", "layers", "data", "keypoints", "frames")
+    if len(artefacts) != 1 or any(given(context, name) for name in here):
+        raise PoseedgeError("with --host, one bundle is timed, one window at a time, on its own samples", HERE_ALONE)
 
 
 def refuse_given(context: typer.Context, *options: str) -> None:
     """Raise if one of ``options``, which are for another machine, stands on the command line."""
     for name in options:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if given(context, name):
             hint = "here, build an engine anew with: poseedge build --rebuild" if name == "rebuild" else "leave it out"
             raise PoseedgeError(f"--{name} goes with --host", hint)
 
 
-def bench_here(artefacts: list[Path], precisions: list[str] | None, settings: measuring.BenchSettings) -> Report:
+def bench_here(
+    artefacts: list[Path], precisions: list[str] | None, settings: measuring.BenchSettings, backends: list[str] | None
+) -> Report:
     """Time everything in this process."""
     if precisions and not any(map(Path.is_dir, artefacts)):
         raise PoseedgeError("--precision chooses within a bundle, and none is named", "leave it out")
     found = [subjects_of(artefact, precisions) for artefact in artefacts]
+    subjects = [subject for several, _ in found for subject in several]
+    chosen = complete(backends or [], any(subject.path.suffix.lower() == ".onnx" for subject in subjects))
+    unasked = tuple(name for name in chosen if name not in (backends or []))
     with still_bar() as progress:
-        report = measuring.measure_subjects([subject for subjects, _ in found for subject in subjects], settings, progress)
+        report = measuring.measure_subjects(subjects, replace(settings, backend=chosen, unasked=unasked), progress)
     return replace(report, notes=[note for _, notes in found for note in notes] + report.notes)
+
+
+def complete(named: list[str], graphs: bool) -> list[str]:
+    """Return the backends to time on: by default ONNX files on all that work here; with compiled PyTorch eager, too."""
+    if graphs and set(named) <= {"torch-compile"}:
+        named = [*named, *working_backends()]
+    return ["torch", *named] if "torch-compile" in named and "torch" not in named else named
 
 
 def bench_there(artefact: Path, precisions: list[str] | None, host: Host, arguments: list[str], timeout_s: int) -> Report:
@@ -127,11 +252,24 @@ def bench_there(artefact: Path, precisions: list[str] | None, host: Host, argume
 
 
 def show(report: Report) -> None:
-    """Print tables and remarks."""
+    """Print tables, remarks and the verdicts."""
     for grid in tables(report):
         table(*grid)
     for remark in remarks(report):
         out.print(f"note: {remark}", markup=False, soft_wrap=True)
+    for verdict in verdicts(report):
+        out.print(Text(verdict, "bold"), soft_wrap=True)
+
+
+def verdicts(report: Report) -> list[str]:
+    """Return what was asked for, answered."""
+    said = [report.advice.sentence] if report.advice else []
+    compared = report.compared
+    if compared and compared.fail_above is not None:
+        slower = [row for row in compared.rows if row.failed]
+        said += [f"{row.label}: {row.moved:.3f} times as slow as in {compared.against}" for row in slower]
+        said += [] if slower else [f"nothing takes more than {compared.fail_above:g} times as long as in {compared.against}"]
+    return said
 
 
 def say_next(artefact: Path, report: Report) -> None:
@@ -139,7 +277,7 @@ def say_next(artefact: Path, report: Report) -> None:
     if not artefact.is_dir():
         next_step("poseedge", "eval", artefact)
         return
-    graphs = [row for row in report.rows if Path(row.artefact).parent == artefact]
+    graphs = [row for row in report.main_rows if Path(row.artefact).parent == artefact]
     fastest = min(graphs, key=lambda row: row.latency_ms.p50)
     next_step(
         "poseedge", "eval", artefact, "--precision", fastest.precision, *reference_of(open_bundle(artefact), fastest.precision)

@@ -1,0 +1,153 @@
+"""What moved since an earlier report is told, and what cannot be compared is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poseedge.bench.compare import check_machine, check_points, compare_reports, read_report
+from poseedge.bench.report import Report
+from poseedge.bench.results import BenchReport, Row
+from poseedge.errors import PoseedgeError
+from tests.support import samples
+
+MACHINE = {"cpu": "AMD EPYC", "architecture": "x86_64", "cores_available": 2, "gpus": [], "jetson": None, "load_average": 0.1}
+OLD = Path("old.json")
+
+
+def blocks(p50: float) -> list[float]:
+    return [p50 * (1 + 0.01 * (n % 3 - 1)) for n in range(30)]
+
+
+def timed(p50: float, **changes: Any) -> Row:
+    return samples.row(p50, blocks_ms=blocks(p50), **changes)
+
+
+def document(*rows: Row, **machine: Any) -> BenchReport:
+    method = {"threads": 1, "batch": 1, "timed_calls_per_block": 8}
+    return Report({**MACHINE, **machine}, method, list(rows)).document()
+
+
+def test_moved_is_now_divided_by_then() -> None:
+    found = compare_reports(
+        [timed(1.2), timed(1.0, precision="int8")], document(timed(1.0), timed(1.0, precision="int8")), OLD, 1.1
+    )
+    assert [row.moved for row in found.rows] == pytest.approx([1.2, 1.0])
+    assert [row.failed for row in found.rows] == [True, False]
+    assert not found.passed
+    low, high = found.rows[0].low, found.rows[0].high
+    assert low is not None
+    assert high is not None
+    assert low <= 1.2 <= high
+
+
+def test_without_a_limit_nothing_fails() -> None:
+    assert compare_reports([timed(9.0)], document(timed(1.0)), OLD, None).passed
+
+
+def test_exactly_the_limit_is_allowed() -> None:
+    assert compare_reports([timed(1.5)], document(timed(1.0)), OLD, 1.5).passed
+
+
+def test_folders_may_differ_but_not_what_runs() -> None:
+    old = document(timed(1.0, artefact="elsewhere/fp32.onnx"))
+    assert len(compare_reports([timed(1.0)], old, OLD, None).rows) == 1
+    with pytest.raises(PoseedgeError, match="holds none of these artefacts"):
+        compare_reports([timed(1.0, backend="openvino")], old, OLD, None)
+
+
+def test_what_stands_in_one_report_alone_is_named() -> None:
+    found = compare_reports(
+        [timed(1.0), timed(1.0, backend="openvino")], document(timed(1.0), timed(1.0, precision="int8")), OLD, None
+    )
+    assert (found.new, found.gone) == (["fp32.onnx on openvino"], ["int8.onnx on onnxruntime"])
+
+
+def test_machine_that_got_slower_as_a_whole_is_told_from_an_artefact_that_did() -> None:
+    old = document(timed(1.0), timed(0.5, precision="int8"))
+    both = compare_reports([timed(1.3), timed(0.66, precision="int8")], old, OLD, None)
+    assert any("that is the machine rather than an artefact" in said for said in both.notes)
+    assert compare_reports([timed(1.0), timed(0.66, precision="int8")], old, OLD, None).notes == []
+
+
+def test_runs_whose_ratios_are_five_percent_apart_disagree() -> None:
+    def with_ratio(value: float) -> Row:
+        return timed(value, precision="int8", ratio={"value": value, "low": value, "high": value, "halves": [value, value]})
+
+    said = compare_reports([with_ratio(0.8)], document(with_ratio(0.7)), OLD, None).notes
+    assert "the runs disagree by more than 5 %: the ratio of int8.onnx on onnxruntime was 0.700, is 0.800" in said
+    assert compare_reports([with_ratio(0.72)], document(with_ratio(0.7)), OLD, None).notes == []
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [({"cpu": "Xeon"}, "cpu AMD EPYC here, Xeon there"), ({"cores_available": 8}, "cores available 2 here, 8 there")],
+)
+def test_report_of_another_machine_is_refused(other: dict[str, Any], said: str) -> None:
+    with pytest.raises(PoseedgeError, match="was measured on another machine") as caught:
+        check_machine(MACHINE, document(timed(1.0), **other), OLD)
+    assert said in caught.value.message
+
+
+def test_load_and_packages_may_differ() -> None:
+    check_machine(MACHINE, document(timed(1.0), load_average=0.9, packages={"onnxruntime": "1.20"}), OLD)
+
+
+def test_report_of_other_threads_is_refused() -> None:
+    with pytest.raises(PoseedgeError, match="was measured with --threads 1 --batch 1, not with --threads 2 --batch 1"):
+        check_points([(2, 1)], document(timed(1.0)), OLD)
+    check_points([(1, 1), (2, 1)], document(timed(1.0)), OLD)
+
+
+def test_errors_are_compared_only_on_the_same_frames() -> None:
+    def tested(mpjpe: float, frames: int) -> Row:
+        known = {"dataset": "sample", "keypoints": "gt", "frames": frames, "mpjpe_mm": mpjpe, "overlap_mpjpe_mm": mpjpe}
+        others = ("reference", "delta_mpjpe_mm", "delta_overlap_mpjpe_mm", "jitter_mm", "overlap_jitter_mm", "true_jitter_mm")
+        more = (*others, "jitter_ratio", "overlap_jitter_ratio", "distance", "by_joint_mm")
+        return timed(1.0, accuracy=known | dict.fromkeys(more))
+
+    [same] = compare_reports([tested(40.5, 100)], document(tested(40.0, 100)), OLD, None).rows
+    [other] = compare_reports([tested(40.5, 90)], document(tested(40.0, 100)), OLD, None).rows
+    assert same.mpjpe_moved_mm == pytest.approx(0.5)
+    assert other.mpjpe_moved_mm is None
+
+
+def test_written_report_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(document(timed(1.0)).model_dump(mode="json")))
+    assert read_report(path) == document(timed(1.0)).model_copy(update={"created": read_report(path).created})
+
+
+def test_report_of_the_first_format_is_read(tmp_path: Path) -> None:
+    content = document(timed(1.0)).model_dump(mode="json")
+    new = {"ratio", "blocks_ms", "quantiles_ms", "every", "fps", "cold", "accuracy", "layers", "pareto"}
+    new |= {"latency_per_live_frame_ms", "latency_per_second_ms", "throughput_windows_per_s"}
+    rows = [{key: value for key, value in row.items() if key not in new} for row in content["rows"]]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({**{key: content[key] for key in ("machine", "method", "notes")}, "rows": rows}))
+    assert compare_reports([timed(1.1)], read_report(path), path, None).rows[0].moved == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("no json", "no report of poseedge bench"),
+        ("{}", "machine: Field required"),
+        ('{"format": 99}', "report format 99"),
+        ('{"machine": {}, "method": {}, "rows": []}', "holds no row"),
+    ],
+)
+def test_file_that_is_no_report_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(content)
+    with pytest.raises(PoseedgeError, match=r"old\.json") as caught:
+        read_report(path)
+    assert said in caught.value.message
+
+
+def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PoseedgeError, match="no such file"):
+        read_report(tmp_path / "none.json")
