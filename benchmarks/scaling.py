@@ -23,6 +23,7 @@ from poseedge.errors import PoseedgeError
 from poseedge.figure import new_figure, save_figure
 from poseedge.fold import fold
 from poseedge.graph.trace import simplify, trace
+from poseedge.models.htnet import HTNet
 from poseedge.targets.boards import load_target
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -63,19 +64,17 @@ def graphs_of(name: str, folder: Path) -> dict[str, Path]:
     wanted: dict[str, dict[str, int] | None] = {"free": {}, "fixed": {}} | {
         f"{frames}": length(name, frames) for frames in WINDOWS
     }
-    paths = {}
-    for what, config in wanted.items():
-        if config is None:
-            continue
-        paths[what] = folder / f"{name}_{what}.onnx"
-        if not paths[what].is_file():
+    paths = {what: folder / f"{name}_{what}.onnx" for what, config in wanted.items() if config is not None}
+    for what, path in paths.items():
+        config = wanted[what]
+        if not path.is_file():
             network = deterministic(name, **config) if config else usual
             free = what == "free"
             opset = load_target("default").opset
             traced, _ = simplify(trace(fold(network, free), network.frames, network.in_channels, opset, free))
             folder.mkdir(parents=True, exist_ok=True)
-            onnx.save(traced.proto, paths[what])
-            print(f"{paths[what]}: {len(traced.nodes)} nodes", flush=True)
+            onnx.save(traced.proto, path)
+            print(f"{path}: {len(traced.nodes)} nodes", flush=True)
     return paths
 
 
@@ -84,6 +83,8 @@ def length(name: str, frames: int) -> dict[str, int] | None:
     usual = deterministic(name)
     key = next((key for key in ("frames", "n_frames") if key in usual.config), None)
     if key is None or frames > max(243, usual.frames):
+        return None
+    if isinstance(usual, HTNet):  # lifts every frame on its own: a window of several is as many poses of one
         return None
     try:
         network = deterministic(name, **{key: frames})
