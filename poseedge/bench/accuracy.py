@@ -8,12 +8,13 @@ import numpy as np
 
 from poseedge import metrics
 from poseedge.arrays import FloatArray, IndexArray
-from poseedge.bench.motion import every, gives_whole_window
+from poseedge.bench.motion import gives_whole_window
 from poseedge.bench.results import Accuracy, PoseDistance
 from poseedge.caches import CachedLifter
 from poseedge.data.keypoints import with_confidence
 from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.device.runner.overlap import slot_weights
+from poseedge.evaluation.overlap import default_every
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import CHUNK, CHUNK_FRAMES, Prediction, predict
 from poseedge.evaluation.protocols import ONCE, settled
@@ -75,7 +76,7 @@ def overlapping_windows(length: int, spec: LifterSpec) -> IndexArray:
     """Return ``(W, T)`` frames of windows that overlap; those before 0 and from ``length`` on stand for copies of the edge."""
     if gives_whole_window(spec):
         last = max(length - spec.frames, 0)
-        starts = np.unique([*range(0, last, every(spec)), last])
+        starts = np.unique([*range(0, last, default_every(spec)), last])
     else:
         starts = np.arange(length) - spec.shown_frame
     return np.asarray(starts[:, None] + np.arange(spec.frames))

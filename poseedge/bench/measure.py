@@ -29,7 +29,7 @@ from poseedge.bench.latency import (
 from poseedge.bench.layers import layer_costs
 from poseedge.bench.machine import OtherWork, machine_facts
 from poseedge.bench.memory import call_on, fresh
-from poseedge.bench.motion import affordable_frames, every, first_frames, keypoint_windows, open_motion
+from poseedge.bench.motion import affordable_frames, first_frames, keypoint_windows, open_motion
 from poseedge.bench.ratios import block_medians, ratio_of
 from poseedge.bench.report import Report
 from poseedge.bench.results import BY_PERCENT, Accuracy, ColdStart, Energy, Row
@@ -37,6 +37,7 @@ from poseedge.data.types import PoseDataset
 from poseedge.device.runner.sensors.energy import energy_per_pose, power_meter
 from poseedge.device.runner.sensors.state import doubts, gpu_state
 from poseedge.errors import PoseedgeError
+from poseedge.evaluation.overlap import default_every
 from poseedge.files import sha256_of
 from poseedge.lifter import Cost, Lifter, random_keypoints
 from poseedge.progress import Tell
@@ -327,7 +328,7 @@ def result_row(
         energy=found.energy,
         blocks_ms=[float(value) for value in blocks * 1e3],
         quantiles_ms=[float(value) for value in quantiles],
-        every=every(spec),
+        every=default_every(spec),
         cold=found.cold,
         accuracy=known,
     )

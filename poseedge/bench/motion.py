@@ -13,6 +13,7 @@ from poseedge.data.keypoints import with_confidence
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.data.windows import centered
+from poseedge.evaluation.overlap import default_every
 from poseedge.lifter import LifterSpec
 from poseedge.resources import SAMPLE_DATA, resource
 
@@ -59,13 +60,7 @@ def affordable_frames(dataset: PoseDataset, costs: Sequence[tuple[LifterSpec, in
 
 def windows(spec: LifterSpec, frames: int) -> int:
     """Return how many windows a motion of ``frames`` frames takes where they overlap."""
-    step = every(spec)
-    return frames if not gives_whole_window(spec) else max(frames - spec.frames, 0) // step + 2
-
-
-def every(spec: LifterSpec) -> int:
-    """Return the frames from one window to the next where windows overlap as in ``poseedge lift``."""
-    return max(len(spec.output_frames) // 9, 1) if gives_whole_window(spec) else 1
+    return frames if not gives_whole_window(spec) else max(frames - spec.frames, 0) // default_every(spec) + 2
 
 
 def gives_whole_window(spec: LifterSpec) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from poseedge.bench.motion import LEAST_FRAMES, affordable_frames, every, first_frames, keypoint_windows, open_motion, windows
+from poseedge.bench.motion import LEAST_FRAMES, affordable_frames, first_frames, keypoint_windows, open_motion, windows
 from poseedge.lifter import LifterSpec
-from poseedge.live.overlap import default_every
 
 NANOHTNET = LifterSpec("nanohtnet", 243, tuple(range(117, 126)), "fp32", 1)
 MIXSTE = LifterSpec("mixste", 243, tuple(range(243)), "fp32", None)
-ONE = LifterSpec("one", 1, (0,), "fp32", None)
 
 
 def test_sample_is_seen_once_by_one_camera() -> None:
@@ -35,11 +32,6 @@ def test_windows_are_keypoints_of_the_motion_and_as_many_as_asked_for() -> None:
 def test_network_that_takes_a_confidence_is_given_one() -> None:
     spec = LifterSpec("three", 9, tuple(range(9)), "fp32", None, channels=3)
     assert (keypoint_windows(open_motion(), spec, 1)[..., 2] == 1).all()
-
-
-@pytest.mark.parametrize("spec", [NANOHTNET, MIXSTE, ONE, LifterSpec("poseformerv2", 27, (13,), "fp32", None)])
-def test_windows_follow_each_other_as_in_lift(spec: LifterSpec) -> None:
-    assert every(spec) == default_every(spec)
 
 
 def test_costly_networks_are_tested_on_fewer_frames_and_all_on_the_same() -> None:
