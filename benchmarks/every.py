@@ -96,7 +96,7 @@ def elsewhere(command: Any, results: Path, pages: Path) -> list[str]:
     for name, parameter in inspect.signature(command).parameters.items():
         if name in ("results", "pictures"):
             options += [f"--{name}", results]
-        if name == "page":
+        if name == "page" and isinstance(parameter.default, Path):
             options += ["--page", shutil.copy(parameter.default, pages)]
     return list(map(str, options))
 
