@@ -12,6 +12,7 @@ import pytest
 
 pytest_plugins = ["tests.doubles.fixtures"]
 SLOW_FIXTURES = {"export_inputs", "small_bundle", "mixed_bundle", "poseedge"}
+SLOW_HELPERS = {"exported", "simplified", "traced"}  # of tests.support: they trace a network
 
 
 def pytest_configure() -> None:
@@ -29,9 +30,10 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Call slow what needs an export or types commands."""
+    """Call slow what needs an export or types commands, and the files that trace networks."""
     for item in items:
-        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        helpers = SLOW_HELPERS.intersection(vars(getattr(item, "module", None) or item))
+        if helpers or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -44,6 +44,7 @@ def farthest_mm(windows: OnnxLifter, stream: CachedOnnxLifter, rows: Array) -> f
     return 1000 * farthest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -125,6 +125,7 @@ def test_folder_is_left_as_it_was_when_the_new_one_cannot_take_its_place(old: Pa
     assert listing(old.parent) == ["b", "b/engines", "b/engines/a.engine", "b/old.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [1, 2, 3, 4])
 def test_what_a_killed_replacement_left_is_put_right_by_the_next(old: Path, place: int) -> None:
     if (child := os.fork()) == 0:

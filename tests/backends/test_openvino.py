@@ -53,6 +53,7 @@ def test_float32_is_not_rounded(graph: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(load(graph, backend="openvino")(windows), wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_any_number_of_windows_is_lifted(graph: Path, tmp_path: Path, count: int) -> None:
     fixed = write_graph(tmp_path / "two.onnx", batch=2)
@@ -88,6 +89,7 @@ def test_cost_is_that_of_the_graph(graph: Path) -> None:
     assert load(graph, backend="openvino").cost() == load(graph).cost()
 
 
+@pytest.mark.slow
 def test_nothing_is_reported_and_nothing_written_at_home(graph: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     program = (
@@ -116,6 +118,7 @@ def test_int8_around_half_precision_is_read(mixed_bundle: Path) -> None:
     assert 1000 * np.linalg.norm(poses - load(mixed_bundle, "int8-fp16")(window), axis=-1).mean() < LIMITS_MM["int8"]
 
 
+@pytest.mark.slow
 def test_module_that_the_page_tells_to_write_lifts(graph: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "add_a_backend.md"
     told: dict[str, Any] = {"__name__": "page"}

@@ -60,6 +60,7 @@ def test_torch(export_inputs: Path, threads: int) -> None:
     assert strangers(load(export_inputs / "small.pth", threads=threads), golden_windows()) == 0
 
 
+@pytest.mark.slow
 def test_torch_with_the_flip_test_inside(tmp_path: Path) -> None:
     network = golden.network("tpc_mixste-f27")
     lifter = TorchLifter(network, tmp_path, flip=True)  # type: ignore[arg-type]

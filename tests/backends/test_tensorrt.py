@@ -57,6 +57,7 @@ def test_spec_is_that_of_the_graph_in_the_precision_that_was_built(device: Fake,
     assert (lifter.backend, lifter.provider) == ("tensorrt", f"TensorRT {device.version} sm_87")
 
 
+@pytest.mark.slow
 def test_calls_of_one_batch_size_become_a_cuda_graph_from_the_second_on(device: Fake, tmp_path: Path) -> None:
     lifter = opened(build(write_graph(tmp_path / "free.onnx", batch="B"), max_batch=4).path)
     captured = []
@@ -67,6 +68,7 @@ def test_calls_of_one_batch_size_become_a_cuda_graph_from_the_second_on(device: 
     assert captured == [False, True, True, False, True, False]
 
 
+@pytest.mark.slow
 def test_a_driver_that_captures_nothing_is_done_without(device: Fake, graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_graphs(monkeypatch)
     lifter = opened(build(graph).path)
@@ -84,6 +86,7 @@ def test_result_of_one_call_is_not_overwritten_by_the_next(some_device: Fake, gr
     np.testing.assert_array_equal(first, kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False], ids=["one lifter", "a lifter each"])
 def test_threads_get_their_own_poses(device: Fake, graph: Path, shared: bool) -> None:
     engine = build(graph).path
@@ -117,6 +120,7 @@ def test_cuda_python_does_where_there_is_no_pycuda(install_tensorrt: Install, ve
 # Clean-up
 
 
+@pytest.mark.slow
 def test_close_releases_everything_and_more_calls_do_no_harm(device: Fake, graph: Path) -> None:
     lifter = opened(build(graph).path)
     lifter(keypoints(1))
@@ -139,6 +143,7 @@ def test_with_releases_after_an_error_too(some_device: Fake, graph: Path) -> Non
     assert some_device.gpu.leftovers() == {}
 
 
+@pytest.mark.slow
 def test_a_program_that_closes_nothing_leaves_nothing(some_device: Fake, graph: Path, tmp_path: Path) -> None:
     program = (
         "import atexit, sys, numpy as np, sitecustomize, poseedge\n"
@@ -193,6 +198,7 @@ def test_a_truncated_plan_is_recognised_before_tensorrt_sees_it(device: Fake, gr
         load(engine)
 
 
+@pytest.mark.slow
 def test_a_plan_without_facts_is_left_to_tensorrt_and_its_words_are_quoted(device: Fake, graph: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.plan"
     foreign.write_bytes(build(graph).path.read_bytes())

@@ -27,6 +27,7 @@ def opened(engine: Path) -> Any:
     return load(engine)
 
 
+@pytest.mark.slow
 def test_engine_gives_the_poses_of_the_graph_frame_by_frame(device: Fake, graph: CachedOnnxLifter) -> None:
     lifter = opened(build(graph.path).path)
     remembers = isinstance(lifter, CachedLifter)

@@ -18,6 +18,8 @@ from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.lifter import LifterSpec
 from tests.support import samples
 
+pytestmark = pytest.mark.slow
+
 QUICK = BenchSettings(rounds=1, frames=30)
 WITHOUT_TORCH = """
 import sys

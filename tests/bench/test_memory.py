@@ -14,6 +14,7 @@ from poseedge.lifter import random_keypoints
 from tests.support import samples
 
 
+@pytest.mark.slow
 def test_peak_of_a_small_graph_does_not_hold_what_the_parent_holds(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
     ballast = np.ones(1 << 28, np.uint8)
@@ -27,6 +28,7 @@ def test_cold_start_is_the_sum_of_its_steps_and_more(tmp_path: Path) -> None:
     assert told.load_ms > 0 < told.first_ms
 
 
+@pytest.mark.slow
 def test_failure_of_the_process_names_the_file_and_the_reason(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a graph")
     with pytest.raises(PoseedgeError, match=r"broken\.onnx: the process that measures its memory failed"):

@@ -32,6 +32,7 @@ def small(name: str) -> LiftingNetwork:
     return deterministic(name, channel=24, layers=1, d_hid=32)
 
 
+@pytest.mark.slow
 def test_memory_of_child_processes_counts() -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -47,6 +48,7 @@ def test_process_that_has_ended_holds_nothing() -> None:
     assert resident_bytes(child.pid) == 0
 
 
+@pytest.mark.slow
 def test_table_holds_what_was_exported_before_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "deterministic", small)
     earlier = {"seconds": 9.0, "peak_bytes": 10**9, "file_bytes": 10**8, "opset": 17, "every": 350, "note": ""}

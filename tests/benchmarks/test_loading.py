@@ -40,6 +40,7 @@ def test_a_double_batch_that_took_no_longer_is_no_measurement() -> None:
         extrapolated(2.0, 1.9, 32)
 
 
+@pytest.mark.slow
 def test_slow_windows_make_a_training_wait() -> None:
     watch, slow = (train(network(), recipe(), source, 4, 4) for source in (FewWindows(), Slow()))
     assert len(watch.step_s) == len(slow.step_s) == 4

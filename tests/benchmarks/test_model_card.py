@@ -21,6 +21,7 @@ def test_every_lifting_network_has_a_small_size_for_the_card() -> None:
     assert lifting_names() == NETWORKS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_settings_are_those_of_the_recorded_command(name: str) -> None:
     words = training_command(name, "mocap17", 7)

@@ -59,6 +59,7 @@ def test_a_trial_records_nothing_in_the_repository(name: str, tmp_path: Path) ->
     assert ("--page" in options) == ("page" in given and given["page"].default is not None)
 
 
+@pytest.mark.slow
 def test_unknown_program_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare_network"]) == 1
     assert "compare_networks" in capsys.readouterr().err
@@ -70,6 +71,7 @@ def test_what_the_machine_lacks_is_named() -> None:
     assert not lacks({"needs": ["data"]}, None, short=True)  # the bundled sample will do
 
 
+@pytest.mark.slow
 def test_exit_status_of_a_run_is_that_of_its_program(tmp_path: Path) -> None:
     missing = {"program": "calibration_cost", "arguments": ["{folder}/none.onnx"]}
     assert run_one(missing, tmp_path, short=True, folder=tmp_path) == 1

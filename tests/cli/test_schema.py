@@ -20,6 +20,7 @@ from tests.support.folders import MINI
 STORED = Path(__file__).parents[2] / "docs" / "schema"
 
 
+@pytest.mark.slow
 def test_command_writes_what_the_repository_holds(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "poseedge.cli.schema", str(tmp_path)], check=True)
     written, stored = (

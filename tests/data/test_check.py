@@ -104,6 +104,7 @@ def test_mpi_inf_3dhp_is_told_with_the_test_sequences_it_lacks(tmp_path: Path) -
     assert [finding.what for finding in report.missing] == ["test sequences TS2, TS3, TS4, TS6 of MPI-INF-3DHP"]
 
 
+@pytest.mark.slow
 def test_half_of_mpi_inf_3dhp_cannot_be_used(tmp_path: Path) -> None:
     by_camera(tmp_path)
     (tmp_path / "data_3d_3dhp.npz").unlink()

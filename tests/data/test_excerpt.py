@@ -33,6 +33,7 @@ def actions(dataset: PoseDataset) -> list[str]:
     return list(dict.fromkeys(s.action for s in dataset.sequences))
 
 
+@pytest.mark.slow
 def test_clips_are_the_middle_of_the_source_with_all_keypoints(tmp_path: Path) -> None:
     facts = cut_calibration_set(MINI, tmp_path / "calib", "calib", frames=100)
     assert facts["keypoints"] == ["detected", "gt"]
@@ -85,6 +86,7 @@ def test_the_bundled_calibration_set_is_such_a_set() -> None:
     assert {s.camera.id for s in bundled.sequences} == {f"mocap17-cam{k}" for k in range(4)}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
     folder = excerpt()
     assert folder.rig is not None

@@ -186,6 +186,7 @@ WRONG: dict[str, tuple[str, Callable[[Folder], object], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("promise", WRONG)
 def test_a_wrong_folder_is_explained(promise: str, tmp_path: Path) -> None:
     file, bend, message = WRONG[promise]

@@ -22,6 +22,7 @@ from tests.support.folders import MINI, as_object, excerpt
 from tests.support.mpi_files import FRAMES, by_camera, by_sequence, motion
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [by_camera, by_sequence])
 def test_both_forms_give_the_same_sequences(write: Callable[[Path], Path], tmp_path: Path) -> None:
     dataset = open_dataset(write(tmp_path))
@@ -66,6 +67,7 @@ def test_another_data_set_is_opened_as_before() -> None:
     assert open_dataset(MINI, "detected").name == "mocap17-mini"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [by_camera, by_sequence])
 def test_two_data_sets_in_one_folder_are_refused(write: Callable[[Path], Path], tmp_path: Path) -> None:
     excerpt().write(write(tmp_path))
@@ -105,6 +107,7 @@ def test_a_wrong_file_is_explained(promise: str, tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.slow
 def test_tracks_of_another_number_of_cameras_are_refused(tmp_path: Path) -> None:
     by_camera(tmp_path)
     np.savez(tmp_path / "data_2d_3dhp.npz", positions_2d=as_object({s: {"Seq1": [motion(s)[1]]} for s in FRAMES}))
@@ -112,6 +115,7 @@ def test_tracks_of_another_number_of_cameras_are_refused(tmp_path: Path) -> None
         load_3dhp(tmp_path)
 
 
+@pytest.mark.slow
 def test_all_28_joints_of_the_annotation_will_do(tmp_path: Path) -> None:
     def all_joints(test: dict[str, Any]) -> None:
         for content in test.values():

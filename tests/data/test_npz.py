@@ -156,6 +156,7 @@ def test_a_truncated_pickle_is_no_npz(tmp_path: Path, share: float) -> None:
         read_npz(pickled_npz(tmp_path / "data.npz", pickled[: int(share * len(pickled))]))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 0.999), byte=st.integers(0, 255))
 def test_a_damaged_byte_raises_nothing_but_a_data_error(tmp_path: Path, share: float, byte: int) -> None:
@@ -239,6 +240,7 @@ def test_a_pickle_cannot_ask_for_a_table_of_gigabytes(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begins", [b"", b"\x93NUMPY\x01\x00"])
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, begins: bytes) -> None:
     bomb = tmp_path / "bomb.npz"

@@ -77,6 +77,7 @@ def test_any_thread_may_call_it_and_close_it(device: Device, run: ModuleType) ->
     lifter.close()
 
 
+@pytest.mark.slow
 def test_engines_may_lie_elsewhere_and_are_found_again(device: Device, run: ModuleType, tmp_path: Path) -> None:
     fake = device.has("8.5.2.2")
     for _ in range(2):
@@ -91,6 +92,7 @@ def test_a_device_that_gives_other_poses_is_refused_and_left_as_it_was(device: D
         run.Lifter()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keypoints", "reason"),
     [
@@ -106,6 +108,7 @@ def test_wrong_keypoints_are_refused(device: Device, run: ModuleType, keypoints:
         lifter(keypoints)
 
 
+@pytest.mark.slow
 def test_stray_keypoints_of_a_detector_are_lifted_and_fractions_of_the_picture_doubted(
     device: Device, run: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,6 +89,7 @@ def test_it_runs_as_a_program_from_anywhere(program: list[str], tmp_path: Path) 
     assert json.loads((tmp_path / "out.json").read_text())["passed"] is True
 
 
+@pytest.mark.slow
 def test_bad_usage_is_exit_status_2_without_a_traceback(program: list[str]) -> None:
     done = subprocess.run([*program, "--precision", "fp8"], capture_output=True, text=True)
     assert done.returncode == 2

@@ -28,6 +28,7 @@ def test_a_replay_that_fails_tells_cudas_status(device: Device) -> None:
     assert_refused(device.run(), "cuGraphLaunch returned CUDA error 700: an illegal memory access was encountered")
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_captured_is_timed_without(device: Device) -> None:
     device.has("10.3.0").capture_error = True
     found = device.run()
@@ -54,6 +55,7 @@ def test_poses_are_copied_or_mapped_whichever_is_faster(device: Device, version:
         np.testing.assert_allclose(lifter(arrays["keypoints"]), arrays["poses_m"], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", [Gpu((6, 2)), Gpu((8, 6))], ids=["TX2", "RTX"])
 def test_nothing_is_mapped_where_caches_or_memory_are_not_shared(device: Device, gpu: Gpu) -> None:
     gpu.integrated = gpu.capability == (6, 2)
@@ -131,6 +133,7 @@ def test_a_plan_serves_where_docker_hides_the_board(device: Device, monkeypatch:
     assert len(fake.built) == 2
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_larger_module_is_built_again_where_the_board_is_unknown(device: Device) -> None:
     device.has("10.3.0", Gpu(sms=16))
     device.run()
@@ -139,6 +142,7 @@ def test_a_plan_of_a_larger_module_is_built_again_where_the_board_is_unknown(dev
     assert len(fake.built) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("python", "pycuda"), [((3, 6), "pycuda<2021.1"), ((3, 8), "pycuda<2024.1.1"), ((3, 10), "pycuda")])
 def test_the_pycuda_that_works_with_this_python_is_named(
     device: Device, monkeypatch: pytest.MonkeyPatch, python: tuple[int, int], pycuda: str

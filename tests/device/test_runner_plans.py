@@ -25,6 +25,7 @@ def test_a_plan_is_named_after_graph_tensorrt_and_device_and_loaded_next_time(de
     assert (again.status, again.report["engine"]["build_s"], len(fake.built)) == (0, None, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("--rebuild",), ("--workspace-mib", "32")])
 def test_a_plan_is_built_again_when_asked_or_when_options_change(device: Device, arguments: tuple[str, ...]) -> None:
     fake = device.has("8.5.2.2")
@@ -44,6 +45,7 @@ def test_a_truncated_plan_is_recognised_and_built_again(device: Device, version:
     assert "differs in plan_sha256" in again.err
 
 
+@pytest.mark.slow
 def test_a_folder_for_engines_serves_many_bundles(device: Device, tmp_path: Path) -> None:
     fake = device.has("10.3.0")
     engines = tmp_path / "engines"
@@ -64,6 +66,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_build(device: Device
     assert fake.built == []
 
 
+@pytest.mark.slow
 def test_a_plan_of_another_power_mode_is_used_and_told(device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     device.has("10.3.0")
     device.run()

@@ -19,6 +19,7 @@ from tests.support.device import Change, Device, assert_refused, rewrite_graph, 
 from tests.support.lifting_bundle import load_runner, seal
 
 
+@pytest.mark.slow
 def test_a_graph_that_cannot_be_read_names_the_node(device: Device, version: str) -> None:
     device.has(version)
     rewrite_graph(device.folder, hostile_node)
@@ -198,6 +199,7 @@ def test_a_tensorrt_that_does_not_load_says_why(device: Device, monkeypatch: pyt
     assert_refused(device.run(), "tensorrt is installed but cannot be imported: libnvinfer.so.8: cannot open")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "arguments", "reason"),
     [

@@ -161,6 +161,7 @@ def test_orin_whose_nvidia_smi_knows_nothing_is_no_workstation(tmp_path: Path, m
         assert meter is None
 
 
+@pytest.mark.slow
 def test_power_is_read_from_tegrastats_where_a_container_hides_the_sensor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

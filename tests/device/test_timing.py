@@ -52,6 +52,7 @@ def test_warm_up_is_not_counted() -> None:
     assert (len(runner.forms), [len(form.host_ms) for form in forms]) == (16, [3, 3])
 
 
+@pytest.mark.slow
 def test_time_is_kept_where_no_number_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "WARM_S", 0.1)
     monkeypatch.setattr(timing, "STABLE", 9.0)

@@ -128,6 +128,7 @@ def test_ctrl_c_in_a_callback_cancels_the_build(install_tensorrt: Install, graph
     assert build(graph).built  # nothing is locked
 
 
+@pytest.mark.slow
 def test_ctrl_c_after_the_build_call_leaves_nothing(device: Fake, graph: Path) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt

@@ -28,6 +28,7 @@ def test_asking_for_a_rebuild_builds_again(some_device: Fake, graph: Path) -> No
     assert build(graph, rebuild=True).built
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -49,6 +49,7 @@ def test_nothing_is_mapped_where_caches_or_memory_are_not_shared(install_tensorr
     assert (lifter.session.memory, lifter.notes) == (None, ())
 
 
+@pytest.mark.slow
 def test_free_batches_of_any_size_are_right_in_mapped_memory(install_tensorrt: Install, tmp_path: Path) -> None:
     install_tensorrt(gpu=jetson(copy_s=0.001))
     path = write_graph(tmp_path / "free.onnx", batch="batch")
@@ -79,6 +80,7 @@ def test_a_gpu_that_refuses_to_map_memory_is_used_with_copies(install_tensorrt: 
     np.testing.assert_allclose(lifter(keypoints(1)), expected(graph, keypoints(1)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_captured_is_mapped_all_the_same(install_tensorrt: Install, graph: Path) -> None:
     fake = install_tensorrt(gpu=jetson(copy_s=0.001))
     fake.capture_error = True

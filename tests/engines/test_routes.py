@@ -25,6 +25,7 @@ def strong(fake: Fake) -> bool:
     return fake.release >= (10, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "weak"), [("fp32", ()), ("fp16", (FP16,)), ("int8", (FP16, INT8))])
 def test_graph_that_says_its_precision(device: Fake, tmp_path: Path, precision: str, weak: tuple[str, ...]) -> None:
     made = build(write_graph(tmp_path / "small.onnx", precision), precision)
@@ -46,6 +47,7 @@ def test_graph_that_mixes_int8_and_fp16_is_built_where_strongly_typed(device: Fa
     assert made.facts.spec.precision == MIXED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says", ["fp32", "int8", "fp16"])
 def test_only_a_graph_that_mixes_them_itself_is_built_so(device: Fake, tmp_path: Path, says: str) -> None:
     with pytest.raises(PoseedgeError, match=r"by its own types|builder flags"):
@@ -58,6 +60,7 @@ def test_mixed_graph_is_never_built_as_another_precision(device: Fake, tmp_path:
             build(write_graph(tmp_path / "small.onnx", MIXED), asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "flags"), [("fp16", (FP16,)), ("int8", (FP16, INT8))])
 def test_graph_that_leaves_its_precision_to_tensorrt(device: Fake, graph: Path, precision: str, flags: tuple[str, ...]) -> None:
     if device.release >= (11, 0):
@@ -78,6 +81,7 @@ def test_graph_of_another_precision_is_refused(some_device: Fake, tmp_path: Path
         build(write_graph(tmp_path / "small.onnx", says), asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_products_that_stay_in_fp32_are_not_rounded_to_tf32(device: Fake, tmp_path: Path, precision: str) -> None:
     graph = write_graph(tmp_path / "small.onnx") if precision == "fp32" else raw_product_kept(tmp_path / "kept.onnx")

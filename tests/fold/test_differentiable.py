@@ -28,6 +28,7 @@ def test_gradients_are_those_of_the_plain_network(name: str) -> None:
         assert float((one - other).norm()) <= 1e-4 * largest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_folding_stays_on_the_networks_device(name: str) -> None:
     network, device = deepcopy(lifting(name)).to("meta"), torch.device("meta")  # stands for a GPU: it refuses what is elsewhere

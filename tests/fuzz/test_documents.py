@@ -83,6 +83,7 @@ def use(bundle: Path) -> None:
     opened.checkpoint()
 
 
+@pytest.mark.slow
 @few
 @given(st.data())
 def test_damaged_manifest(bundle: Path, manifest: dict[str, Any], data: st.DataObject) -> None:
@@ -96,6 +97,7 @@ CAMERAS = json.loads((MINI / "cameras_mocap17-mini.json").read_text())
 FEW_CAMERAS = {**CAMERAS, "cameras": {"S9": CAMERAS["cameras"]["S9"][:2]}}
 
 
+@pytest.mark.slow
 @few
 @given(damaged(FEW_CAMERAS).map(text_of).map(str.encode))
 def test_cameras_file(tmp_path: Path, content: bytes) -> None:
@@ -107,6 +109,7 @@ def test_cameras_file(tmp_path: Path, content: bytes) -> None:
 RECIPE = resource("export", "nanohtnet.toml")
 
 
+@pytest.mark.slow
 @few
 @given(damaged(read_toml(RECIPE)).map(as_toml).map(lambda text: text.encode(errors="replace")))
 def test_export_recipe(tmp_path: Path, content: bytes) -> None:
@@ -147,6 +150,7 @@ def test_training_setting(key: str, data: st.DataObject) -> None:
 NAMES = read_toml(JOINTS)
 
 
+@pytest.mark.slow
 @few
 @given(damaged(NAMES).map(as_toml).map(lambda text: text.encode(errors="replace")))
 def test_names_of_joints(tmp_path: Path, content: bytes) -> None:
@@ -158,6 +162,7 @@ def test_names_of_joints(tmp_path: Path, content: bytes) -> None:
 PROPS = GraphMetadata("sample", {"frames": 5}, "int8", (0, 1), "0" * 64, "0.1.0", ort_disabled_optimizers=("A",)).to_props()
 
 
+@pytest.mark.slow
 @few
 @given(damaged({key: json.loads(text) for key, text in PROPS.items()}))
 def test_metadata_of_a_graph(tmp_path: Path, content: Any) -> None:
@@ -179,6 +184,7 @@ def lift_once(path: Path) -> None:
     assert lifter.spec.look_ahead >= 0
 
 
+@pytest.mark.slow
 @few
 @given(damaged({"format": 1, **json.loads(json.dumps(asdict(ENGINE)))}).map(text_of).map(str.encode))
 def test_facts_of_an_engine(tmp_path: Path, content: bytes) -> None:

@@ -67,6 +67,7 @@ def test_rows_of_the_trunk_are_what_straight_lines_and_holding_give(seed: int, f
         np.testing.assert_allclose(rows[:, joint, 0], expected, rtol=0, atol=2e-3)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), RATES, st.floats(0, 0.97))
 def test_lines_and_places_of_limbs_are_told_from_shoulder_and_hip(seed: int, fps: float, missing: float) -> None:

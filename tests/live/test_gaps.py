@@ -35,6 +35,7 @@ def test_unsure_zero_and_infinite_keypoints_are_missing() -> None:
     assert gate(np.array([[0.0, 50.0]]), np.ones(1)).tolist() == [[0.0, 50.0]]  # at the picture's edge
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", range(len(recorded.sequences())))
 @pytest.mark.parametrize("step", [1, 2, 5])
 def test_recorded_motion_is_believed_at_50_25_and_10_hz(place: int, step: int) -> None:

@@ -90,6 +90,7 @@ def test_windows_too_far_apart_are_refused() -> None:
         lift_clip(LinearLifter(), clip_of(recorded.pixels(16)), LiftOptions(every=10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look_ahead", [0, 3, 20, 100])
 def test_pose_does_not_depend_on_what_comes_after_its_look_ahead(look_ahead: int) -> None:
     joints, options = recorded.pixels(20), LiftOptions(look_ahead=look_ahead)
@@ -112,6 +113,7 @@ def swinging(fps: float, seconds: float = 3.0) -> Array:
     return np.asarray(recorded.pixels(16)[0] + 30 * swing * np.linspace(0.5, 1.5, 17)[:, None], np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [10, 25, 29.97, 60, 100])
 def test_poses_are_given_at_the_source_s_own_times(fps: float) -> None:
     lifter, joints = LinearLifter(), swinging(fps)
@@ -126,6 +128,7 @@ def test_poses_are_given_at_the_source_s_own_times(fps: float) -> None:
     np.testing.assert_array_equal(lifted.keypoints_px[0], joints)  # what was seen stays as it was
 
 
+@pytest.mark.slow
 def test_an_arm_that_was_missed_for_ten_frames_is_bridged_and_marked() -> None:
     joints = recorded.pixels(20)
     hidden = joints.copy()
@@ -239,6 +242,7 @@ def test_height_makes_people_as_tall_as_said() -> None:
     assert 1.6 < stature < 2.0  # of a real person, so the proportions hold
 
 
+@pytest.mark.slow
 def test_smoothing_takes_jitter_away() -> None:
     joints = recorded.pixels(20) + np.random.default_rng(0).normal(0, 2, (300, 17, 2)).astype(np.float32)
     rough, smooth = (lift_clip(LinearLifter(), clip_of(joints), LiftOptions(smooth=smooth)) for smooth in (False, True))

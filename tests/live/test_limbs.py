@@ -116,6 +116,7 @@ def test_rest_pose_needs_no_rotation() -> None:
     np.testing.assert_allclose(limbs.quaternions, np.tile([1.0, 0, 0, 0], (len(RIG), 1, 1)), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limb", "middle", "end"), [("RightUpLeg", 2, 3), ("LeftUpLeg", 5, 6), ("LeftArm", 12, 13), ("RightArm", 15, 16)]
 )

@@ -51,6 +51,7 @@ def greatest_sum(worth: npt.NDArray[Any]) -> float:
     return float(max(worth[rows, list(columns)].sum() for columns in permutations(range(worth.shape[1]), len(worth))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 2), (3, 3), (5, 5), (6, 4), (2, 7)])
 def test_pairs_are_the_best_of_all_that_there_are(shape: tuple[int, int]) -> None:
     random = np.random.default_rng(sum(shape))

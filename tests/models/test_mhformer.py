@@ -125,6 +125,7 @@ def test_a_depth_other_than_three_is_recognised_and_never_pruned() -> None:
     assert network_class("mhformer").infer_config(golden.shapes("mixste-f27")) is None
 
 
+@pytest.mark.slow
 def test_a_published_file_with_mhformer_s_keys_is_mhformer_unless_named(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.save(golden.state_dict(golden.case("tpc_mhformer-27")), path)  # another order of the same keys

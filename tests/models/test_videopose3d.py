@@ -31,6 +31,7 @@ def small(**config: Any) -> VideoPose3D:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_stage_equals_the_published_network(name: str) -> None:
     stored, made = golden.arrays(name), network(name)

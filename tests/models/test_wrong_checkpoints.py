@@ -47,6 +47,7 @@ def test_another_network_is_told_with_its_name(name: str, tmp_path: Path) -> Non
     assert error.hint == f"use --model {held}, or another checkpoint"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIFTING)
 def test_tensor_of_another_width_is_told_with_both_shapes(name: str, tmp_path: Path) -> None:
     matrices = [key for key, value in state(name).items() if key.endswith("weight") and value.dim() > 1]
@@ -101,6 +102,7 @@ class Running:
         return os.system, ("exit 1",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIFTING)
 def test_pickled_code_beside_the_weights_is_refused(name: str, tmp_path: Path) -> None:
     error = refusal(tmp_path, name, {"state_dict": state(name), "optimizer": Running()})

@@ -49,6 +49,7 @@ def test_recipe_is_the_published_one(name: str) -> None:
     assert recipe.precision == "32-true"
 
 
+@pytest.mark.slow
 def test_windows_and_losses_are_the_published_ones() -> None:
     pose, sequences = {"mpjpe": 1.0}, {"weighted_mpjpe": 1.0, "temporal": 0.5, "velocity": 2.0}
     motion = {"mpjpe": 1.0, "n_mpjpe": 0.5, "velocity": 20.0}

@@ -43,6 +43,7 @@ def recorded_windows(dataset: PoseDataset) -> Tensor:
     return torch.cat([plain, torch.cat([mirror(plain[..., :2]), mirror(plain[..., 2:])], dim=-1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", [CLEAN, DETECTED], ids=lambda d: d.keypoints)
 def test_recorded_windows_are_those_of_the_data_set(dataset: PoseDataset) -> None:
     found = torch.cat(batch(replace(RECORDED, detected=float(dataset is DETECTED)))[:2], dim=-1)

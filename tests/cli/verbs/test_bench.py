@@ -57,12 +57,14 @@ def test_table_names_every_file_and_is_not_cut(folder: Path) -> None:
     assert "…" not in result.stdout
 
 
+@pytest.mark.slow
 def test_report_is_also_written_to_a_file(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "results" / "report.json"
     result = runner.invoke(app, [str(folder / "fp32.onnx"), *QUICK, "--json", "--output", str(output)])
     assert json.loads(output.read_text()) == json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_several_artefacts_share_one_measurement(folder: Path) -> None:
     result = runner.invoke(app, [str(folder / "fp32.onnx"), str(folder / "int8.onnx"), *QUICK, "--json"])
     assert [Path(row["artefact"]).name for row in json.loads(result.stdout)["rows"]] == ["fp32.onnx", "int8.onnx"]

@@ -28,6 +28,7 @@ def streamed(*lifters: LinearLifter) -> list[StreamFrame]:
     return frames + stream.finish()
 
 
+@pytest.mark.slow
 def test_each_network_gives_what_it_gives_alone_whatever_it_waits_for() -> None:
     for other in (OTHER, LinearLifter(9, tuple(range(9)))):
         both, first, second = streamed(FIRST, other), streamed(FIRST), streamed(other)
@@ -75,6 +76,7 @@ def test_both_poses_stand_at_one_place_and_are_turned_alike() -> None:
     assert distances_mm(figure.pose_m, figure.against_m) == pytest.approx(distances_mm(one.poses_m[0, 30], two.poses_m[0, 30]))
 
 
+@pytest.mark.slow
 def test_other_networks_pose_is_drawn_over_the_first() -> None:
     pytest.importorskip("cv2")
     clip = clip_of(recorded.pixels(0)[:10])

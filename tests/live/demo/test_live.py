@@ -39,12 +39,14 @@ def test_delay_is_the_look_ahead_at_least() -> None:
     assert 0.45 < np.median(running.delays_s) < 1.5  # 25 frames of 50 Hz, and the work
 
 
+@pytest.mark.slow
 def test_it_stops_by_itself_after_seconds() -> None:
     running = show(Film(None, live=True, pause_s=0.02), seconds=1.0)
     running.run([], silent)
     assert running.frames[-1].time_s <= 1.0
 
 
+@pytest.mark.slow
 def test_frames_before_the_source_broke_off_are_shown() -> None:
     running, shown = show(Film(10, live=True, breaks=True, pause_s=0.05)), Shown()
     with pytest.raises(DataError, match="gives no more pictures"):
@@ -53,6 +55,7 @@ def test_frames_before_the_source_broke_off_are_shown() -> None:
     assert shown.pictures
 
 
+@pytest.mark.slow
 def test_empty_room_is_shown_too() -> None:
     running, shown = show(Film(10, live=True, pause_s=0.05), empty=True), Shown()
     running.run([shown], silent)
@@ -60,6 +63,7 @@ def test_empty_room_is_shown_too() -> None:
     assert all(not frame.people for frame in running.frames)
 
 
+@pytest.mark.slow
 def test_gathered_poses_are_the_streams() -> None:
     running = show(Film(20, live=True, pause_s=0.04))
     running.run([], silent)

@@ -49,6 +49,7 @@ def test_first_frame_is_as_good_as_a_followed_one(frames: list[Picture], google:
     assert np.linalg.norm(person.keypoints - google[1, :, :2], axis=-1).mean() < 2 * WITHIN_PX
 
 
+@pytest.mark.slow
 def test_small_person_in_a_4k_picture_is_found(frames: list[Picture], google: np.ndarray) -> None:
     large = np.full((2160, 3840, 3), 90, np.uint8)
     large[900:1380, 2500:2770] = frames[10]

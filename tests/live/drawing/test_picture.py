@@ -71,6 +71,7 @@ def test_people_far_apart_are_both_in_the_picture() -> None:
     assert columns.max() - columns.min() > 240
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [(1080, 1920), (1920, 1080), (3840, 2160), (160, 120), (500, 20)])
 def test_picture_is_720p_for_every_source_and_shows_it_whole(source: tuple[int, int]) -> None:
     rgb = np.full((source[1], source[0], 3), (10, 200, 30), np.uint8)

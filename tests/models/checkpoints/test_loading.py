@@ -111,6 +111,7 @@ def test_foreign_keys_are_told_with_the_networks_that_are_known(tmp_path: Path) 
     assert "nanohtnet" in caught.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", golden.CASES)
 def test_state_dict_that_lacks_any_one_key_never_breaks_recognition(name: str) -> None:
     shapes = golden.shapes(name)
@@ -121,6 +122,7 @@ def test_state_dict_that_lacks_any_one_key_never_breaks_recognition(name: str) -
             continue
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", golden.CASES)
 def test_state_dict_of_flat_tensors_never_breaks_recognition(name: str) -> None:
     shapes = golden.shapes(name)

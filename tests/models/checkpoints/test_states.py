@@ -119,6 +119,7 @@ FAULTS: dict[str, tuple[Callable[[], Tensor], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_weight_that_is_none_is_refused_by_name_before_anything_else(tmp_path: Path, fault: str) -> None:
