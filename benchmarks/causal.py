@@ -81,6 +81,7 @@ def measure(
     bundles: Annotated[list[Path], typer.Argument(help="bundle folders")],
     data: Annotated[Path | None, typer.Option(help="data set folder; without, nothing but --times")] = None,
     every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 8,
+    precision: Annotated[list[str] | None, typer.Option(help="only these (repeat); default: all of a bundle")] = None,
     times: Annotated[bool, typer.Option("--times", help="time streams")] = False,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
     page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
@@ -88,14 +89,14 @@ def measure(
     """Measure and record the table; what was recorded of other bundles, and the other kind of figures, stay."""
     path = (results / FILE).with_suffix(".json")
     report: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"rows": {}}
-    for label, bundle, precision, streaming in forms(bundles):
+    for label, bundle, held, streaming in forms(bundles, precision):
         row = report["rows"].setdefault(label, {})
         if data is not None:
             report |= {"data": data.name, "every": every}
-            row |= scores(bundle, precision, streaming, data, every)
+            row |= scores(bundle, held, streaming, data, every)
         if times:
             with pinned(1):
-                row["times"] = timed(timed_lifter(bundle, precision, streaming), 1, TIMED_FRAMES, look_ahead=0)
+                row["times"] = timed(timed_lifter(bundle, held, streaming), 1, TIMED_FRAMES, look_ahead=0)
         print(label, row, flush=True)
     if times:
         machine = machine_facts()
@@ -105,11 +106,11 @@ def measure(
     embed(page, SECTION, table)
 
 
-def forms(bundles: list[Path]) -> Iterator[tuple[str, Path, str, bool]]:
+def forms(bundles: list[Path], precisions: list[str] | None) -> Iterator[tuple[str, Path, str, bool]]:
     """Yield label, bundle, precision and whether it is the streaming form."""
     for folder in bundles:
         bundle = open_bundle(folder)
-        for precision in bundle.precisions:
+        for precision in precisions or bundle.precisions:
             yield f"{folder.name}, {precision}", folder, precision, False
             if bundle.streaming_graph(precision):
                 yield f"{folder.name}, {precision}, streaming", folder, precision, True

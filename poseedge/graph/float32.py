@@ -9,6 +9,7 @@ from poseedge.graph.structure import (
     decomposed_norms,
     leading_to_selection,
     norm_results,
+    pooled_norms,
     raw_results,
     scaled_norms,
     serving_selection_only,
@@ -34,7 +35,7 @@ def float32_nodes(graph: Graph) -> list[str]:
 
 def exact_results(graph: Graph) -> set[str]:
     """Return what must stay in float32 by structure: see ``fp16.to_fp16``."""
-    norms = decomposed_norms(graph) | scaled_norms(graph)
+    norms = decomposed_norms(graph) | scaled_norms(graph) | pooled_norms(graph)
     return norms | raw_results(graph) | embedded(graph) | selection_results(graph)
 
 

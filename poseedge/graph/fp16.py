@@ -26,7 +26,8 @@ def to_fp16(graph: Graph, keep: list[str]) -> Graph:
       rest, and wherever else coordinates are still raw, on skip paths too;
     - the reductions of a norm that is decomposed (below opset 17, or one that is no LayerNormalization), since squares
       overflow half precision beyond 255;
-    - a norm with a scale of its own: rounded, it is wrong for every value alike, and nothing averages that out;
+    - a norm with a scale of its own: rounded, it is wrong for every value alike, and nothing averages that out; and the weighted
+      mean over tokens of what a norm gives, with that norm's scale;
     - all that the frame selection of a pruned network depends on, but for matrix products: it would choose others.
 
     Raises ``PoseedgeError`` for a pattern that no weight fits.

@@ -76,6 +76,21 @@ def scaled_norms(graph: Graph) -> set[str]:
     return scaled
 
 
+def pooled_norms(graph: Graph) -> set[str]:
+    """Return the weighted means over tokens of what a norm gives, with the norm's scale and bias behind them.
+
+    A pose is computed of such a mean alone, so that what its weights and its scale lose by rounding is the same in every window.
+    """
+    norms, found = norm_results(graph), set[str]()
+    for scale in graph.of("Mul"):
+        means = [mean for name in scale.input if (mean := graph.maker(name, "MatMul"))]
+        constant = not graph.stored.keys().isdisjoint(scale.input)
+        if constant and means and means[0].input[0] in graph.stored and means[0].input[1] in norms:
+            bias = graph.reader(scale.output[0], "Add")
+            found.update(means[0].output, scale.output, bias.output if bias is not None else ())
+    return found
+
+
 def dequantizer(graph: Graph, name: str) -> NodeProto | None:
     """Return the DequantizeLinear that ``name`` comes from, through nothing but changes of layout and type; or None."""
     node = graph.makers.get(name)

@@ -16,8 +16,9 @@ from poseedge.graph.float32 import embedded
 from poseedge.graph.fp16 import to_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import matches
-from poseedge.graph.structure import decomposed_norms, raw_results, scaled_norms
+from poseedge.graph.structure import decomposed_norms, pooled_norms, raw_results, scaled_norms
 from tests.support.graphs import arrays, make_graph, simplified, traced, windows
+from tests.support.networks import exported
 
 KEEP = ("temporal.0.mlp.fc1",)  # any layer: the embeddings stay float32 by structure
 
@@ -168,6 +169,30 @@ def test_norm_whose_scale_was_folded_away_is_not_scaled() -> None:
 
 def test_decomposed_norm_is_scaled_by_what_it_is_multiplied_with() -> None:
     assert scaled_norms(decomposed_norm()) == {"y"}
+
+
+@pytest.mark.parametrize("scaled", [True, False], ids=["a mean", "a layer"])
+def test_weighted_mean_of_a_norm_is_told_from_a_layer_over_tokens_by_the_scale_behind_it(scaled: bool) -> None:
+    weights = {"ones": np.ones(16, np.float32), "rows": np.ones((2, 1), np.float32), "gain": np.full(16, 2, np.float32)}
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "ones"], ["n"], name="norm"),
+        helper.make_node("MatMul", ["rows", "n"], ["means"], name="means"),
+        helper.make_node("Mul" if scaled else "Add", ["means", "gain"], ["scaled"], name="scaled"),
+        helper.make_node("Add", ["scaled", "gain"], ["y"], name="y"),
+    ]
+    assert pooled_norms(make_graph(nodes, [1, 16], weights)) == ({"means", "scaled", "y"} if scaled else set())
+
+
+@pytest.mark.parametrize("opset", [13, 17])
+def test_weighted_mean_that_a_pose_is_computed_of_stays_float32(opset: int) -> None:
+    exact = exported("small poseformerv2", opset)
+    pooled = pooled_norms(exact)
+    assert {name for node in exact.nodes if pooled.intersection(node.output) for name in node.input if name in exact.stored} == {
+        *("pool.weights", "pool.scale", "pool.shift")
+    }
+    made = to_fp16(exact, [])
+    assert {made.stored[name].data_type for name in ("pool.weights", "pool.scale", "pool.shift")} == {TensorProto.FLOAT}
+    assert made.stored["blocks.0.mlp1.fc1.weight"].data_type == TensorProto.FLOAT16
 
 
 def test_coordinates_are_raw_up_to_the_first_layer_and_the_first_norm() -> None:
