@@ -85,21 +85,23 @@ def measure(
     one: Annotated[Path, typer.Argument(help="video of one person")],
     two: Annotated[Path | None, typer.Argument(help="video of two people; default: leave those cases out")] = None,
     frames: Annotated[int, typer.Option(min=2, help="of each video, played to and fro until there are as many")] = 300,
+    rounds: Annotated[int, typer.Option(min=1, help="of all cases; each is shown as its best round")] = 2,
     results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
     page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
 ) -> None:
     """Time all cases and record the table."""
     machine = machine_facts()
-    rows = []
+    best: dict[Case, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         given = [(people, video) for people, video in ((1, one), (2, two)) if video is not None]
         videos = {people: longer(video, Path(folder) / f"{people}.mp4", frames) for people, video in given}
-        for case in (case for case in CASES if case.people in videos):
+        for case in [case for case in CASES if case.people in videos] * rounds:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 found = process.submit(timed, case, bundle, videos[case.people], Path(folder) / "out.mp4").result()
-            rows.append({**asdict(case), **found})
-            print(rows[-1], flush=True)
-    report = {"machine": machine, "note": busy(machine), "model": bundle.name, "frames": frames, "rows": rows}
+            best[case] = min(found, best.get(case, found), key=slowness)
+            print(case, found, flush=True)
+    rows = [{**asdict(case), **found} for case, found in best.items()]
+    report = {"machine": machine, "note": busy(machine), "model": bundle.name, "frames": frames, "rounds": rounds, "rows": rows}
     table = markdown(report)
     record(results / f"demo_{machine_slug(machine)}", report, table)
     embed(page, "demo speed", table)
@@ -138,6 +140,11 @@ def timed(case: Case, bundle: Path, video: Path, out: Path) -> dict[str, Any]:
         return {"fps": report["frames"] / took, "fps_detecting": report["frames"] / detected, "ms": report["ms"]}
 
 
+def slowness(found: dict[str, Any]) -> float:
+    """Return what tells the better of two runs of one case: of a camera its delay, which its frame rate does not show."""
+    return float(found["delay_ms"]["p99"] if "delay_ms" in found else -found["fps"])
+
+
 def unstoppable(stop: Any) -> AbstractContextManager[None]:
     """Let nobody interrupt."""
     return nullcontext()
@@ -171,8 +178,9 @@ def markdown(report: dict[str, Any]) -> str:
         if row["live"]
     ]
     said = (
-        f"720 x 1280 pixels, {report['frames']} frames, H.264; detector and lifter with one thread each. Stages work at "
-        f"the same time, so their milliseconds do not add up. {versions(report['machine'])} {report['note'] or ''}"
+        f"720 x 1280 pixels, {report['frames']} frames, H.264, the best of {report['rounds']} runs; detector and lifter with one "
+        "thread each. Stages work at the same time, so their milliseconds do not add up. "
+        f"{versions(report['machine'])} {report['note'] or ''}"
     )
     camera = f"The same as a camera of {FPS:.0f} frames a second, with a picture written as H.264:"
     return "\n".join(["# The demo's speed", "", said, "", *grid(heads, rows), "", camera, "", *grid(live_heads, live)]) + "\n"

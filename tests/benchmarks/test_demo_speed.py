@@ -20,7 +20,7 @@ def test_every_case_is_timed_and_the_page_shows_it(small_bundle: Path, tmp_path:
     page.write_text("before\n<!-- demo speed -->\nold\n<!-- end of demo speed -->\nafter\n")
     cases = Case(2, "int8", 1, False), Case(1, "int8", 1, False), Case(1, "fp32", 1, True), Case(1, "int8", 1, True, live=True)
     monkeypatch.setattr(demo_speed, "CASES", cases)
-    demo_speed.measure(small_bundle, VIDEO, frames=12, results=tmp_path, page=page)
+    demo_speed.measure(small_bundle, VIDEO, frames=12, rounds=1, results=tmp_path, page=page)
     poses, video, live = json.loads(next(tmp_path.glob("demo_*.json")).read_text())["rows"]
     assert poses["ms"].keys() == {"read", "detect", "lift"}
     assert video["ms"].keys() == {"read", "detect", "lift", "shrink", "draw", "encode"}
