@@ -18,6 +18,7 @@ from poseedge.resources import resource
 from tests.support.folders import MINI
 
 STORED = Path(__file__).parents[2] / "docs" / "schema"
+BENCH = ("--rounds", "1", "--frames", "30", "--precision", "fp32", "--backend", "onnxruntime")
 
 
 @pytest.mark.slow
@@ -72,7 +73,7 @@ def test_what_the_commands_print_keeps_the_schemas(poseedge: Any, small_bundle: 
     data = ("--data", export_inputs / "data", "--json")
     found = {
         "eval": poseedge("eval", small_bundle, "--against", "checkpoint", *data).json,
-        "bench": poseedge("bench", small_bundle, "--rounds", "1", "--precision", "fp32", "--json").json,
+        "bench": poseedge("bench", small_bundle, *BENCH, "--json").json,
         "manifest": json.loads((small_bundle / MANIFEST).read_text()),
         "cameras": json.loads((MINI / "cameras_mocap17-mini.json").read_text()),
     }
