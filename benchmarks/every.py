@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.command_cost import POSEEDGE
 from benchmarks.record import grid, write_text
 from poseedge.files import read_toml
 from poseedge.resources import resource
@@ -78,8 +79,7 @@ def run_one(run: Run, data: Path, short: bool, folder: Path) -> int:
     for bundle, options in read_toml(RECORDED)["bundle"].items():
         place = folder / bundle
         if any(f"{{{bundle}}}" in word for word in run["arguments"]) and not place.exists():
-            command = [sys.executable, "-m", "poseedge", "export", *options, "--output", str(place)]
-            subprocess.run([*command, *(["--every", "100"] if short else [])], cwd=ROOT, check=False)  # 1: a limit was missed
+            subprocess.run(exporting(options, place, short), cwd=ROOT, check=False)  # 1: a limit was missed
     words = [*run["arguments"], *(run.get("short", []) if short else [])]
     places = {name: folder / name for name in read_toml(RECORDED)["bundle"]} | {"data": data, "folder": folder}
     words = [word.format(**places) for word in words]
@@ -88,6 +88,11 @@ def run_one(run: Run, data: Path, short: bool, folder: Path) -> int:
             words += elsewhere(program(run["program"]), folder / "results", Path(pages))
         command = [sys.executable, "-m", "benchmarks", run["program"], *words]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def exporting(options: list[str], place: Path, short: bool) -> list[str]:
+    """Return the command that makes a bundle."""
+    return [*POSEEDGE, "export", *options, "--output", str(place), *(["--every", "100"] if short else [])]
 
 
 def elsewhere(command: Any, results: Path, pages: Path) -> list[str]:

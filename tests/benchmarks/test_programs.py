@@ -11,7 +11,9 @@ import pytest
 import typer
 
 from benchmarks.__main__ import main, program, programs
-from benchmarks.every import RECORDED, elsewhere, lacks, run_one
+from benchmarks.command_cost import POSEEDGE
+from benchmarks.every import RECORDED, elsewhere, exporting, lacks, run_one
+from poseedge.cli.commands import application
 from poseedge.files import read_toml
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +23,9 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "benchmarks").gl
 
 def takes(name: str, words: list[str]) -> None:
     """Raise if the program ``name`` does not take these words."""
-    app = typer.Typer()
-    app.command()(program(name))
-    typer.main.get_command(app).make_context(name, words)
+    alone = typer.Typer()
+    alone.command()(program(name))
+    typer.main.get_command(alone).make_context(name, words)
 
 
 def test_every_program_but_the_one_that_runs_them_all_is_recorded() -> None:
@@ -39,6 +41,14 @@ def test_recorded_commands_can_be_typed(run: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("bundle", RECORD["bundle"])
+def test_bundles_are_made_by_a_command_that_can_be_typed(bundle: str) -> None:
+    command = exporting(RECORD["bundle"][bundle], Path("b"), short=True)
+    assert command[: len(POSEEDGE)] == list(POSEEDGE)
+    verb: Any = typer.main.get_command(application())
+    verb.commands["export"].make_context("export", command[len(POSEEDGE) + 1 :])
+
+
 def test_commands_of_the_pages_can_be_typed() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     assert set(re.findall(r"python -m benchmarks ([a-z]\w+)", text)) <= programs().keys() | {"all"}
