@@ -66,8 +66,8 @@ def test_overlap_scores_the_average_and_tells_jitter_both_ways(
     poseedge: Command, small_bundle: Path, checkpoints: Path, artefact: str
 ) -> None:
     path = small_bundle if artefact == "bundle" else checkpoints / f"{artefact}.pth"
-    found = json.loads(poseedge("eval", path, "--data", checkpoints / "data", "--overlap", "--json").stdout)
-    alone = json.loads(poseedge("eval", path, "--data", checkpoints / "data", "--json").stdout)
+    found = json.loads(poseedge("eval", path, "--data", checkpoints / "data", "--overlap", "--json").out)
+    alone = json.loads(poseedge("eval", path, "--data", checkpoints / "data", "--json").out)
     both = found["overlap"]
     assert "overlap" not in alone
     assert both["alone_mpjpe_mm"] == pytest.approx(alone["mpjpe_mm"])
