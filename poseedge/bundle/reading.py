@@ -7,7 +7,7 @@ from pathlib import Path
 
 from poseedge.bundle.manifest import FORMAT, MANIFEST, Manifest
 from poseedge.contract import parsed
-from poseedge.errors import ArtefactError
+from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.files import read_json, sha256_of
 from poseedge.graph.header import read_header
 from poseedge.graph.metadata import GraphMetadata
@@ -69,6 +69,16 @@ def open_bundle(folder: Path) -> Bundle:
         for precision, entry in entries.items():
             check_label(folder / entry.file, precision)
     return Bundle(folder, manifest)
+
+
+def refuse_to_change(path: Path) -> None:
+    """Raise ``PoseedgeError`` if ``path`` lies in a bundle, which must hold what its manifest lists, and nothing else."""
+    if (path.parent / MANIFEST).is_file():
+        try:
+            read_manifest(path.parent)
+        except ArtefactError:
+            return
+        raise PoseedgeError(f"{path}: lies in a bundle, which stays as it was exported", "write elsewhere: --output mine.onnx")
 
 
 def read_manifest(folder: Path) -> Manifest:

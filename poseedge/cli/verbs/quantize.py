@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import poseedge
+from poseedge.bundle.reading import refuse_to_change
 from poseedge.cli import options
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, warn
 from poseedge.data.h36m import load_dataset
@@ -33,7 +34,9 @@ from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 
 def quantize(
     graph: Annotated[Path, typer.Argument(help="float32 .onnx file from keypoints (B, T, 17, 2) to joints (B, T', 17, 3)")],
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="INT8 file; default: GRAPH_int8.onnx beside it")] = None,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="INT8 file; default: GRAPH_int8.onnx beside it, but for a bundle's graphs")
+    ] = None,
     data: options.TrainingData = None,
     calibration: Annotated[str, typer.Option(help="minmax, percentile, entropy or mse")] = "minmax",
     level: Annotated[str, typer.Option(help="A: Linear layers; B: and attention products")] = "A",
@@ -55,6 +58,8 @@ def quantize(
         if value not in known:
             raise PoseedgeError(f"unknown --{name} {value!r}", nearest(value, [*known]))
     exact, spec = open_float32(graph)
+    target = output or graph.with_name(f"{graph.stem.removesuffix('_fp32')}_int8.onnx")
+    refuse_to_change(target)
     placement = place(exact, keep, two_step, level)  # type: ignore[arg-type]
     if not placement.layers:
         raise ArtefactError(f"{graph}: no layer takes INT8", "expected MatMul or Gemm with a constant weight of 16 x 16 or more")
@@ -69,7 +74,6 @@ def quantize(
     with stage("parity", 1) as advance:
         cost = Sensitivity(exact, spec, choose_runs(test.of(test.test), spec, frames), found).cost_of(made)
         advance(1)
-    target = output or graph.with_name(f"{graph.stem.removesuffix('_fp32')}_int8.onnx")
     write(made, target, graph, spec, float_weights, found)
     if json:
         emit_json({"output": str(target), "layers": sorted(placement.layers), "parity": asdict(cost)})

@@ -92,7 +92,8 @@ def sensitivity(
         next_step("poseedge", "export", "--model", spec.model, "--recipe", "RECIPE.toml")
     else:
         option = "--two-step" if two_step else "--keep"
-        next_step("poseedge", "quantize", path, *(word for name in found_set.relieved for word in (option, name)))
+        relieved = [word for name in found_set.relieved for word in (option, name)]
+        next_step("poseedge", "quantize", path, *relieved, *(["--output", "mine_int8.onnx"] if artefact.is_dir() else []))
 
 
 def show_search(found: SearchResult, remedy: str, saved: dict[str, float] | None) -> None:

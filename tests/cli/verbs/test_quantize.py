@@ -65,6 +65,15 @@ def test_mistakes_of_the_data_and_its_frame_rate_are_said_once_where_it_calibrat
     assert outcome.err.count("25 frames per second, and the network is taken to know 50") == 1
 
 
+@pytest.mark.parametrize("output", [[], ["--output", "nanohtnet_int8.onnx"], ["--output", "mine.onnx"]])
+def test_a_bundle_stays_as_it_was_exported(poseedge: Command, own_bundle: Path, output: list[str]) -> None:
+    before = {path.name: path.read_bytes() for path in own_bundle.iterdir()}
+    words = [own_bundle / word if word.endswith(".onnx") else word for word in output]
+    outcome = poseedge("quantize", own_bundle / "nanohtnet_fp32.onnx", *words, *QUICK)
+    assert_refused(outcome, "lies in a bundle, which stays as it was exported", "--output")
+    assert {path.name: path.read_bytes() for path in own_bundle.iterdir()} == before
+
+
 def test_quantized_graph_is_refused(poseedge: Command, small_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "twice.onnx"
     outcome = poseedge("quantize", small_bundle / "nanohtnet_int8.onnx", *QUICK, "--output", out)
