@@ -81,7 +81,7 @@ def test_suffix_is_read_in_any_case(tmp_path: Path) -> None:
 def test_backend_that_does_not_open_such_files_is_refused(export_inputs: Path) -> None:
     with pytest.raises(PoseedgeError, match=r"small\.pth: backend 'cuda' does not open \.pth files") as caught:
         load(export_inputs / "small.pth", backend="cuda")
-    assert caught.value.hint == "Known: torch"
+    assert caught.value.hint == "Known: torch, torch-compile"
 
 
 def test_unknown_kind_of_file_is_told_with_those_that_are_known(tmp_path: Path) -> None:
