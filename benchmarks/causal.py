@@ -132,15 +132,20 @@ def scores(bundle: Path, precision: str, streaming: bool, data: Path, every: int
 def markdown(report: dict[str, Any]) -> str:
     """Return the table."""
     heads = [f"{view}, {kind}" for view in VIEWS[:2] for kind in KINDS]
-    columns = ["network", "frames", "MFLOP a frame", "ms a frame", *heads]
+    timed_all = all("times" in row for row in report["rows"].values())
+    columns = ["network", "frames", "MFLOP a frame", *(["ms a frame"] if timed_all else []), *heads]
     rows = []
     for label, row in report["rows"].items():
-        known = row.get("times")
-        first = [label, str(row["frames"]), f"{row['flops'] / 1e6:.1f}", f"{known['p50_ms']:.2f}" if known else "-"]
+        first = [
+            label,
+            str(row["frames"]),
+            f"{row['flops'] / 1e6:.1f}",
+            *([f"{row['times']['p50_ms']:.2f}"] if timed_all else []),
+        ]
         rows.append([*first, *(shown(row["views"][view][kind]) for view in VIEWS[:2] for kind in KINDS)])
         if VIEWS[2] in row["views"]:
             fixed = [shown(row["views"][VIEWS[2]][kind]) for kind in KINDS]
-            rows.append([f"{label}, view of the first frame", "", "", "", "", "", *fixed])
+            rows.append([f"{label}, view of the first frame", *[""] * (len(columns) - 3), *fixed])
     frames = Score(**next(iter(report["rows"].values()))["views"]["plain"]["gt"]).frames
     said = (
         f"{report['data']}'s test subjects, every {report['every']}th clip, its cameras in turn: {frames:,} frames. MPJPE / "

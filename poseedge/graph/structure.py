@@ -12,7 +12,8 @@ from poseedge.caches import CACHE
 from poseedge.graph.graph import Graph
 
 # What selects: frames of a window by TopK, neighbours in a graph by comparing how alike they are.
-SELECTING = {"TopK", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+COMPARING = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+SELECTING = {"TopK", *COMPARING}
 
 
 def raw_results(graph: Graph) -> set[str]:
@@ -43,6 +44,11 @@ def leading_to_selection(graph: Graph) -> set[str]:
         if node.op_type in SELECTING or not found.isdisjoint(node.output):
             found.update(node.input, node.output)
     return found
+
+
+def chooses_neighbours(graph: Graph) -> bool:
+    """Say whether the graph computes, of every window anew, which frames are neighbours: it compares, and sorts nothing."""
+    return not any(graph.of("TopK")) and any(not graph.constant.issuperset(node.output) for node in graph.of(*COMPARING))
 
 
 def serving_selection_only(graph: Graph) -> set[str]:
