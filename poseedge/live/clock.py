@@ -7,9 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.live.gaps import HOLD_S, INTERPOLATE_S
-from poseedge.live.limbs import ANCHORS, LIMBS, completed, lost_s
 from poseedge.live.types import Flags, Floats
+from poseedge.live.unseen.gaps import HOLD_S, INTERPOLATE_S
+from poseedge.live.unseen.limbs import ANCHORS, LIMBS, completed, lost_s
 from poseedge.live.view import Sights, facts_of
 from poseedge.skeleton import NUM_JOINTS
 

@@ -17,15 +17,15 @@ from poseedge.caches import CachedLifter
 from poseedge.errors import DataError
 from poseedge.evaluation import predict
 from poseedge.lifter import Lifter
-from poseedge.live.face import completed
 from poseedge.live.formats import read_clip
-from poseedge.live.gaps import Faults, are_clean, gate
 from poseedge.live.layouts import Trunk, from_coco, layout_named, to_coco, to_h36m
 from poseedge.live.options import LiftOptions, setup
 from poseedge.live.person import Posed, RunSetup, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import select
 from poseedge.live.trained import TrainedOn, bundled_network, trained_on
 from poseedge.live.types import Clip, Flags, Floats, Indices, Lifted, Track
+from poseedge.live.unseen.face import completed
+from poseedge.live.unseen.gaps import Faults, are_clean, gate
 from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS
 

@@ -14,12 +14,12 @@ from poseedge.caches import CachedLifter, Memory
 from poseedge.data.windows import mirror_joints, mirror_keypoints
 from poseedge.device.runner.overlap import Mean
 from poseedge.live.clock import EPSILON_S, FrameGrid
-from poseedge.live.face import Face
-from poseedge.live.gaps import HOLD_S, Continuity, Faults
-from poseedge.live.limbs import lacking
 from poseedge.live.overlap import WindowPlan
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.types import Flags, Floats
+from poseedge.live.unseen.face import Face
+from poseedge.live.unseen.gaps import HOLD_S, Continuity, Faults
+from poseedge.live.unseen.limbs import lacking
 from poseedge.live.view import PersonView, PlainView, Sights, Turn
 from poseedge.skeleton import ROOT
 

@@ -13,7 +13,6 @@ import numpy as np
 from poseedge.arrays import AnyArray
 from poseedge.errors import DataError
 from poseedge.lifter import Lifter
-from poseedge.live.gaps import are_clean, gate, is_clean
 from poseedge.live.layouts import from_coco, from_whole_coco, layout_named, to_coco, to_h36m
 from poseedge.live.lift import lift_steps, trunk_and_leg
 from poseedge.live.options import LiftOptions, setup
@@ -21,6 +20,7 @@ from poseedge.live.person import Posed, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import Linker
 from poseedge.live.trained import TrainedOn
 from poseedge.live.types import Floats
+from poseedge.live.unseen.gaps import are_clean, gate, is_clean
 from poseedge.live.view import TRUNK_AND_LEG
 
 LENGTHS = 250  # poses that a person's size is told from: five seconds at 50 Hz

@@ -258,7 +258,7 @@ def extent(screen: Tensor) -> Tensor:
 
 
 def bridged(joints: Tensor, draw: Draw, share: float) -> Tensor:
-    """Lose some joints for a while in ``share`` of the windows, and bridge the gap by a straight line, as ``live.gaps`` does."""
+    """Lose some joints for a while in ``share`` of the windows, and bridge the gap by a straight line, as ``live`` does."""
     frames = joints.shape[1]
     groups = torch.stack([among(group, joints.device) for group in LOST])
     lost = groups[draw.integer(len(LOST))] & draw.chance(share)[:, None]  # (B, 17)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseedge.live.clock import FrameGrid
-from poseedge.live.limbs import ANCHORS, LIMBS, TRUNK
+from poseedge.live.unseen.limbs import ANCHORS, LIMBS, TRUNK
 from tests.support.linear_lifter import Array
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseedge.live.face import FADE_S, completed
 from poseedge.live.layouts import Trunk, from_coco, to_coco
 from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
 from poseedge.live.types import Clip, Track
+from poseedge.live.unseen.face import FADE_S, completed
 from poseedge.metrics import jitter
 from tests.support import recorded
 from tests.support.linear_lifter import Array, LinearLifter

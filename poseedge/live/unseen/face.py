@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.data.keypoints import middle
-from poseedge.live.gaps import INTERPOLATE_S
 from poseedge.live.layouts import FACE, SHOULDERS
 from poseedge.live.types import Flags, Floats
+from poseedge.live.unseen.gaps import INTERPOLATE_S
 
 FADE_S = 0.25  # from one formula to the other
 

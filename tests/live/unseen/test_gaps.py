@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseedge.live.gaps import Continuity, Faults, gate
+from poseedge.live.unseen.gaps import Continuity, Faults, gate
 from poseedge.skeleton import MIRROR
 from tests.support import recorded
 from tests.support.linear_lifter import Array
