@@ -133,16 +133,13 @@ def draw(report: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = report["rows"]
-    overlap = next(name for name in rows if name.startswith("overlap (look-ahead"))
-    places = {
-        name: int(name.strip(")").rpartition(" ")[2]) for name in [overlap, *rows] if name.startswith(("look-ahead", "overlap ("))
-    }
-    places = {name: place for name, place in places.items() if not name.endswith("smoothed")}
+    shown_ways = [name for name in rows if name.startswith(("overlap (", "look-ahead")) and not name.endswith("smoothed")]
+    places = {name: int(name.strip(")").rpartition(" ")[2]) for name in shown_ways}
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     for axes, key, unit in zip(
         figure.subplots(1, 2), ("mpjpe", "jitter"), ("MPJPE, mm", "jitter, mm per frame squared"), strict=True
     ):
-        for precision, line in (("fp32", "-"), ("int8", "--")):
+        for precision, line in zip(sorted(rows[shown_ways[0]]), ("-", "--", ":"), strict=False):
             for keypoints, colour in (("gt", "tab:blue"), ("detected", "tab:orange")):
                 values = [rows[name][precision][keypoints][key] for name in places]
                 label = f"{precision}, {'true' if keypoints == 'gt' else 'detected'} keypoints"
@@ -152,6 +149,8 @@ def draw(report: dict[str, Any], path: Path) -> None:
         axes.set(xlabel="look-ahead, frames at 50 Hz", ylabel=unit)
         axes.grid(alpha=0.3)
     figure.axes[1].set_yscale("log")
+    figure.axes[1].yaxis.set_major_formatter("{x:g}")
+    figure.axes[1].yaxis.set_minor_formatter("{x:g}")
     figure.axes[0].legend(fontsize="small")
     figure.savefig(path)
 

@@ -12,10 +12,11 @@ from poseedge.resources import resource
 
 
 def test_every_way_is_measured_and_the_page_shows_it(small_bundle: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
+    pytest.importorskip("matplotlib")
+    page, picture = tmp_path / "page.md", tmp_path / "plot.svg"
     page.write_text("before\n<!-- look-ahead -->\nold\n<!-- end of look-ahead -->\nafter\n")
     data = resource("calib_data", "mocap17-mini")
-    look_ahead.measure(small_bundle, data, precision=["fp32"], every=4, results=tmp_path, page=page)
+    look_ahead.measure(small_bundle, data, precision=["fp32"], every=4, results=tmp_path, page=page, picture=picture)
     rows = json.loads((tmp_path / "look_ahead_nanohtnet.json").read_text())["rows"]
     assert list(rows) == list(look_ahead.ways(14))
     assert all(found["fp32"][kind]["mpjpe"] > 0 for found in rows.values() for kind in look_ahead.KEYPOINTS)
@@ -24,6 +25,8 @@ def test_every_way_is_measured_and_the_page_shows_it(small_bundle: Path, tmp_pat
     assert shown.endswith("after\n")
     assert all(f"| {name} | " in shown for name in rows)
     assert "old" not in shown
+    drawn = picture.read_text()
+    assert [drawn.count(f"<!-- fp32, {keypoints} keypoints -->") for keypoints in ("true", "detected")] == [1, 1]
 
 
 def test_cost_of_a_stream_is_parted_into_network_and_rest(
