@@ -11,10 +11,13 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from poseedge.device.runner.backends import PYCUDA
 from tests.doubles.gpu import Gpu
 from tests.doubles.install import EACH_VERSION, uninstall
 from tests.support.device import Device, assert_refused, rewrite_graph
 from tests.support.lifting_bundle import load_runner, seal
+
+PAGE = Path(__file__).parents[2] / "docs" / "jetpack.md"
 
 
 def test_a_capture_does_not_disturb_those_who_use_the_legacy_stream(device: Device) -> None:
@@ -134,11 +137,16 @@ def test_a_plan_serves_where_docker_hides_the_board(device: Device, monkeypatch:
 
 
 @pytest.mark.slow
-def test_a_plan_of_a_larger_module_is_built_again_where_the_board_is_unknown(device: Device) -> None:
-    device.has("10.3.0", Gpu(sms=16))
+@pytest.mark.parametrize(
+    ("differing", "smaller"), [("sms", Gpu(sms=8, memory=31 << 30)), ("memory_gib", Gpu(sms=16, memory=15 << 30))]
+)
+def test_a_plan_of_a_larger_module_is_built_again_where_the_board_is_unknown(
+    device: Device, differing: str, smaller: Gpu
+) -> None:
+    device.has("10.3.0", Gpu(sms=16, memory=31 << 30))
     device.run()
-    fake = device.has("10.3.0", Gpu(sms=8))
-    assert "differs in sms" in device.run().err
+    fake = device.has("10.3.0", smaller)
+    assert f"differs in {differing};" in device.run().err
     assert len(fake.built) == 1
 
 
@@ -153,6 +161,12 @@ def test_the_pycuda_that_works_with_this_python_is_named(
 
     monkeypatch.setattr(sys, "version_info", (*python, 0, "final", 0))
     assert install_pycuda() == f"export PATH=/usr/local/cuda/bin:$PATH && pip3 install '{pycuda}'"
+
+
+@pytest.mark.parametrize(("python", "pycuda"), [((3, 6), "pycuda<2021.1"), ((3, 8), "pycuda<2024.1.1")])
+def test_the_page_installs_the_pycuda_that_the_runner_names(python: tuple[int, int], pycuda: str) -> None:
+    assert (python, pycuda.removeprefix("pycuda")) in PYCUDA
+    assert f"pip3 install '{pycuda}'" in PAGE.read_text()
 
 
 @pytest.mark.slow

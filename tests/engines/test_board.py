@@ -83,6 +83,10 @@ def test_the_board_is_known_in_a_container_that_is_told(tmp_path: Path, monkeypa
     assert machine.board() == ORIN
 
 
+def test_the_file_that_jetson_containers_mounts_is_read_after_the_boards_own() -> None:
+    assert list(map(str, machine.BOARD_FILES)) == ["/proc/device-tree/model", "/tmp/nv_jetson_model"]
+
+
 @pytest.mark.parametrize(("total_gib", "sold"), [(1.9, 2), (3.87, 4), (7.4, 8), (7.99, 8), (8, 8), (15.3, 16), (61.3, 64)])
 def test_what_the_system_keeps_of_the_memory_makes_no_other_module(total_gib: float, sold: int) -> None:
     assert machine.module_memory_gib(int(total_gib * GIB)) == sold

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.support import golden
+from tests.support.networks import drawn
 from tests.support.user import Command, assert_refused
+
+# How each repository writes its files: the name, the key of the weights, the prefix of theirs, what stands beside them.
+PUBLISHED: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "videopose3d": ("epoch_80.bin", "model_pos", "", {"random_state": np.random.RandomState(1234), "model_traj": None}),
+    "poseformerv2": ("27_243_45.2.bin", "model_pos", "module.", {"random_state": np.random.RandomState(1234)}),
+    "motionagformer": ("best_epoch.pth.tr", "model", "module.", {"min_mpjpe": np.float64(38.4), "wandb_id": None}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +27,29 @@ def tpc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tpc") / "model.pth"
     torch.save({f"module.{key}": value for key, value in golden.network("tpc_mixste-f27").state_dict().items()}, path)
     return path
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "assumed"),
+    [
+        ("videopose3d", {"filter_widths": [3, 3, 3], "channels": 16}, ["causal"]),
+        ("poseformerv2", {"channel": 8, "depth": 1}, ["frames", "num_heads"]),
+        ("motionagformer", {"n_layers": 2, "dim_feat": 16, "dim_rep": 24}, ["num_heads", "neighbour_num"]),
+    ],
+)
+def test_file_of_each_repository_s_own_format_is_told(
+    poseedge: Command, tmp_path: Path, name: str, sizes: dict[str, Any], assumed: list[str]
+) -> None:
+    made, (file, key, prefix, beside) = drawn(name, **sizes), PUBLISHED[name]
+    weights = {f"{prefix}{weight}": value for weight, value in made.state_dict().items()}
+    optimizer = torch.optim.AdamW(made.parameters()).state_dict()
+    torch.save({"epoch": 80, "lr": 1e-4, "optimizer": optimizer, key: weights, **beside}, tmp_path / file)
+    found = poseedge("models", "--checkpoint", tmp_path / file, "--json").json
+    assert (found["model"], found["config"], found["assumed"]) == (name, made.config, assumed)
+    assert found["fits"] == []
+    del weights[f"{prefix}{next(iter(made.state_dict()))}"]
+    torch.save({key: weights, **beside}, tmp_path / file)
+    assert_refused(poseedge("models", "--checkpoint", tmp_path / file), file)
 
 
 def test_weights_that_fit_two_networks_are_said_to(poseedge: Command, tpc: Path) -> None:

@@ -83,6 +83,21 @@ def test_file_format_is_judged_by_the_files_own_version_and_the_targets_runtime(
     assert f"model.ir_version = {newest}" in finding.fix
 
 
+@pytest.mark.parametrize(
+    ("target", "severity"),
+    [
+        ("jetson-agx-orin-jp5.0.2", "error"),  # TensorRT 8.4
+        ("jetson-agx-orin-jp5.1", "warning"),  # 8.5
+        ("jetson-agx-orin-jp6.0", "warning"),  # 8.6
+        ("jetson-agx-orin-jp6.2", None),  # 10.3
+        ("default", None),
+    ],
+)
+def test_weights_stored_as_int8_are_refused_doubted_or_read(target: str, severity: str | None) -> None:
+    finding = found(bad_graphs.lone_weight(), target).get("dq-weights-alone")
+    assert (finding and finding.severity) == severity
+
+
 @pytest.mark.parametrize("target", MODERN_TARGETS)
 def test_well_quantized_layer_is_left_alone(target: str) -> None:
     errors = [f for f in check_graph(Graph(bad_graphs.quantized()), load_target(target)) if f.severity == "error"]
