@@ -106,14 +106,14 @@ def network_rows(compiler: Compiler, name: str) -> list[dict[str, Any]]:
 
 def markdown(report: dict[str, Any]) -> str:
     """Return the report as a readable table."""
-    machine = report["machine"]
     lines = [
         f"# NVIDIA's compiler on every graph, {report['architecture']}",
         "",
-        f"{report['created'][:10]}, {machine['cpu']}, no GPU; ONNX Runtime {machine['packages']['onnxruntime']}, "
-        f"TensorRT-RTX from {report['compiler']}. Default configurations, random weights, one window per call. A build says that "
+        "No GPU. Default configurations, random weights, one window per call; of a streaming form one frame. A build says that "
         "parser and builder take the graph; it says nothing of accuracy or speed, nor of the older TensorRT on a Jetson. "
         "Seconds are wall time of the build, on one core that had other work.",
+        "",
+        *made_on(report["rows"]),
         "",
         "| network | opset | precision | nodes inside | file MB | engine weights MB | of FP32 | activations MB | s | peak MB |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -135,20 +135,31 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", "Findings:" if found else "Findings: none.", *([""] if found else []), *found]) + "\n"
 
 
+def made_on(rows: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each day and machine, with the networks that were built then."""
+    networks: dict[str, dict[str, None]] = {}
+    for row in rows:
+        networks.setdefault(row["made"], {})[row["network"]] = None
+    return [f"- {made}: {', '.join(names)}." for made, names in sorted(networks.items())]
+
+
+def made_now(compiler: Compiler) -> str:
+    """Return day, machine and versions."""
+    machine = machine_facts()
+    day = datetime.now(timezone.utc).date().isoformat()
+    runtime = f"ONNX Runtime {machine['packages']['onnxruntime']}"
+    return f"{day}, {machine['cpu']}; {runtime}, TensorRT-RTX from {DISTRIBUTION} {compiler.version}"
+
+
 def record_rows(results: Path, compiler: Compiler, rows: list[dict[str, Any]]) -> None:
     """Write ``rows`` in place of those of the same networks, as JSON and as a table."""
     path = results / f"compile_{compiler.architecture}"
     before = path.with_suffix(".json")
     kept = json.loads(before.read_text())["rows"] if before.is_file() else []
     fresh = {row["network"] for row in rows}
-    everything = [row for row in kept if row["network"] not in fresh] + rows
-    report = {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "architecture": compiler.architecture,
-        "compiler": f"{DISTRIBUTION} {compiler.version}",
-        "machine": machine_facts(),
-        "rows": sorted(everything, key=lambda row: row["network"]),
-    }
+    made = made_now(compiler)
+    everything = [row for row in kept if row["network"] not in fresh] + [row | {"made": made} for row in rows]
+    report = {"architecture": compiler.architecture, "rows": sorted(everything, key=lambda row: row["network"])}
     record(path, report, markdown(report))
 
 

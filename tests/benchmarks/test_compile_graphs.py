@@ -8,6 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from benchmarks import compile_graphs
 from benchmarks.compile_graphs import record_rows
 from poseedge.targets.aot import Compiled, Compiler
 
@@ -33,6 +36,15 @@ def test_a_network_s_rows_take_the_place_of_its_former_ones(tmp_path: Path) -> N
         ("htnet", 1_000_000),
         ("mixste", 1_000_000),
     ]
+
+
+def test_every_row_says_when_and_on_what_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_rows(tmp_path, COMPILER, rows("mixste", 1_000_000))
+    monkeypatch.setattr(compile_graphs, "made_now", lambda _: "2020-01-01, another machine")
+    record_rows(tmp_path, COMPILER, rows("htnet", 1_000_000))
+    lines = (tmp_path / "compile_sm86.md").read_text().splitlines()
+    assert "- 2020-01-01, another machine: htnet." in lines
+    assert any(line.startswith("- 20") and line.endswith(" 0.5.0: mixste.") for line in lines)
 
 
 def test_table_tells_nodes_inside_and_the_share_of_weights(tmp_path: Path) -> None:
