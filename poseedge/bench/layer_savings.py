@@ -69,6 +69,6 @@ def cut_out(graph: Graph, source: str, output: str, shape: tuple[int, ...]) -> G
 
 def caller(graph: Graph, x: np.ndarray) -> Candidate:
     """Return a call of the graph on ``x``."""
-    session = open_session(graph.proto.SerializeToString(), session_options(threads=1))
+    session = open_session(graph.proto.SerializeToString(), session_options(threads=1), name=graph.name)
     feed = {session.get_inputs()[0].name: x}
     return lambda: session.run(None, feed)

@@ -33,6 +33,7 @@ from poseedge.bench.motion import affordable_frames, first_frames, keypoint_wind
 from poseedge.bench.ratios import block_medians, ratio_of
 from poseedge.bench.report import Report
 from poseedge.bench.results import BY_PERCENT, Accuracy, ColdStart, Energy, Row
+from poseedge.data.mistakes import warnings_of
 from poseedge.data.types import PoseDataset
 from poseedge.device.runner.sensors.energy import energy_per_pose, power_meter
 from poseedge.device.runner.sensors.state import doubts, gpu_state
@@ -208,6 +209,8 @@ def measure_accuracy(work: BenchRun, lifters: list[Lifter], found: list[Findings
     """Lift the same motions with all lifters and compare."""
     costs = [(lifter.spec, lifter.cost().flops) for lifter in lifters]
     motion = first_frames(work.motion, work.settings.frames or affordable_frames(work.motion, costs))
+    windows = dict.fromkeys((lifter.spec.frames, lifter.spec.known_fps) for lifter in lifters)
+    work.notes += dict.fromkeys(note for frames, fps in windows for note in warnings_of(motion, frames, fps))
     everything: dict[int, LiftedMotions] = {}
     for place, lifter in enumerate(lifters):
         work.progress("accuracy", place, len(lifters))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from poseedge.arrays import AnyArray
 from poseedge.data.h36m import available_keypoints, dataset_name, layout_member, load_dataset, rig_path
+from poseedge.data.mistakes import warnings_of
 from poseedge.data.mpi_inf_3dhp import is_3dhp
 from poseedge.data.rig import read_rig
+from poseedge.data.types import PoseDataset
 from poseedge.data.writer import write_dataset
 from poseedge.errors import DataError
 from poseedge.progress import Stage, silent
@@ -27,8 +30,11 @@ def cut_calibration_set(
     takes: int = TAKES,
     seed: int | None = None,
     stage: Stage = silent,
+    warn: Callable[[list[str]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Write data set ``name`` to ``target``; return what was written.
+
+    ``warn`` is told what cannot be right about the data, and if its frame rate is not the usual one of networks.
 
     Of each training subject and each kind of motion up to ``takes`` clips of at most ``frames`` frames, values
     unchanged. Cameras take turns over the subjects, each subject as many as it takes to use all. Without ``seed`` clips
@@ -38,21 +44,15 @@ def cut_calibration_set(
     if is_3dhp(source):
         raise DataError(f"{source}: MPI-INF-3DHP comes without cameras", "calibrate with --calib on another data set")
     of = dataset_name(source)
-    kinds = available_keypoints(source)
-    checked = []
-    with stage("read keypoints", len(kinds)) as advance:
-        for kind in kinds:
-            checked.append(load_dataset(source, kind))  # says what is wrong before anything is cut
-            advance(1)
-    if not checked or not checked[0].train:
-        raise DataError(
-            f"{source}: {'no 2D keypoints' if not checked else 'no training subjects'}", "poseedge data check says more"
-        )
+    checked = read_all_keypoints(source, stage)
+    kinds = list(checked)
+    subjects = next(iter(checked.values())).train
+    warn(next(filter(None, (warnings_of(dataset, frames) for dataset in checked.values())), []))
     rig, random = read_rig(rig_path(source, of)), np.random.default_rng(seed) if seed is not None else None
     positions = layout_member(source / f"data_3d_{of}.npz", "positions_3d")
     cuts = {
         s: {a: cut_frames(len(positions[s][a]), frames, random) for a in chosen_actions(positions[s], takes, random)}
-        for s in checked[0].train
+        for s in subjects
     }
     cameras = {s: turns(len(rig.cameras[s]), number, len(cuts)) for number, s in enumerate(cuts)}
     motion = {s: {a: stored(positions[s][a][part]) for a, part in clips.items()} for s, clips in cuts.items()}
@@ -83,6 +83,19 @@ def cut_calibration_set(
         "by_camera": Counter(rig.cameras[s][c].id for s, _, _ in clips for c in cameras[s]),
         "seed": seed,
     }
+
+
+def read_all_keypoints(source: Path, stage: Stage) -> dict[str, PoseDataset]:
+    """Return the data set by kind of keypoints; raises ``DataError`` for what is wrong before anything is cut."""
+    found, kinds = {}, available_keypoints(source)
+    with stage("read keypoints", len(kinds)) as advance:
+        for kind in kinds:
+            found[kind] = load_dataset(source, kind)
+            advance(1)
+    if not found or not found[kinds[0]].train:
+        lacking = "training subjects" if found else "2D keypoints"
+        raise DataError(f"{source}: no {lacking}", "poseedge data check says more")
+    return found
 
 
 def chosen_actions(actions: dict[str, Any], takes: int, random: np.random.Generator | None) -> list[str]:

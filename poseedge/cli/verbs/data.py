@@ -9,7 +9,7 @@ import typer
 
 from poseedge.cli import options
 from poseedge.cli.at_hand import here, some_bundle
-from poseedge.cli.console import emit_json, next_step, out, stage, table
+from poseedge.cli.console import emit_json, next_step, out, stage, table, warn
 from poseedge.data.check import FolderReport, check_folder
 from poseedge.data.convert import RATE, UNITS, Reading, convert, read_motion_clip
 from poseedge.data.detections import convert_keypoints, project_motion
@@ -122,7 +122,7 @@ def calib(
 
     Example: poseedge data calib dataset/ -o calib && poseedge export --model nanohtnet --calib calib
     """
-    facts = cut_calibration_set(folder, output, name or output.resolve().name, frames, takes, seed, stage)
+    facts = cut_calibration_set(folder, output, name or output.resolve().name, frames, takes, seed, stage, warn)
     if json:
         emit_json(facts)
         return

@@ -43,7 +43,7 @@ def pretrain(
 
     torch.set_num_threads(threads)
     dataset = load_dataset(data, keypoints)
-    warn(warnings_of(dataset))
+    warn(warnings_of(dataset, frames))
     if not dataset.train:
         raise DataError(f"{data}: no train subjects", "its cameras_<name>.json names them; docs/data.md")
     contrast = Contrast(queue=queue, momentum=momentum, temperature=temperature)

@@ -127,3 +127,28 @@ def test_what_was_converted_can_be_trained_on_and_it_is_said_that_nothing_was_de
     outcome = poseedge("train", "--data", lab, "--output", run, "--config", tiny, "--every", "8")
     assert outcome.status == 0, outcome.err
     assert "holds no detected 2D keypoints: training on the true ones" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "window"),
+    [
+        ("data calib LAB --output made --frames 8", 8),
+        ("pretrain --data LAB --output made --frames 9 --steps 1 --batch 2 --queue 4 --threads 1", 9),
+        ("bench BUNDLE --precision fp32 --data LAB --rounds 1 --frames 8 --backend onnxruntime", 27),
+    ],
+    ids=["calib", "pretrain", "bench"],
+)
+def test_what_is_wrong_with_the_data_and_its_frame_rate_are_said_once(
+    poseedge: Command, tmp_path: Path, small_bundle: Path, words: str, window: int
+) -> None:
+    folder = excerpt()
+    folder.motion = {subject: {a: 1000 * clip for a, clip in clips.items()} for subject, clips in folder.motion.items()}
+    assert folder.rig
+    folder.rig["fps"] = 100
+    (tmp_path / "lab").mkdir()
+    places = {"LAB": folder.write(tmp_path / "lab"), "BUNDLE": small_bundle}
+    outcome = poseedge(*(places.get(word, word) for word in words.split()))
+    assert outcome.status == 0, outcome.err
+    said = " ".join((outcome.out + outcome.err).split())
+    assert said.count("the motion is in millimetres: times 0.001") == 1
+    assert said.count(f"100 frames per second, and the network is taken to know 50: windows of {window} frames") == 1
