@@ -5,7 +5,8 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 .PHONY: quickstart test test-versions test-nvidia check bench fuzz soak lint clean
-SECONDS ?= 60
+SECONDS ?= 600
+SEED ?= $(shell date +%s)
 CALLS ?= 100000
 
 quickstart: $(VENV)/.export  ## export NanoHTNet with the bundled weights, prove the pose survived, time it
@@ -37,8 +38,8 @@ check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and 
 bench: $(VENV)/.export  ## every recorded comparison again, on an idle machine; DATA is a whole data set, such as mocap17
 	$(BIN)/python -m benchmarks all $(if $(DATA),--data $(DATA))
 
-fuzz: $(VENV)/.dev  ## damage every kind of file for SECONDS each
-	FUZZ_SECONDS=$(SECONDS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz -s
+fuzz: $(VENV)/.dev  ## damage every kind of file, for SECONDS in all; make test does so for a minute
+	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz -s
 
 soak: $(VENV)/.dev  ## use a lifter and streams from four threads for CALLS calls each
 	SOAK_CALLS=$(CALLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/soak -s

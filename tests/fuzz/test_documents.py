@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from poseedge.backends.registry import load
@@ -33,15 +31,12 @@ from poseedge.files import read_toml
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.resources import resource
 from poseedge.training import recipe as training
+from tests.fuzz.conftest import Fuzz
 from tests.fuzz.documents import ENGINE, as_toml, damaged
 from tests.support import samples
 from tests.support.folders import MINI
 
-few = settings(
-    deadline=None,
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+pytestmark = pytest.mark.slow
 
 
 def text_of(content: Any) -> str:
@@ -83,39 +78,41 @@ def use(bundle: Path) -> None:
     opened.checkpoint()
 
 
-@pytest.mark.slow
-@few
-@given(st.data())
-def test_damaged_manifest(bundle: Path, manifest: dict[str, Any], data: st.DataObject) -> None:
-    (bundle / MANIFEST).write_text(text_of(data.draw(damaged(manifest))))
-    holds(lambda: use(bundle), bundle / MANIFEST)
-    holds(lambda: owned(bundle), bundle / MANIFEST)
-    holds(lambda: open_as_run_py_does(bundle, "fp32"), bundle / MANIFEST, Refused)
+def test_damaged_manifest(bundle: Path, manifest: dict[str, Any], fuzz: Fuzz) -> None:
+    def read(content: Any) -> None:
+        (bundle / MANIFEST).write_text(text_of(content))
+        holds(lambda: use(bundle), bundle / MANIFEST)
+        holds(lambda: owned(bundle), bundle / MANIFEST)
+        holds(lambda: open_as_run_py_does(bundle, "fp32"), bundle / MANIFEST, Refused)
+
+    fuzz(damaged(manifest), read)
 
 
 CAMERAS = json.loads((MINI / "cameras_mocap17-mini.json").read_text())
 FEW_CAMERAS = {**CAMERAS, "cameras": {"S9": CAMERAS["cameras"]["S9"][:2]}}
 
 
-@pytest.mark.slow
-@few
-@given(damaged(FEW_CAMERAS).map(text_of).map(str.encode))
-def test_cameras_file(tmp_path: Path, content: bytes) -> None:
+def test_cameras_file(tmp_path: Path, fuzz: Fuzz) -> None:
     path = tmp_path / "cameras_own.json"
-    path.write_bytes(content)
-    holds(lambda: read_rig(path), path)
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        holds(lambda: read_rig(path), path)
+
+    fuzz(damaged(FEW_CAMERAS).map(text_of).map(str.encode), read)
 
 
 RECIPE = resource("export", "nanohtnet.toml")
 
 
-@pytest.mark.slow
-@few
-@given(damaged(read_toml(RECIPE)).map(as_toml).map(lambda text: text.encode(errors="replace")))
-def test_export_recipe(tmp_path: Path, content: bytes) -> None:
+def test_export_recipe(tmp_path: Path, fuzz: Fuzz) -> None:
     path = tmp_path / "own.toml"
-    path.write_bytes(content)
-    holds(lambda: load_recipe(str(path)).limits, path)
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        holds(lambda: load_recipe(str(path)).limits, path)
+
+    fuzz(damaged(read_toml(RECIPE)).map(as_toml).map(lambda text: text.encode(errors="replace")), read)
 
 
 TRAINING = {
@@ -128,51 +125,56 @@ TRAINING = {
 }
 
 
-@pytest.mark.slow
-@few
-@given(damaged(TRAINING).map(as_toml).map(lambda text: text.encode(errors="replace")))
-def test_training_recipe(tmp_path: Path, content: bytes) -> None:
+def test_training_recipe(tmp_path: Path, fuzz: Fuzz) -> None:
     path = tmp_path / "own.toml"
-    path.write_bytes(content)
-    with contextlib.suppress(PoseedgeError):
-        training.load_training_recipe("mixste", str(path)).learning_rate(10, 3)
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        with contextlib.suppress(PoseedgeError):
+            training.load_training_recipe("mixste", str(path)).learning_rate(10, 3)
+
+    fuzz(damaged(TRAINING).map(as_toml).map(lambda text: text.encode(errors="replace")), read)
 
 
-@pytest.mark.slow
-@few
-@given(st.sampled_from(["loss.mpjpe", "optimizer.lr", "network.frames", "batch", "x", ""]), st.data())
-def test_training_setting(key: str, data: st.DataObject) -> None:
-    value = data.draw(damaged({"a": [1, {"b": 2}]}).map(text_of) | st.sampled_from(["[" * 5000, "9" * 5000, "1e999", "NaN"]))
-    with contextlib.suppress(PoseedgeError):
-        training.load_training_recipe("mixste", None, [f"{key}={value}"])
+def test_training_setting(fuzz: Fuzz) -> None:
+    keys = st.sampled_from(["loss.mpjpe", "optimizer.lr", "network.frames", "batch", "x", ""])
+    values = damaged({"a": [1, {"b": 2}]}).map(text_of) | st.sampled_from(["[" * 5000, "9" * 5000, "1e999", "NaN"])
+
+    def read(setting: tuple[str, str]) -> None:
+        with contextlib.suppress(PoseedgeError):
+            training.load_training_recipe("mixste", None, ["=".join(setting)])
+
+    fuzz(st.tuples(keys, values), read)
 
 
 NAMES = read_toml(JOINTS)
 
 
-@pytest.mark.slow
-@few
-@given(damaged(NAMES).map(as_toml).map(lambda text: text.encode(errors="replace")))
-def test_names_of_joints(tmp_path: Path, content: bytes) -> None:
+def test_names_of_joints(tmp_path: Path, fuzz: Fuzz) -> None:
     path = tmp_path / "joints.toml"
-    path.write_bytes(content)
-    holds(lambda: human36m_joints({}, path, tmp_path / "a.bvh"), path)
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        holds(lambda: human36m_joints({}, path, tmp_path / "a.bvh"), path)
+
+    fuzz(damaged(NAMES).map(as_toml).map(lambda text: text.encode(errors="replace")), read)
 
 
 PROPS = GraphMetadata("sample", {"frames": 5}, "int8", (0, 1), "0" * 64, "0.1.0", ort_disabled_optimizers=("A",)).to_props()
 
 
-@pytest.mark.slow
-@few
-@given(damaged({key: json.loads(text) for key, text in PROPS.items()}))
-def test_metadata_of_a_graph(tmp_path: Path, content: Any) -> None:
+def test_metadata_of_a_graph(tmp_path: Path, fuzz: Fuzz) -> None:
     path = samples.lifting_graph(tmp_path / "a.onnx")
     model = onnx.load(path)
-    del model.metadata_props[:]
-    props = content if isinstance(content, dict) else {}
-    onnx.helper.set_model_props(model, {str(key): text_of(value) for key, value in props.items()})
-    onnx.save(model, path)
-    holds(lambda: lift_once(path), path)
+
+    def read(content: Any) -> None:
+        del model.metadata_props[:]
+        props = content if isinstance(content, dict) else {}
+        onnx.helper.set_model_props(model, {str(key): text_of(value) for key, value in props.items()})
+        onnx.save(model, path)
+        holds(lambda: lift_once(path), path)
+
+    fuzz(damaged({key: json.loads(text) for key, text in PROPS.items()}), read)
 
 
 def lift_once(path: Path) -> None:
@@ -184,12 +186,13 @@ def lift_once(path: Path) -> None:
     assert lifter.spec.look_ahead >= 0
 
 
-@pytest.mark.slow
-@few
-@given(damaged({"format": 1, **json.loads(json.dumps(asdict(ENGINE)))}).map(text_of).map(str.encode))
-def test_facts_of_an_engine(tmp_path: Path, content: bytes) -> None:
+def test_facts_of_an_engine(tmp_path: Path, fuzz: Fuzz) -> None:
     engine = tmp_path / "a.engine"
     write_engine(engine, b"plan", ENGINE)
     assert read_facts(engine) == ENGINE
-    (tmp_path / "a.engine.json").write_bytes(content)
-    holds(lambda: read_facts(engine), engine)
+
+    def read(content: str) -> None:
+        (tmp_path / "a.engine.json").write_bytes(content.encode())
+        holds(lambda: read_facts(engine), engine)
+
+    fuzz(damaged({"format": 1, **json.loads(json.dumps(asdict(ENGINE)))}).map(text_of), read)

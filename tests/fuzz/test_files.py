@@ -1,12 +1,11 @@
 """Whatever happened to a file, reading it either works or ends with an error of ours, within seconds and without filling memory.
 
-``make fuzz`` goes on for longer, ``make fuzz SECONDS=600`` as long as you like.
+``make fuzz`` goes on for longer, ``make fuzz SECONDS=3600`` as long as you like.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import shutil
 import time
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 
 from poseedge.backends.registry import load
 from poseedge.bundle.reading import open_bundle
@@ -27,6 +25,7 @@ from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import load_recipe
 from poseedge.models.checkpoints import read_checkpoint
 from poseedge.training import recipe as training
+from tests.fuzz.conftest import Fuzz
 from tests.fuzz.damage import DAMAGES, Damage
 from tests.fuzz.documents import ENGINE
 from tests.fuzz.reader import reader
@@ -38,7 +37,7 @@ from tests.support.training import recipe as training_recipe
 from tests.support.training import trained
 from tests.support.training import training as training_of
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))  # for each kind of file
+pytestmark = pytest.mark.slow
 LONGEST_S = 20.0  # that one reading may take on a busy machine
 MOST_BYTES = 1 << 30  # by which reading damaged files may raise this process's peak
 
@@ -126,60 +125,37 @@ def sound(request: pytest.FixtureRequest, inputs: Path, tmp_path: Path) -> tuple
 
 
 @pytest.mark.parametrize("sound", KINDS, indirect=True)
-def test_damaged_file_is_read_or_refused(sound: tuple[Kind, Path]) -> None:
+def test_damaged_file_is_read_or_refused(sound: tuple[Kind, Path], fuzz: Fuzz) -> None:
     kind, folder = sound
-    before = peak_bytes()
+    before, whole = peak_bytes(), (folder / kind.file).read_bytes()
 
-    def attempt() -> None:
+    def attempt(damage: Damage) -> None:
+        (folder / kind.file).write_bytes(damage(whole))
+        started = time.monotonic()
         with contextlib.suppress(PoseedgeError):
             kind.read(folder)
+        assert time.monotonic() - started < LONGEST_S
 
-    damage_again_and_again(folder / kind.file, attempt)
+    fuzz(DAMAGES, attempt)
     assert peak_bytes() - before < MOST_BYTES
 
 
 @pytest.mark.parametrize("name", ["lifting graph", "small network"])
-def test_damaged_graph_is_read_or_refused_and_crashes_nothing(name: str, inputs: Path, tmp_path: Path) -> None:
+def test_damaged_graph_is_read_or_refused_and_crashes_nothing(name: str, inputs: Path, tmp_path: Path, fuzz: Fuzz) -> None:
     path = tmp_path / "a.onnx"
     if name == "small network":
         shutil.copy(inputs.parent / "bundle" / "nanohtnet_int8.onnx", path)
     else:
         samples.lifting_graph(path)
+    whole = path.read_bytes()
     with reader() as child:
         assert child.read(path, LONGEST_S) == "read"
 
-        def attempt() -> None:
+        def attempt(damage: Damage) -> None:
+            path.write_bytes(damage(whole))
             assert child.read(path, LONGEST_S) in ("read", "refused")
 
-        damage_again_and_again(path, attempt)
-
-
-def damage_again_and_again(path: Path, attempt: Callable[[], None]) -> None:
-    """Attempt to read what is in turn done to the file, for ``SECONDS``."""
-    whole, end, tried = path.read_bytes(), time.monotonic() + SECONDS, 0
-
-    @settings(
-        max_examples=10**6 if SECONDS > 30 else 400,
-        deadline=None,
-        database=None,
-        derandomize=SECONDS <= 30,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(DAMAGES)
-    def check(damage: Damage) -> None:
-        nonlocal tried
-        if time.monotonic() > end:
-            return
-        tried += 1
-        path.write_bytes(damage(whole))
-        started = time.monotonic()
-        attempt()
-        assert time.monotonic() - started < LONGEST_S
-
-    check()
-    print(f"{path.name}: {tried} readings")
-    assert tried > 5
+        fuzz(DAMAGES, attempt)
 
 
 def peak_bytes() -> int:

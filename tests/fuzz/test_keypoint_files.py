@@ -9,21 +9,22 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from poseedge.errors import DataError
 from poseedge.live.formats import read_clip
 from poseedge.live.types import Clip
+from tests.fuzz.conftest import Fuzz
 from tests.fuzz.damage import DAMAGES, Damage
 from tests.fuzz.documents import damaged
 from tests.support import keypoint_files as files
 from tests.support import motion
 from tests.support.folders import as_object
 
+pytestmark = pytest.mark.slow
 PEOPLE = {
     frame: [(id, motion.coco()[frame] + 200 * id, motion.scores()[frame]) for id in (1, 2)] if frame != 2 else []
     for frame in range(4)
@@ -53,11 +54,16 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return path
 
 
-@pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(DAMAGES)
-def test_damaged_bytes_raise_nothing_but_our_error(whole: Path, tmp_path: Path, damage: Damage) -> None:
-    target = tmp_path / whole.name
+def test_damaged_bytes_raise_nothing_but_our_error(whole: Path, tmp_path: Path, fuzz: Fuzz) -> None:
+    def read(damage: Damage) -> None:
+        write_damaged(whole, tmp_path / whole.name, damage)
+        assert_read_or_refused(tmp_path / whole.name)
+
+    fuzz(DAMAGES, read)
+
+
+def write_damaged(whole: Path, target: Path, damage: Damage) -> None:
+    """Write a copy of a file or folder with one file damaged."""
     shutil.rmtree(target, ignore_errors=True)
     if whole.is_dir():
         shutil.copytree(whole, target)
@@ -69,7 +75,6 @@ def test_damaged_bytes_raise_nothing_but_our_error(whole: Path, tmp_path: Path, 
                 copy.writestr(name, damage(archive.read(name)))
     else:
         target.write_bytes(damage(whole.read_bytes()))
-    assert_read_or_refused(target)
 
 
 def assert_read_or_refused(path: Path) -> None:
@@ -82,23 +87,25 @@ def assert_read_or_refused(path: Path) -> None:
             assert not np.isinf(track.keypoints).any()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in WRITERS if not name.endswith(("-txt", "csv", "npy", "npz", "custom"))])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_odd_values_anywhere_raise_nothing_but_our_error(name: str, tmp_path: Path, data: st.DataObject) -> None:
-    shutil.rmtree(tmp_path)
-    tmp_path.mkdir()
+def test_odd_values_anywhere_raise_nothing_but_our_error(name: str, tmp_path: Path, fuzz: Fuzz) -> None:
     path = WRITERS[name](tmp_path)
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=True) as content:
             tree = {member: content[member].tolist() for member in content.files}
-        odd = data.draw(damaged(tree))
-        members = odd if isinstance(odd, dict) else {"x": odd}
-        np.savez(path, **{re.sub(r"\W", "", key) or "x": as_object(value) for key, value in members.items()})
-    else:
-        file = sorted(path.iterdir())[0] if path.is_dir() else path
-        lines = file.read_text().splitlines() if name == "jsonlines" else [file.read_text()]
-        lines[0] = json.dumps(data.draw(damaged(json.loads(lines[0]))))
-        file.write_text("\n".join(lines))
-    assert_read_or_refused(path)
+
+        def read(odd: Any) -> None:
+            members = odd if isinstance(odd, dict) else {"x": odd}
+            np.savez(path, **{re.sub(r"\W", "", key) or "x": as_object(value) for key, value in members.items()})
+            assert_read_or_refused(path)
+
+        fuzz(damaged(tree), read)
+        return
+    file = sorted(path.iterdir())[0] if path.is_dir() else path
+    first, *others = file.read_text().splitlines() if name == "jsonlines" else [file.read_text()]
+
+    def read_text(odd: Any) -> None:
+        file.write_text("\n".join([json.dumps(odd), *others]))
+        assert_read_or_refused(path)
+
+    fuzz(damaged(json.loads(first)), read_text)
