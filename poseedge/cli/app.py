@@ -5,19 +5,19 @@ Nothing is imported here that takes time, so that an interrupt finds no half-imp
 
 from __future__ import annotations
 
-import signal
 import sys
 
+from poseedge.cli import interrupts
 from poseedge.cli.outlet import open_closed_streams, outlive_the_reader
 
-INTERRUPTED = 130  # as shells count it
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from poseedge.cli.interrupts import Interrupts
 
 
 def main() -> None:
     """Run the command line; errors become one clear message, or a line of JSON with ``--json``, and exit status 2."""
-    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if interruptible:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to tidy up yet: an interrupt ends the process at once
+    interrupted = interrupts.install()  # nothing to tidy up yet: an interrupt ends the process at once
     open_closed_streams()
     outlive_the_reader()
     debug = "--debug" in sys.argv
@@ -25,20 +25,22 @@ def main() -> None:
         sys.argv.remove("--debug")
     try:
         try:
-            run(interruptible)
+            run(interrupted)
         finally:
             sys.stdout.flush()  # here, where a full disk is still told as an error
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(interrupts.INTERRUPTED)
     except Exception as error:
         if debug:
             raise
+        if interrupted and interrupted.seen and not isinstance(error.__cause__, KeyboardInterrupt):
+            sys.exit(interrupts.INTERRUPTED)  # what was being imported made another error of it
         message, hint, word = said(error)
         print_error(message, hint, word)
         sys.exit(2)
 
 
-def run(interruptible: bool) -> None:
+def run(interrupted: Interrupts | None) -> None:
     """Import the verbs and run the one that is asked for."""
     import warnings
 
@@ -51,8 +53,8 @@ def run(interruptible: bool) -> None:
     from poseedge.cli.commands import VERBS, application
     from poseedge.errors import PoseedgeWarning
 
-    if interruptible:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if interrupted:
+        interrupted.act = interrupted.raise_once
     refuse_empty_words(sys.argv[1:])
     app = application(sys.argv[1:2] if sys.argv[1:2] and sys.argv[1] in VERBS else VERBS)
     warnings.simplefilter("ignore", PoseedgeWarning)  # for those who normalize keypoints themselves; commands do it for all

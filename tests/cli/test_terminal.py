@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_closed_output_is_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [0.02, 0.05, 0.1, 0.2, 0.4])
-def test_interrupt_while_the_command_starts_leaves_no_traceback(tmp_path: Path, delay_s: float) -> None:
+def test_interrupt_while_the_command_starts_or_ends_leaves_its_status_and_no_traceback(tmp_path: Path, delay_s: float) -> None:
     program = "from poseedge.cli.app import main; print(flush=True); main()"
     command = [sys.executable, "-c", program, "targets"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
@@ -96,7 +97,88 @@ def test_interrupt_while_the_command_starts_leaves_no_traceback(tmp_path: Path, 
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
     assert said == ""
-    assert process.returncode in (-signal.SIGINT, 130, 0)
+    assert process.returncode in (130, 0)
+
+
+# A command in whose middle something happens: it says where it is, and what becomes of it.
+
+COMMAND = """
+import sys, time
+import poseedge.cli.verbs.targets as verb
+from poseedge.cli import app
+
+def targets():
+    {body}
+
+verb.targets = targets
+sys.argv = ["poseedge", "targets"]
+app.main()
+"""
+
+
+def end_of(body: str, *pauses_s: float) -> tuple[int, str, str]:
+    """Run ``body`` as a command; Ctrl-C follows each line that it prints and each pause after it. Return status and output."""
+    program = COMMAND.format(body=textwrap.indent(body, "    ").strip())
+    command = [sys.executable, "-u", "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        out = ""
+        for line in process.stdout:
+            out += line
+            for pause_s in (0.0, *pauses_s):
+                time.sleep(pause_s)
+                process.send_signal(signal.SIGINT)
+        assert process.stderr
+        return process.wait(), out, process.stderr.read()
+
+
+def test_interrupt_that_comes_twice_as_timeout_sends_it_is_one_and_tidies_up() -> None:
+    body = """
+try:
+    print("working", flush=True)
+    time.sleep(20)
+finally:
+    time.sleep(0.3)
+    sys.stderr.write("tidied up")
+"""
+    assert end_of(body, 0.05) == (130, "working\n", "tidied up")
+
+
+def test_second_interrupt_ends_what_does_not_end() -> None:
+    body = """
+try:
+    print("working", flush=True)
+    time.sleep(20)
+finally:
+    time.sleep(20)
+"""
+    assert end_of(body, 1.1) == (130, "working\n", "")
+
+
+def test_interrupt_of_which_an_import_made_another_error_is_an_interrupt() -> None:
+    body = """
+try:
+    print("importing", flush=True)
+    time.sleep(20)
+except KeyboardInterrupt:
+    raise ImportError("KeyboardInterrupt: ")  # as C++ modules do that are interrupted in their first lines
+"""
+    assert end_of(body) == (130, "importing\n", "")
+
+
+def test_interrupt_while_python_takes_itself_down_leaves_the_status() -> None:
+    body = """
+import builtins
+
+class Last:
+    def __del__(self, sleep=time.sleep, write=sys.stdout.write, flush=sys.stdout.flush):
+        write("ending\\n")
+        flush()
+        sleep(0.3)
+
+builtins.last = Last()
+"""
+    assert end_of(body) == (0, "ending\n", "")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import typer
 
 from poseedge.cli import live_options as choose
 from poseedge.cli.console import emit_json, err, next_step, out, stage
+from poseedge.cli.interrupts import Interrupts
 from poseedge.cli.verbs.lift import show as show_people
 from poseedge.errors import DataError, PoseedgeError
 
@@ -133,16 +134,22 @@ def refuse_options(options: dict[str, Any], reason: str) -> None:
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C call ``stop``, so that what was made is kept; the second ends the program."""
+    """Let the first Ctrl-C in the block call ``stop``, so that what was made is kept; the next raises."""
+    before = signal.getsignal(signal.SIGINT)
+    handler = before if isinstance(before, Interrupts) else Interrupts.raising()
+    usual = handler.act
 
-    def interrupted(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
+    def stop_once() -> None:
+        handler.act = usual
         stop()
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    handler.act = stop_once
+    signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
+        if handler.act is stop_once:
+            handler.act = usual
         signal.signal(signal.SIGINT, before)
 
 
