@@ -59,7 +59,7 @@ class Memory:
         if not self._caches:
             self._caches = self._standing_still(row)
         pose, self._caches = self._lifter.step(row, self._caches)
-        return check_poses(pose, spec)[0, 0]
+        return check_poses(pose, spec, self._lifter.path)[0, 0]
 
     def _standing_still(self, row: Float32Array) -> list[Float32Array]:
         """Return the caches of a person who has stood as in ``row`` for ever.

@@ -154,12 +154,12 @@ def _looked_through(keypoints: Float32Array, spec: LifterSpec) -> Float32Array:
     return keypoints
 
 
-def check_poses(poses: Float32Array, spec: LifterSpec) -> Float32Array:
-    """Return ``poses``; raises ``ArtefactError`` if a network made NaN or infinity of keypoints that have been checked."""
+def check_poses(poses: Float32Array, spec: LifterSpec, path: Path) -> Float32Array:
+    """Return ``poses``; raises ``ArtefactError`` if the network in ``path`` made NaN or infinity of checked keypoints."""
     values = poses.ravel()
     if not math.isfinite(values.dot(values)) and not np.isfinite(values).all():  # the product is the quickest to tell
         raise ArtefactError(
-            f"{spec.model} ({spec.precision}) gives NaN or infinity for these keypoints",
+            f"{path}: {spec.model} ({spec.precision}) gives NaN or infinity for these keypoints",
             "half precision ends at 65504: run fp32, or keep more of the network in float32 (fp16.keep in the recipe)"
             if "fp16" in spec.precision
             else "are its weights damaged?",
@@ -168,15 +168,15 @@ def check_poses(poses: Float32Array, spec: LifterSpec) -> Float32Array:
 
 
 def lift_in_batches(
-    run: Callable[[Float32Array], Float32Array], keypoints: Float32Array, spec: LifterSpec, most: int
+    run: Callable[[Float32Array], Float32Array], keypoints: Float32Array, spec: LifterSpec, most: int, path: Path
 ) -> Float32Array:
     """Call ``run`` with at most ``most`` windows at a time; where the batch is fixed, the last call is filled up.
 
-    Raises as ``check_poses`` does.
+    Raises as ``check_poses`` does, which calls the network ``path``.
     """
     windows = len(keypoints)
     if windows == spec.batch or (spec.batch is None and 0 < windows <= most):  # one call, as in live use
-        return check_poses(run(keypoints), spec)
+        return check_poses(run(keypoints), spec, path)
     if not windows:
         return np.empty((0, len(spec.output_frames), NUM_JOINTS, 3), np.float32)
     parts = []
@@ -187,7 +187,7 @@ def lift_in_batches(
             part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
         poses = run(part)
         parts.append(poses[: len(poses) - missing] if missing else poses)
-    return check_poses(parts[0] if len(parts) == 1 else np.concatenate(parts), spec)
+    return check_poses(parts[0] if len(parts) == 1 else np.concatenate(parts), spec, path)
 
 
 def random_keypoints(spec: LifterSpec, batch: int) -> Float32Array:

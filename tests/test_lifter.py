@@ -229,7 +229,7 @@ def test_graph_that_overflows_is_told_by_its_lifter(tmp_path: Path, precision: s
     weight = numpy_helper.from_array(np.full((2, 3), np.inf, np.float32), "w")
     model.graph.initializer[0].CopyFrom(weight)
     onnx.save(model, path)
-    with pytest.raises(ArtefactError, match=f"sample \\({precision}\\) gives NaN or infinity") as caught:
+    with pytest.raises(ArtefactError, match=f"g.onnx: sample \\({precision}\\) gives NaN or infinity") as caught:
         load(path)(np.full((1, samples.FRAMES, 17, 2), -0.5, np.float32))
     assert fix in caught.value.hint
 

@@ -72,8 +72,8 @@ class OnnxLifter:
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         keypoints = check_keypoints(keypoints, self.spec)
         if self._window is not None and len(keypoints) == 1:
-            return check_poses(self._window.lift(keypoints), self.spec)
-        return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1))
+            return check_poses(self._window.lift(keypoints), self.spec, self.path)
+        return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1), self.path)
 
     def _run(self, keypoints: Float32Array) -> Float32Array:
         return self.session.run([self._output], {self._input: keypoints})[0]

@@ -42,7 +42,7 @@ class OpenVINOLifter:
 
     def __call__(self, keypoints: Float32Array) -> Float32Array:
         keypoints = check_keypoints(keypoints, self.spec)
-        return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1))
+        return lift_in_batches(self._run, keypoints, self.spec, self.spec.batch or max(len(keypoints), 1), self.path)
 
     def _run(self, keypoints: Float32Array) -> Float32Array:
         request = getattr(self._own, "request", None)

@@ -70,7 +70,7 @@ class TorchLifter:
         windows = torch.from_numpy(check_keypoints(keypoints, self.spec)).to(self.device)
         with self._lock, torch.inference_mode(), torch_threads(self.threads):
             poses = self.lift(windows).cpu().numpy()
-        return check_poses(poses, self.spec)
+        return check_poses(poses, self.spec, self.path)
 
     def cost(self) -> Cost:
         """Return what the network costs; its size is the checkpoint's."""

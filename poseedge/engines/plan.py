@@ -19,6 +19,7 @@ from poseedge.lifter import LifterSpec, lift_in_batches, spec_from_shapes
 class OpenPlan:
     """An engine on device 0; close its session when it is no longer needed."""
 
+    path: Path
     session: Session
     spec: LifterSpec
     facts: EngineFacts | None  # what lies beside the engine
@@ -26,7 +27,7 @@ class OpenPlan:
 
     def lift(self, keypoints: Float32Array) -> Float32Array:
         """Lift any number of windows, which have been checked."""
-        return lift_in_batches(self.session.run, keypoints, self.spec, self.session.most)
+        return lift_in_batches(self.session.run, keypoints, self.spec, self.session.most, self.path)
 
 
 def open_plan(path: Path, cuda_graph: bool = True) -> OpenPlan:
@@ -46,7 +47,7 @@ def open_plan(path: Path, cuda_graph: bool = True) -> OpenPlan:
     session = Session(path, plan, cuda, facts is not None and facts.version_compatible, cuda_graph)
     try:
         provider = "TensorRT {} sm_{}{}".format(trt.__version__, *cuda.capability)
-        return OpenPlan(session, engine_spec(path, facts, session), facts, provider)
+        return OpenPlan(path, session, engine_spec(path, facts, session), facts, provider)
     except BaseException:
         session.close()
         raise

@@ -85,6 +85,11 @@ class Graph:
         return self.proto.graph.node
 
     @property
+    def name(self) -> str:
+        """What errors call it: the file that it was read from."""
+        return str(self.path or "the graph")
+
+    @property
     def inputs(self) -> list[str]:
         """The tensors that the graph is given; old files name their weights among them."""
         return [value.name for value in self.proto.graph.input if value.name not in self.stored]
@@ -225,7 +230,7 @@ class Graph:
         Unless ``optimize``, exactly as the graph is written. Raises ``SessionError`` if ONNX Runtime refuses the graph.
         """
         model = self.with_outputs(names).proto if names and not set(names) <= set(self.outputs) else self.proto
-        session = open_session(model.SerializeToString(), session_options(optimize=optimize))
+        session = open_session(model.SerializeToString(), session_options(optimize=optimize), name=self.name)
         source = session.get_inputs()[0].name
         return lambda keypoints: session.run(names, {source: keypoints})
 
@@ -235,7 +240,7 @@ class Graph:
 
     def run_all(self, given: Mapping[str, Float32Array]) -> list[AnyArray]:
         """Return all outputs, exactly as the graph is written, of inputs by name."""
-        session = open_session(self.proto.SerializeToString(), session_options(optimize=False))
+        session = open_session(self.proto.SerializeToString(), session_options(optimize=False), name=self.name)
         return session.run(None, dict(given))
 
     # Other forms of it

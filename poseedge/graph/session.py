@@ -17,6 +17,7 @@ __all__ = ["CPU", "ERRORS", "FATAL", "SessionError", "metadata_of", "open_sessio
 
 CPU = "CPUExecutionProvider"
 ProviderEntry = str | tuple[str, dict[str, str]]  # its name, and its options
+TRUNCATED = "is it truncated? export or copy it again"
 ERRORS, FATAL = 3, 4  # how severe a message must be for ONNX Runtime to print it
 
 
@@ -24,7 +25,9 @@ class SessionError(ArtefactError):
     """ONNX Runtime does not open a graph; ``reason`` is its own word for it."""
 
     def __init__(self, graph: str, reason: str) -> None:
-        super().__init__(f"{graph}: ONNX Runtime cannot load it ({reason})", "is it truncated? export or copy it again")
+        newer = "IR version" in reason or "opset version" in reason
+        hint = "save it for an older opset and IR version, or update onnxruntime" if newer else TRUNCATED
+        super().__init__(f"{graph}: ONNX Runtime cannot load it ({reason})", hint)
         self.reason = reason
 
 
@@ -83,7 +86,8 @@ def metadata_of(session: ort.InferenceSession, name: str) -> dict[str, str]:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of what an error of ONNX Runtime says, without its own place and number."""
+    """Return the first line of what an error of ONNX Runtime says, without its own place, number and the file's name."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     said = re.sub(r"^.*(\[ONNXRuntimeError\] : \d+ : \w+|with error) ?: ", "", first)
+    said = re.sub(r"^Load model from .* failed: ?", "", said)
     return re.sub(r"^\S+\.(cc|h):\d+ .*?\)( const)? (?=\S)", "", said)

@@ -96,5 +96,6 @@ def channel_statistics(
         advance()
     for name in names:
         if not np.isfinite(sums[name]).all():
-            raise PoseedgeError(f"{name} is not finite on the calibration windows", "does the float graph give finite poses?")
+            told = f"{graph.name}: {name} is not finite on the calibration windows"
+            raise PoseedgeError(told, "does the float graph give finite poses?")
     return {name: ChannelStatistics(lows[name], highs[name], sums[name] / rows[name]) for name in names}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
+from tests.support import motion
 from tests.support.user import Command, assert_refused
 
 VERBS = ("quantize", "sensitivity", "compare")
@@ -88,3 +91,42 @@ def test_batch_that_is_free_at_one_end_is_one(poseedge: Command, exact: Path, ta
     done = poseedge("quantize", graph, *settings)
     assert done.status == 0, done.err
     assert done.json == expected
+
+
+def of_ir_version_99(model: onnx.ModelProto) -> None:
+    model.ir_version = 99
+
+
+def with_unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].op_type = "Frobnicate"
+
+
+def with_infinite_weights(model: onnx.ModelProto) -> None:
+    for tensor in model.graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if value.dtype == np.float32 and value.ndim == 2:
+            tensor.CopyFrom(numpy_helper.from_array(np.full_like(value, np.inf), tensor.name))
+
+
+QUICKLY = {
+    **{"quantize": "--windows 4 --frames 12", "sensitivity": "--windows 4 --frames 12", "compare": "--windows 1"},
+    **{"eval": "--every 400", "bench": "--rounds 1 --frames 30 --backend onnxruntime"},
+    **{"lift": "--artefact GRAPH --size 1000x1002 --fps 50 -o made.npz"},
+}
+
+
+@pytest.mark.parametrize("damage", [of_ir_version_99, with_unknown_operator, with_infinite_weights])
+@pytest.mark.parametrize("verb", QUICKLY)
+def test_every_verb_names_the_file_that_it_refuses(
+    poseedge: Command, exact: Path, tmp_path: Path, verb: str, damage: Callable[[onnx.ModelProto], None]
+) -> None:
+    if (verb, damage) == ("compare", with_infinite_weights):
+        return  # two graphs may well be compared in what they make of infinity
+    keypoints = tmp_path / "keypoints.npy"
+    np.save(keypoints, np.concatenate([motion.coco(), motion.scores()[..., None]], axis=-1))
+    model = onnx.load(exact)
+    damage(model)
+    onnx.save(model, exact)
+    words = [str(exact) if word == "GRAPH" else word for word in QUICKLY[verb].split()]
+    outcome = poseedge(*([verb, str(keypoints)] if verb == "lift" else called(verb, exact)), *words)
+    assert_refused(outcome, f"error: {exact}: ")

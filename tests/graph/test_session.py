@@ -77,6 +77,7 @@ def test_error_names_the_file_once_and_says_what_onnx_runtime_says(tmp_path: Pat
     [
         "[ONNXRuntimeError] : 1 : FAIL : no such file",
         "/x/core/session.cc:71 Create [ONNXRuntimeError] : 1 : FAIL : no such file",
+        "[ONNXRuntimeError] : 1 : FAIL : Load model from /y/a b.onnx failed:/x/model.cc:256 A::A(B&&, const C&) no such file",
         "/x/python/state.cc:729 void onnxruntime::python::Register(PySessionOptions&, const Options&) no such file",
         "no such file",
     ],
