@@ -43,16 +43,17 @@ def predict(
     advance: Callable[[int], None] = lambda _: None,
     protocol: Protocol = ONCE,
     refine: RefinePoses | None = None,
+    whole: bool = False,
 ) -> list[Prediction]:
     """Lift every ``every``-th frame of each sequence, exactly once and with the root at zero unless ``protocol`` differs.
 
     ``flip`` averages with the un-mirrored result of the mirrored window, unless the lifter does so itself. ``refine`` changes the
-    lifted poses before the root is settled. ``advance`` is told how many frames were finished. A lifter that takes a
-    confidence is told 1.0 of every keypoint.
+    lifted poses before the root is settled. ``whole`` scores all frames of windows that must be lifted. ``advance`` is told how
+    many frames were finished. A lifter that takes a confidence is told 1.0 of every keypoint.
     """
     predictions = []
     for sequence in dataset.sequences:
-        work = plan(sequence, lifter.spec, protocol, every)
+        work = plan(sequence, lifter.spec, protocol, every, whole)
         poses: FloatArray = np.empty((len(work.frames), len(JOINT_NAMES), 3), np.float32)
         for windows, slots, rows in window_batches(work, lifter.spec):
             keypoints = with_confidence(sequence.keypoints[windows], lifter.spec.channels)

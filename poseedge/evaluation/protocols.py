@@ -79,12 +79,13 @@ class Plan:
     slots: IndexArray
 
 
-def plan(sequence: PoseSequence, spec: LifterSpec, protocol: Protocol = ONCE, every: int = 1) -> Plan:
+def plan(sequence: PoseSequence, spec: LifterSpec, protocol: Protocol = ONCE, every: int = 1, whole: bool = False) -> Plan:
     """Plan the test of one sequence on every ``every``-th of its frames that count.
 
     A network that gives all frames of its window is run over windows that follow each other, each frame taken from the
     first that holds it unless ``protocol`` says otherwise; any other is run once per frame, edges padded, and its centre
-    slot taken. Raises ``DataError`` if ``protocol`` needs a camera and none is known.
+    slot taken. ``whole``: of a network that gives all frames, all those of the windows that are lifted are scored. Raises
+    ``DataError`` if ``protocol`` needs a camera and none is known.
     """
     if protocol.image_space:
         sequence.check_focal_length("making image-space poses metric", "score with another protocol than 'motionbert'")
@@ -94,9 +95,7 @@ def plan(sequence: PoseSequence, spec: LifterSpec, protocol: Protocol = ONCE, ev
         windows = centered(length, spec.frames, spec.shown_frame)[frames]
         return Plan(windows, frames, np.arange(len(frames)), np.full(len(frames), spec.center_slot))
     if protocol.windows == "once":
-        windows = tail_aligned(length, spec.frames)
-        where = np.minimum(frames // spec.frames, len(windows) - 1)
-        return Plan(windows, frames, where, frames - windows[where, 0])
+        return windows_once(sequence, frames, tail_aligned(length, spec.frames), whole)
     if every != 1:
         raise PoseedgeError("this protocol scores whole windows", "leave --every out, or use the protocol 'once'")
     if protocol.windows == "whole":
@@ -106,6 +105,19 @@ def plan(sequence: PoseSequence, spec: LifterSpec, protocol: Protocol = ONCE, ev
     where, slots = (index.ravel() for index in np.indices(windows.shape))
     counted = sequence.counted[windows.ravel()]
     return Plan(windows, windows.ravel()[counted], where[counted], slots[counted])
+
+
+def windows_once(sequence: PoseSequence, frames: IndexArray, windows: IndexArray, whole: bool) -> Plan:
+    """Plan to lift those of ``windows (W, F)``, which follow each other, that hold ``frames``, and no others.
+
+    A frame is taken from the first that holds it. ``whole``: so are all others that count in these windows.
+    """
+    holder = np.minimum(np.arange(len(sequence)) // windows.shape[1], len(windows) - 1)  # which window each frame is taken from
+    lifted = np.unique(holder[frames])
+    if whole:
+        frames = np.flatnonzero(sequence.counted & np.isin(holder, lifted))
+    where = np.searchsorted(lifted, holder[frames])
+    return Plan(windows[lifted], frames, where, frames - windows[holder[frames], 0])
 
 
 def whole_windows(sequence: PoseSequence, frames: int) -> Plan:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import poseedge
+from poseedge.arrays import Float32Array
 from poseedge.bundle.manifest import SAMPLES, CalibrationEntry, Checkpoint, Description, GraphEntry, StreamEntry, TargetEntry
 from poseedge.export.job import Export
 from poseedge.export.proof import Proved
@@ -26,6 +27,7 @@ class Made:
     streams: dict[Precision, StreamEntry]
     calibration: CalibrationEntry
     simplifier: str
+    poses_m: Float32Array  # of the PyTorch network, of the first windows: ``(sample_windows, T_out, 17, 3)``
 
 
 def describe(job: Export, network: LiftingNetwork, made: Made, proved: Proved) -> Description:

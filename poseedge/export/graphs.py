@@ -26,7 +26,7 @@ from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
 from poseedge.graph.nodes import check_patterns, matches
 from poseedge.graph.structure import chooses_neighbours
-from poseedge.graph.trace import NEWEST_TRACED, simplify, trace
+from poseedge.graph.trace import NEWEST_TRACED, SIMPLIFIED_TOLERANCE, simplify, trace
 from poseedge.int8.cpu_graph import for_cpu
 from poseedge.int8.float_weights import store_weights_as_float
 from poseedge.int8.placement import Placement, place
@@ -38,7 +38,7 @@ from poseedge.models.flip import FlipAveraged, Lifting, paired
 from poseedge.models.network import LiftingNetwork
 from poseedge.progress import Stage
 
-FOLD_TOLERANCE = 1e-4  # metres; folding and tracing are exact up to float rounding
+FOLD_TOLERANCE = SIMPLIFIED_TOLERANCE  # metres; folding and tracing are exact up to float rounding
 RANGES = "ranges.json"
 
 
@@ -60,7 +60,7 @@ def make_graphs(
     ``windows (N, T, 17, C)``: what INT8 is calibrated on; ``motion (frames, 17, C)``: what streaming forms are compared on.
     """
     with stage("fold, trace, simplify", 1) as advance:
-        exact, note = exact_graph(job, network, windows)
+        exact, note, poses_m = exact_graph(job, network, windows)
         advance(1)
     quantized = quantize_graph(exact, job, windows, folder, stage)
     graphs = write_graphs(exact, quantized.graph, job, network, folder)
@@ -72,7 +72,7 @@ def make_graphs(
             for precision, entry in write_graphs(exact, alike, job, network, folder, network.frames).items():
                 streams[precision] = compared(entry, folder, graphs[precision].file, motion)
                 advance(1)
-    return Made(graphs, streams, quantized.calibration, note or "onnxsim")
+    return Made(graphs, streams, quantized.calibration, note or "onnxsim", poses_m)
 
 
 def write_graphs(
@@ -132,26 +132,36 @@ def write_graph(
     )
 
 
-def exact_graph(job: Export, network: LiftingNetwork, windows: Float32Array) -> tuple[Graph, str]:
-    """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note."""
+def exact_graph(job: Export, network: LiftingNetwork, windows: Float32Array) -> tuple[Graph, str, Float32Array]:
+    """Return the FP32 graph, checked against the plain network on real windows, and the simplifier's note.
+
+    Third, what the plain network makes of the first windows ``(sample_windows, T_out, 17, 3)``.
+    """
     # The exporter puts back the mode that it found, in all submodules.
     module, plain = lifting_module(job, network)
     check_recipe(job, module)
-    opset = min(job.target.opset, NEWEST_TRACED)
-    graph, note = simplify(trace(module, network.frames, network.in_channels, opset, job.free_batch))
-    if job.target.cpu_form:
-        to_cpu_form(graph, job.target.opset)
-    evaluate = graph.evaluator()
     samples = [window[None] for window in windows[: sample_windows(network)]]  # one by one: the largest networks need the memory
     with torch.inference_mode():
         wanted = np.concatenate([plain(torch.from_numpy(window)).numpy() for window in samples])
-    found = np.concatenate([evaluate(window)[0] for window in samples])
-    if not (difference := distance_from(wanted, found, chooses_neighbours(graph))) <= FOLD_TOLERANCE:
+
+    def difference_of(graph: Graph) -> float:
+        evaluate = graph.evaluator()
+        found = np.concatenate([evaluate(window)[0] for window in samples])
+        return distance_from(wanted, found, chooses_neighbours(graph))
+
+    opset = min(job.target.opset, NEWEST_TRACED)
+    traced = trace(module, network.frames, network.in_channels, opset, job.free_batch)
+    graph, note = simplify(traced, difference_of=difference_of)
+    if job.target.cpu_form:
+        to_cpu_form(graph, job.target.opset)
+    elif not note:  # compared already
+        return graph, note, wanted
+    if not (difference := difference_of(graph)) <= FOLD_TOLERANCE:
         raise PoseedgeError(
             f"the exported {network.name} graph differs from the network by {difference:.2e} m, allowed is {FOLD_TOLERANCE:g}",
             "this is a bug in the fold or the exporter; export with fold = false in the recipe, and report it",
         )
-    return graph, note
+    return graph, note, wanted
 
 
 def distance_from(wanted: Float32Array, found: Float32Array, chooses: bool) -> float:

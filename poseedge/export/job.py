@@ -39,12 +39,17 @@ class Export:
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the network, in place of what a published checkpoint tells
 
 
+def lifts_sequences(output_frames: Sequence[int]) -> bool:
+    """Say whether a few windows of a network that gives these frames are sample enough."""
+    return len(output_frames) >= SEQUENCE
+
+
 def sample_windows(network: LiftingNetwork) -> int:
     """Return on how many windows a graph is checked against the network, here and on a device.
 
     A window of a network that lifts sequences costs up to a minute of one core in all, and shows hundreds of poses.
     """
-    return 2 if len(network.output_frames) >= SEQUENCE else 16
+    return 2 if lifts_sequences(network.output_frames) else 16
 
 
 def precisions_for(target: Target, asked: Sequence[str] | None) -> tuple[Precision, ...]:

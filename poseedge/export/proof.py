@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bundle.manifest import DatasetEntry, Proof
-from poseedge.data.types import PoseDataset
+from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
-from poseedge.evaluation.predict import Prediction, lift_windows, predict
+from poseedge.evaluation.predict import Prediction, predict
+from poseedge.evaluation.protocols import plan
 from poseedge.evaluation.results import Errors
 from poseedge.evaluation.score import score
-from poseedge.export.job import Export
+from poseedge.export.job import Export, lifts_sequences
 from poseedge.export.known import error_in_recipe
-from poseedge.lifter import Lifter, Precision
+from poseedge.lifter import Lifter, LifterSpec, Precision
 from poseedge.progress import Stage
 
 
@@ -34,12 +32,16 @@ class Proved:
 
 
 def prove(job: Export, reference: Lifter, test: PoseDataset, graphs: Mapping[Precision, Path], stage: Stage) -> Proved:
-    """Compare every graph with the PyTorch network on the test subjects; a limit that is missed is a result, too."""
-    total = sum(len(range(0, len(s), job.every)) for s in test.sequences)
+    """Compare every graph with the PyTorch network on the test subjects; a limit that is missed is a result, too.
+
+    Where windows hold many poses, all are compared of the windows that must be lifted.
+    """
+    test, whole = shown_on(test, reference.spec), lifts_sequences(reference.spec.output_frames)
+    total = sum(len(plan(s, reference.spec, every=job.every, whole=whole).frames) for s in test.sequences)
 
     def run(lifter: Lifter, label: str) -> list[Prediction]:
         with stage(f"parity: {label}", total) as advance:
-            return predict(lifter, test, job.flip, job.every, advance)
+            return predict(lifter, test, job.flip, job.every, advance, whole=whole)
 
     wanted = run(reference, "PyTorch")
     proofs = {}
@@ -55,7 +57,14 @@ def prove(job: Export, reference: Lifter, test: PoseDataset, graphs: Mapping[Pre
     )
 
 
-def save_samples(reference: Lifter, windows: Float32Array, flip: bool, path: Path) -> None:
-    """Write windows and the PyTorch network's poses for the device to check itself against."""
-    poses = np.concatenate([lift_windows(reference, window[None], flip) for window in windows])
-    np.savez(path, keypoints=windows, poses_m=poses)
+def shown_on(test: PoseDataset, spec: LifterSpec) -> PoseDataset:
+    """Return the sequences that parity is shown on: all; if windows hold many poses, each motion from one of its cameras.
+
+    A window of such a network takes a core seconds in each precision.
+    """
+    if not lifts_sequences(spec.output_frames):
+        return test
+    motions: dict[tuple[str, str], list[PoseSequence]] = {}
+    for sequence in test.sequences:
+        motions.setdefault((sequence.subject, sequence.action), []).append(sequence)
+    return replace(test, sequences=tuple(views[place % len(views)] for place, views in enumerate(motions.values())))

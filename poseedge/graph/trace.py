@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,14 @@ from torch import nn
 
 from poseedge.caches import NEXT, Size
 from poseedge.errors import PoseedgeError
+from poseedge.graph.forgetting import forgetting
 from poseedge.graph.graph import Graph
 from poseedge.skeleton import NUM_JOINTS
 
 NEWEST_TRACED = 20  # the last opset that the tracing exporter writes
 INPUT, OUTPUT = "keypoints", "joints"
 SIMPLIFY_SECONDS = 300.0
-SIMPLIFIED_TOLERANCE = 1e-4  # metres, on random keypoints
+SIMPLIFIED_TOLERANCE = 1e-4  # metres
 
 # Linear layers stay MatMul + Add: ONNX Runtime builds its own Gemm, and Q/DQ needs the product alone. Queries, keys and
 # values stay what the fold made of them: joined, they would be copied apart again, under a name that says nothing.
@@ -53,7 +54,7 @@ def trace_stream(module: nn.Module, channels: int, caches: Mapping[str, Size], o
 def written(module: nn.Module, inputs: Mapping[str, tuple[int, ...]], outputs: list[str], opset: int, free_batch: bool) -> Graph:
     """Run the exporter; ``inputs``: their shapes by name."""
     example = tuple(torch.zeros(shape) for shape in inputs.values())
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad(), forgetting(module):
         warnings.simplefilter("ignore")  # the exporter announces its own deprecation and traces Python sizes
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
@@ -95,10 +96,13 @@ def opsets(graph: Graph) -> dict[str, int]:
     return {entry.domain: entry.version for entry in graph.proto.opset_import}
 
 
-def simplify(graph: Graph, seconds: float = SIMPLIFY_SECONDS) -> tuple[Graph, str]:
+def simplify(
+    graph: Graph, seconds: float = SIMPLIFY_SECONDS, difference_of: Callable[[Graph], float] | None = None
+) -> tuple[Graph, str]:
     """Return the simplified graph and an empty note, or the graph as it was and the reason.
 
-    onnxsim runs in a process of its own, under a time limit, and its result must compute what the input graph does.
+    onnxsim runs in a process of its own, under a time limit, and its result must compute what the input graph does on random
+    keypoints; or be as near to something else as ``difference_of`` it says, in metres.
     """
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
@@ -113,7 +117,7 @@ def simplify(graph: Graph, seconds: float = SIMPLIFY_SECONDS) -> tuple[Graph, st
             return graph, f"onnxsim failed with status {done.returncode}: {last}"
         try:
             simplified = Graph.load(after)
-            difference = largest_difference(graph, simplified)
+            difference = difference_of(simplified) if difference_of else largest_difference(graph, simplified)
         except Exception as error:  # protobuf and ONNX Runtime raise types of their own
             first = str(error).split("\n")[0]
             return graph, f"onnxsim wrote no usable graph: {first}"

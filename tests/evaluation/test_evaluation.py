@@ -49,6 +49,20 @@ def test_seq2seq_network_is_run_once_for_every_window_and_not_for_every_frame() 
     assert sum(map(len, lifter.seen)) == 3
 
 
+def test_windows_that_hold_no_scored_frame_are_not_lifted() -> None:
+    lifter = Echo(SEQ2SEQ)
+    (prediction,) = predict(lifter, dataset(300), every=100)
+    assert numbers(prediction) == prediction.frames.tolist() == [0, 100, 200]
+    assert sum(map(len, lifter.seen)) == 3
+
+
+def test_all_frames_of_the_lifted_windows_can_be_scored() -> None:
+    lifter = Echo(SEQ2SEQ)
+    (prediction,) = predict(lifter, dataset(301), every=100, whole=True)
+    assert numbers(prediction) == prediction.frames.tolist() == [*range(9), *range(99, 108), *range(198, 207), *range(297, 301)]
+    assert sum(map(len, lifter.seen)) == 4
+
+
 def test_long_sequences_are_lifted_in_parts() -> None:
     lifter = Echo(SEQ2FRAME)
     predict(lifter, dataset(300))

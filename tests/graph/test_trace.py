@@ -149,6 +149,14 @@ def test_simplifier_is_not_believed_when_it(fault: str, monkeypatch: pytest.Monk
     assert note.startswith(reason)
 
 
+@pytest.mark.parametrize("difference", [2e-4, float("nan")])
+def test_simplified_graph_must_compute_what_the_caller_wants(difference: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SIMPLIFY", "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])")
+    graph, note = simplify(traced(17), difference_of=lambda _: difference)
+    assert graph is traced(17)
+    assert note.startswith(f"onnxsim changed the result by {difference:.2e} m")
+
+
 def test_simplifying_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(module, "_SIMPLIFY", "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])")

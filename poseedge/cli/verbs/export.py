@@ -30,7 +30,7 @@ def export(
     ] = None,
     calib: options.CalibrationData = None,
     recipe: Annotated[Path | None, typer.Option(help="another recipe file")] = None,
-    every: Annotated[int, typer.Option(min=1, help="show parity on every n-th frame")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="show parity on every n-th frame, or on the windows that hold it")] = 1,
     free_batch: Annotated[
         bool, typer.Option("--free-batch", help="leave the batch free; default: one window, fastest on the edge")
     ] = False,
