@@ -30,6 +30,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
 PICTURE = PAGE.parent / "pictures" / "look_ahead.svg"
 KEYPOINTS = ("gt", "detected")
 LOOK_AHEADS = (64, 32, 16, 8, 4, 2, 1, 0)
+JITTERS = (1, 2, 5, 10, 20)  # that the plot's axis names
 
 
 def ways(most: int) -> dict[str, LiftOptions]:
@@ -120,8 +121,9 @@ def markdown(report: dict[str, Any]) -> str:
         [name, *(shown(Score(**found[p][k])) for k in KEYPOINTS for p in precisions)] for name, found in report["rows"].items()
     ]
     frames = Score(**report["rows"]["centre slot"][precisions[0]]["gt"]).frames
+    which = f"every {report['every']}th" if report["every"] > 1 else "every"
     said = (
-        f"{report['weights'] or report['model']}, {report['data']}'s test subjects, every {report['every']}th clip, its cameras "
+        f"{report['weights'] or report['model']}, {report['data']}'s test subjects, {which} clip, its cameras "
         f"in turn: {frames:,} frames. "
         "MPJPE in mm, MPJVE in mm per frame, jitter in mm per frame squared; plain view."
     )
@@ -149,8 +151,8 @@ def draw(report: dict[str, Any], path: Path) -> None:
         axes.set(xlabel="look-ahead, frames at 50 Hz", ylabel=unit)
         axes.grid(alpha=0.3)
     figure.axes[1].set_yscale("log")
-    figure.axes[1].yaxis.set_major_formatter("{x:g}")
-    figure.axes[1].yaxis.set_minor_formatter("{x:g}")
+    figure.axes[1].set_yticks(JITTERS, [f"{jitter:g}" for jitter in JITTERS], minor=False)
+    figure.axes[1].set_yticks([], minor=True)
     figure.axes[0].legend(fontsize="small")
     figure.savefig(path)
 
