@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import tensors_read
-from tests.support import bad_graphs
+from tests.support import qdq_graphs, small_graphs
 from tests.support.graphs import make_graph, simplified
 
 node = helper.make_node
@@ -165,7 +165,7 @@ def test_large_weights_take_part_in_inference_by_their_shape_and_small_ones_by_v
 
 
 def test_graph_that_contradicts_itself_has_the_shapes_that_it_states() -> None:
-    graph = Graph(bad_graphs.contradiction())
+    graph = Graph(small_graphs.contradiction())
     assert graph.shapes["x"] == (17, 32)
     assert "y" not in graph.shapes
 
@@ -181,13 +181,13 @@ def test_any_tensor_can_be_asked_for() -> None:
     ("model", "precision"),
     [
         (lambda: chain().proto, "fp32"),
-        (lambda: bad_graphs.unary("Relu"), "fp32"),
-        (lambda: bad_graphs.decomposed_norm(bad_graphs.F16), "fp16"),
-        (lambda: bad_graphs.integers([node("Cast", ["i"], ["y"], to=TensorProto.FLOAT16)], out=TensorProto.FLOAT16), "fp16"),
-        (bad_graphs.quantized, "int8"),
-        (bad_graphs.lone_weight, "int8"),
-        (lambda: bad_graphs.unary("QLinearSoftmax", domain="com.microsoft"), "int8"),
-        (bad_graphs.mixed, "int8-fp16"),
+        (lambda: small_graphs.unary("Relu"), "fp32"),
+        (lambda: small_graphs.decomposed_norm(small_graphs.F16), "fp16"),
+        (lambda: small_graphs.integers([node("Cast", ["i"], ["y"], to=TensorProto.FLOAT16)], out=TensorProto.FLOAT16), "fp16"),
+        (qdq_graphs.quantized, "int8"),
+        (qdq_graphs.lone_weight, "int8"),
+        (lambda: small_graphs.unary("QLinearSoftmax", domain="com.microsoft"), "int8"),
+        (qdq_graphs.mixed, "int8-fp16"),
     ],
 )
 def test_precision_is_what_types_and_operators_amount_to(model: Callable[[], onnx.ModelProto], precision: str) -> None:

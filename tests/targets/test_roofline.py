@@ -11,7 +11,7 @@ from poseedge.graph.graph import Graph
 from poseedge.targets import roofline
 from poseedge.targets.boards import load_target
 from poseedge.targets.roofline import estimate
-from tests.support import bad_graphs
+from tests.support import qdq_graphs, small_graphs
 
 NANO = load_target("jetson-orin-nano")
 PEAK = {"fp32": 1.28e12, "fp16": 10.2e12, "int8": 20.5e12}
@@ -25,7 +25,7 @@ def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def layer(rows: int, depth: int = 256, width: int = 512) -> Graph:
     weights = {"w": np.ones((depth, width), np.float32)}
-    return Graph(bad_graphs.make_model([bad_graphs.node("MatMul", ["x", "w"], ["y"])], weights, (rows, depth)))
+    return Graph(small_graphs.make_model([small_graphs.node("MatMul", ["x", "w"], ["y"])], weights, (rows, depth)))
 
 
 def test_large_product_takes_its_operations_at_the_peak() -> None:
@@ -55,7 +55,7 @@ def test_launches_are_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_int8_layer_runs_at_the_int8_peak_with_one_byte_a_value() -> None:
-    found = estimate(Graph(bad_graphs.quantized()), NANO)
+    found = estimate(Graph(qdq_graphs.quantized()), NANO)
     assert found.kernels == 1
     assert found.weight_bytes == 32 * 48
     assert found.activation_bytes == 17 * 32 + 2 * 17 * 48  # its output is FP16: flags choose the rest
@@ -63,22 +63,22 @@ def test_int8_layer_runs_at_the_int8_peak_with_one_byte_a_value() -> None:
 
 
 def test_with_strong_typing_the_rest_of_int8_is_what_the_graph_says() -> None:
-    found = estimate(Graph(bad_graphs.quantized()), load_target("jetson-orin-nano-jp7.2"))
+    found = estimate(Graph(qdq_graphs.quantized()), load_target("jetson-orin-nano-jp7.2"))
     assert found.activation_bytes == 17 * 32 + 4 * 17 * 48
 
 
 def test_pointwise_operators_and_changes_of_shape_are_no_kernels() -> None:
     nodes = [
-        bad_graphs.node("Relu", ["x"], ["a"]),
-        bad_graphs.node("Reshape", ["a", "s"], ["b"]),
-        bad_graphs.node("Softmax", ["b"], ["c"]),
-        bad_graphs.node("Transpose", ["c"], ["y"]),
+        small_graphs.node("Relu", ["x"], ["a"]),
+        small_graphs.node("Reshape", ["a", "s"], ["b"]),
+        small_graphs.node("Softmax", ["b"], ["c"]),
+        small_graphs.node("Transpose", ["c"], ["y"]),
     ]
-    assert estimate(Graph(bad_graphs.make_model(nodes, {"s": np.array([32, 17])})), NANO).kernels == 2
+    assert estimate(Graph(small_graphs.make_model(nodes, {"s": np.array([32, 17])})), NANO).kernels == 2
 
 
 def test_norm_that_is_decomposed_is_one_kernel() -> None:
-    assert estimate(Graph(bad_graphs.decomposed_norm(bad_graphs.F32)), NANO).kernels == 1
+    assert estimate(Graph(small_graphs.decomposed_norm(small_graphs.F32)), NANO).kernels == 1
 
 
 def test_general_target_has_no_estimate() -> None:
@@ -88,12 +88,12 @@ def test_general_target_has_no_estimate() -> None:
 
 def test_board_without_int8_has_no_estimate_of_it() -> None:
     with pytest.raises(PoseedgeError, match="Maxwell"):
-        estimate(Graph(bad_graphs.quantized()), load_target("jetson-nano"))
+        estimate(Graph(qdq_graphs.quantized()), load_target("jetson-nano"))
 
 
 def test_graph_that_cannot_be_counted_has_no_estimate() -> None:
-    model = bad_graphs.make_model(
-        [bad_graphs.node("MatMul", ["x", "w"], ["y"])], {"w": bad_graphs.WEIGHT}, ("batch", "frames", 32)
+    model = small_graphs.make_model(
+        [small_graphs.node("MatMul", ["x", "w"], ["y"])], {"w": small_graphs.WEIGHT}, ("batch", "frames", 32)
     )
     with pytest.raises(PoseedgeError, match="cannot be inferred"):
         estimate(Graph(onnx.shape_inference.infer_shapes(model)), NANO)

@@ -12,7 +12,7 @@ from poseedge.bundle.reading import open_bundle
 from poseedge.cli.verbs.check import say_next
 from poseedge.targets.aot import compiler, missing_part
 from poseedge.targets.boards import load_target
-from tests.support import bad_graphs
+from tests.support import qdq_graphs, small_graphs
 from tests.support.user import Command, assert_refused
 
 FINDING = {"rule", "severity", "node", "message", "fix", "source", "graph"}
@@ -21,7 +21,7 @@ FINDING = {"rule", "severity", "node", "message", "fix", "source", "graph"}
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     path = tmp_path / "broken.onnx"
-    onnx.save(bad_graphs.unary("DFT"), path)
+    onnx.save(small_graphs.unary("DFT"), path)
     return path
 
 
@@ -109,7 +109,7 @@ def test_one_precision_of_a_bundle_can_be_checked(poseedge: Command, small_bundl
 
 def test_weights_in_another_file_are_found(poseedge: Command, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    onnx.save(bad_graphs.quantized(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(qdq_graphs.quantized(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     outcome = poseedge("check", path, "--json")
     assert "external-data" in {finding["rule"] for finding in outcome.json["findings"]}
     assert outcome.status == 0

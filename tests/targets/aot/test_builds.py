@@ -19,7 +19,7 @@ from poseedge.graph.graph import Graph
 from poseedge.targets.aot import Compiler, missing_part
 from poseedge.targets.boards import DECOMPOSED, MODERN, load_target
 from poseedge.targets.preflight import check_graph, passed
-from tests.support import bad_graphs
+from tests.support import bad_graphs, qdq_graphs, small_graphs
 from tests.support.networks import LIFTING, small, small_recipe, windows
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def test_every_graph_builds_whole_and_int8_is_small(compiler: Compiler, name: st
 
 
 def fourier() -> onnx.ModelProto:
-    return bad_graphs.make_model([bad_graphs.node("DFT", ["x"], ["y"], name="dft", axis=1)], shape=(1, 32, 1))
+    return small_graphs.make_model([small_graphs.node("DFT", ["x"], ["y"], name="dft", axis=1)], shape=(1, 32, 1))
 
 
 @needs_compiler
@@ -91,7 +91,7 @@ def test_nvidia_refuses_what_the_rules_refuse(
 
 @needs_compiler
 def test_time_limit_is_kept_and_told(compiler: Compiler, tmp_path: Path) -> None:
-    onnx.save(bad_graphs.quantized(), tmp_path / "good.onnx")
+    onnx.save(qdq_graphs.quantized(), tmp_path / "good.onnx")
     assert compiler.compile(tmp_path / "good.onnx", seconds=0.01).error == "no result after 0.01 s"
     assert compiler.compile(tmp_path / "good.onnx").built
 

@@ -14,7 +14,7 @@ from poseedge.errors import PoseedgeError
 from poseedge.graph.graph import Graph
 from poseedge.targets.aot import Compiled, Compiler, missing_part, nearest_architecture, verdict
 from poseedge.targets.aot.verdict import weight_bytes
-from tests.support import bad_graphs
+from tests.support import qdq_graphs
 
 WHOLE = Compiled("sm86", nodes=5, engines=1, engine_bytes=9000, weight_bytes=1700)
 
@@ -68,28 +68,28 @@ def test_board_is_built_for_the_nearest_architecture(capability: str, architectu
 
 def test_whole_build_with_small_weights_has_no_finding() -> None:
     assert WHOLE.built
-    assert verdict(Graph(bad_graphs.quantized()), WHOLE) == []
+    assert verdict(Graph(qdq_graphs.quantized()), WHOLE) == []
 
 
 def test_refusal_is_an_error_in_tensorrt_s_words() -> None:
     refused = Compiled("sm86", "TensorRT ERROR: no UINT8")
     assert not refused.built
-    [finding] = verdict(Graph(bad_graphs.quantized()), refused)
+    [finding] = verdict(Graph(qdq_graphs.quantized()), refused)
     assert (finding.rule, finding.severity) == ("compile", "error")
     assert "no UINT8" in finding.message
 
 
 def test_node_outside_is_an_error() -> None:
-    [finding] = verdict(Graph(bad_graphs.quantized()), replace(WHOLE, outside=["TopK choose"]))
+    [finding] = verdict(Graph(qdq_graphs.quantized()), replace(WHOLE, outside=["TopK choose"]))
     assert (finding.rule, finding.severity, finding.node) == ("compile-outside", "error", "TopK choose")
 
 
 def test_int8_weights_kept_in_float_are_a_warning() -> None:
-    [finding] = verdict(Graph(bad_graphs.quantized()), replace(WHOLE, weight_bytes=4 * 32 * 48))
+    [finding] = verdict(Graph(qdq_graphs.quantized()), replace(WHOLE, weight_bytes=4 * 32 * 48))
     assert (finding.rule, finding.severity) == ("compile-weights", "warning")
     assert "0.01 MB of weights, of 0.00 MB" in finding.message
 
 
 def test_weights_behind_a_quantize_node_count_one_byte_each() -> None:
     scales = 4 * (1 + 48) + (1 + 48)  # with their zero points
-    assert weight_bytes(Graph(bad_graphs.quantized())) == 32 * 48 + scales
+    assert weight_bytes(Graph(qdq_graphs.quantized())) == 32 * 48 + scales

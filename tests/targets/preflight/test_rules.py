@@ -13,7 +13,7 @@ from poseedge.arrays import AnyArray, Float32Array
 from poseedge.graph.graph import Graph
 from poseedge.targets.boards import load_target
 from poseedge.targets.preflight import RULES, Finding, check_graph, passed
-from tests.support import bad_graphs, graphs
+from tests.support import graphs, qdq_graphs, small_graphs
 from tests.support.bad_graphs import BAD
 
 DOCS = Path(__file__).parents[3] / "docs" / "targets.md"
@@ -76,8 +76,8 @@ def test_a_warning_alone_passes(name: str) -> None:
     ],
 )
 def test_file_format_is_judged_by_the_files_own_version_and_the_targets_runtime(target: str, newest: int, says: str) -> None:
-    assert "ir-version" not in found(bad_graphs.of_ir(newest), target)
-    finding = found(bad_graphs.of_ir(newest + 1), target)["ir-version"]
+    assert "ir-version" not in found(small_graphs.of_ir(newest), target)
+    finding = found(small_graphs.of_ir(newest + 1), target)["ir-version"]
     assert f"IR version {newest + 1}" in finding.message
     assert says in finding.message
     assert f"model.ir_version = {newest}" in finding.fix
@@ -100,19 +100,19 @@ def test_weights_stored_as_int8_are_refused_doubted_or_read(target: str, severit
 
 @pytest.mark.parametrize("target", MODERN_TARGETS)
 def test_well_quantized_layer_is_left_alone(target: str) -> None:
-    errors = [f for f in check_graph(Graph(bad_graphs.quantized()), load_target(target)) if f.severity == "error"]
+    errors = [f for f in check_graph(Graph(qdq_graphs.quantized()), load_target(target)) if f.severity == "error"]
     assert errors == []
 
 
 @pytest.mark.parametrize("target", ["jetson-thor-jp7.1", "jetson-orin-nano-jp7.2", "jetson-agx-orin-jp7.2.2"])
 def test_layer_in_int8_and_fp16_is_left_alone_where_strongly_typed(target: str) -> None:
-    assert check_graph(Graph(bad_graphs.mixed()), load_target(target)) == []
+    assert check_graph(Graph(qdq_graphs.mixed()), load_target(target)) == []
 
 
 @pytest.mark.parametrize("rule", ["qdq-axis", "qdq-narrow"])
 def test_rules_on_quantized_layers_look_through_the_casts_of_a_mixed_graph(rule: str) -> None:
-    model = bad_graphs.mixed()
-    weight, axis = (bad_graphs.WEIGHT[:, :3], 1) if rule == "qdq-narrow" else (bad_graphs.WEIGHT, 0)
+    model = qdq_graphs.mixed()
+    weight, axis = (small_graphs.WEIGHT[:, :3], 1) if rule == "qdq-narrow" else (small_graphs.WEIGHT, 0)
     channels = np.ones(weight.shape[axis], np.float32)
     values: dict[str, AnyArray] = {"w": weight, "ws": channels, "wz": channels.astype(np.int8)}
     for tensor in model.graph.initializer:
@@ -151,15 +151,15 @@ def test_own_graph_of_opset_17_passes_on_modern_targets(target: str) -> None:
     ],
 )
 def test_operator_that_the_target_lacks_is_named_with_a_fix_for(operator: str, target: str, says: str) -> None:
-    finding = found(bad_graphs.unary(operator, opset=23), target)["operator"]
+    finding = found(small_graphs.unary(operator, opset=23), target)["operator"]
     assert operator in finding.message
     assert says in finding.message
     assert finding.node == "bad"
 
 
 def test_operator_between_two_tables_is_a_warning() -> None:
-    assert found(bad_graphs.unary("Hardmax"), "jetson-orin-nano")["operator"].severity == "warning"
-    assert found(bad_graphs.unary("Hardmax"), "jetson-xavier-nx")["operator"].severity == "error"
+    assert found(small_graphs.unary("Hardmax"), "jetson-orin-nano")["operator"].severity == "warning"
+    assert found(small_graphs.unary("Hardmax"), "jetson-xavier-nx")["operator"].severity == "error"
 
 
 def test_dynamic_k_is_read_from_tensorrt_8_6_on() -> None:
@@ -171,13 +171,13 @@ def test_half_scales_are_for_strong_typing() -> None:
 
 
 def test_missing_zero_point_means_uint8_and_tensorrt_10_reads_it_so() -> None:
-    finding = found(bad_graphs.quantized(zero=None), "jetson-orin-nano")
+    finding = found(qdq_graphs.quantized(zero=None), "jetson-orin-nano")
     assert "its default without a zero point" in finding["qdq-uint8"].message
     assert "qdq-zero-point" not in finding
 
 
 def test_scales_that_do_not_fit_the_axis_are_told() -> None:
-    model = bad_graphs.quantized()
+    model = qdq_graphs.quantized()
     for node in model.graph.node:
         if node.name in ("WQ", "WDQ"):
             node.attribute[0].i = 0
@@ -185,19 +185,19 @@ def test_scales_that_do_not_fit_the_axis_are_told() -> None:
 
 
 def test_transposed_gemm_counts_its_output_channels_on_axis_0() -> None:
-    layer = bad_graphs.node("Gemm", ["d", "wd"], ["y"], name="layer", transB=1)
-    assert "qdq-axis" not in found(bad_graphs.quantized(bad_graphs.WEIGHT.T.copy(), axis=0, layer=layer), "default")
-    assert "qdq-axis" in found(bad_graphs.quantized(bad_graphs.WEIGHT.T.copy(), axis=1, layer=layer), "default")
+    layer = small_graphs.node("Gemm", ["d", "wd"], ["y"], name="layer", transB=1)
+    assert "qdq-axis" not in found(qdq_graphs.quantized(small_graphs.WEIGHT.T.copy(), axis=0, layer=layer), "default")
+    assert "qdq-axis" in found(qdq_graphs.quantized(small_graphs.WEIGHT.T.copy(), axis=1, layer=layer), "default")
 
 
 def test_nameless_node_is_told_by_its_output() -> None:
-    model = bad_graphs.make_model([bad_graphs.node("DFT", ["x"], ["y"])])
+    model = small_graphs.make_model([small_graphs.node("DFT", ["x"], ["y"])])
     assert found(model, "default")["operator"].node == "y"
 
 
 def test_errors_come_first() -> None:
     severities = [
-        finding.severity for finding in check_graph(Graph(bad_graphs.unary("DFT", opset=20)), load_target("jetson-nano"))
+        finding.severity for finding in check_graph(Graph(small_graphs.unary("DFT", opset=20)), load_target("jetson-nano"))
     ]
     assert severities == sorted(severities, key=["error", "warning", "note"].index)
 
