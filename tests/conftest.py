@@ -6,9 +6,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from tests.support.once import made_once
 
 pytest_plugins = ["tests.doubles.fixtures"]
 SLOW_FIXTURES = {"export_inputs", "small_bundle", "mixed_bundle", "poseedge"}
@@ -50,31 +53,34 @@ def export_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
     from tests.support import small_export
 
-    return small_export.write_inputs(tmp_path_factory.mktemp("inputs"))
+    return made_once(tmp_path_factory, "inputs", small_export.write_inputs)
 
 
 @pytest.fixture(scope="session")
 def small_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the bundle of the small NanoHTNet in three precisions; read only."""
-    from poseedge.export.pipeline import export_bundle
     from tests.support import small_export
 
-    folder = tmp_path_factory.mktemp("bundle") / "small"
-    export_bundle(small_export.job(export_inputs, folder))
-    return folder
+    return made_once(tmp_path_factory, "small", partial(small_export.write_bundle, export_inputs))
 
 
 @pytest.fixture(scope="session")
 def mixed_bundle(export_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the bundle of the small NanoHTNet for TensorRT with strong typing, with both forms of INT8; read only."""
-    from poseedge.export.pipeline import export_bundle
-    from poseedge.targets.boards import load_target
     from tests.support import small_export
 
-    folder, name = tmp_path_factory.mktemp("bundle") / "mixed", "jetson-orin-nano-jp7.2"
-    precisions = ("int8", "int8-fp16")
-    export_bundle(small_export.job(export_inputs, folder, target_name=name, target=load_target(name), precisions=precisions))
-    return folder
+    board, precisions = "jetson-orin-nano-jp7.2", ("int8", "int8-fp16")
+    make = partial(small_export.write_bundle, export_inputs, target_name=board, precisions=precisions)
+    return made_once(tmp_path_factory, "mixed", make)
+
+
+@pytest.fixture
+def no_cold_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no processes for memory and cold start, seconds each, which tests/bench/test_memory.py does."""
+    from poseedge.bench import measure
+    from tests.support import samples
+
+    monkeypatch.setattr(measure, "fresh", lambda *_: samples.fresh())
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from poseedge.bench import memory
 from poseedge.bench.entries import Subject, subjects_of
 from poseedge.bench.measure import BenchSettings, measure_subjects
 from tests.support import golden, samples
@@ -35,7 +36,10 @@ def test_parity_of_the_manifest_goes_with_its_precision(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_published_checkpoint_that_fits_two_networks_is_loaded_as_the_one_that_was_exported(tmp_path: Path) -> None:
+def test_published_checkpoint_that_fits_two_networks_is_loaded_as_the_one_that_was_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "QUICK_MS", 0.0)  # in a process of its own, too, but in one
     source = tmp_path / "published.pth"
     torch.save(golden.network("tpc_mixste-f27").state_dict(), source)
     reference = subjects_of(samples.bundle(tmp_path / "bundle", source, model="tpc_mixste"))[0][0]

@@ -1,9 +1,7 @@
-"""Any artefact that ``load`` opens can be measured, without PyTorch where it is not needed."""
+"""Any artefact that ``load`` opens can be measured."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,27 +16,9 @@ from poseedge.errors import ArtefactError, PoseedgeError
 from poseedge.lifter import LifterSpec
 from tests.support import samples
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_cold_starts")]
 
 QUICK = BenchSettings(rounds=1, frames=30)
-WITHOUT_TORCH = """
-import sys
-sys.modules["torch"] = None
-from pathlib import Path
-from poseedge.bench import latency, machine, memory, report
-from poseedge.graph import flops
-from poseedge.bench.measure import BenchSettings, measure_subjects
-from poseedge.bench.entries import subjects_of
-import poseedge.cli.verbs.bench, poseedge.cli.verbs.doctor
-subjects, notes = subjects_of(Path(sys.argv[1]))
-print(len(measure_subjects(subjects, BenchSettings(rounds=1, frames=30), lambda *_: None).rows))
-"""
-
-
-@pytest.fixture(autouse=True)
-def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start no process for memory and cold start, which tests/bench/test_memory.py does."""
-    monkeypatch.setattr(measuring, "fresh", lambda *_: samples.fresh())
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -81,12 +61,6 @@ def test_progress_reaches_the_number_of_rounds(tmp_path: Path) -> None:
 def test_missing_artefact_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="no such file"):
         measure_subjects([Subject(tmp_path / "none.onnx")], QUICK, silent)
-
-
-def test_bundle_is_measured_without_torch(tmp_path: Path) -> None:
-    folder = samples.bundle(tmp_path / "bundle", samples.checkpoint(tmp_path / "small.pth"))
-    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, str(folder)], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "2", done.stderr
 
 
 @pytest.mark.slow

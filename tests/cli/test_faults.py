@@ -36,7 +36,7 @@ VERBS = {
     "data project": "data project data --kind made",
     "data calib": "data calib data --output made",
     "lift": "lift keypoints.npy --artefact BUNDLE --size 1000x1002 --fps 50 -o made.npz -o made.csv",
-    "bench": "bench BUNDLE --precision fp32 --rounds 1 --frames 0 --backend onnxruntime --output made.json",
+    "bench": "bench BUNDLE/nanohtnet_fp32.onnx --rounds 1 --frames 0 --output made.json",
     "compare": "compare BUNDLE/nanohtnet_fp32.onnx BUNDLE/nanohtnet_fp16.onnx --windows 1 --plot made.png",
     "eval": "eval BUNDLE --data IN/data --plot made",
 }

@@ -162,7 +162,7 @@ def test_eval_of_chosen_subjects(poseedge: Command, small_bundle: Path, data: Pa
 # bench
 
 
-def test_bench_json_has_the_contract_s_keys(poseedge: Command, small_bundle: Path) -> None:
+def test_bench_json_has_the_contract_s_keys(poseedge: Command, small_bundle: Path, no_cold_starts: None) -> None:
     outcome = poseedge("bench", small_bundle, "--rounds", "1", "--backend", "onnxruntime", "--json")
     report = outcome.json
     assert outcome.status == 0

@@ -69,7 +69,9 @@ def test_what_others_rely_on_is_required(name: str, keys: str) -> None:
     assert set(keys.split()) <= set(schema(DOCUMENTS[name])["required"])
 
 
-def test_what_the_commands_print_keeps_the_schemas(poseedge: Any, small_bundle: Path, export_inputs: Path) -> None:
+def test_what_the_commands_print_keeps_the_schemas(
+    poseedge: Any, small_bundle: Path, export_inputs: Path, no_cold_starts: None
+) -> None:
     data = ("--data", export_inputs / "data", "--json")
     found = {
         "eval": poseedge("eval", small_bundle, "--against", "checkpoint", *data).json,

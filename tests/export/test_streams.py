@@ -104,7 +104,7 @@ def test_bench_tests_a_streaming_form_as_the_graph_for_windows(bundle: Path) -> 
         np.testing.assert_allclose(one.poses_m, other.poses_m, rtol=0, atol=1e-5)
 
 
-def test_bench_leaves_out_what_a_runtime_that_nobody_named_cannot_open(bundle: Path) -> None:
+def test_bench_leaves_out_what_a_runtime_that_nobody_named_cannot_open(bundle: Path, no_cold_starts: None) -> None:
     pytest.importorskip("openvino")
     stream = bundle / "videopose3d_fp32_stream.onnx"
     settings = BenchSettings(rounds=1, frames=30, backend=("onnxruntime", "openvino"), unasked=("onnxruntime", "openvino"))

@@ -60,7 +60,7 @@ def test_graph_that_lifts_nothing_is_told_with_its_ends(tmp_path: Path) -> None:
         read_spec(tmp_path / "g.onnx")
 
 
-def test_size_counts_weights_that_lie_beside_the_file(tmp_path: Path) -> None:
+def test_size_counts_weights_that_lie_beside_the_file(tmp_path: Path, no_cold_starts: None) -> None:
     model = onnx.load(samples.lifting_graph(tmp_path / "g.onnx"))
     model.graph.initializer.append(numpy_helper.from_array(np.ones((400, 1000), np.float32), "unused"))
     onnx.save(model, tmp_path / "outside.onnx", save_as_external_data=True, location="weights.bin", size_threshold=1024)

@@ -9,13 +9,9 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from poseedge import models
 from poseedge.fold import fold
-from poseedge.models import create
-from poseedge.models.network import LiftingNetwork
-from tests.support.networks import windows
+from tests.support.networks import LIFTING, small, windows
 
-NETWORKS = [name for name in models.names() if not name.endswith("_refine")]
 MAKERS = (torch.tensor, torch.as_tensor, torch.from_numpy)
 
 
@@ -37,10 +33,9 @@ class FromTheCpu(TorchFunctionMode):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folded", [False, True], ids=["plain", "folded"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", LIFTING)
 def test_forward_brings_nothing_from_the_cpu(name: str, folded: bool) -> None:
-    network = create(name).eval()
-    assert isinstance(network, LiftingNetwork)
+    network = small(name)
     module, keypoints = fold(network) if folded else network, windows(network, 1)
     with torch.inference_mode(), FromTheCpu() as watched:
         module(keypoints)

@@ -16,9 +16,13 @@ from tests.support import golden
 FRAMES = 27
 
 
-@cache
 def traced(opset: int, free_batch: bool = False) -> Graph:
     """Return the folded small network as the exporter writes it; do not change it."""
+    return _traced(opset, free_batch)
+
+
+@cache
+def _traced(opset: int, free_batch: bool) -> Graph:
     return trace(fold(golden.network("nanohtnet-small"), free_batch), FRAMES, 2, opset, free_batch)
 
 

@@ -98,9 +98,13 @@ def lifted(network: LiftingNetwork, keypoints: torch.Tensor) -> Float32Array:
         return network.lift(keypoints).numpy()
 
 
-@cache
 def exported(name: str, opset: int, free_batch: bool = False) -> Graph:
-    """Return the graph of the folded network as a bundle would hold it."""
+    """Return the graph of the folded network as a bundle would hold it; do not change it."""
+    return _exported(name, opset, free_batch)
+
+
+@cache
+def _exported(name: str, opset: int, free_batch: bool) -> Graph:
     network = lifting(name)
     graph, note = simplify(trace(fold(network, free_batch), network.frames, network.in_channels, opset, free_batch))
     assert not note

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.export.job import Export
+from poseedge.export.pipeline import export_bundle
 from poseedge.export.recipe import load_recipe
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.targets.boards import load_target
@@ -39,13 +40,18 @@ p99_mm = 300.0
 """
 
 
-def write_inputs(folder: Path) -> Path:
-    """Write ``small.pth``, ``small.toml`` and the data set ``data`` into ``folder``."""
+def write_inputs(folder: Path) -> None:
+    """Write ``small.pth``, ``small.toml`` and the data set ``data`` into a new ``folder``."""
+    folder.mkdir()
     save_checkpoint(folder / "small.pth", golden.network(NETWORK), {})
     (folder / "small.toml").write_text(RECIPE)
     (folder / "data").mkdir()
     folders.excerpt().write(folder / "data")
-    return folder
+
+
+def write_bundle(inputs: Path, folder: Path, target_name: str = "default", **changes: Any) -> None:
+    """Export what ``write_inputs`` wrote, for a target."""
+    export_bundle(job(inputs, folder, target_name=target_name, target=load_target(target_name), **changes))
 
 
 def job(inputs: Path, output: Path, **changes: Any) -> Export:

@@ -9,22 +9,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from poseedge.bench import measure as measuring
 from poseedge.cli.verbs import bench as verb
 from poseedge.cli.verbs.bench import bench
 from poseedge.errors import ArtefactError, PoseedgeError
 from tests.support import samples
 
+pytestmark = pytest.mark.usefixtures("no_cold_starts")
 QUICK = ("--rounds", "1", "--backend", "onnxruntime", "--frames", "30")
 app = typer.Typer()
 app.command()(bench)
 runner = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start no process for memory and cold start, which tests/bench/test_memory.py does."""
-    monkeypatch.setattr(measuring, "fresh", lambda *_: samples.fresh())
 
 
 @pytest.fixture(scope="module")
