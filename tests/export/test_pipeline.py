@@ -42,6 +42,7 @@ from tests.support import golden, small_export
 pytestmark = pytest.mark.slow
 
 PRECISIONS = ("fp32", "fp16", "int8")
+QUICK = ("--runs", "3", "--warmup", "1", "--energy", "0")  # of run.py
 GRAPHS = {f"nanohtnet_{precision}.onnx" for precision in PRECISIONS}
 TINY = Limits(delta_mpjpe_mm=1e-9, mean_mm=1e-9, p99_mm=1e-9)
 
@@ -220,7 +221,7 @@ def test_run_py_is_the_joined_parts(small_bundle: Path) -> None:
 
 def test_runner_accepts_the_bundle_without_poseedge(small_bundle: Path) -> None:
     alone = "import runpy, sys; sys.modules['poseedge'] = None; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    command = [sys.executable, "-c", alone, str(small_bundle / "run.py"), "--backend", "onnxruntime"]
+    command = [sys.executable, "-c", alone, str(small_bundle / "run.py"), "--backend", "onnxruntime", *QUICK]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -40,9 +40,9 @@ def saved(folder: Path, content: Any) -> Path:
 
 
 def assert_is_the_network(path: Path) -> None:
-    network = load_checkpoint(path)
+    network, wanted = load_checkpoint(path), state()
     assert (network.name, network.config) == ("nanohtnet", golden.case(NAME)["config"])
-    assert all(torch.equal(value, state()[key]) for key, value in network.state_dict().items())
+    assert all(torch.equal(value, wanted[key]) for key, value in network.state_dict().items())
 
 
 def assert_misfit(path: Path, *reasons: str) -> None:
