@@ -15,7 +15,7 @@ from poseedge.backends.registry import load
 from poseedge.backends.torch import TorchLifter
 from tests.doubles import onnxruntime
 from tests.doubles.binding import Fake
-from tests.support import golden
+from tests.support import golden, networks
 from tests.support.engines import build, keypoints, write_graph
 from tests.support.sharing import strangers
 
@@ -62,10 +62,10 @@ def test_torch(export_inputs: Path, threads: int) -> None:
 
 @pytest.mark.slow
 def test_torch_with_the_flip_test_inside(tmp_path: Path) -> None:
-    network = golden.network("tpc_mixste-f27")
-    lifter = TorchLifter(network, tmp_path, flip=True)  # type: ignore[arg-type]
+    network = networks.drawn("tpc_mixste", frames=9, channel=32, d_hid=32, depth=3, token_num=3, layer_index=1)
+    lifter = TorchLifter(network, tmp_path, flip=True)
     assert lifter.spec.flip == "inside"
-    stored: Float32Array = golden.arrays("tpc_mixste-f27")["input"]
+    stored = networks.windows(network, 2).numpy()
     assert strangers(lifter, [stored[:1], stored[1:2], stored]) == 0
 
 

@@ -32,9 +32,8 @@ def test_it_is_small_enough_to_travel() -> None:
 def test_it_is_what_export_gives(poseedge: Command) -> None:
     pytest.importorskip("torch")
     live = resource("weights", "nanohtnet_live.pth")
-    made = poseedge(
-        "export", "--model", "nanohtnet", "--checkpoint", live, "--precision", "int8", "--every", 50, "--output", "fresh"
-    )
+    what = ("--model", "nanohtnet", "--checkpoint", live, "--precision", "int8")
+    made = poseedge("export", *what, "--every", 50, "--output", "fresh")
     assert made.status == 0
     fresh, shipped = Path("fresh"), BUNDLE
     keypoints = np.load(shipped / "samples.npz")["keypoints"]

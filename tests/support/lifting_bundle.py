@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,14 @@ def write_bundle(folder: Path, batch: int | str = 1, precisions: tuple[str, ...]
     session = ort.InferenceSession(folder / "fp32.onnx", providers=["CPUExecutionProvider"])
     poses = np.concatenate([session.run(["poses"], {"keypoints": window[None]})[0] for window in keypoints])
     np.savez(folder / "samples.npz", keypoints=keypoints, poses_m=poses)
-    (folder / "run.py").write_text(run_py())
+    (folder / "run.py").write_text(_runner())
     seal(folder)
     return folder / "run.py"
+
+
+@cache
+def _runner() -> str:
+    return run_py()
 
 
 def seal(folder: Path, change: Callable[[dict[str, Any]], None] = lambda manifest: None) -> None:
@@ -63,10 +69,14 @@ def load_runner(path: Path) -> ModuleType:
     """Import a bundle's ``run.py`` from where it lies."""
     spec = importlib.util.spec_from_file_location("bundle_run", path)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    exec(_compiled(path.read_text()), vars(module))
     return module
+
+
+@cache
+def _compiled(text: str) -> CodeType:
+    return compile(text, "run.py", "exec")
 
 
 def lifting_graph(precision: str, batch: int | str) -> onnx.ModelProto:

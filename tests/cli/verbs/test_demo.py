@@ -210,7 +210,7 @@ def test_live_delay_is_the_look_aheads_and_little_more(
     fake_camera.plug_in(tmp_path, monkeypatch, VIDEO, count=10**6)
     delays = []
     for frames in (0, 14):
-        options = ["--size", "480x480", "--fps", 10, "--seconds", 3, "--look-ahead", frames, "-o", f"{frames}.npz", "--json"]
+        options = ["--size", "480x480", "--fps", 10, "--seconds", 2, "--look-ahead", frames, "-o", f"{frames}.npz", "--json"]
         outcome = poseedge("demo", "csi", *how, *options)
         assert outcome.status == 0, outcome.err
         delays.append(outcome.json["delay_ms"]["p50"])
