@@ -94,7 +94,7 @@ def test_file_format_is_judged_by_the_files_own_version_and_the_targets_runtime(
     ],
 )
 def test_weights_stored_as_int8_are_refused_doubted_or_read(target: str, severity: str | None) -> None:
-    finding = found(bad_graphs.lone_weight(), target).get("dq-weights-alone")
+    finding = found(qdq_graphs.lone_weight(), target).get("dq-weights-alone")
     assert (finding and finding.severity) == severity
 
 
