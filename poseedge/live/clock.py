@@ -161,17 +161,19 @@ class FrameGrid:
         new = np.where(known[:, None], px, held)
         new[LIMBS] = np.where(known[LIMBS, None], px[LIMBS], new[ANCHORS] - beside)
         interval, first = self._interval(time), before + 1
+        changed = first
         for limbs in (False, True):  # which hang on the others
             ours = known & (limbs == _IS_LIMB)
             for last in np.unique(self._last_s[ours]).tolist():
                 start = self._line(ours & (self._last_s == last), last, interval, place, time, new, scores)
-                first = first if limbs else min(first, start)
+                changed = min(changed, start)
+                first = first if limbs else changed
         for place_of in np.flatnonzero(~known[LIMBS]).tolist():
             limb, anchor = int(LIMBS[place_of]), int(ANCHORS[place_of])
             seen = self._last_s[limb]
             rows, _ = self.rows(first if seen < self.origin_s else max(first, math.floor(self.place(seen)) + 1), self.newest)
             rows[:, limb] = rows[:, anchor] - beside[place_of]
-        self._note(self._end - 1 - self.newest + first, self._end)
+        self._note(self._end - 1 - self.newest + changed, self._end)
         self._held, self._last_scores = new, np.where(known, scores, self._last_scores)
         self._last_s[known] = time
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from poseedge.live.clock import FrameGrid
 from poseedge.live.unseen.limbs import ANCHORS, LIMBS, TRUNK
+from poseedge.live.view import facts_of
 from tests.support.linear_lifter import Array
 
 
@@ -80,6 +81,20 @@ def test_lines_and_places_of_limbs_are_told_from_shoulder_and_hip(seed: int, fps
     for limb, anchor in zip(LIMBS, ANCHORS, strict=True):
         beside = by_definition(times, values[:, limb, 0] - values[:, anchor, 0], at, 1 / fps)
         np.testing.assert_allclose(rows[:, limb, 0] - rows[:, anchor, 0], beside, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("fps", [25, 50])
+@pytest.mark.parametrize("joints", [LIMBS[:2], LIMBS[4:], TRUNK, np.arange(17)], ids=["leg", "arms", "trunk", "all"])
+def test_windows_see_the_line_that_bridges_a_gap(joints: Array, fps: int) -> None:
+    times, values, _ = moving(0, fps)
+    values[20:28, joints] = np.nan
+    grid = FrameGrid(50.0, 60, float(times[0]), values[0], np.ones(17, np.float32), 1 / fps)
+    for number in range(1, 40):
+        grid.see(float(times[number]), values[number], np.ones(17, np.float32))
+        rows, _ = grid.rows(0, grid.newest)
+        seen = grid.sights(0, grid.newest)
+        np.testing.assert_array_equal(seen.points[:2].reshape(2, -1, 17), np.moveaxis(rows, 2, 0))
+        np.testing.assert_array_equal(seen.facts.T, np.array([facts_of(row) for row in rows], np.float32))
 
 
 def test_source_at_the_network_s_rate_is_passed_on_as_it_is() -> None:
