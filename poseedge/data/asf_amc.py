@@ -7,7 +7,7 @@ of the base pose; its degrees of freedom turn it about axes of its own, which ``
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -59,48 +59,65 @@ def skeleton_of(motion: Path) -> Path:
 
 def read_asf(path: Path) -> Skeleton:
     """Read a skeleton; raises ``DataError`` naming the line at fault."""
-    angle, section, number = "deg", "", 0
-    facts: dict[str, dict[str, list[str]]] = {ROOT: {}}
-    parents: dict[str, str] = {}
-    bone: dict[str, list[str]] = {}
+    said = Said()
     try:
-        for number, (word, *rest) in words(path):  # noqa: B007 -- named in the error
-            if word.startswith(":"):
-                section = word
-            elif section == ":units" and word == "angle":
-                angle = rest[0]
-            elif section == ":root":
-                facts[ROOT][word] = rest
-            elif section == ":bonedata" and word == "begin":
-                bone = {}
-            elif section == ":bonedata" and word == "end":
-                facts[bone["name"][0]] = bone
-            elif section == ":bonedata":
-                bone[word] = rest
-            elif section == ":hierarchy" and word not in ("begin", "end"):
-                parents |= dict.fromkeys(rest, word)
-        number = 0
-        if missing := sorted({*parents} - {*facts}):
-            raise ValueError(f":hierarchy names {', '.join(missing)}, which :bonedata does not hold")
-        if any(float(value) for value in facts[ROOT].get("position", [])):
-            raise ValueError("its root has a position of its own, which is not read")
-        degrees = angle.startswith("deg")
-        bones = {ROOT: read_bone("", facts[ROOT], "orientation", "order", degrees)}
-        if ROOT in parents:
-            raise ValueError(f":hierarchy has {ROOT} follow {parents[ROOT]}")
-        if not bones[ROOT].freedom:
-            raise ValueError("its root has no order of movements")
-        waiting = dict(parents)
-        while waiting:  # parents first, whatever the file's order
-            ready = [name for name, parent in waiting.items() if parent in bones]
-            if not ready:
-                raise ValueError(f"no way from {ROOT} to {', '.join(sorted(waiting))}")
-            bones |= {name: read_bone(waiting.pop(name), facts[name], "axis", "dof", degrees) for name in ready}
+        for number, (word, *rest) in words(path):
+            said.line = number
+            said.take(word, rest)
+        said.line = 0
+        return Skeleton(said.bones(), said.degrees)
     except (KeyError, ValueError, IndexError) as error:
-        where = f", line {number}" if number else ""
+        where = f", line {said.line}" if said.line else ""
         hint = "skeletons of the CMU database are read as they are"
         raise DataError(f"{path}: not an ASF skeleton{where}: {error}", hint) from error
-    return Skeleton(bones, degrees)
+
+
+@dataclass
+class Said:
+    """What an ASF file says, line after line."""
+
+    line: int = 0  # that was taken last; 0: it is the file as a whole that something is wrong with
+    section: str = ""
+    degrees: bool = True
+    facts: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {ROOT: {}})  # of each bone, by keyword
+    parents: dict[str, str] = field(default_factory=dict)
+    bone: dict[str, list[str]] = field(default_factory=dict)  # whose lines are being taken
+
+    def take(self, word: str, rest: list[str]) -> None:
+        """Take the first word of a line and the others."""
+        if word.startswith(":"):
+            self.section = word
+        elif self.section == ":units" and word == "angle":
+            self.degrees = rest[0].startswith("deg")
+        elif self.section == ":root":
+            self.facts[ROOT][word] = rest
+        elif self.section == ":bonedata" and word == "begin":
+            self.bone = {}
+        elif self.section == ":bonedata" and word == "end":
+            self.facts[self.bone["name"][0]] = self.bone
+        elif self.section == ":bonedata":
+            self.bone[word] = rest
+        elif self.section == ":hierarchy" and word not in ("begin", "end"):
+            self.parents |= dict.fromkeys(rest, word)
+
+    def bones(self) -> dict[str, Bone]:
+        """Return the bones, parents first whatever the file's order; raises ``ValueError`` where they make no skeleton."""
+        if missing := sorted({*self.parents} - {*self.facts}):
+            raise ValueError(f":hierarchy names {', '.join(missing)}, which :bonedata does not hold")
+        if any(float(value) for value in self.facts[ROOT].get("position", [])):
+            raise ValueError("its root has a position of its own, which is not read")
+        found = {ROOT: read_bone("", self.facts[ROOT], "orientation", "order", self.degrees)}
+        if ROOT in self.parents:
+            raise ValueError(f":hierarchy has {ROOT} follow {self.parents[ROOT]}")
+        if not found[ROOT].freedom:
+            raise ValueError("its root has no order of movements")
+        waiting = dict(self.parents)
+        while waiting:
+            ready = [name for name, parent in waiting.items() if parent in found]
+            if not ready:
+                raise ValueError(f"no way from {ROOT} to {', '.join(sorted(waiting))}")
+            found |= {name: read_bone(waiting.pop(name), self.facts[name], "axis", "dof", self.degrees) for name in ready}
+        return found
 
 
 def read_bone(parent: str, facts: dict[str, list[str]], turned: str, freedom: str, degrees: bool) -> Bone:

@@ -19,6 +19,7 @@ from poseedge.data.writer import write_dataset
 from poseedge.errors import DataError
 from poseedge.progress import Stage, silent
 
+Cuts = dict[str, dict[str, slice]]  # the frames that are taken, by subject and action
 FRAMES, TAKES = 250, 3  # of each clip; of each kind of motion and subject
 
 
@@ -56,12 +57,7 @@ def cut_calibration_set(
     }
     cameras = {s: turns(len(rig.cameras[s]), number, len(cuts)) for number, s in enumerate(cuts)}
     motion = {s: {a: stored(positions[s][a][part]) for a, part in clips.items()} for s, clips in cuts.items()}
-    tracks = {}
-    for kind in kinds:
-        views = layout_member(source / f"data_2d_{of}_{kind}.npz", "positions_2d")
-        tracks[kind] = {
-            s: {a: [stored(views[s][a][c][part]) for c in cameras[s]] for a, part in clips.items()} for s, clips in cuts.items()
-        }
+    tracks = {kind: cut_tracks(source / f"data_2d_{of}_{kind}.npz", cuts, cameras) for kind in kinds}
     facts = {
         "name": name,
         "fps": rig.fps,
@@ -71,18 +67,8 @@ def cut_calibration_set(
         "origin": rig.origin or f"excerpt of {of}",
     }
     write_dataset(target, name, motion, tracks, facts)
-    clips = [(s, a, part) for s, actions in cuts.items() for a, part in actions.items()]
-    return {
-        "folder": str(target),
-        "name": name,
-        "keypoints": kinds,
-        "subjects": list(cuts),
-        "clips": len(clips),
-        "frames": sum(part.stop - part.start for _, _, part in clips),  # of motion, cameras not counted
-        "by_action": Counter(a.split(" ")[0] for _, a, _ in clips),
-        "by_camera": Counter(rig.cameras[s][c].id for s, _, _ in clips for c in cameras[s]),
-        "seed": seed,
-    }
+    ids = {s: [rig.cameras[s][c].id for c in own] for s, own in cameras.items()}
+    return {"folder": str(target), "name": name, "keypoints": kinds, **counts(cuts, ids), "seed": seed}
 
 
 def read_all_keypoints(source: Path, stage: Stage) -> dict[str, PoseDataset]:
@@ -96,6 +82,24 @@ def read_all_keypoints(source: Path, stage: Stage) -> dict[str, PoseDataset]:
         lacking = "training subjects" if found else "2D keypoints"
         raise DataError(f"{source}: no {lacking}", "poseedge data check says more")
     return found
+
+
+def cut_tracks(path: Path, cuts: Cuts, cameras: dict[str, list[int]]) -> dict[str, dict[str, list[AnyArray]]]:
+    """Return the clips of a file of keypoints by subject and action, as the chosen cameras see them."""
+    views = layout_member(path, "positions_2d")
+    return {s: {a: [stored(views[s][a][c][part]) for c in cameras[s]] for a, part in clips.items()} for s, clips in cuts.items()}
+
+
+def counts(cuts: Cuts, cameras: dict[str, list[str]]) -> dict[str, Any]:
+    """Return what was cut, in numbers; ``cameras``: the names of each subject's."""
+    clips = [(s, a, part) for s, actions in cuts.items() for a, part in actions.items()]
+    return {
+        "subjects": list(cuts),
+        "clips": len(clips),
+        "frames": sum(part.stop - part.start for _, _, part in clips),  # of motion, cameras not counted
+        "by_action": Counter(a.split(" ")[0] for _, a, _ in clips),
+        "by_camera": Counter(camera for s, _, _ in clips for camera in cameras[s]),
+    }
 
 
 def chosen_actions(actions: dict[str, Any], takes: int, random: np.random.Generator | None) -> list[str]:
