@@ -71,8 +71,7 @@ def evaluate(
     Example: poseedge eval build/nanohtnet --precision int8 --against checkpoint
     """
     scoring = protocol(like)
-    if overlap and (every != 1 or like != "once" or refine is not None):
-        raise PoseedgeError("--overlap cannot apply with --every, --as or --refine", "they say which one window a pose is of")
+    check_overlap(overlap, every, scoring, refine)
     check_pictures(plot)
     dataset = evaluation_set(data, keypoints, subjects, scoring)
     bundle = bundle_behind(artefact)
@@ -88,17 +87,15 @@ def evaluate(
     other: Lifter | None = None  # opened before hours may be spent on the first
     if against is not None:
         other = open_other(against, artefact, bundle, chosen[-1], threads, flipped)
-        if network(other) != network(lifter):
-            err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
+        tell_of_another_network(lifter, artefact, other, against)
     job = partial(predict_all, dataset=dataset, every=every, scoring=scoring, refine=open_refine_step(refine))
     both = predict_averaged(lifter, dataset, flip) if overlap else None
     found = both.mean if both else job(lifter, flip=flip)
     warnings = doubts(found, known_error(lifter, dataset, bundle))
     compared: Compared | None = None
     if other is not None:
-        limits: dict[str, Limits] = dict(bundle.manifest.limits.items()) if bundle else {}
         theirs = predict_averaged(other, dataset, flipped).mean if overlap else job(other, flip=flipped)
-        compared = Compared(against=str(against), **dict(parity(found, theirs, limits.get(lifter.spec.precision), every)))
+        compared = Compared(against=str(against), **dict(parity(found, theirs, limits_of(bundle, lifter.spec.precision), every)))
         known = known_error(other, dataset, bundle if against == "checkpoint" else None)
         warnings += [f"{against}: {doubt}" for doubt in doubts(theirs, known)]
     warn(warnings)
@@ -125,6 +122,12 @@ def evaluate(
         show(report, reference_of(bundle, lifter.spec.precision))
     if compared is not None and compared.passed is False:
         raise typer.Exit(1)
+
+
+def check_overlap(overlap: bool, every: int, scoring: Protocol, refine: Path | None) -> None:
+    """Raise ``PoseedgeError`` if windows are to overlap and something says which one window a pose is of."""
+    if overlap and (every != 1 or scoring != ONCE or refine is not None):
+        raise PoseedgeError("--overlap cannot apply with --every, --as or --refine", "they say which one window a pose is of")
 
 
 def check_pictures(folder: Path | None) -> None:
@@ -163,6 +166,18 @@ def open_other(against: str, artefact: Path, bundle: Bundle | None, chosen: Choi
         raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
     manifest = bundle.manifest
     return load(bundle.checkpoint(), threads=threads, model=manifest.model, flip=flip, settings=manifest.config)
+
+
+def tell_of_another_network(lifter: Lifter, artefact: Path, other: Lifter, against: str) -> None:
+    """Print a note where two artefacts are not one network."""
+    if network(other) != network(lifter):
+        err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
+
+
+def limits_of(bundle: Bundle | None, precision: str) -> Limits | None:
+    """Return the limits that a bundle sets for a precision."""
+    limits: dict[str, Limits] = dict(bundle.manifest.limits.items()) if bundle else {}
+    return limits.get(precision)
 
 
 class Choice(NamedTuple):
