@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ from poseedge.export import graphs, pipeline
 from poseedge.export.pipeline import export_bundle
 from poseedge.export.recipe import Fp16, Int8, Recipe
 from poseedge.files import sha256_of
+from poseedge.fold import fold
 from poseedge.graph.float32 import float32_nodes
 from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
@@ -322,8 +324,13 @@ def test_graph_that_was_not_simplified_is_recorded(export_inputs: Path, tmp_path
 def test_graph_that_differs_from_the_network_is_refused(
     export_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs, "FOLD_TOLERANCE", 0.0)
-    with pytest.raises(PoseedgeError, match=r"the exported nanohtnet graph differs from the network by .* m, allowed is 0"):
+    def fold_another(network: Any, free_batch: bool) -> Any:
+        another = copy.deepcopy(network)
+        another.fc.bias.data += 0.01
+        return fold(another, free_batch)
+
+    monkeypatch.setattr(graphs, "fold", fold_another)
+    with pytest.raises(PoseedgeError, match=r"nanohtnet graph differs from the network by 1\.00e-02 m, allowed is 0\.0001"):
         export_bundle(small_export.job(export_inputs, tmp_path / "b"))
 
 
