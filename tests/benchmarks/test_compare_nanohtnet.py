@@ -37,6 +37,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "bundle"
 
 
+@pytest.mark.slow
 def test_comparison_records_every_form_as_json_and_as_a_table(bundle: Path, tmp_path: Path) -> None:
     checkpoint = samples.checkpoint(tmp_path / "small.pth")
     arguments = [str(bundle), str(checkpoint), "--rounds", "1", "--results", str(tmp_path / "results")]
@@ -52,6 +53,7 @@ def test_comparison_records_every_form_as_json_and_as_a_table(bundle: Path, tmp_
     assert table in result.stdout
 
 
+@pytest.mark.slow
 def test_bundle_of_another_checkpoint_is_refused_before_timing(bundle: Path, tmp_path: Path) -> None:
     network = golden.network("nanohtnet-small")
     for parameter in network.parameters():

@@ -49,6 +49,7 @@ def test_slow_windows_make_a_training_wait() -> None:
     assert sum(slow.step_s) < slow.clock_s  # waiting takes no processor
 
 
+@pytest.mark.slow
 def test_table_is_recorded_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "machine_slug", lambda _: "here")
     page = tmp_path / "page.md"

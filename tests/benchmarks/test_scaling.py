@@ -25,6 +25,7 @@ def test_sizes_that_take_too_long_are_left_out_but_for_the_first(tmp_path: Path)
     assert list(measure({"1": (path, 1), "4": (path, 4)}, budget=0.001, longest=0)) == ["1"]
 
 
+@pytest.mark.slow
 def test_tables_and_figures_hold_what_was_measured(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     sizes = {"batch": BATCHES[:3], "window": (27, 243), "people, one call": PEOPLE, "people, one call each": PEOPLE}

@@ -36,6 +36,7 @@ def test_the_worst_frame_of_each_sequence_is_found_and_the_worst_comes_first() -
     assert worst([replace(spoiled()[0], frames=np.arange(0), poses_m=np.empty((0, 17, 3)))]) == []
 
 
+@pytest.mark.slow
 def test_pictures_are_written_and_hold_something(tmp_path: Path) -> None:
     predictions = spoiled()
     what = {"artefact": "x.onnx", "backend": "onnxruntime", "precision": "fp32", "dataset": "d", "keypoints": "gt"}

@@ -48,6 +48,7 @@ def test_nothing_is_forgotten_afterwards() -> None:
     assert all(value.untyped_storage().nbytes() == 256 for value in part.seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("free_batch", [False, True])
 @pytest.mark.parametrize("name", ["mixste", "hot_mixste", "videopose3d"])
 def test_the_graph_is_the_same_to_the_byte(name: str, free_batch: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,6 +252,7 @@ def test_eval_of_a_foreign_engine_names_both_versions(install_tensorrt: Install,
     refused(poseedge("eval", engine), "built by TensorRT 8.6.2.3, this is TensorRT 10.3.0", "hint: build it again, here")
 
 
+@pytest.mark.slow
 def test_two_processes_that_build_the_same_engine_share_one_build(graph: Path, tmp_path: Path) -> None:
     environment = child_environment(tmp_path, "10.3.0", build_s=1.0)
     command = [sys.executable, "-c", MAIN, "build", str(graph), "--json"]

@@ -121,6 +121,7 @@ def test_another_network_s_checkpoint_can_be_compared_with(poseedge: Command, sm
     assert poseedge(*arguments).json["parity"]["distance_mm"]["mean"] > 1
 
 
+@pytest.mark.slow
 def test_exported_flip_test_chooses_frames_once_as_the_network_does(flipped: Path, checkpoints: Path) -> None:
     data = load_dataset(checkpoints / "data").of(["S9"])
     graph, network = load(flipped), load(checkpoints / "tpc_mixste-f27.pth", flip=True)

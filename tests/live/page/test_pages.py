@@ -22,6 +22,7 @@ from tests.support.linear_lifter import LinearLifter, clip_of
 
 client = pytest.importorskip("websockets.sync.client")
 exceptions = pytest.importorskip("websockets.exceptions")
+pytestmark = pytest.mark.slow
 
 
 def frames_of(address: str) -> Iterator[Any]:
