@@ -80,6 +80,7 @@ def demo(
         choose.options(context.params),
         choose.parsed_size(size),
     )
+    outputs.check()
 
     def job() -> DemoJob:
         lifter = choose.open_network(artefact, precision, threads, backend)

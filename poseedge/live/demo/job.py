@@ -23,7 +23,7 @@ from poseedge.live.drawing import PictureMaker, View
 from poseedge.live.drawing.picture import SIZE
 from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
-from poseedge.live.page import ClipPage, LivePage
+from poseedge.live.page import ClipPage, LivePage, listen
 from poseedge.live.summary import remarks, summary, why_empty
 from poseedge.live.tracks import select
 from poseedge.live.trained import trained_on
@@ -31,7 +31,7 @@ from poseedge.live.types import Clip, Lifted
 from poseedge.live.video import Source
 from poseedge.live.video.output import SUFFIXES as PICTURES
 from poseedge.live.video.output import Output, open_output
-from poseedge.live.video.window import Window
+from poseedge.live.video.window import Window, check_window
 from poseedge.live.writers import SUFFIXES as POSES
 from poseedge.live.writers import write
 from poseedge.live.writers.registry import check_path
@@ -60,6 +60,16 @@ class DemoOutputs:
                 check_path(path)
         poses = tuple(path for path in paths if path.suffix.lower() in POSES)
         return cls(poses, tuple(path for path in paths if path.suffix.lower() in PICTURES), port)
+
+    def check(self) -> None:
+        """Raise ``PoseedgeError`` for what cannot be opened, before minutes are spent on finding people."""
+        for path in self.pictures:
+            if path.is_dir():
+                raise DataError(f"{path}: is a folder", f"name a file in it, such as {path / 'out.mp4'}")
+        if self.drawn and not self.pictures:
+            check_window()
+        if self.port is not None:
+            listen(self.port).close()
 
     @property
     def drawn(self) -> bool:

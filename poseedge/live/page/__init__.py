@@ -2,6 +2,6 @@
 
 from poseedge.live.page.clip import ClipPage
 from poseedge.live.page.live import LivePage
-from poseedge.live.page.server import PORT
+from poseedge.live.page.server import PORT, listen
 
-__all__ = ["PORT", "ClipPage", "LivePage"]
+__all__ = ["PORT", "ClipPage", "LivePage", "listen"]

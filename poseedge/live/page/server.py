@@ -71,10 +71,7 @@ class Page:
     def __enter__(self) -> Page:
         """Start to serve; raises ``PoseedgeError`` if the port is taken."""
         serve = require("websockets.sync.server", "demo").serve
-        try:
-            listening = socket.create_server((HOST, self._port))
-        except (OSError, OverflowError) as error:
-            raise PoseedgeError(f"port {self._port} cannot be opened ({error})", "choose another: --port 8766") from error
+        listening = listen(self._port)
         self._port = listening.getsockname()[1]
         self._server = serve(
             self._attend,
@@ -185,6 +182,14 @@ class Page:
 
     def _gone(self, client: _Client) -> bool:
         return self._closing or client not in self._clients
+
+
+def listen(port: int) -> socket.socket:
+    """Open ``port`` of this machine alone; raises ``PoseedgeError`` if it is taken."""
+    try:
+        return socket.create_server((HOST, port))
+    except (OSError, OverflowError) as error:
+        raise PoseedgeError(f"port {port} cannot be opened ({error})", "choose another: --port 8766") from error
 
 
 class FrameRate:

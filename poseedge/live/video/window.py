@@ -11,6 +11,14 @@ from poseedge.live.detectors.person import Picture
 
 _NAME = "poseedge"
 _QUIT = {ord("q"), 27}  # 27: Escape
+_NO_WINDOW = "there is no window to show it in: this OpenCV has none", "give a file: -o out.mp4"
+
+
+def check_window() -> None:
+    """Raise ``PoseedgeError`` where OpenCV has no windows; for use before the work begins."""
+    framework = getattr(require("cv2", "demo"), "currentUIFramework", None)
+    if framework is not None and not framework():
+        raise PoseedgeError(*_NO_WINDOW)
 
 
 class Window:
@@ -29,7 +37,7 @@ class Window:
         try:
             self._cv2.namedWindow(_NAME, self._cv2.WINDOW_AUTOSIZE)
         except self._cv2.error as error:
-            raise PoseedgeError("there is no window to show it in: this OpenCV has none", "give a file: -o out.mp4") from error
+            raise PoseedgeError(*_NO_WINDOW) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

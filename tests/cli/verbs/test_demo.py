@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -187,6 +188,22 @@ def test_without_a_file_it_wants_a_window_and_says_what_to_do_without_one(poseed
     outcome = poseedge("demo", VIDEO, *how, "--seconds", "0.2")
     assert outcome.status == 2
     assert "hint: give a file: -o out.mp4" in outcome.err
+
+
+def test_what_cannot_be_opened_is_refused_before_people_are_looked_for(poseedge: Command, tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = {
+            "no window to show it in": [],
+            "folder.mp4: is a folder": ["-o", tmp_path / "folder.mp4"],
+            f"port {port} cannot be opened": ["--web", "--port", port],
+        }
+        for said, words in refused.items():
+            outcome = poseedge("demo", VIDEO, *words)
+            assert outcome.status == 2
+            assert said in outcome.err
+            assert "finding people" not in outcome.err
 
 
 def test_camera_that_is_unplugged_leaves_what_was_made(
