@@ -38,7 +38,7 @@ check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and 
 bench: $(VENV)/.export  ## every recorded comparison again, on an idle machine; DATA is a whole data set, such as mocap17
 	$(BIN)/python -m benchmarks all $(if $(DATA),--data $(DATA))
 
-fuzz: $(VENV)/.dev  ## damage every kind of file, for SECONDS in all; make test does so for a minute
+fuzz: $(VENV)/.dev  ## damage every kind of file, for SECONDS in all; make test does so for 15
 	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz -s
 
 soak: $(VENV)/.dev  ## use a lifter and streams from four threads for CALLS calls each
