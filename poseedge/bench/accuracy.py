@@ -7,19 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from poseedge import metrics
-from poseedge.arrays import FloatArray, IndexArray
-from poseedge.bench.motion import gives_whole_window
+from poseedge.arrays import FloatArray
 from poseedge.bench.results import Accuracy, PoseDistance
 from poseedge.caches import CachedLifter
 from poseedge.data.keypoints import with_confidence
 from poseedge.data.types import PoseDataset, PoseSequence
-from poseedge.device.runner.overlap import slot_weights
-from poseedge.evaluation.overlap import default_every
+from poseedge.evaluation.overlap import predict_overlapping
 from poseedge.evaluation.parity import parity
-from poseedge.evaluation.predict import CHUNK, CHUNK_FRAMES, Prediction, predict
+from poseedge.evaluation.predict import Prediction, predict
 from poseedge.evaluation.protocols import ONCE, settled
 from poseedge.evaluation.score import mean_jitter
-from poseedge.lifter import Lifter, LifterSpec
+from poseedge.lifter import Lifter
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,11 @@ def posed(lifter: Lifter, dataset: PoseDataset, name: str) -> LiftedMotions:
     if isinstance(lifter, CachedLifter):
         streams = [streamed(lifter, sequence) for sequence in dataset.sequences]
         return LiftedMotions(name, streams, streams)
-    single = predict(lifter, dataset)
     if len(lifter.spec.output_frames) == 1:
+        single = predict(lifter, dataset)
         return LiftedMotions(name, single, single)
-    return LiftedMotions(name, single, [overlapping(lifter, sequence) for sequence in dataset.sequences])
+    both = predict_overlapping(lifter, dataset, inside=True)
+    return LiftedMotions(name, both.alone, both.mean)
 
 
 def streamed(lifter: CachedLifter, sequence: PoseSequence) -> Prediction:
@@ -49,37 +48,6 @@ def streamed(lifter: CachedLifter, sequence: PoseSequence) -> Prediction:
     poses = np.stack([memory.push(frame) for frame in (*frames, *[frames[-1]] * late)])[late:]
     counted = np.flatnonzero(sequence.counted)
     return Prediction(sequence, counted, settled(poses[counted], sequence, counted, ONCE))
-
-
-def overlapping(lifter: Lifter, sequence: PoseSequence) -> Prediction:
-    """Return the mean of what overlapping windows say of each frame, the centre of a window weighing most."""
-    spec, length = lifter.spec, len(sequence)
-    windows = overlapping_windows(length, spec)
-    weights, shown = slot_weights(len(spec.output_frames)), np.array(spec.output_frames)
-    total = np.zeros((length, *sequence.joints_m.shape[1:]), np.float64)
-    weight = np.zeros(length)
-    chunk = min(CHUNK, max(CHUNK_FRAMES // spec.frames, 1))
-    for start in range(0, len(windows), chunk):
-        rows = windows[start : start + chunk]
-        poses = lifter(with_confidence(sequence.keypoints[np.clip(rows, 0, length - 1)], spec.channels))
-        frames = rows[:, shown]
-        there = (frames >= 0) & (frames < length)
-        share = np.broadcast_to(weights, frames.shape)[there]
-        np.add.at(total, frames[there], share[:, None, None] * poses[there])
-        np.add.at(weight, frames[there], share)
-    poses = (total / weight[:, None, None]).astype(np.float32)
-    counted = np.flatnonzero(sequence.counted)
-    return Prediction(sequence, counted, settled(poses[counted], sequence, counted, ONCE))
-
-
-def overlapping_windows(length: int, spec: LifterSpec) -> IndexArray:
-    """Return ``(W, T)`` frames of windows that overlap; those before 0 and from ``length`` on stand for copies of the edge."""
-    if gives_whole_window(spec):
-        last = max(length - spec.frames, 0)
-        starts = np.unique([*range(0, last, default_every(spec)), last])
-    else:
-        starts = np.arange(length) - spec.shown_frame
-    return np.asarray(starts[:, None] + np.arange(spec.frames))
 
 
 def accuracy(this: LiftedMotions, reference: LiftedMotions | None, dataset: PoseDataset) -> Accuracy:

@@ -13,7 +13,7 @@ from poseedge.data.keypoints import with_confidence
 from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.data.windows import centered
-from poseedge.evaluation.overlap import default_every
+from poseedge.evaluation.overlap import default_every, gives_whole_window
 from poseedge.lifter import LifterSpec
 from poseedge.resources import SAMPLE_DATA, resource
 
@@ -61,11 +61,6 @@ def affordable_frames(dataset: PoseDataset, costs: Sequence[tuple[LifterSpec, in
 def windows(spec: LifterSpec, frames: int) -> int:
     """Return how many windows a motion of ``frames`` frames takes where they overlap."""
     return frames if not gives_whole_window(spec) else max(frames - spec.frames, 0) // default_every(spec) + 2
-
-
-def gives_whole_window(spec: LifterSpec) -> bool:
-    """Say whether a network gives all frames of its window."""
-    return len(spec.output_frames) == spec.frames > 1
 
 
 def keypoint_windows(dataset: PoseDataset, spec: LifterSpec, batch: int) -> Float32Array:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from poseedge.contract import Contract, Count, FileName, Positive, Sha256
-from poseedge.evaluation.results import Errors, Parity, StatedLimits
+from poseedge.evaluation.results import Errors, Jitter, Parity, StatedLimits
 from poseedge.lifter import Precision
 
 MANIFEST = "manifest.json"
@@ -68,10 +68,23 @@ class DatasetEntry(Contract):
     every: Positive
 
 
+class OverlapProof(Contract):
+    """The poses of a graph averaged over overlapping windows, as ``poseedge lift`` gives them, of the same frames."""
+
+    every: Positive  # frames from one window to the next
+    mpjpe_mm: float
+    jitter_mm: Jitter | None  # beside the PyTorch network's, averaged alike
+
+
 class Proof(Errors):
-    """What one graph was found to do on them."""
+    """What one graph was found to do on them: the errors are those of windows alone."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset({"overlap"})
 
     against_reference: Parity
+    overlap: OverlapProof | None = (
+        None  # where parity is shown on every frame, of networks that give several of a window, not all
+    )
 
 
 class Description(Contract):

@@ -58,31 +58,52 @@ def predict_overlapping(
     flip: bool = False,
     every: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
+    inside: bool = False,
 ) -> Overlapping:
     """Lift every frame of each sequence by windows that overlap, one every ``every`` frames, the root at zero.
 
     A window is run wherever one of its output slots shows a frame, its edges padded. A network that gives few frames tells
-    the pose of a window alone in the same run; one that gives all of its window is run once more, as ``predict`` does.
+    the pose of a window alone in the same run; one that gives all of its window is run once more, as ``predict`` does. For such
+    a one ``inside`` leaves out the windows that jut out of a sequence: a fifth of the work where that is little longer than they.
     """
     step = default_every(lifter.spec) if every is None else every
-    centred = len(lifter.spec.output_frames) < lifter.spec.frames or lifter.spec.frames == 1
+    whole = gives_whole_window(lifter.spec)
     means, alone = [], []
     for sequence in dataset.sequences:
         counted = np.flatnonzero(sequence.counted)
-        mean, centre = _of_sequence(lifter, sequence, flip, step)
+        firsts = window_starts(len(sequence), lifter.spec, step, inside and whole)
+        mean, centre = _of_sequence(lifter, sequence, flip, firsts)
         advance(len(counted))
         means.append(_settled(mean, sequence, counted))
-        if centred and step == 1:
+        if not whole and step == 1:
             alone.append(_settled(centre, sequence, counted))
     return Overlapping(means, alone or predict(lifter, dataset, flip), step)
 
 
-def _of_sequence(lifter: Lifter, sequence: PoseSequence, flip: bool, step: int) -> tuple[FloatArray, FloatArray]:
-    """Return the mean poses of all frames ``(T, 17, 3)``, and those of the centre slot, NaN where no window has it there."""
+def gives_whole_window(spec: LifterSpec) -> bool:
+    """Say whether a network gives all frames of its window."""
+    return len(spec.output_frames) == spec.frames > 1
+
+
+def window_starts(length: int, spec: LifterSpec, step: int, inside: bool = False) -> IndexArray:
+    """Return ``(W,)`` the frames of a sequence that windows begin at: before 0 where an output slot shows a frame all the same.
+
+    ``inside``: such windows alone that lie in the sequence, or cover it.
+    """
+    if inside:
+        last = max(length - spec.frames, 0)
+        return np.unique([*range(0, last, step), last])
+    firsts = np.arange(-max(spec.output_frames), length - min(spec.output_frames))
+    return firsts[(firsts + spec.frames - 1) % step == 0]
+
+
+def _of_sequence(lifter: Lifter, sequence: PoseSequence, flip: bool, firsts: IndexArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean poses of all frames ``(T, 17, 3)``, and those of the centre slot, NaN where no window has it there.
+
+    ``firsts``: the frames that windows begin at.
+    """
     spec, length = lifter.spec, len(sequence)
     shown, weights = np.array(spec.output_frames), overlap_weights(len(spec.output_frames))
-    firsts = np.arange(-int(shown.max()), length - int(shown.min()))
-    firsts = firsts[(firsts + spec.frames - 1) % step == 0]
     total, weight = np.zeros((length, NUM_JOINTS, 3), np.float32), np.zeros((length, 1, 1), np.float32)
     centre = np.full((length, NUM_JOINTS, 3), np.nan, np.float32)
     chunk = min(CHUNK, max(CHUNK_FRAMES // spec.frames, 1))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from poseedge.backends.onnxruntime import OnnxLifter
-from poseedge.bundle.manifest import DatasetEntry, Proof
+from poseedge.bundle.manifest import DatasetEntry, OverlapProof, Proof
 from poseedge.data.types import PoseDataset, PoseSequence
+from poseedge.evaluation.overlap import default_every, predict_overlapping
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, predict
@@ -39,21 +40,46 @@ def prove(job: Export, reference: Lifter, test: PoseDataset, graphs: Mapping[Pre
     test, whole = shown_on(test, reference.spec), lifts_sequences(reference.spec.output_frames)
     total = sum(len(plan(s, reference.spec, every=job.every, whole=whole).frames) for s in test.sequences)
 
-    def run(lifter: Lifter, label: str) -> list[Prediction]:
+    def run(lifter: Lifter, label: str) -> tuple[list[Prediction], list[Prediction]]:
         with stage(f"parity: {label}", total) as advance:
-            return predict(lifter, test, job.flip, job.every, advance, whole=whole)
+            return posed(lifter, test, job, advance)
 
-    wanted = run(reference, "PyTorch")
+    wanted, wanted_mean = run(reference, "PyTorch")
     proofs = {}
     for precision, path in graphs.items():
-        found = run(OnnxLifter(path), precision)
+        found, mean = run(OnnxLifter(path), precision)
         between = parity(found, wanted, job.recipe.limits.get(precision), job.every)
-        proofs[precision] = Proof(**dict(score(found, job.every).errors), against_reference=between)
+        overlap = averaged(mean, wanted_mean, default_every(reference.spec)) if mean else None
+        proofs[precision] = Proof(**dict(score(found, job.every).errors), against_reference=between, overlap=overlap)
     return Proved(
         dataset=DatasetEntry(name=test.name, keypoints=test.keypoints, frames=total, every=job.every),
         reference=score(wanted, job.every).errors,
         warnings=[*reference.notes, *doubts(wanted, error_in_recipe(job.recipe, job.checkpoint, test))],
         parity=proofs,
+    )
+
+
+def posed(
+    lifter: Lifter, test: PoseDataset, job: Export, advance: Callable[[int], None]
+) -> tuple[list[Prediction], list[Prediction]]:
+    """Return the poses of windows alone, and their mean over overlapping windows, where the same windows tell both.
+
+    A network that gives its whole window would need nine times the work for the mean; ``bench`` and ``eval --overlap`` do that.
+    """
+    spec, whole = lifter.spec, lifts_sequences(lifter.spec.output_frames)
+    if whole or job.every > 1 or len(spec.output_frames) == 1:
+        return predict(lifter, test, job.flip, job.every, advance, whole=whole), []
+    both = predict_overlapping(lifter, test, job.flip, advance=advance)
+    return both.alone, both.mean
+
+
+def averaged(found: list[Prediction], wanted: list[Prediction], every: int) -> OverlapProof:
+    """Return what the mean over overlapping windows is worth, beside the PyTorch network's."""
+    between = parity(found, wanted)
+    return OverlapProof(
+        every=every,
+        mpjpe_mm=between.mpjpe_mm + between.delta_mpjpe_mm,
+        jitter_mm=between.jitter_mm,
     )
 
 

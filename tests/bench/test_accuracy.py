@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poseedge.bench.accuracy import LiftedMotions, accuracy, clip_of, overlapping, overlapping_windows, posed
+from poseedge.bench.accuracy import LiftedMotions, accuracy, clip_of, posed
 from poseedge.bench.motion import first_frames, open_motion
 from poseedge.data.types import PoseDataset
-from poseedge.device.runner.overlap import slot_weights
 from poseedge.evaluation.predict import Prediction, predict
 from poseedge.evaluation.score import mean_jitter, score
-from poseedge.lifter import LifterSpec
 from tests.support.linear_lifter import LinearLifter
 
 
@@ -39,33 +37,6 @@ def test_one_pose_a_frame_is_what_eval_scores(motion: PoseDataset) -> None:
     assert found.jitter_mm == pytest.approx(mean_jitter(predict(lifter, motion)))
     assert found.frames == 240
     assert (found.reference, found.delta_mpjpe_mm, found.jitter_ratio, found.distance) == (None, None, None, None)
-
-
-@pytest.mark.parametrize("frames_and_shown", [(27, tuple(range(9, 18))), (27, tuple(range(27))), (9, (4,)), (9, (8,))])
-def test_overlap_is_the_weighted_mean_of_all_windows_that_show_a_frame(
-    motion: PoseDataset, frames_and_shown: tuple[int, tuple[int, ...]]
-) -> None:
-    lifter, sequence = LinearLifter(*frames_and_shown, context=0.3), motion.sequences[0]
-    found = overlapping(lifter, sequence).poses_m
-    weights, length = slot_weights(len(lifter.spec.output_frames)), len(sequence)
-    for frame in (0, 3, 30, length - 1):
-        votes, sum_of_weights = np.zeros((17, 3)), 0.0
-        for window in overlapping_windows(length, lifter.spec):
-            poses = lifter(sequence.keypoints[np.clip(window, 0, length - 1)][None])[0]
-            for slot, shown in enumerate(lifter.spec.output_frames):
-                if window[shown] == frame:
-                    votes, sum_of_weights = votes + weights[slot] * poses[slot], sum_of_weights + weights[slot]
-        wanted = votes / sum_of_weights
-        wanted[0] = 0
-        np.testing.assert_allclose(found[frame], wanted, atol=1e-5)
-
-
-def test_windows_of_a_network_that_gives_them_whole_cover_every_frame_a_ninth_apart() -> None:
-    spec = LifterSpec("whole", 27, tuple(range(27)), "fp32", None)
-    found = overlapping_windows(60, spec)
-    assert {frame for window in found.tolist() for frame in window} == set(range(60))
-    assert set(np.diff(found[:, 0])) == {3}
-    assert overlapping_windows(10, spec).shape == (1, 27)
 
 
 def test_shift_of_all_joints_is_a_distance_and_no_jitter(motion: PoseDataset) -> None:

@@ -8,7 +8,7 @@ import pytest
 from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.device.runner.overlap import slot_weights
-from poseedge.evaluation.overlap import default_every, overlap_weights, predict_overlapping
+from poseedge.evaluation.overlap import default_every, overlap_weights, predict_overlapping, window_starts
 from poseedge.evaluation.predict import predict
 from poseedge.resources import resource
 from tests.support.linear_lifter import LinearLifter
@@ -50,6 +50,38 @@ def test_network_that_gives_its_whole_window_is_averaged_too(dataset: PoseDatase
     for mean, alone in zip(found.mean, predict(lifter, dataset), strict=True):
         assert np.isfinite(mean.poses_m).all()
         assert mean.frames.tolist() == alone.frames.tolist()
+
+
+@pytest.mark.parametrize("shown", [tuple(range(9, 18)), tuple(range(27)), (4,), (26,)])
+@pytest.mark.parametrize("inside", [False, True])
+def test_frame_is_the_weighted_mean_of_all_windows_that_show_it(
+    dataset: PoseDataset, shown: tuple[int, ...], inside: bool
+) -> None:
+    lifter, sequence = LinearLifter(27, shown, context=0.3), dataset.sequences[0]
+    found = predict_overlapping(lifter, dataset, inside=inside).mean[0].poses_m
+    weights, length = overlap_weights(len(shown)), len(sequence)
+    step, inner = default_every(lifter.spec), inside and len(shown) == 27
+    firsts = [*range(0, length - 27, step), length - 27] if inner else range(-26, length)
+    for frame in (0, 3, 30, length - 1):
+        votes, sum_of_weights = np.zeros((17, 3)), 0.0
+        for first in firsts:
+            if not inner and (first + 26) % step:
+                continue
+            poses = lifter(sequence.keypoints[np.clip(first + np.arange(27), 0, length - 1)][None])[0]
+            for slot, row in enumerate(shown):
+                if first + row == frame:
+                    votes, sum_of_weights = votes + weights[slot] * poses[slot], sum_of_weights + weights[slot]
+        wanted = votes / sum_of_weights
+        wanted[0] = 0
+        np.testing.assert_allclose(found[frame], wanted, atol=1e-5)
+
+
+def test_windows_inside_a_sequence_cover_every_frame_a_ninth_apart() -> None:
+    spec = LinearLifter(27, tuple(range(27)), context=0).spec
+    firsts = window_starts(60, spec, default_every(spec), inside=True)
+    assert set(np.diff(firsts)) == {3}
+    assert {first + row for first in firsts.tolist() for row in range(27)} == set(range(60))
+    assert window_starts(10, spec, 3, inside=True).tolist() == [0]  # and covers it
 
 
 def test_average_of_windows_that_disagree_is_steadier(dataset: PoseDataset) -> None:

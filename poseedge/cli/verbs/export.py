@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from poseedge.bundle.manifest import Description
+from poseedge.bundle.manifest import Description, Proof
 from poseedge.bundle.triton import add_model, check_place
 from poseedge.cli import options
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
@@ -106,14 +107,11 @@ def export(
 def show(manifest: Description, output: Path, passed: bool, steady: bool) -> None:
     """Print the parity table; and if an INT8 graph jitters that was not made steady, the fix."""
     data = manifest.dataset
-    jitters: dict[str, float] = {}
-    rows = [["PyTorch", "-", "-", "-", mm(manifest.reference.mpjpe_mm), "-", "-", "-", "-", "reference"]]
+    rows = [["PyTorch", "-", "-", "-", mm(manifest.reference.mpjpe_mm), "-", "-", "-", "-", "-", "reference"]]
     for precision, graph in manifest.graphs.items():
         row = manifest.parity[precision]
         between = row.against_reference
-        distance, jitter = between.distance_mm, between.jitter_mm
-        if jitter:
-            jitters[precision] = jitter.this / jitter.against
+        distance = between.distance_mm
         verdict = {True: "pass", False: "MISSED", None: "no limit"}[between.passed]
         rows.append(
             [
@@ -125,16 +123,16 @@ def show(manifest: Description, output: Path, passed: bool, steady: bool) -> Non
                 f"{between.delta_mpjpe_mm:+.3f}",
                 mm(distance.mean),
                 mm(distance.p99),
-                f"{jitters[precision]:.2f}x" if jitter else "-",
+                *("-" if times is None else f"{times:.2f}x" for times in jitters_of(row)),
                 verdict,
             ]
         )
     where = f"{data.name}, test subjects, {data.keypoints} keypoints, {data.frames} frames"
     title = f"{manifest.model}: parity on {where} (mm)"
-    table(title, ["precision", "opset", "nodes", "MB", "MPJPE", "change", "mean dist", "p99", "jitter", "limits"], rows)
-    if not steady and (shaky := {name: times for name, times in jitters.items() if "int8" in name and times > SHAKY}):
-        found = ", ".join(f"{name} {times:.1f} times" for name, times in shaky.items())
-        out.print(f"joints jitter more than in float32, which MPJPE does not show: {found}; --steady mends it, and is slower")
+    sizes, jitters = ["opset", "nodes", "MB"], ["jitter\nalone", "jitter\noverlap"]
+    table(title, ["precision", *sizes, "MPJPE", "change", "mean dist", "p99", *jitters, "limits"], rows)
+    if not steady:
+        show_jitter({name: jitters_of(row) for name, row in manifest.parity.items() if "int8" in name})
     for precision, entry in (manifest.streams or {}).items():
         said = f"{entry.from_windows_mm:.1e} mm from the windows' poses at most, on {entry.frames} frames"
         out.print(f"{precision}, streaming form: {entry.file}, {said}")
@@ -142,3 +140,22 @@ def show(manifest: Description, output: Path, passed: bool, steady: bool) -> Non
         out.print(f"warning: the graph was not simplified: {manifest.simplifier}")
     out.print(f"bundle written to {output}" + ("" if passed else "; a parity limit was missed"))
     next_step("poseedge", "bench", output)
+
+
+def jitters_of(row: Proof) -> tuple[float | None, float | None]:
+    """Return how many times the PyTorch network's jitter a graph has: windows alone, and averaged where they overlap."""
+    both = row.against_reference.jitter_mm, row.overlap.jitter_mm if row.overlap else None
+    alone, mean = (jitter.this / jitter.against if jitter else None for jitter in both)
+    return alone, mean
+
+
+def show_jitter(found: Mapping[str, tuple[float | None, float | None]]) -> None:
+    """Say which graphs jitter beyond what MPJPE shows, and what helps: averaging, or rounding twice."""
+    said = []
+    for name, (alone, mean) in found.items():
+        if alone is not None and alone > SHAKY:
+            averaged = "" if mean is None else f" ({mean:.1f} times where overlapping windows are averaged, as lift does)"
+            said.append(f"{name} {alone:.1f} times{averaged}")
+    if said:
+        shaky = ", ".join(said)
+        out.print(f"joints jitter more than in float32, which MPJPE does not show: {shaky}; --steady mends it, and is slower")
