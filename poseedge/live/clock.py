@@ -34,12 +34,13 @@ class FrameGrid:
         self.newest = 0  # index of the last row
         reach = self._kept = max(reach, math.ceil(2 * INTERPOLATE_S * rate) + 2)
         room = 2 * (reach + math.ceil((HOLD_S + INTERPOLATE_S) * rate) + 2)
-        self._px = np.empty((room, NUM_JOINTS, 2), np.float32)
+        self._points = np.ones((3, room, NUM_JOINTS), np.float32)  # (u, v, 1)
+        self._flat_points = self._points.reshape(3, -1)
+        self._px = self._points[:2].transpose(1, 2, 0)  # (room, 17, 2) the same memory
         self._scores = np.empty((room, NUM_JOINTS), np.float32)
+        self._facts = np.empty((8, room), np.float32)
         self._held = completed(px)  # where each joint is taken to be until it is seen again
         self._last_scores = scores
-        self._points = np.ones((3, room, NUM_JOINTS), np.float32)
-        self._facts = np.empty((8, room), np.float32)
         self._px[:reach], self._scores[:reach] = self._held, scores
         self._note(0, reach)
         self._end = reach  # row ``newest`` lies before it
@@ -106,7 +107,7 @@ class FrameGrid:
     def sights(self, first: int, last: int) -> Sights:
         """Return rows ``first`` to ``last``, both included, as a window: views that the next sighting may change."""
         start, stop = self._end - 1 - self.newest + first, self._end - self.newest + last
-        points = self._points.reshape(3, -1)[:, start * NUM_JOINTS : stop * NUM_JOINTS]
+        points = self._flat_points[:, start * NUM_JOINTS : stop * NUM_JOINTS]
         return Sights(self._px[start:stop], points, self._facts[:, start:stop])
 
     def grow(self, newest: int) -> None:
@@ -116,8 +117,7 @@ class FrameGrid:
             return
         if self._end + more > len(self._px):
             kept, begin = slice(self._end - self._kept, self._end), slice(self._kept)
-            self._px[begin], self._scores[begin] = self._px[kept], self._scores[kept]
-            self._points[:2, begin], self._facts[:, begin] = self._points[:2, kept], self._facts[:, kept]
+            self._px[begin], self._scores[begin], self._facts[:, begin] = self._px[kept], self._scores[kept], self._facts[:, kept]
             self._end = self._kept
         added = slice(self._end, self._end + more)
         self._px[added], self._scores[added] = self._held, 0
@@ -127,7 +127,6 @@ class FrameGrid:
 
     def _note(self, start: int, stop: int) -> None:
         """Write down what is known of rows that were written."""
-        self._points[0, start:stop], self._points[1, start:stop] = self._px[start:stop, :, 0], self._px[start:stop, :, 1]
         for row in range(start, stop):
             self._facts[:, row] = facts_of(self._px[row])
 
@@ -141,10 +140,8 @@ class FrameGrid:
     def _go_on(self, place: float, before: int, time: float, px: Floats, scores: Floats) -> None:
         """Write the rows since the frame before, in which all joints were seen as they are now."""
         if place == before + 1 and self._end < len(self._px):
-            self._px[self._end], self._scores[self._end] = px, scores
-            self._note(self._end, self._end + 1)
-            self._end += 1
-            self.newest = before + 1
+            row, self._end, self.newest = self._end, self._end + 1, before + 1
+            self._px[row], self._scores[row], self._facts[:, row] = px, scores, facts_of(px)
         else:
             self.grow(math.floor(place))
             if self.newest > before:

@@ -145,29 +145,36 @@ def from_coco(
         shares = 1 - np.isnan(coco[:, FACE]).any(axis=(1, 2)).astype(np.float32)
     plain = whole & (shares == 1)
     if plain.all():
-        found = from_whole_coco(np.concatenate([coco, given[..., None]], axis=-1), trunk, weights)
-        joints, confidence = found[..., :2], found[..., 2]
+        joints, confidence = from_whole_coco(np.concatenate([coco, given[..., None]], axis=-1), trunk, weights)
     else:
         joints, confidence = _by_formula(coco, given, trunk, weights, shares)
-        found = from_whole_coco(np.concatenate([coco[plain], given[plain, :, None]], axis=-1), trunk, weights)
-        joints[plain], confidence[plain] = found[..., :2], found[..., 2]
+        seen = np.concatenate([coco[plain], given[plain, :, None]], axis=-1)
+        joints[plain], confidence[plain] = from_whole_coco(seen, trunk, weights)
     guessed = (given[:, FACE] == 0).any(axis=1) & (shares > 0)
     confidence[np.ix_(guessed, _ABOVE)] = 0
     confidence[np.isnan(joints).any(axis=-1)] = 0
     return joints, confidence
 
 
-def from_whole_coco(keypoints: Floats, trunk: Trunk, weights: TrunkWeights = FITTED) -> Floats:
-    """Return Human3.6M joints with scores ``(N, 17, 3)`` of COCO's, where all were seen: one product with a matrix for each."""
+def from_whole_coco(keypoints: Floats, trunk: Trunk, weights: TrunkWeights = FITTED) -> tuple[Floats, Floats]:
+    """Return Human3.6M joints ``(N, 17, 2)`` and scores ``(N, 17)`` of COCO's with scores ``(N, 17, 3)``, where all were seen.
+
+    One product with a matrix for each.
+    """
+    count = len(keypoints)
     matrix = _MATRICES[trunk] if weights is FITTED else _matrix(trunk, weights)
-    return np.asarray((matrix @ keypoints.reshape(len(keypoints), 3 * NUM_JOINTS, 1)).reshape(len(keypoints), NUM_JOINTS, 3))
+    found = matrix @ keypoints.reshape(count, 3 * NUM_JOINTS, 1)
+    return found[:, : 2 * NUM_JOINTS].reshape(count, NUM_JOINTS, 2), found[:, 2 * NUM_JOINTS :, 0]
 
 
 def _matrix(trunk: Trunk, weights: TrunkWeights) -> Floats:
-    """Return the matrix ``(51, 51)`` from COCO's coordinates and scores to those of Human3.6M: they depend linearly on them."""
+    """Return the matrix ``(51, 51)`` from COCO's joints (u, v, score) to those of Human3.6M (u, v) and then their scores.
+
+    They depend linearly on them.
+    """
     units = np.eye(3 * NUM_JOINTS, dtype=np.float32).reshape(-1, NUM_JOINTS, 3)
     places, scores = _by_formula(units[..., :2], units[..., 2], trunk, weights, np.ones(len(units), np.float32))
-    return np.ascontiguousarray(np.concatenate([places, scores[..., None]], axis=-1).reshape(len(units), -1).T)
+    return np.ascontiguousarray(np.concatenate([places.reshape(len(units), -1), scores], axis=1).T)
 
 
 def _by_formula(coco: Floats, given: Floats, trunk: Trunk, weights: TrunkWeights, shares: Floats) -> tuple[Floats, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -23,13 +23,14 @@ from poseedge.live.options import LiftOptions, setup
 from poseedge.live.person import Posed, RunSetup, Sighting, TrackedPerson, WindowStep
 from poseedge.live.tracks import select
 from poseedge.live.trained import TrainedOn, bundled_network, trained_on
-from poseedge.live.types import Clip, Flags, Floats, Indices, Lifted, Track
-from poseedge.live.unseen.face import completed
+from poseedge.live.types import Clip, Floats, Indices, Lifted, Track
+from poseedge.live.unseen.face import Face, completed
 from poseedge.live.unseen.gaps import Faults, are_clean, gate
 from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS
 
 BATCH_FRAMES = 16_000  # of all windows that wait to be lifted together
+BLOCK = 4096  # frames whose joints are made together
 MOST_BYTES = 8 * 2**30  # of the poses of a clip
 _BYTES_OF_A_JOINT = 3 * 4 + 2 * 4 + 4 + 1
 
@@ -83,21 +84,21 @@ def lift_clip(
     people = []
     for number, track in enumerate(clip.tracks):
         times = lifted.times_s[track.frames - clip.frames[0]]
-        people.append(_Follower(number, TrackedPerson(shared), track.frames, *joints_of(track, times, clip.layout, trunk)))
+        people.append(_Follower(TrackedPerson(shared, number), track.frames, sightings(track, times, clip.layout, trunk)))
     coming = deque(sorted((each for each in people if len(each.frames)), key=lambda each: int(each.frames[0])))
     there: list[_Follower] = []
-    queue: list[tuple[int, WindowStep]] = []
-    for frame, time in zip(clip.frames.tolist(), lifted.times_s.tolist(), strict=True):
+    queue: list[WindowStep] = []
+    for frame, time in _rows(clip.frames, lifted.times_s):
         while coming and coming[0].frames[0] <= frame:
             there.append(coming.popleft())
         for follower in there:
-            queue += [(follower.number, step) for step in follower.take(frame, time)]
+            queue += follower.take(frame, time)
         there = [follower for follower in there if not follower.gone]
         if len(queue) * lifter.spec.frames >= BATCH_FRAMES:
             _settle(lifter, queue, options.flip, lifted)
         advance(1)
     for follower in there:
-        queue += [(follower.number, step) for step in follower.person.finish()]
+        queue += follower.person.finish()
     _settle(lifter, queue, options.flip, lifted)
     if options.height_m is not None:
         lifted = sized(lifted, options.height_m)
@@ -105,19 +106,30 @@ def lift_clip(
     return replace(lifted, meta={**_meta(lifter, clip, options, trained, shared), "faults": faults})
 
 
-def joints_of(track: Track, times: npt.NDArray[np.float64], layout: str, trunk: Trunk) -> tuple[Floats, Floats, Flags]:
-    """Return a track's Human3.6M joints in pixels, NaN where missing, their scores, and in which frames all were seen.
+def sightings(track: Track, times: npt.NDArray[np.float64], layout: str, trunk: Trunk) -> Iterator[Sighting]:
+    """Yield a track's Human3.6M joints frame by frame, some thousands of frames being made at a time.
 
     ``times``: of the track's frames, in seconds.
     """
-    keypoints = gate(track.keypoints, track.scores)
-    if layout_named(layout).coco is None:
-        joints, scores = to_h36m(keypoints, track.scores, layout)
-    else:
-        coco, given = to_coco(keypoints, track.scores, layout)
-        coco, shares = completed(coco, times)
-        joints, scores = from_coco(coco, given, trunk, shares=shares)
-    return joints, scores, are_clean(joints, scores)
+    face = Face()
+    for start in range(0, len(track.frames), BLOCK):
+        part = slice(start, start + BLOCK)
+        keypoints, scores = gate(track.keypoints[part], track.scores[part]), track.scores[part]
+        if layout_named(layout).coco is None:
+            joints, scores = to_h36m(keypoints, scores, layout)
+        else:
+            coco, scores = to_coco(keypoints, scores, layout)
+            coco, shares = completed(coco, times[part], face)
+            joints, scores = from_coco(coco, scores, trunk, shares=shares)
+        clean = are_clean(joints, scores)
+        yield from map(Sighting, track.frames[part].tolist(), times[part].tolist(), joints, scores, clean.tolist())
+
+
+def _rows(frames: Indices, times: npt.NDArray[np.float64]) -> Iterator[tuple[int, float]]:
+    """Yield numbers and times of frames; lists of all of them would take as much memory as a fifth of the poses."""
+    for start in range(0, len(frames), BLOCK):
+        part = slice(start, start + BLOCK)
+        yield from zip(frames[part].tolist(), times[part].tolist(), strict=True)
 
 
 def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[Floats | None]:
@@ -131,8 +143,10 @@ def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[
     windows = [step.window for step in steps if step.window is not None]
     if not windows:
         return [None] * len(steps)
-    together = windows[0][None] if len(windows) == 1 else np.stack(windows)
-    each = iter(predict.lift_windows(lifter, together, flip))
+    lifted = predict.lift_windows(lifter, windows[0][None] if len(windows) == 1 else np.stack(windows), flip)
+    if len(windows) == len(steps):
+        return list(lifted)
+    each = iter(lifted)
     return [None if step.window is None else next(each) for step in steps]
 
 
@@ -160,12 +174,9 @@ def trunk_and_leg(poses_m: Floats) -> npt.NDArray[np.float64]:
 class _Follower:
     """A person, and the frames of the clip in which somebody saw it."""
 
-    number: int
     person: TrackedPerson
     frames: Indices
-    joints: Floats
-    scores: Floats
-    clean: Flags
+    sightings: Iterator[Sighting]
     at: int = 0
 
     @property
@@ -176,16 +187,15 @@ class _Follower:
     def take(self, frame: int, time: float) -> list[WindowStep]:
         if self.at == len(self.frames) or self.frames[self.at] != frame:
             return self.person.miss(frame, time)
-        index, self.at = self.at, self.at + 1
-        return self.person.see(Sighting(frame, time, self.joints[index], self.scores[index], bool(self.clean[index])))
+        self.at += 1
+        return self.person.see(next(self.sightings))
 
 
-def _settle(lifter: Lifter, queue: list[tuple[int, WindowStep]], flip: bool, lifted: Lifted) -> None:
+def _settle(lifter: Lifter, queue: list[WindowStep], flip: bool, lifted: Lifted) -> None:
     """Lift the queue's windows and put the poses that become final into ``lifted``."""
-    steps = [step for _, step in queue]
-    for (number, step), poses in zip(queue, lift_steps(lifter, steps, flip), strict=True):
+    for step, poses in zip(queue, lift_steps(lifter, queue, flip), strict=True):
         for posed in step.span.settle(step, poses):
-            _put(lifted, number, posed)
+            _put(lifted, step.span.number, posed)
     queue.clear()
 
 

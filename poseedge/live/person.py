@@ -21,7 +21,6 @@ from poseedge.live.unseen.face import Face
 from poseedge.live.unseen.gaps import HOLD_S, Continuity, Faults
 from poseedge.live.unseen.limbs import lacking
 from poseedge.live.view import PersonView, PlainView, Sights, Turn
-from poseedge.skeleton import ROOT
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ class RunSetup:
     smoother: Callable[[], OneEuro] | None = None
 
 
-@dataclass(frozen=True)
-class Posed:
+class Posed(NamedTuple):
     """The pose of one person in one frame of the source."""
 
     frame: int
@@ -59,7 +57,7 @@ class Sighting(NamedTuple):
 
 
 class WindowStep(NamedTuple):
-    """A window to lift, if one is due, and the sightings whose poses are final once it is lifted."""
+    """A window to lift, if one is due, and the sightings of ``span`` whose poses are final once it is lifted."""
 
     span: Span
     window: Floats | None  # (F, 17, C)
@@ -74,7 +72,8 @@ class WindowStep(NamedTuple):
 class Span:
     """A person from one sighting to the last before a long gap, on the network's frames."""
 
-    def __init__(self, setup: RunSetup, first: Sighting) -> None:
+    def __init__(self, setup: RunSetup, number: int, first: Sighting) -> None:
+        self.number = number  # of the person
         self._setup, self._mean = setup, Mean(setup.plan.frames, setup.plan.shown, setup.plan.weights, setup.plan.blocks)
         self._grid = FrameGrid(setup.rate, setup.plan.frames, first.time_s, first.px, first.scores, setup.interval_s)
         self._waiting: deque[tuple[float, Sighting]] = deque([(0.0, first)])
@@ -98,9 +97,9 @@ class Span:
         return self._grid.unseen(time)
 
     @property
-    def waiting(self) -> int | None:
-        """The first frame whose pose is not final yet."""
-        return self._waiting[0][1].frame if self._waiting else None
+    def waiting(self) -> float:
+        """The first frame whose pose is not final yet; infinity if there is none."""
+        return self._waiting[0][1].frame if self._waiting else math.inf
 
     def start(self) -> list[WindowStep]:
         """Return the steps of the first sighting."""
@@ -133,18 +132,20 @@ class Span:
     def settle(self, step: WindowStep, poses: Floats | None) -> list[Posed]:
         """Take the poses of a step's window; return those of the sightings that are final now, in order."""
         if poses is not None:
-            turned = poses if step.turn is None else (poses.reshape(-1, 3) @ step.turn).reshape(poses.shape)
-            self._mean.add(turned, step.first, step.last)
+            if step.turn is not None:
+                poses = (poses.reshape(-1, 3) @ step.turn).reshape(poses.shape)
+            self._mean.add(poses, step.first, step.last)
         fresh = self._mean.take(step.final)
         if not len(fresh):
             return []
-        fresh[:, ROOT] = 0
         zero, known = step.final + 1 - len(fresh), fresh
         base = zero if self._before is None else zero - 1
         if base < zero and step.due and step.due[0][0] < zero:
             zero, known = base, np.concatenate([self._before[None], fresh])  # type: ignore[index]
-        self._before = known[-1]
-        return [self._posed(sighting, between(known, place - zero), step.keypoints, place - base) for place, sighting in step.due]
+        self._before, found = known[-1], []
+        for place, sighting in step.due:
+            found.append(self._posed(sighting, between(known, place - zero), step.keypoints, place - base))
+        return found
 
     def _posed(self, sighting: Sighting, pose: Floats, keypoints: Floats, place: float) -> Posed:
         """Return the pose of a sighting; ``place``: of what was filled in, among ``keypoints``."""
@@ -217,8 +218,10 @@ def padded(sights: Sights, more: int) -> Sights:
 def between(rows: Floats, place: float) -> Floats:
     """Return what lies at a fractional ``place`` of ``rows``."""
     index = math.floor(place)
+    if index == place:
+        return rows[index].copy()
     share = np.float32(place - index)
-    return rows[index].copy() if share == 0 else np.asarray((1 - share) * rows[index] + share * rows[index + 1])
+    return np.asarray((1 - share) * rows[index] + share * rows[index + 1])
 
 
 class Remembered:
@@ -256,8 +259,8 @@ def pushed(memory: Memory, rows: Floats) -> Floats:
 class TrackedPerson:
     """One person of a run: a span after another, each as long as nothing is missing for too long."""
 
-    def __init__(self, setup: RunSetup) -> None:
-        self._setup = setup
+    def __init__(self, setup: RunSetup, number: int) -> None:
+        self._setup, self._number = setup, number
         self.faults = Faults()
         self._continuity = Continuity(self.faults)
         self.face = Face()
@@ -274,17 +277,17 @@ class TrackedPerson:
         return self._span is None and time_s - self._seen_s > HOLD_S
 
     @property
-    def waiting(self) -> int | None:
-        """The first frame whose pose is not final yet."""
-        return self._span.waiting if self._span else None
+    def waiting(self) -> float:
+        """The first frame whose pose is not final yet; infinity if there is none."""
+        return self._span.waiting if self._span else math.inf
 
     def see(self, sighting: Sighting) -> list[WindowStep]:
         """Take joints ``(17, 2)`` in pixels, NaN where missing; return what is to be lifted now."""
-        steps = self.close(sighting.time_s)
         self._seen_s = sighting.time_s
         if sighting.is_clean and self._span is not None and self._continuity.is_usual(sighting.px, sighting.time_s):
-            self._newest_s = sighting.time_s
-            return steps + self._span.see(sighting)
+            self._newest_s = sighting.time_s  # all was seen a moment ago: nothing can be missing for too long
+            return self._span.see(sighting)
+        steps = self.close(sighting.time_s)
         px, stranger = self._continuity.check(sighting.px, sighting.time_s)
         if stranger:
             self.faults.ended += 1
@@ -304,7 +307,7 @@ class TrackedPerson:
             self.faults.lacking += forbidding
             return steps
         self.faults.held += missing
-        self._span = Span(self._setup, sighting)
+        self._span = Span(self._setup, self._number, sighting)
         return steps + self._span.start()
 
     def miss(self, frame: int, time_s: float) -> list[WindowStep]:

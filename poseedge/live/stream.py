@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,8 @@ LENGTHS = 250  # poses that a person's size is told from: five seconds at 50 Hz
 
 TWO_PIXELS = 2.0
 
+_BY_ID = (dict, Mapping)  # the first is much quicker told
+
 
 @dataclass(frozen=True)
 class StreamFrame:
@@ -36,6 +38,28 @@ class StreamFrame:
     time_s: float
     people: dict[int, Posed] = field(default_factory=dict)  # by id
     against: dict[int, Posed] = field(default_factory=dict)  # the same people by another network, where one lifts them too
+
+
+# By id; or one after another, or as an array ``(P, K, 2 or 3)``, without.
+People = Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray
+
+
+class PoseStream(Protocol):
+    """What takes people's keypoints frame by frame and gives their poses: ``Stream``, or two of them side by side."""
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames of the network that a pose waits for."""
+
+    @property
+    def rate(self) -> float:
+        """Frames of the network in a second."""
+
+    def push(self, people: People, time_s: float | None = None, frame: int | None = None) -> list[StreamFrame]:
+        """Take the next frame; return those whose poses are final now."""
+
+    def finish(self) -> list[StreamFrame]:
+        """Return what is left; the stream may begin anew then, at frame 0."""
 
 
 class Stream:
@@ -64,8 +88,7 @@ class Stream:
         known = layout_named(layout)
         self._count, self._is_coco = known.joints, known.coco is not None
         self._order = None if known.coco in (None, tuple(range(known.joints))) else list(known.coco or ())
-        self._shapes = (self._count, 2), (self._count, 3)
-        self._trunk = self._options.trunk or trained.trunk
+        self._trunk, self._height_m = self._options.trunk or trained.trunk, self._options.height_m
         self._setup = setup(self._options, lifter.spec, trained, size, fps)
         self._people: dict[int, TrackedPerson] = {}
         self._lengths: dict[int, deque[float]] = {}  # of trunk and leg in the last poses, where a height is given
@@ -84,57 +107,54 @@ class Stream:
         """Frames of the network in a second."""
         return self._setup.rate
 
-    def push(
-        self,
-        people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray,
-        time_s: float | None = None,
-        frame: int | None = None,
-    ) -> list[StreamFrame]:
+    def push(self, people: People, time_s: float | None = None, frame: int | None = None) -> list[StreamFrame]:
         """Take the next frame; return those whose poses are final now, in order, none of them twice.
 
-        ``people``: keypoints ``(K, 2)`` in pixels or ``(K, 3)`` with scores by id, or ``(P, K, 2 or 3)`` of people without
-        ids, who are then linked from frame to frame. ``frame`` counts on by itself; without ``time_s`` it gives the time.
-        Raises ``DataError`` for another shape, and if frame or time do not increase.
+        ``people``: keypoints ``(K, 2)`` in pixels or ``(K, 3)`` with scores; those without ids are linked from frame to frame.
+        ``frame`` counts on by itself; without ``time_s`` it gives the time. Raises ``DataError`` for another shape, and if frame
+        or time do not increase.
         """
         self._begin(time_s, frame)
         ids, keypoints = self._taken(people)
-        there = [self._person(number) for number in ids]
-        joints, scores, clean = self._joints(there, keypoints)
-        steps: list[tuple[int, WindowStep]] = []
-        for row, (number, person) in enumerate(zip(ids, there, strict=True)):
-            seen = person.see(Sighting(self._frame, self._time, joints[row], scores[row], clean[row]))
-            steps += [(number, step) for step in seen]
-        for number in [number for number in self._people if number not in ids]:
-            steps += [(number, step) for step in self._people[number].miss(self._frame, self._time)]
-            if self._people[number].is_forgotten(self._time):
-                del self._people[number]
-                self._lengths.pop(number, None)
+        there = [self._people.get(number) or self._person(number) for number in ids]
+        steps: list[WindowStep] = []
+        for person, px, scores, clean in zip(there, *self._joints(there, keypoints), strict=True):
+            steps += person.see(Sighting(self._frame, self._time, px, scores, clean))
+        if len(ids) < len(self._people):
+            steps += self._missed(ids)
         return self._settled(steps)
 
     def finish(self) -> list[StreamFrame]:
         """Return what is left; the stream may begin anew then, at frame 0."""
-        given = self._settled([(number, step) for number, person in self._people.items() for step in person.finish()])
+        given = self._settled([step for person in self._people.values() for step in person.finish()])
         self._people.clear()
         self._lengths.clear()
         self._linker, self._first, self._frame, self._time = None, None, -1, -np.inf
         return given
 
     def _person(self, number: int) -> TrackedPerson:
-        person = self._people.get(number)
-        if person is None:
-            person = self._people[number] = TrackedPerson(self._setup)
+        person = self._people[number] = TrackedPerson(self._setup, number)
         return person
+
+    def _missed(self, ids: list[int]) -> list[WindowStep]:
+        """Return what is to be lifted of people who are not among those in this frame."""
+        steps: list[WindowStep] = []
+        for number in [number for number in self._people if number not in ids]:
+            steps += self._people[number].miss(self._frame, self._time)
+            if self._people[number].is_forgotten(self._time):
+                del self._people[number]
+                self._lengths.pop(number, None)
+        return steps
 
     def _joints(self, people: list[TrackedPerson], keypoints: Floats) -> tuple[Floats, Floats, list[bool]]:
         """Return Human3.6M's joints of all people of a frame, their scores, and whose were all seen."""
         if is_clean(keypoints):
             if not self._is_coco:
-                return keypoints[..., :2], keypoints[..., 2], [True] * len(people)
+                return np.ascontiguousarray(keypoints[..., :2]), keypoints[..., 2], [True] * len(people)
             coco = keypoints if self._order is None else keypoints[:, self._order]
             shares = [person.face.complete(row, self._time, True) for person, row in zip(people, coco[..., :2], strict=True)]
             if shares.count(1) == len(shares):
-                found = from_whole_coco(coco, self._trunk)
-                return found[..., :2], found[..., 2], [True] * len(people)
+                return *from_whole_coco(coco, self._trunk), [True] * len(people)
             joints, scores = from_coco(coco[..., :2], coco[..., 2], self._trunk, shares=np.array(shares, np.float32))
         else:
             joints, scores = self._doubted(people, gate(keypoints[..., :2], keypoints[..., 2]), keypoints[..., 2])
@@ -168,44 +188,47 @@ class Stream:
         self._first, self._frame, self._time = first, number, float(time_s)
         self._open[number] = StreamFrame(number, self._time)
 
-    def _taken(self, people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray) -> tuple[list[int], Floats]:
+    def _taken(self, people: People) -> tuple[list[int], Floats]:
         """Return ids, and keypoints with scores ``(P, K, 3)``."""
-        rows = list(people.values()) if isinstance(people, Mapping) else people
-        keypoints = np.ones((len(rows), self._count, 3), np.float32)
-        for place, given in enumerate(rows):
+        ids, rows = (list(people), list(people.values())) if isinstance(people, _BY_ID) else (None, people)
+        keypoints = np.empty((len(rows), self._count, 3), np.float32)
+        for place, given in zip(keypoints, rows, strict=True):
             row = np.asarray(given)
-            if row.shape not in self._shapes:
+            if row.shape == place.shape:
+                place[:] = row
+            elif row.shape == (self._count, 2):
+                place[:, :2], place[:, 2] = row, 1
+            else:
                 wanted = f"({self._count}, 2) or ({self._count}, 3) of {self._layout}"
                 raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {row.shape}")
-            keypoints[place, :, : row.shape[1]] = row
         if not (len(rows) and abs(keypoints.item(0)) > TWO_PIXELS):  # else pixels for sure, and no time lost
             check_pixels(keypoints[..., :2], self._frame)
-        if isinstance(people, Mapping):
-            return list(people), keypoints
+        if ids is not None:
+            return ids, keypoints
         if self._linker is None:
             self._linker = Linker(max(1, round(self._fps or 30)))
         return self._linker.push(self._frame, keypoints[..., :2]), keypoints
 
-    def _settled(self, steps: list[tuple[int, WindowStep]]) -> list[StreamFrame]:
+    def _settled(self, steps: list[WindowStep]) -> list[StreamFrame]:
         """Lift the windows of ``steps``; return the frames for which nobody's pose is waited for any more."""
-        poses = lift_steps(self._lifter, [step for _, step in steps], self._options.flip)
-        for (number, step), lifted in zip(steps, poses, strict=True):
-            for posed in step.span.settle(step, lifted):
-                self._open[posed.frame].people[number] = self._sized(number, posed)
-        open_from = min((person.waiting for person in self._people.values() if person.waiting is not None), default=None)
+        for step, poses in zip(steps, lift_steps(self._lifter, steps, self._options.flip), strict=True):
+            for posed in step.span.settle(step, poses):
+                sized = posed if self._height_m is None else self._sized(step.span.number, posed, self._height_m)
+                self._open[posed.frame].people[step.span.number] = sized
+        open_from = min([person.waiting for person in self._people.values()], default=math.inf)
         given = []
-        while self._open and (open_from is None or next(iter(self._open)) < open_from):
-            given.append(self._open.pop(next(iter(self._open))))
-        return given
+        for frame in self._open:  # in order
+            if frame >= open_from:
+                break
+            given.append(frame)
+        return [self._open.pop(frame) for frame in given]
 
-    def _sized(self, number: int, posed: Posed) -> Posed:
+    def _sized(self, number: int, posed: Posed, height_m: float) -> Posed:
         """Return a pose as tall as the person is said to be: by the median length of the last poses."""
-        if self._options.height_m is None:
-            return posed
         lengths = self._lengths.setdefault(number, deque(maxlen=LENGTHS))
         lengths.append(float(trunk_and_leg(posed.pose_m[None])[0]))
-        share = self._options.height_m * TRUNK_AND_LEG / float(np.median(lengths))
-        return replace(posed, pose_m=posed.pose_m * np.float32(share))
+        share = height_m * TRUNK_AND_LEG / float(np.median(lengths))
+        return posed._replace(pose_m=posed.pose_m * np.float32(share))
 
 
 def check_pixels(keypoints: Floats, frame: int) -> None:

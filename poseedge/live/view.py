@@ -18,6 +18,7 @@ from poseedge.skeleton import NUM_JOINTS
 
 ViewName = Literal["person", "plain"]
 Turn = npt.NDArray[np.float32]  # (3, 3)
+Nine = tuple[float, ...]  # a matrix (3, 3), row by row
 
 # Of an unknown camera: its focal length is 0.9 of the picture's longer side, and more where the person, taken to be 1.7 m tall,
 # would stand nearer than 4 m. Measured: too short a guess costs up to 10 mm of P-MPJPE, too long a one at most 3.
@@ -53,7 +54,7 @@ class PlainView:
 
     def see(self, window: Sights) -> tuple[Floats, Turn | None]:
         """Return the network's input of a window; its poses need no turn."""
-        return np.asarray(normalize_screen(window.px, self._shot.width, self._shot.height), np.float32), None
+        return np.ascontiguousarray(normalize_screen(window.px, self._shot.width, self._shot.height), np.float32), None
 
 
 class PersonView:
@@ -64,63 +65,59 @@ class PersonView:
 
     def __init__(self, shot: Shot, trained: TrainedOn) -> None:
         self._size, self._elevation, self._share = trained.person_size, math.radians(trained.elevation_deg), trained.lean_share
-        self._shot, self._level, self._lean_is_known = shot, shot.level, shot.pitch_deg is not None
-        self._is_level = not (shot.pitch_deg or shot.roll_deg)
-        self._aside = shot.level @ ((1, 0, -shot.width / 2), (0, 1, -shot.height / 2), (0, 0, 0))
-        self._ahead = shot.level @ ((0, 0, 0), (0, 0, 0), (0, 0, 1))
+        self._shot, self._lean_is_known = shot, shot.pitch_deg is not None
+        self._level: Nine | None = tuple(shot.level.ravel().tolist()) if shot.pitch_deg or shot.roll_deg else None
+        self._middle = shot.width / 2, shot.height / 2
+        self._least_focal = FOCAL_OF_LONGER_SIDE * max(shot.width, shot.height)
 
     def see(self, window: Sights) -> tuple[Floats, Turn | None]:
         """Return the network's input ``(F, 17, 2)`` of a window, and the turn from its poses to camera axes.
 
         Poses are rows: ``pose @ turn``.
         """
-        length = len(window.px)
-        middles = window.facts[:2].copy()
-        middles.partition(length // 2)
-        u, v = middles[:, length // 2].tolist()
-        rays = self._rays(window.facts[5])
-        aim, elevation = aimed(rays @ np.array((u, v, 1.0)))
-        homography = (aim @ rays).astype(np.float32)
-        homography[:2] *= self._size / max(upper(lengths_seen(homography, window.facts)), _LEAST_EXTENT)
-        seen = homography @ window.points  # one product of three long rows: four times as fast as of pairs
-        np.reciprocal(seen[2], out=seen[2])
+        u, v, length_px = usual(window.facts)
+        focal = self._shot.focal_px or max(self._least_focal, length_px * NEAREST_M / TALL_M / TRUNK_AND_LEG)
+        mu, mv = self._middle
+        turn, elevation = self._turn(u - mu, v - mv, focal)
+        a, b, c, d, e, f, g, h, i = turn  # of rays (u - mu, v - mv, focal)
+        # The same of pixels (u, v, 1):
+        c, f, i = c * focal - a * mu - b * mv, f * focal - d * mu - e * mv, i * focal - g * mu - h * mv
+        longest = max(upper(lengths_seen((a, b, c, d, e, f, g, h, i), window.facts)), _LEAST_EXTENT) / self._size
+        shown = np.array((a, b, c, d, e, f, g * longest, h * longest, i * longest), np.float32)
+        seen = shown.reshape(3, 3) @ window.points  # three long rows: four times as fast as pairs
         screen = np.empty(window.px.shape, np.float32)
-        pairs = screen.reshape(-1, 2)
-        np.multiply(seen[0], seen[2], out=pairs[:, 0])
-        np.multiply(seen[1], seen[2], out=pairs[:, 1])
+        np.divide(seen[:2], seen[2], out=screen.reshape(-1, 2).T)
         if self._lean_is_known:
-            aim = about_x(self._share * (self._elevation - elevation)) @ aim
-        turn = aim if self._is_level else aim @ self._level
-        return screen, turn.astype(np.float32)
+            turn = product(about_x(self._share * (self._elevation - elevation)), turn)
+        return screen, np.array(turn, np.float32).reshape(3, 3)
 
-    def _rays(self, lengths_px: Floats) -> Float64Array:
-        """Return the matrix ``(3, 3)`` from pixels (u, v, 1) to their rays in level axes."""
-        shot = self._shot
-        focal = shot.focal_px or max(
-            FOCAL_OF_LONGER_SIDE * max(shot.width, shot.height), upper(lengths_px.copy()) * NEAREST_M / TALL_M / TRUNK_AND_LEG
-        )
-        return self._aside / focal + self._ahead
+    def _turn(self, x: float, y: float, z: float) -> tuple[Nine, float]:
+        """Return the rotation to a virtual camera that looks along a ray of the camera, and how far down it looks, in radians."""
+        if self._level is None:
+            return aimed(x, y, z)
+        a, b, c, d, e, f, g, h, i = self._level
+        aim, elevation = aimed(a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z)
+        return product(aim, self._level), elevation
 
 
-def aimed(ray: Float64Array) -> tuple[Float64Array, float]:
-    """Return the rotation ``(3, 3)`` of a level camera that looks along ``ray``, and how far down it looks, in radians."""
-    x, y, z = ray.tolist()
+def product(one: Nine, other: Nine) -> Nine:
+    """Return the matrix product of two matrices."""
+    return tuple((np.reshape(one, (3, 3)) @ np.reshape(other, (3, 3))).ravel().tolist())
+
+
+def aimed(x: float, y: float, z: float) -> tuple[Nine, float]:
+    """Return the rotation of a level camera that looks along a ray, and how far down it looks, in radians."""
     across, length = math.hypot(x, z), math.sqrt(x * x + y * y + z * z)
     sin, cos = y / length, across / length
-    right = (z / across, -x / across) if across > _STRAIGHT_UP else (1.0, 0.0)  # x and z of a level vector
-    forward = (-right[1], right[0])
-    rows = (
-        (right[0], 0.0, right[1]),
-        (-sin * forward[0], cos, -sin * forward[1]),
-        (cos * forward[0], sin, cos * forward[1]),
-    )
-    return np.array(rows), math.asin(max(min(sin, 1.0), -1.0))
+    right_x, right_z = (z / across, -x / across) if across > _STRAIGHT_UP else (1.0, 0.0)  # of a level vector
+    rotation = (right_x, 0.0, right_z, sin * right_z, cos, -sin * right_x, -cos * right_z, sin, cos * right_x)
+    return rotation, math.asin(max(min(sin, 1.0), -1.0))
 
 
-def about_x(angle: float) -> Float64Array:
-    """Return the right-handed rotation ``(3, 3)`` about the x axis, radians."""
+def about_x(angle: float) -> Nine:
+    """Return the right-handed rotation about the x axis, radians."""
     cos, sin = math.cos(angle), math.sin(angle)
-    return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    return 1.0, 0.0, 0.0, 0.0, cos, -sin, 0.0, sin, cos
 
 
 class Sights(NamedTuple):
@@ -139,52 +136,64 @@ class Sights(NamedTuple):
 
 
 def facts_of(px: Floats) -> tuple[float, ...]:
-    """Return of a person ``(17, 2)`` the middle (u, v), that of the length as (u, v, 1), the length, its parts across and down.
+    """Return of a person ``(17, 2)`` the middle (u, v), the length, its middle as (u, v, 1), its parts across and down.
 
-    A person's length is that of the trunk and of the longer leg: thigh and shank. Its parts sum to it.
+    A person's length is that of the trunk and of the longer leg: thigh and shank. Its parts sum to it. In here points are complex
+    numbers u + iv: so few are sooner reckoned with in Python than in numpy.
     """
-    at = px.ravel().tolist()
-    trunk = _bone((at[22] + at[28]) / 2, (at[23] + at[29]) / 2, (at[2] + at[8]) / 2, (at[3] + at[9]) / 2)
-    thigh, shank = _bone(*at[2:6]), _bone(*at[4:8])
-    other_thigh, other_shank = _bone(*at[8:12]), _bone(*at[10:14])
-    if thigh[0] + shank[0] < other_thigh[0] + other_shank[0]:
+    at = np.ascontiguousarray(px, np.float32).view(np.complex64).ravel().tolist()
+    hips, shoulders = (at[1] + at[4]) / 2, (at[11] + at[14]) / 2
+    hip, knee, ankle = at[1:4]
+    thigh, shank = abs(hip - knee), abs(knee - ankle)
+    other_thigh, other_shank = abs(at[4] - at[5]), abs(at[5] - at[6])
+    if thigh + shank < other_thigh + other_shank:
+        hip, knee, ankle = at[4:7]
         thigh, shank = other_thigh, other_shank
-    length, across, u, v = (one + two + three for one, two, three in zip(trunk, thigh, shank, strict=True))
-    share = 1 / max(length, _LEAST_EXTENT)
-    return sum(at[::2]) / NUM_JOINTS, sum(at[1::2]) / NUM_JOINTS, u * share, v * share, 1.0, length, across, length - across
+    trunk = abs(shoulders - hips)
+    length = trunk + thigh + shank
+    across = (
+        (shoulders - hips).real ** 2 / (trunk or 1)
+        + (hip - knee).real ** 2 / (thigh or 1)
+        + (knee - ankle).real ** 2 / (shank or 1)
+    )
+    middle = trunk * (shoulders + hips) + thigh * (hip + knee) + shank * (knee + ankle)
+    middle, mean = middle / max(2 * length, _LEAST_EXTENT), sum(at) / NUM_JOINTS
+    return mean.real, mean.imag, length, middle.real, middle.imag, 1.0, across, length - across
 
 
-def _bone(u: float, v: float, to_u: float, to_v: float) -> tuple[float, float, float, float]:
-    """Return a bone's length, the part that its way across has in it, and its middle (u, v) times the length."""
-    across, down = u - to_u, v - to_v
-    length = math.hypot(across, down)
-    half = length / 2
-    return length, across * across / length if length else 0.0, half * (u + to_u), half * (v + to_v)
+def usual(facts: Floats) -> tuple[float, float, float]:
+    """Return where the person of ``facts (8, F)`` usually is in the picture (u, v), and how long where it looks longest."""
+    rows = facts[:3].copy()
+    rows.sort()  # sooner done than a partition at three places
+    half = rows.shape[1] // 2
+    return rows.item(0, half), rows.item(1, half), upper(rows[2])
 
 
-def lengths_seen(homography: Floats, facts: Floats) -> Floats:
-    """Return the lengths ``(F,)`` of a person in a picture ``homography (3, 3)`` away, from ``facts (8, F)``.
+def lengths_seen(shown: Nine, facts: Floats) -> Floats:
+    """Return, in order, the lengths ``(F,)`` of a person in a picture that ``shown`` makes of pixels, from ``facts (8, F)``.
 
-    In each frame pixels are stretched, across and down, as they are in the middle of the length: to the first order.
+    In each frame pixels are stretched, across and down, as they are in the middle of the length: to the first order. Of
+    x = X / Z that is (Z dX - X dZ) / Z^2, and both products in it hold the pixel's u and v once each at most: the rest cancels.
     """
-    middle = homography @ facts[2:5]
-    nearness = np.reciprocal(middle[2])
-    middle = middle[:2] * nearness
-    stretched = homography[2, :2, None] * middle[:, None]  # (2, 2, F): of a picture's axis, along one of the other's
-    np.subtract(homography[:2, :2, None], stretched, out=stretched)
-    stretched *= stretched
-    parts = stretched[0] + stretched[1]
+    a, b, c, d, e, f, g, h, i = shown
+    ah, ai, bi, dh, di, ei = a * h - b * g, a * i - c * g, b * i - c * h, d * h - e * g, d * i - f * g, e * i - f * h
+    stretches = np.array((0, ah, ai, -ah, 0, bi, 0, dh, di, -dh, 0, ei, g, h, i), np.float32)  # of x and of y, across and down; Z
+    found = stretches.reshape(5, 3) @ facts[3:6]
+    found *= found
+    parts = found[:2] + found[2:4]
     np.sqrt(parts, out=parts)
-    parts *= facts[6:8]
+    parts *= facts[6:]
     lengths = parts[0] + parts[1]
-    lengths *= nearness
-    return np.asarray(lengths)
+    lengths /= found[4]
+    lengths.sort()
+    return lengths
 
 
-def upper(lengths: Floats) -> float:
-    """Return how long a person looks where it looks longest, of ``lengths (F,)``, which are put into another order."""
-    place = _SIZE_SHARE * (len(lengths) - 1)
+def upper(ordered: Floats) -> float:
+    """Return how long a person looks where it looks longest, of lengths ``(F,)`` in ascending order."""
+    place = _SIZE_SHARE * (len(ordered) - 1)
     below = int(place)
-    lengths.partition((below, min(below + 1, len(lengths) - 1)))
-    ordered = lengths[below : below + 2].tolist()
-    return float(ordered[0] + (place - below) * (ordered[-1] - ordered[0]))
+    if below == place:
+        return ordered.item(below)
+    low = ordered.item(below)
+    return low + (place - below) * (ordered.item(below + 1) - low)

@@ -29,7 +29,7 @@ def photographed(joints: Array, shot: Shot) -> Array:
 
 def extent(px: Array) -> float:
     """Trunk and longer leg, where they look longest but for a tenth of the frames."""
-    return float(np.quantile([facts_of(row)[5] for row in px], 0.9))
+    return float(np.quantile([facts_of(row)[2] for row in px], 0.9))
 
 
 def seen(joints: Array, shot: Shot, size: float = SIZE) -> tuple[Array, Array]:
@@ -86,11 +86,11 @@ def test_pitch_is_downwards_and_roll_is_clockwise_from_behind() -> None:
 
 def test_lean_is_turned_by_six_tenths_of_what_the_elevation_exceeds_that_of_training() -> None:
     joints, elevation = walking(), np.radians(27)
-    raised = joints @ about_x(-elevation).T  # below a level camera: seen from above
+    raised = joints @ np.reshape(about_x(-elevation), (3, 3)).T  # below a level camera: seen from above
     known, unknown = (Shot(*FULL_HD, 800, pitch, 0) for pitch in (0, None))
     _, turn = seen(raised, known)
     _, plain = seen(raised, unknown)
-    expected = about_x(np.radians(TrainedOn().lean_share * 20))  # in the virtual camera's axes
+    expected = np.reshape(about_x(np.radians(TrainedOn().lean_share * 20)), (3, 3))  # in the virtual camera's axes
     np.testing.assert_allclose(plain.T @ turn, plain.T @ expected.T @ plain, atol=0.02)
     upright = np.array([0, -np.cos(np.radians(7)), -np.sin(np.radians(7))])  # as seen in training
     leaning = expected @ upright
@@ -108,7 +108,8 @@ def test_unknown_camera_stands_four_metres_away_or_further() -> None:
 
 
 def test_camera_that_looks_straight_down_is_aimed_too() -> None:
-    rotation, elevation = aimed(np.array([0.0, 1.0, 0.0]))
+    nine, elevation = aimed(0.0, 1.0, 0.0)
+    rotation = np.reshape(nine, (3, 3))
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
     assert np.degrees(elevation) == pytest.approx(90)
 

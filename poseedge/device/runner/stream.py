@@ -68,5 +68,4 @@ class Stream:
         if final < 0:
             return []
         [pose] = self._mean.take(final)
-        pose[0] = 0  # the root
         return [(final, pose)]

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.arrays import AnyArray
 from poseedge.lifter import Lifter
 from poseedge.live.demo.look_ahead import for_live
 from poseedge.live.drawing import distances_mm
 from poseedge.live.options import LiftOptions
-from poseedge.live.stream import Stream, StreamFrame
+from poseedge.live.stream import People, PoseStream, Stream, StreamFrame
 from poseedge.live.trained import trained_on
 from poseedge.live.types import Lifted
 
 
 class StreamPair:
-    """Two streams that are shown the same keypoints: gives a frame as soon as both have its poses, the second's ``against``.
+    """Two streams that are shown the same keypoints, as one ``PoseStream``: gives a frame as soon as both have its poses.
 
-    People without ids are linked alike in both, since keypoints alone decide that.
+    The second's are ``against``. People without ids are linked alike in both, since keypoints alone decide that.
     """
 
-    def __init__(self, stream: Stream, against: Stream) -> None:
+    def __init__(self, stream: PoseStream, against: PoseStream) -> None:
         self._stream, self._against = stream, against
         self._waiting = deque[StreamFrame](), deque[StreamFrame]()
 
@@ -40,13 +39,8 @@ class StreamPair:
         """Frames of the first's network in a second."""
         return self._stream.rate
 
-    def push(
-        self,
-        people: Mapping[int, AnyArray] | Sequence[AnyArray] | AnyArray,
-        time_s: float | None = None,
-        frame: int | None = None,
-    ) -> list[StreamFrame]:
-        """Take the next frame as ``Stream.push`` does; return those that are final in both."""
+    def push(self, people: People, time_s: float | None = None, frame: int | None = None) -> list[StreamFrame]:
+        """Take the next frame; return those that are final in both."""
         return self._paired(self._stream.push(people, time_s, frame), self._against.push(people, time_s, frame))
 
     def finish(self) -> list[StreamFrame]:
@@ -63,7 +57,7 @@ class StreamPair:
 
 def open_stream(
     lifter: Lifter, against: Lifter | None, size: tuple[int, int], fps: float | None, layout: str, options: LiftOptions
-) -> Stream | StreamPair:
+) -> PoseStream:
     """Return what lifts live people with one network, or with two; each waits as ``for_live`` says."""
     one, *other = (
         Stream(each, size, fps, layout, trained_on(each), **asdict(for_live(options, each.spec)))

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from poseedge.lifter import Lifter
-from poseedge.live.demo.against import StreamPair, about
+from poseedge.live.demo.against import about
 from poseedge.live.demo.pipeline import Pipeline, PipelineStep, Times
 from poseedge.live.detectors.person import Detector, Person, Picture
 from poseedge.live.drawing import Arrangement, Figure, PictureMaker, faint_joints
 from poseedge.live.person import Posed
-from poseedge.live.stream import Stream, StreamFrame
+from poseedge.live.stream import PoseStream, StreamFrame
 from poseedge.live.types import Lifted
 from poseedge.live.video.output import Output
 from poseedge.live.video.source import Frame, Source
@@ -55,7 +55,7 @@ class Show:
         self,
         source: Source,
         detector: Detector,
-        stream: Stream | StreamPair,
+        stream: PoseStream,
         maker: PictureMaker | None,
         seconds: float | None,
         viewer: Viewer | None = None,
@@ -180,7 +180,7 @@ def gathered(frames: Sequence[StreamFrame], meta: dict[str, Any]) -> Lifted:
 
 
 def live_meta(
-    lifter: Lifter, stream: Stream | StreamPair, source: str, layout: str, fps: float | None, size: tuple[int, int]
+    lifter: Lifter, stream: PoseStream, source: str, layout: str, fps: float | None, size: tuple[int, int]
 ) -> dict[str, Any]:
     """Return how the poses of a live source came about."""
     return {

@@ -63,12 +63,14 @@ class Face:
         return self._share
 
 
-def completed(coco: Floats, times: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
-    """Return a person's COCO keypoints ``(N, 17, 2)`` with the face filled in, and the share of the formula with it ``(N,)``."""
+def completed(coco: Floats, times: npt.NDArray[np.float64], face: Face | None = None) -> tuple[Floats, Floats]:
+    """Return a person's COCO keypoints ``(N, 17, 2)`` with the face filled in, and the share of the formula with it ``(N,)``.
+
+    ``face`` was shown the frames before, and is shown these.
+    """
     whole: Flags = np.asarray(~np.isnan(coco).any(axis=(1, 2)))
     shares = np.ones(len(coco), np.float32)
-    if not whole.all():
-        coco, face = coco.copy(), Face()
-        for row, time in enumerate(times.tolist()):
-            shares[row] = face.complete(coco[row], time, bool(whole[row]))
+    coco, face = coco.copy(), face or Face()
+    for row, time, is_whole in zip(range(len(coco)), times.tolist(), whole.tolist(), strict=True):
+        shares[row] = face.complete(coco[row], time, is_whole)
     return coco, shares

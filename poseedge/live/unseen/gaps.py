@@ -22,7 +22,6 @@ _JUMP, _JUMP_PER_S = 0.08, 3.0
 _SWAP_GAIN, _SWAP_GAIN_PER_S = 0.08, 2.0  # how much nearer the exchanged pair must be; less takes noise of 3 % for swaps
 _SWAP_GAIN_OF_ALL = 0.2  # the same for all pairs together: detectors mostly exchange them together
 _SWAP_TRUST_S = 0.5  # a detector that insists for this long is right
-_HALF = np.float32(0.5)
 _PREDICT_S = 0.1  # how far ahead the last velocity is believed
 _STRANGER_FRAMES = 3  # most joints elsewhere for so many frames: somebody else, or a cut
 
@@ -33,7 +32,7 @@ _LEAST = np.array([0, 0, np.nextafter(np.float32(LEAST_SCORE), np.float32(0))], 
 def is_clean(keypoints: Floats) -> bool:
     """Say whether ``gate`` would leave all of ``(..., 3)``, pixels and score, as they are: quick, and False in doubt."""
     flat = keypoints.ravel()
-    return np.count_nonzero(keypoints > _LEAST) == keypoints.size and math.isfinite(flat.dot(flat))
+    return b"\0" not in (keypoints > _LEAST).tobytes() and math.isfinite(flat.dot(flat))
 
 
 def are_clean(joints: Floats, scores: Floats) -> Flags:
@@ -118,14 +117,14 @@ class Continuity:
         elapsed = time - self._whole_time
         if elapsed > _PREDICT_S:
             return False
-        step = px - self._px
-        off = (step - self._velocity * np.float32(elapsed)).ravel()
+        off = px - self._px
+        off -= self._velocity * elapsed
+        each = off.ravel()
         # By the sum of squares: no joint jumps, no pair looks exchanged, nor do all six together; NaN is unusual.
-        if not 5 * math.sqrt(off.dot(off)) <= _tall(px) * (_SWAP_GAIN_OF_ALL + _SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):
+        if not 5 * math.sqrt(each.dot(each)) <= _tall(px) * (_SWAP_GAIN_OF_ALL + _SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):
             return False
-        step *= np.float32(0.5 / elapsed)
-        self._velocity *= _HALF
-        self._velocity += step
+        off *= 0.5 / elapsed  # the mean of the velocity before and that of this step
+        self._velocity += off
         self._px, self._whole_time, self._strange, self._is_behind = px, time, 0, True
         return True
 
@@ -180,7 +179,8 @@ class Continuity:
 def _tall(px: Floats) -> float:
     """Return a length that a person's extent exceeds: from the head to the farther ankle."""
     at = px.item
-    return max(math.hypot(at(10, 0) - at(3, 0), at(10, 1) - at(3, 1)), math.hypot(at(10, 0) - at(6, 0), at(10, 1) - at(6, 1)))
+    u, v = at(20), at(21)
+    return max(math.hypot(u - at(6), v - at(7)), math.hypot(u - at(12), v - at(13)))
 
 
 def _length(vectors: Floats) -> Floats:

@@ -13,7 +13,7 @@ import pytest
 from poseedge.live.demo.against import StreamPair
 from poseedge.live.demo.live import live_meta
 from poseedge.live.page import LivePage
-from poseedge.live.stream import Stream
+from poseedge.live.stream import PoseStream, Stream
 from tests.live.page.browser import Tab, opened, path_of_browser
 from tests.support import recorded
 from tests.support.linear_lifter import LinearLifter
@@ -24,7 +24,7 @@ SIZE = (1000, 1002)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no Chromium")]
 
 
-def play(page: LivePage, stream: Stream | StreamPair, stop: threading.Event) -> None:
+def play(page: LivePage, stream: PoseStream, stop: threading.Event) -> None:
     """Let two people walk until ``stop``."""
     clip = recorded.pixels(0)
     beside = clip + np.array([250, 0])
