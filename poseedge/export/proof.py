@@ -9,7 +9,7 @@ from pathlib import Path
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bundle.manifest import DatasetEntry, OverlapProof, Proof
 from poseedge.data.types import PoseDataset, PoseSequence
-from poseedge.evaluation.overlap import default_every, predict_overlapping
+from poseedge.evaluation.overlap import default_every, gives_whole_window, predict_overlapping
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, predict
@@ -67,7 +67,7 @@ def posed(
     A network that gives its whole window would need nine times the work for the mean; ``bench`` and ``eval --overlap`` do that.
     """
     spec, whole = lifter.spec, lifts_sequences(lifter.spec.output_frames)
-    if whole or job.every > 1 or len(spec.output_frames) == 1:
+    if whole or gives_whole_window(spec) or job.every > 1 or len(spec.output_frames) == 1:
         return predict(lifter, test, job.flip, job.every, advance, whole=whole), []
     both = predict_overlapping(lifter, test, job.flip, advance=advance)
     return both.alone, both.mean

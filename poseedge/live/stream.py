@@ -115,7 +115,11 @@ class Stream:
         or time do not increase.
         """
         self._begin(time_s, frame)
-        ids, keypoints = self._taken(people)
+        try:
+            ids, keypoints = self._taken(people)
+        except DataError:
+            del self._open[self._frame]
+            raise
         there = [self._people.get(number) or self._person(number) for number in ids]
         steps: list[WindowStep] = []
         for person, px, scores, clean in zip(there, *self._joints(there, keypoints), strict=True):
@@ -177,7 +181,9 @@ class Stream:
         first = number if self._first is None else self._first
         if time_s is None:
             if self._fps is None and self._lifter.spec.frames > 1:
-                raise DataError("when was this frame? Neither time nor frame rate is given", "pass time_s, or fps to the stream")
+                raise DataError(
+                    "when was this frame? Neither time nor frame rate is given", "say --fps 30, or 'time' in each line"
+                )
             time_s = (number - first) / (self._fps or self._setup.rate)
         if self._first is not None and (number <= self._frame or not time_s > self._time):
             raise DataError(
@@ -235,7 +241,8 @@ def check_pixels(keypoints: Floats, frame: int) -> None:
     """Raise ``DataError`` if people ``(P, K, 2)`` are no larger than two pixels: their coordinates are normalized."""
     known = keypoints[np.isfinite(keypoints)]
     if known.size and np.abs(known).max() <= TWO_PIXELS and (low := known.min()) < (high := known.max()):
+        way = "x = u W, y = v H" if low >= 0 else "x = (u + 1) W / 2, y = (v + H / W) W / 2"
         raise DataError(
             f"frame {frame}: coordinates from {low:.3g} to {high:.3g}: they are normalized, and pixels are wanted",
-            "of fractions from 0 to 1: x = u W, y = v H",
+            f"of coordinates from {'0' if low >= 0 else '-1'} to 1: {way}",
         )

@@ -23,6 +23,7 @@ from poseedge.bundle.reading import open_bundle
 from poseedge.data.h36m import load_dataset
 from poseedge.device.joined import run_py
 from poseedge.errors import ArtefactError, DataError, PoseedgeError
+from poseedge.evaluation.overlap import predict_overlapping
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import predict
 from poseedge.evaluation.results import Limits
@@ -188,6 +189,20 @@ def test_recorded_parity_is_what_a_new_evaluation_finds(
         assert recorded["against_reference"][key] == pytest.approx(again[key], abs=0.01)
 
 
+def test_jitter_is_told_both_ways_as_eval_tells_it(small_bundle: Path, export_inputs: Path, manifest: dict[str, Any]) -> None:
+    data, recorded = load_dataset(export_inputs / "data").of(["S9"]), manifest["parity"]["int8"]
+    this, against = (
+        predict_overlapping(lifter, data) for lifter in (load(small_bundle, "int8"), load(export_inputs / "small.pth"))
+    )
+    assert this.jitter_mm is not None
+    assert against.jitter_mm is not None
+    mean, alone = zip(this.jitter_mm, against.jitter_mm, strict=True)
+    for told, found in ((recorded["overlap"], mean), (recorded["against_reference"], alone)):
+        assert told["jitter_mm"] == pytest.approx(dict(zip(("this", "against"), found, strict=True)), abs=0.01)
+    assert recorded["overlap"]["every"] == 1
+    assert recorded["overlap"]["mpjpe_mm"] == pytest.approx(score(this.mean).mpjpe_mm, abs=0.01)
+
+
 def test_recorded_reference_is_the_score_of_the_checkpoint(export_inputs: Path, manifest: dict[str, Any]) -> None:
     data = load_dataset(export_inputs / "data").of(["S9"])
     found = score(predict(load(export_inputs / "small.pth"), data)).model_dump()
@@ -310,6 +325,7 @@ def test_proof_may_take_every_nth_frame(export_inputs: Path, tmp_path: Path) -> 
     manifest = export_bundle(small_export.job(export_inputs, tmp_path / "b", every=4, precisions=("fp32",)))
     assert (manifest.dataset.frames, manifest.dataset.every) == (8, 4)
     assert manifest.parity["fp32"].against_reference.jitter_mm is None
+    assert manifest.parity["fp32"].overlap is None
 
 
 def test_graph_that_was_not_simplified_is_recorded(export_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

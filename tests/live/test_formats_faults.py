@@ -114,6 +114,14 @@ def test_damage_is_said_by_its_place_in_the_whole_file(tmp_path: Path) -> None:
         read_clip(path)
 
 
+def test_a_frame_in_two_lines_is_an_error(tmp_path: Path) -> None:
+    path = files.jsonlines(tmp_path, one_person())
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[3]]) + "\n")
+    with pytest.raises(DataError, match=rf"line {len(lines) + 1}: frame \d+ again"):
+        read_clip(path)
+
+
 def test_a_line_that_is_cut_off_is_named(tmp_path: Path) -> None:
     path = files.jsonlines(tmp_path, one_person())
     path.write_bytes(path.read_bytes()[:-40])

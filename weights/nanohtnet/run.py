@@ -1665,7 +1665,7 @@ def slot_weights(slots: int) -> Any:
 
 
 class Mean:
-    """The weighted mean of what windows say of each frame, for frames in order."""
+    """The weighted mean of what windows say of each frame, for frames in order: poses with the root, joint 0, at zero."""
 
     def __init__(self, frames: int, shown: Any, weights: Any, keep_first: bool = False) -> None:
         """Windows of ``frames`` rows, whose slots show the rows ``shown`` and count as ``weights``.
@@ -1674,13 +1674,15 @@ class Mean:
         """
         self._keep_first = keep_first
         self._slots = np.flatnonzero(weights)
-        self._shown, self._weights = shown[self._slots], weights[self._slots, None, None]
+        self._shown, self._counts = shown[self._slots], weights[self._slots, None, None]
+        self._weights = np.repeat(np.repeat(self._counts, 17, axis=1), 3, axis=2)  # as large as poses: no time is lost in fitting
+        self._weights[:, 0] = 0
         self._first_slot = int(self._slots[0])
         self._places = [int(row) for row in self._shown]
         self._is_run = self._places == list(range(self._places[0], self._places[0] + len(self._places)))
         room = 2 * frames
         self._sum = np.zeros((room, 17, 3), np.float32)
-        self._weight = np.zeros((room, 1, 1), np.float32)
+        self._count = np.zeros((room, 1, 1), np.float32)
         self._base = self._next = 0  # frame of row 0, and the next that is taken
 
     def add(self, poses: Any, first: int, last: int) -> None:
@@ -1693,28 +1695,28 @@ class Mean:
             if low < high:
                 kept = slice(self._first_slot + low, self._first_slot + high)
                 these = slice(begin - self._base + low, begin - self._base + high)
-                weights, total, weight = self._weights[low:high], self._sum[these], self._weight[these]
-                total += weights * poses[kept]
-                weight += weights
+                total, count = self._sum[these], self._count[these]
+                total += self._weights[low:high] * poses[kept]
+                count += self._counts[low:high]
             return
         kept = slice(*np.searchsorted(self._shown, (self._next - first, last + 1 - first)).tolist())
-        slots, rows, weights = self._slots[kept], self._shown[kept] + (first - self._base), self._weights[kept]
+        places, rows = np.arange(len(self._slots))[kept], self._shown[kept] + (first - self._base)
         if self._keep_first:
-            new = self._weight[rows, 0, 0] == 0
-            slots, rows, weights = slots[new], rows[new], weights[new]
-        self._sum[rows] += weights * poses[slots]
-        self._weight[rows] += weights
+            new = self._count[rows, 0, 0] == 0
+            places, rows = places[new], rows[new]
+        self._sum[rows] += self._weights[places] * poses[self._slots[places]]
+        self._count[rows] += self._counts[places]
 
     def take(self, last: int) -> Any:
         """Return the poses ``(n, 17, 3)`` of the frames up to ``last`` that were not taken before."""
         rows = slice(self._next - self._base, last + 1 - self._base)
         self._next = last + 1
-        return np.asarray(self._sum[rows] / self._weight[rows])
+        return np.asarray(self._sum[rows] / self._count[rows])
 
     def _forget(self) -> None:
         """Make room: drop the rows of frames that were taken."""
         done = self._next - self._base
-        for rows in (self._sum, self._weight):
+        for rows in (self._sum, self._count):
             rows[: len(rows) - done] = rows[done:].copy()
             rows[len(rows) - done :] = 0
         self._base = self._next
@@ -1843,7 +1845,6 @@ class Stream:
         if final < 0:
             return []
         [pose] = self._mean.take(final)
-        pose[0] = 0  # the root
         return [(final, pose)]
 
 

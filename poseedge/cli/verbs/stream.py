@@ -11,7 +11,7 @@ import typer
 
 from poseedge.cli import live_options as choose
 from poseedge.cli.outlet import reader_gone
-from poseedge.errors import PoseedgeError
+from poseedge.errors import DataError, PoseedgeError
 
 if TYPE_CHECKING:
     from poseedge.lifter import Lifter
@@ -74,8 +74,13 @@ def stream(
 
         for number, text in enumerate(sys.stdin, start=1):
             if text.strip():
-                line = read_line(text, number)
-                give(lifting.push(line.people, line.time_s, line.frame))
+                try:
+                    line = read_line(text, number)
+                    given = lifting.push(line.people, line.time_s, line.frame)
+                except DataError:
+                    give(lifting.finish())  # of the lines before, which were good
+                    raise
+                give(given)
                 if page is None and reader_gone():
                     return
         give(lifting.finish())

@@ -17,6 +17,7 @@ from poseedge.live.json_lines import KeypointLine, read_line
 def read(path: Path, found: Detections) -> None:
     """Add the people of all lines."""
     times = list[tuple[int, float]]()  # the earliest and the latest frame with their times
+    seen = set[int]()
     with path.open(encoding="utf-8-sig", newline="\n") as stream:
         for number, text in enumerate(stream):
             if not text.strip():
@@ -26,6 +27,9 @@ def read(path: Path, found: Detections) -> None:
             except DataError as error:
                 raise DataError(f"{path}: {error.message}", error.hint) from error
             frame = number if line.frame is None else line.frame
+            if frame in seen:
+                raise DataError(f"{path}: line {number + 1}: frame {frame} again", "all people of a frame stand in one line")
+            seen.add(frame)
             _people(line, frame, found)
             if line.time_s is not None:
                 times = [min([*times, (frame, line.time_s)]), max([*times, (frame, line.time_s)])]

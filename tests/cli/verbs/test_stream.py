@@ -59,9 +59,11 @@ def test_joint_that_is_null_is_missing(small_bundle: Path) -> None:
         ('{"people": [{"id": 1, "keypoints": [[1, 2, 1]]}, {"id": 1, "keypoints": [[1, 2, 1]]}]}', "line 2: ids [1, 1]"),
     ],
 )
-def test_bad_line_is_named(small_bundle: Path, line: str, error: str) -> None:
+def test_bad_line_is_named_and_the_frames_before_come_out(small_bundle: Path, line: str, error: str) -> None:
     done = stream(small_bundle, f"{motion.json_lines(1)[0]}\n{line}\n", "--fps", "50")
     assert done.returncode == 2
+    [good] = [json.loads(row) for row in done.stdout.splitlines()]
+    assert (good["frame"], [person["id"] for person in good["people"]]) == (10, [5])
     assert f"error: {error}" in done.stderr
     assert "Traceback" not in done.stderr
 
