@@ -30,7 +30,7 @@ from poseedge.live.view import TRUNK_AND_LEG
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS
 
 BATCH_FRAMES = 16_000  # of all windows that wait to be lifted together
-BLOCK = 4096  # frames whose joints are made together
+BLOCK = 4096  # frames that are worked on together, so that hours of them take no more memory than their poses
 MOST_BYTES = 8 * 2**30  # of the poses of a clip
 _BYTES_OF_A_JOINT = 3 * 4 + 2 * 4 + 4 + 1
 
@@ -155,7 +155,9 @@ def sized(lifted: Lifted, height_m: float) -> Lifted:
     poses = lifted.poses_m.copy()
     for person, seen in zip(poses, lifted.seen, strict=True):
         if seen.any():
-            person *= height_m * TRUNK_AND_LEG / float(np.median(trunk_and_leg(person[seen])))
+            parts = [slice(start, start + BLOCK) for start in range(0, len(seen), BLOCK)]
+            lengths = np.concatenate([trunk_and_leg(person[part][seen[part]]) for part in parts])
+            person *= height_m * TRUNK_AND_LEG / float(np.median(lengths))
     return replace(lifted, poses_m=poses)
 
 
