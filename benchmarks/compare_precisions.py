@@ -7,6 +7,7 @@ at hand.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ from poseedge.bench.latency import Candidate, pinned, summary_ms, time_alternati
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import load_recipe
-from poseedge.graph.cpu_form import ATTENTION_OPSET
+from poseedge.graph.cpu_form import ATTENTION_OPSET, widened
 from poseedge.graph.graph import Graph
 from poseedge.int8.cpu_graph import for_cpu
 from poseedge.int8.placement import place
@@ -39,11 +40,13 @@ from poseedge.targets.boards import MODERN
 
 NAIVE = "naive"
 FILES = ("fp32", "fp16", "int8", "int8 cpu", "int8 steady")
-ELSEWHERE = ("fp32", "int8")  # on OpenVINO too
+OPENVINO = {f"openvino {form}": form for form in ("fp32", "int8")}
+FORMS = (*FILES, *OPENVINO)
 
 
 def compare(
     model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    form: Annotated[list[str] | None, typer.Option(help=f"only these (repeat) of {', '.join(FORMS)}")] = None,
     budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each network")] = BUDGET_S,
     graphs: Annotated[Path | None, typer.Option(help="folder of graphs that --prepare made; default: made anew")] = None,
     prepare: Annotated[bool, typer.Option(help="only make the graphs, in --graphs: that needs no idle machine")] = False,
@@ -62,7 +65,7 @@ def compare(
             page,
             "precisions",
             model or NETWORKS,
-            lambda name: {**measure(deterministic(name), folder, budget), "note": busy(machine)},
+            lambda name: {**measure(deterministic(name), folder, budget, form or FORMS), "note": busy(machine)},
             partial(markdown, machine),
             machine=machine,
         )
@@ -81,21 +84,21 @@ def write_graphs(network: LiftingNetwork, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     export_naive(network, paths[NAIVE])
     windows = load_calibration(resource("calib_data", "mocap17-calib"), network.frames, WINDOWS, network.in_channels)
-    made = graphs_of(network, load_recipe(network.name), MODERN, windows)
+    made = graphs_of(network, load_recipe(network.name), MODERN, windows, widened)
     made["int8 cpu"] = for_cpu(made["int8"], ATTENTION_OPSET, dynamic=True)
     for form in FILES:
         made[form].save(paths[form], metadata(network, form.partition(" ")[0], made[form]))
     print(f"{network.name}: graphs are made", flush=True)
 
 
-def measure(network: LiftingNetwork, folder: Path, budget_s: float) -> dict[str, Any]:
-    """Return latency and size of each form of ``network``, and how much of its Linear work is INT8. One thread, one window.
+def measure(network: LiftingNetwork, folder: Path, budget_s: float, forms: Collection[str] = FORMS) -> dict[str, Any]:
+    """Return latency and size of ``forms`` of ``network``, and how much of its Linear work is INT8. One thread, one window.
 
     Raises ``PoseedgeError`` if the float32 graph is not the naive one's equal.
     """
     paths = {form: place_of(folder, network.name, form) for form in (NAIVE, *FILES)}
     with pinned(1):
-        lifters = {form: OnnxLifter(paths[form], 1) for form in FILES}
+        lifters = {form: OnnxLifter(paths[form], 1) for form in FILES if form in {"fp32", *forms}}
         keypoints = random_keypoints(lifters["fp32"].spec, 1)
         naive = naive_call(network, paths[NAIVE], keypoints, 1)
         if not (off := float(np.abs(naive() - lifters["fp32"](keypoints)).max())) <= TOLERANCE_M:
@@ -103,7 +106,8 @@ def measure(network: LiftingNetwork, folder: Path, budget_s: float) -> dict[str,
         calls: dict[str, Candidate] = {NAIVE: naive}
         calls |= {form: partial(lifter, keypoints) for form, lifter in lifters.items()}
         if find_spec("openvino"):
-            calls |= {f"openvino {form}": partial(OpenVINOLifter(paths[form], 1), keypoints) for form in ELSEWHERE}
+            elsewhere = {name: form for name, form in OPENVINO.items() if name in forms}
+            calls |= {name: partial(OpenVINOLifter(paths[form], 1), keypoints) for name, form in elsewhere.items()}
         spent = time_alternating(calls, affordable(calls, budget_s))
     return {
         "latency_ms": {form: summary_ms(times).model_dump() for form, times in spent.items()},
@@ -129,14 +133,13 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         "int8 cpu: as `--target cpu-opset23` writes it. Share: of the Linear multiply-adds, what INT8 does.",
         "",
     ]
-    forms = [*FILES, *(f"openvino {form}" for form in ELSEWHERE)]
     lines += grid(
-        ["network", "naive ms", *forms, "share", *(f"{form} MB" for form in FILES[:3])],
+        ["network", "naive ms", *FORMS, "share", *(f"{form} MB" for form in FILES[:3])],
         [
             [
                 name,
                 f"{p50(row, NAIVE):.2f}",
-                *(f"{p50(row, form) / p50(row, NAIVE):.2f}" if form in row["latency_ms"] else "-" for form in forms),
+                *(f"{p50(row, form) / p50(row, NAIVE):.2f}" if form in row["latency_ms"] else "-" for form in FORMS),
                 f"{row['int8_share']:.2f}",
                 *(f"{row['file_bytes'][form] / 1e6:.1f}" for form in FILES[:3]),
             ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +26,7 @@ from poseedge.bench.machine import machine_facts
 from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.export.streams import quantize_alike, traced_stream
 from poseedge.fold import fold
-from poseedge.graph.cpu_form import widened
+from poseedge.graph.device_form import device_form
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.trace import simplify, trace
@@ -45,10 +46,15 @@ from poseedge.targets.boards import DECOMPOSED, MODERN
 WINDOWS = 2
 
 
-def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array) -> dict[str, Graph]:
-    """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``)."""
+def graphs_of(
+    network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array, wide_form: Callable[[Graph], Graph] = device_form
+) -> dict[str, Graph]:
+    """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``).
+
+    ``wide_form`` makes what FP32 and FP16 are: for boards by default.
+    """
     exact, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
-    wide = widened(exact)
+    wide = wide_form(exact)
     graphs = {"fp32": wide, "fp16": to_fp16(wide, recipe.fp16.keep)}
     forms = {"int8": place(exact, recipe.int8.keep), "int8 steady": place(exact, recipe.int8.keep, recipe.int8.two_step)}
     for form, placement in forms.items():
@@ -111,18 +117,19 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         "No GPU. Default configurations, random weights, one window per call; of a streaming form one frame. A build says that "
         "parser and builder take the graph; it says nothing of accuracy or speed, nor of the older TensorRT on a Jetson. "
+        "Kernels: what a call launches, as the engine's program lists it; a dash: built before that was counted. "
         "Seconds are wall time of the build, on one core that had other work.",
         "",
         *made_on(report["rows"]),
         "",
-        "| network | opset | precision | nodes inside | file MB | engine weights MB | of FP32 | activations MB | s | peak MB |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| network | opset | precision | nodes inside | kernels | file MB | engine weights MB | of FP32 | activations MB | s | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     whole = {(row["network"], row["opset"]): row["weight_bytes"] for row in report["rows"] if row["precision"] == "fp32"}
     for row in report["rows"]:
         inside = row["error"] or f"{row['nodes'] - len(row['outside'])} of {row['nodes']}"
         reference = whole[row["network"], row["opset"]]
-        cells = [row["network"], str(row["opset"]), row["precision"], inside]
+        cells = [row["network"], str(row["opset"]), row["precision"], inside, str(row.get("kernels", "-"))]
         cells += [f"{row[key] / 1e6:.2f}" for key in ("file_bytes", "weight_bytes")]
         cells += [f"{row['weight_bytes'] / reference:.2f}" if reference else "-", f"{row['activation_bytes'] / 1e6:.1f}"]
         cells += [f"{row['seconds']:.1f}", f"{row['peak_bytes'] / 1e6:.0f}"]

@@ -61,9 +61,8 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         "",
         versions(machine),
         "`poseedge export --precision fp32`, all included: fold, trace, simplifier, check against PyTorch on sample windows,",
-        f"parity on every {every}th frame of the bundled motion; "
-        "of networks that lift whole sequences, on the 4 windows that hold",
-        "such a frame of one camera of each motion, all 854 poses. Peak: of all processes together.",
+        f"parity on every {every}th frame of the bundled motion; of networks that lift whole sequences, each motion from one of",
+        "its cameras and all poses of the windows that hold such a frame: 4 windows, 854 poses. Peak: of all processes together.",
         "",
     ]
     lines += grid(

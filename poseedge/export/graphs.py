@@ -20,6 +20,7 @@ from poseedge.export.streams import compared, quantize_alike, stream_graph
 from poseedge.files import sha256_of
 from poseedge.fold import fold
 from poseedge.graph.cpu_form import to_cpu_form, widened
+from poseedge.graph.device_form import device_form
 from poseedge.graph.float32 import float32_nodes
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
@@ -82,7 +83,7 @@ def write_graphs(
 
     ``streams``: of a streaming form, the frames of its windows.
     """
-    wide = widened(exact)  # saves a GPU nothing in INT8, where the constants weigh more
+    wide = wide_form(job, exact)  # saves a GPU nothing in INT8, where the constants weigh more
     origin, graphs = sha256_of(job.checkpoint), {}
     for precision in job.precisions:
         graph = graph_of(precision, exact if is_quantized(precision) else wide, quantized, job.recipe.fp16.keep)
@@ -93,6 +94,11 @@ def write_graphs(
             store_weights_as_float(graph)
         graphs[precision] = write_graph(graph, held, precision, job, network, origin, folder, streams)
     return graphs
+
+
+def wide_form(job: Export, exact: Graph) -> Graph:
+    """Return the graph that FP32 and FP16 are made of: for a board with fewer launches, unless the recipe names its weights."""
+    return device_form(exact) if job.target.board and not job.recipe.fp16.keep else widened(exact)
 
 
 def write_graph(

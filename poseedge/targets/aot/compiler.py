@@ -28,7 +28,7 @@ import onnx
 
 from poseedge.errors import PoseedgeError
 from poseedge.graph.session import ort
-from poseedge.targets.aot.log import complaints, memory, refusal
+from poseedge.targets.aot.log import complaints, kernels, memory, refusal
 from poseedge.targets.aot.stand_ins import DISTRIBUTION, INSTALL, PACKAGE, prepare
 
 ARCHITECTURES = {"sm86": (8, 6), "sm89": (8, 9), "sm120": (12, 0), "sm121": (12, 1)}
@@ -48,6 +48,7 @@ class Compiled:
     engine_bytes: int = 0
     weight_bytes: int = 0
     activation_bytes: int = 0
+    kernels: int = 0  # launches for one call; their names and products are counted, no GPU ran them
     seconds: float = 0.0
     peak_bytes: int = 0
     log: list[str] = field(default_factory=list)  # warnings and errors
@@ -143,6 +144,7 @@ class Compiler:
             engine_bytes=sum(map(len, plans)),
             weight_bytes=memory(text, "Weights"),
             activation_bytes=memory(text, "Activation"),
+            kernels=sum(map(kernels, plans)),
             seconds=float(str(answer["seconds"])),
             peak_bytes=peak,
             log=messages,

@@ -1,4 +1,4 @@
-"""Reading the build log: ONNX Runtime's lines, and TensorRT's inside them."""
+"""Reading the build log, ONNX Runtime's lines and TensorRT's inside them, and the program in an engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RUNTIME = re.compile(r"\S+ \S+ (\[([A-Z]):.*)")
 _TENSORRT = re.compile(r"\[\S+ \S+ +(WARNING|ERROR|FATAL|INTERNAL_ERROR)\] (.*)")
+_KERNEL = re.compile(rb"^ *(?:function|fully_connected)=\{", re.MULTILINE)
 _PLACE = re.compile(r"(?:ERROR: )?\w+\.cpp:\d+:? ")  # in NVIDIA's sources
 
 
@@ -37,3 +38,8 @@ def refusal(messages: list[str]) -> str:
 def memory(text: str, what: str) -> int:
     """Return the bytes of ``Weights`` or ``Activation`` over all engines, as the detailed log tells; 0 without it."""
     return sum(int(count) for count in re.findall(rf"Total {what} Memory: (\d+) bytes", _COLOUR.sub("", text)))
+
+
+def kernels(plan: bytes) -> int:
+    """Return how many kernels an engine launches: its program lists functions, and products with what is fused to them."""
+    return len(_KERNEL.findall(plan))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poseedge.targets.aot.log import complaints, memory, refusal
+from poseedge.targets.aot.log import complaints, kernels, memory, refusal
 
 LOG = """\
 2026-11-21 12:27:18.1 [I:onnxruntime:, a.cc:1 Run] nothing of interest
@@ -30,6 +30,21 @@ def test_complaints_are_joined_and_told_once() -> None:
 def test_memory_is_summed_over_engines() -> None:
     assert (memory(LOG, "Weights"), memory(LOG, "Activation")) == (1024, 70)
     assert memory("", "Weights") == 0
+
+
+def test_kernels_are_functions_and_products_whatever_is_fused_to_them() -> None:
+    program = [
+        b'\x00\x01 name="fully_connected={" of no program',
+        b'  function={ name=__myl_ReshTran args={ "keypoints" } }',
+        b"    outputs={ 0 }",
+        b"  runtime_fusion={ name=__myl_FcAdd",
+        b'    fully_connected={ name="embed" }',
+        b'    add={ name="embed" } }',
+        b'  fully_connected={ name="scores" }',
+        b'  signal={ name="__mye59926" stream=0 event=1 layers="" }',
+    ]
+    assert kernels(b"\n".join(program)) == 3
+    assert kernels(b"") == 0
 
 
 def test_refusal_tells_the_node_and_the_reason_without_nvidia_s_source_lines() -> None:
