@@ -44,6 +44,10 @@ from poseedge.targets.aot.verdict import weight_bytes
 from poseedge.targets.boards import DECOMPOSED, MODERN
 
 WINDOWS = 2
+COLUMNS = (
+    *("network", "opset", "precision", "nodes inside", "kernels", "file MB"),
+    *("engine weights MB", "of FP32", "activations MB", "s", "peak MB"),
+)
 
 
 def graphs_of(
@@ -122,8 +126,8 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         *made_on(report["rows"]),
         "",
-        "| network | opset | precision | nodes inside | kernels | file MB | engine weights MB | of FP32 | activations MB | s | peak MB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        f"|{'---|' * len(COLUMNS)}",
     ]
     whole = {(row["network"], row["opset"]): row["weight_bytes"] for row in report["rows"] if row["precision"] == "fp32"}
     for row in report["rows"]:
