@@ -18,7 +18,7 @@ from tests.support import small_export
 from tests.support.graphs import make_graph
 from tests.support.networks import exported
 
-JOINED = {"nanohtnet-small": 2, "htnet-small": 2, "mhformer-small": 2}
+JOINED = ("nanohtnet-small", "htnet", "mhformer-27")
 
 
 def keypoints_for(graph: Graph) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_it_computes_the_same_with_fewer_products(name: str, opset: int) -> None
 
 
 def test_attention_that_stands_side_by_side_in_the_rows_is_left_alone() -> None:
-    graph = exported("mixste-small", 17)
+    graph = exported("mixste-f27", 17)
     assert kinds(device_form(graph)) == kinds(widened(graph))
 
 
@@ -86,7 +86,8 @@ def test_what_is_not_plainly_two_mlps_stays(graph: Graph) -> None:
 
 @pytest.mark.slow
 def test_boards_get_it_and_other_targets_do_not(tmp_path: Path) -> None:
-    inputs = small_export.write_inputs(tmp_path)
+    (inputs := tmp_path / "in")
+    small_export.write_inputs(inputs)
     usual = small_export.job(inputs, tmp_path / "bundle", precisions=("fp32",))
     usual = replace(usual, recipe=usual.recipe.model_copy(update={"fp16": usual.recipe.fp16.model_copy(update={"keep": []})}))
     board = "jetson-orin-nano"
