@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from poseedge.arrays import AnyArray
 from poseedge.export.pipeline import export_bundle
 from poseedge.graph.cpu_form import widened
 from poseedge.graph.device_form import device_form
@@ -46,7 +47,7 @@ def test_attention_that_stands_side_by_side_in_the_rows_is_left_alone() -> None:
     assert kinds(device_form(graph)) == kinds(widened(graph))
 
 
-WEIGHTS = {
+WEIGHTS: dict[str, AnyArray] = {
     "parts": np.array([2, 2], np.int64),
     "a1": np.arange(6, dtype=np.float32).reshape(2, 3),
     "b1": np.arange(6, 12, dtype=np.float32).reshape(2, 3),
