@@ -14,7 +14,7 @@ quickstart: $(VENV)/.export  ## export NanoHTNet with the bundled weights, prove
 	$(BIN)/poseedge bench build/nanohtnet
 
 # A file's tests stay in one process, which share what they made; more threads than processors would wait for each other.
-test: $(VENV)/.dev lint  ## lint, types and tests
+test: $(VENV)/.dev lint  ## lint, types and tests: seven minutes on two cores
 	$(PYTEST)
 
 test-versions: $(VENV)/.dev  ## the stand-ins of every TensorRT that a JetPack brings, not four of them alone
@@ -32,7 +32,7 @@ $(NVIDIA)/.installed:
 	$(PIP) --editable '.[aot]'
 	touch $@
 
-check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and no training
+check: $(VENV)/.dev lint  ## lint, types, and the tests that take no export and no training: a minute
 	$(PYTEST) -m "not slow and not every_version"
 
 bench: $(VENV)/.export  ## every recorded comparison again, on an idle machine; DATA is a whole data set, such as mocap17
