@@ -46,7 +46,7 @@ NETWORKS: dict[str, tuple[int, int, int, float, dict[str, Any]]] = {
     "motionagformer": (
         450,
         30,
-        64,
+        16,
         2e-2,
         {"n_layers": 1, "dim_feat": 32, "dim_rep": 64, "num_heads": 4, "n_frames": 3, "mlp_ratio": 2},
     ),
