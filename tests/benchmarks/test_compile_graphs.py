@@ -50,8 +50,17 @@ def test_every_row_says_when_and_on_what_it_was_made(tmp_path: Path, monkeypatch
 def test_table_tells_nodes_inside_and_the_share_of_weights(tmp_path: Path) -> None:
     record_rows(tmp_path, COMPILER, rows("htnet", 1_000_000))
     table = (tmp_path / "compile_sm86.md").read_text()
-    assert "| htnet | 17 | int8 | 11 of 12 | 4.10 | 1.00 | 0.25 |" in table
+    assert "| htnet | 17 | int8 | 11 of 12 | 0 | 4.10 | 1.00 | 0.25 |" in table
     assert "Findings: none." in table
+
+
+def test_launches_are_shown_where_they_were_counted(tmp_path: Path) -> None:
+    counted, before = rows("htnet", 1_000_000)[:2]
+    del before["kernels"]
+    record_rows(tmp_path, COMPILER, [{**counted, "kernels": 75}, before])
+    table = (tmp_path / "compile_sm86.md").read_text()
+    assert "| htnet | 17 | fp32 | 9 of 9 | 75 | 4.10 |" in table
+    assert "| htnet | 17 | int8 | 11 of 12 | - | 4.10 |" in table
 
 
 def test_refusal_stands_in_the_table_and_among_the_findings(tmp_path: Path) -> None:
