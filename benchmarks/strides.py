@@ -140,7 +140,7 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     frames = report["rows"][0]["frames"]
     said = (
-        f"{report['data']}'s test subjects, every {report['every']}th clip, at most {report['frames_of_a_clip']} frames of each; "
+        f"{report['data']}'s test subjects, one clip in {report['every']}, at most {report['frames_of_a_clip']} frames of each; "
         f"detected keypoints; windows of {frames} frames. MPJPE / of the first and last half window / jitter, mm."
     )
     return "\n".join(["# Strides and weights", "", said, "", *grid(["a window every, weights", *heads], body)]) + "\n"
