@@ -80,7 +80,6 @@ def demo(
         choose.options(context.params),
         choose.parsed_size(size),
     )
-    outputs.check()
 
     def job() -> DemoJob:
         lifter = choose.open_network(artefact, precision, threads, backend)
@@ -92,6 +91,7 @@ def demo(
         refuse_options(
             {"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints"
         )
+        outputs.check()
         clip = keypoints_over(source, video, format, layout, wanted, fps)
         whom = choose.parsed_person(person)
         show(lift_and_draw(job(), clip, lambda: open_source(str(video), fps=fps), whom), json)
@@ -107,6 +107,7 @@ def demo(
             )
         else:
             refuse_options({"--size": size}, "the pictures say their own size; --size asks a camera for one")
+        outputs.check()
         found = open_detector(detector, people, threads, backend, thorough=pictures.fps is None)
         if pictures.live:
             report, broken = show_live(job(), pictures, found, seconds)
