@@ -82,9 +82,8 @@ class Proof(Errors):
     left_out: ClassVar[frozenset[str]] = frozenset({"overlap"})
 
     against_reference: Parity
-    overlap: OverlapProof | None = (
-        None  # where parity is shown on every frame, of networks that give several of a window, not all
-    )
+    # Where parity is shown on every frame, of networks that give several frames of a window, and not all.
+    overlap: OverlapProof | None = None
 
 
 class Description(Contract):

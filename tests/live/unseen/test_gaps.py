@@ -42,7 +42,8 @@ def test_recorded_motion_is_believed_at_50_25_and_10_hz(place: int, step: int) -
     joints = recorded.pixels(place)[::step]
     rows, faults, others = believed(joints, 50 / step)
     thrown_out = np.isnan(rows).any(axis=-1)
-    assert thrown_out.mean() < 0.002  # 0 but for the wrists of a boxer at 25 Hz, four times
+    boxer = {(12, 2): 4, (13, 2): 2, (15, 2): 2}  # whose wrists at 25 Hz are too quick, of 2,550 joints of a camera
+    assert thrown_out.sum() <= boxer.get((place, step), 0)
     np.testing.assert_array_equal(rows[~thrown_out], joints[~thrown_out])
     assert (faults.swapped, others) == (0, [])
 
@@ -67,7 +68,7 @@ def test_noise_of_a_detector_is_not_taken_for_swaps_or_jumps(percent: int) -> No
     noise = np.random.default_rng(0).normal(0, percent / 100 * tall, joints.shape).astype(np.float32)
     _, faults, others = believed(joints + noise)
     assert faults.swapped <= 2  # of 1,800 pairs
-    assert faults.jumped <= 2  # of 5,100 joints
+    assert faults.jumped <= (0, 1)[percent - 1]  # of 5,100 joints
     assert others == []
 
 
