@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "poseedge"
 # From the ground up: what stands in a line may import its own room and the lines before it.
 STOREYS = (
-    ("arrays", "errors", "onnx_file", "progress", "records", "resources"),
+    ("arrays", "errors", "onnx_file", "overlap", "progress", "records", "resources"),
     ("contract", "files", "metrics", "skeleton"),
     ("figure",),
     ("lifter", "network_files", "settings"),

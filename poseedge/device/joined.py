@@ -9,7 +9,7 @@ from pathlib import Path
 
 PARTS = Path(__file__).parent / "runner"
 PACKAGE = "poseedge.device.runner"
-SHARED = ("onnx_file",)  # modules of poseedge that are parts, too
+SHARED = ("onnx_file", "overlap")  # modules of poseedge that are parts, too
 ENTRY = "main"  # the part that the program begins in; it comes last
 HEAD = '''#!/usr/bin/env python3
 """Build, verify and time this bundle on the device at hand.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poseedge import metrics
-from poseedge.arrays import Float32Array, FloatArray, IndexArray
+from poseedge.arrays import FloatArray, IndexArray
 from poseedge.data.keypoints import with_confidence
 from poseedge.data.types import PoseDataset, PoseSequence
 from poseedge.evaluation.predict import CHUNK, CHUNK_FRAMES, Prediction, lift_windows, predict
@@ -16,13 +16,8 @@ from poseedge.evaluation.protocols import ONCE, settled
 from poseedge.evaluation.results import OverlapCompared
 from poseedge.evaluation.score import mean_jitter, millimetres
 from poseedge.lifter import Lifter, LifterSpec
+from poseedge.overlap import slot_weights
 from poseedge.skeleton import NUM_JOINTS
-
-
-def overlap_weights(slots: int) -> Float32Array:
-    """Return the weights ``(slots,)`` of a window's output slots: the centre counts most."""
-    places = np.arange(slots)
-    return np.minimum(places + 1, slots - places).astype(np.float32)
 
 
 def default_every(spec: LifterSpec) -> int:
@@ -103,7 +98,7 @@ def _of_sequence(lifter: Lifter, sequence: PoseSequence, flip: bool, firsts: Ind
     ``firsts``: the frames that windows begin at.
     """
     spec, length = lifter.spec, len(sequence)
-    shown, weights = np.array(spec.output_frames), overlap_weights(len(spec.output_frames))
+    shown, weights = np.array(spec.output_frames), slot_weights(len(spec.output_frames))
     total, weight = np.zeros((length, NUM_JOINTS, 3), np.float32), np.zeros((length, 1, 1), np.float32)
     centre = np.full((length, NUM_JOINTS, 3), np.nan, np.float32)
     chunk = min(CHUNK, max(CHUNK_FRAMES // spec.frames, 1))

@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from poseedge.device.runner.overlap import slot_weights
 from poseedge.errors import PoseedgeError
 from poseedge.evaluation.overlap import default_every
 from poseedge.lifter import LifterSpec
 from poseedge.live.types import Floats, Indices
+from poseedge.overlap import slot_weights
 
 
 @dataclass(frozen=True)

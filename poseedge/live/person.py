@@ -12,7 +12,6 @@ import numpy as np
 
 from poseedge.caches import CachedLifter, Memory
 from poseedge.data.windows import mirror_joints, mirror_keypoints
-from poseedge.device.runner.overlap import Mean
 from poseedge.live.clock import EPSILON_S, FrameGrid
 from poseedge.live.overlap import WindowPlan
 from poseedge.live.smoothing import OneEuro
@@ -21,6 +20,7 @@ from poseedge.live.unseen.face import Face
 from poseedge.live.unseen.gaps import HOLD_S, Continuity, Faults
 from poseedge.live.unseen.limbs import lacking
 from poseedge.live.view import PersonView, PlainView, Sights, Turn
+from poseedge.overlap import Mean
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import pytest
 
 from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseDataset
-from poseedge.device.runner.overlap import slot_weights
-from poseedge.evaluation.overlap import default_every, overlap_weights, predict_overlapping, window_starts
+from poseedge.evaluation.overlap import default_every, predict_overlapping, window_starts
 from poseedge.evaluation.predict import predict
+from poseedge.overlap import slot_weights
 from poseedge.resources import resource
 from tests.support.linear_lifter import LinearLifter
 
@@ -20,9 +20,9 @@ def dataset() -> PoseDataset:
     return PoseDataset(**{**whole.__dict__, "sequences": whole.sequences[16:18]})
 
 
-@pytest.mark.parametrize("slots", [1, 2, 9, 243])
-def test_weights_are_those_of_a_device(slots: int) -> None:
-    np.testing.assert_array_equal(overlap_weights(slots), slot_weights(slots))
+@pytest.mark.parametrize("weights", [[1], [1, 1], [1, 2, 1], [1, 2, 3, 4, 5, 4, 3, 2, 1]])
+def test_centre_of_a_window_weighs_most(weights: list[int]) -> None:
+    assert slot_weights(len(weights)).tolist() == weights
 
 
 def test_mean_is_that_of_all_windows_by_their_slots(dataset: PoseDataset) -> None:
@@ -59,7 +59,7 @@ def test_frame_is_the_weighted_mean_of_all_windows_that_show_it(
 ) -> None:
     lifter, sequence = LinearLifter(27, shown, context=0.3), dataset.sequences[0]
     found = predict_overlapping(lifter, dataset, inside=inside).mean[0].poses_m
-    weights, length = overlap_weights(len(shown)), len(sequence)
+    weights, length = slot_weights(len(shown)), len(sequence)
     step, inner = default_every(lifter.spec), inside and len(shown) == 27
     firsts = [*range(0, length - 27, step), length - 27] if inner else range(-26, length)
     for frame in (0, 3, 30, length - 1):

@@ -6,8 +6,8 @@ from typing import Any, Deque, List, Optional, Tuple
 import numpy as np
 
 from poseedge.device.runner.bundle import JOINTS
-from poseedge.device.runner.overlap import Mean, slot_weights
 from poseedge.device.runner.words import Refused
+from poseedge.overlap import Mean, slot_weights
 
 
 class Stream:
