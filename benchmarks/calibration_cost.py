@@ -13,13 +13,14 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.command_cost import POSEEDGE, cost_of_command
-from benchmarks.record import RESULTS, embed, grid, machine_slug, record, versions
+from benchmarks.options import Page, Results
+from benchmarks.record import RESULTS, grid, machine_slug, record, versions
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import ArtefactError
 from poseedge.int8.ranges import METHODS
 
-PAGE = Path(__file__).with_name("NOTES.md")
+NOTES = Path(__file__).with_name("NOTES.md")
 SHORTEST = 12  # frames of parity: `poseedge quantize` is to calibrate, not to prove
 
 
@@ -27,8 +28,8 @@ def calibration_cost(
     graph: Annotated[Path, typer.Argument(help="float32 ONNX file")] = Path("build/nanohtnet/nanohtnet_fp32.onnx"),
     windows: Annotated[int, typer.Option(min=1, help="calibration windows")] = 512,
     frames: Annotated[int, typer.Option(min=12, help="frames that the layers are ranked on")] = 480,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    results: Results = RESULTS,
+    page: Page = NOTES,
 ) -> None:
     """Run the commands one by one, each with an empty cache, and record the table."""
     if not graph.is_file():
@@ -41,10 +42,9 @@ def calibration_cost(
             seconds, peak = cost_of_command(name, [*POSEEDGE, *arguments], fresh)
             rows.append({"command": name, "seconds": seconds, "peak_bytes": peak, "note": busy(machine)})
             print(f"{name}: {seconds:.1f} s, {peak / 1e9:.2f} GB")
-    table = markdown(model, windows, frames, machine, rows)
+    report = {"machine": machine, "model": model, "windows": windows, "frames": frames, "commands": rows}
     path = results / f"calibration_{model}_{machine_slug(machine)}"
-    record(path, {"machine": machine, "model": model, "windows": windows, "frames": frames, "commands": rows}, table)
-    embed(page, "calibration", table)
+    record(path, report, markdown(report), page, "calibration")
 
 
 def commands(graph: Path, windows: int, frames: int, output: Path) -> Iterator[tuple[str, list[str]]]:
@@ -56,21 +56,20 @@ def commands(graph: Path, windows: int, frames: int, output: Path) -> Iterator[t
     yield "sensitivity", ["sensitivity", str(graph), *count, "--frames", str(frames)]
 
 
-def markdown(model: str, windows: int, frames: int, machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    """Return the rows as a readable table."""
+def markdown(report: dict[str, Any]) -> str:
+    """Return the report as a readable table."""
+    windows, frames = report["windows"], report["frames"]
     lines = [
-        f"# What calibrating {model} takes",
+        f"# What calibrating {report['model']} takes",
         "",
-        versions(machine),
+        versions(report["machine"]),
         f"{windows} windows, nothing cached, all of a command included: `poseedge quantize` with parity on {SHORTEST} frames,",
         f"`poseedge sensitivity` on {frames} with its calibration. Peak: of all processes together.",
         "",
     ]
+    rows = report["commands"]
     cells = [[row["command"], f"{row['seconds']:.1f}", f"{row['peak_bytes'] / 1e9:.2f}", row["note"]] for row in rows]
     return "\n".join([*lines, *grid(["command", "seconds", "peak memory, GB", "note"], cells)]) + "\n"
 
 
 PROGRAM = calibration_cost
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

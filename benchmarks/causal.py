@@ -9,7 +9,6 @@ streams on one core instead, which needs an idle machine; both go into one recor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,7 +20,8 @@ import numpy as np
 import typer
 
 from benchmarks.lifted import Score, lifted, test_sequences
-from benchmarks.record import RESULTS, embed, grid, record, versions
+from benchmarks.options import Every, Page, Results
+from benchmarks.record import DOCS, RESULTS, grid, read_record, record, versions
 from benchmarks.stream_cost import timed, timed_lifter
 from poseedge.backends.registry import load
 from poseedge.bench.latency import pinned
@@ -33,8 +33,6 @@ from poseedge.live.trained import trained_on
 from poseedge.live.types import Floats
 from poseedge.live.view import PersonView, Sights, Turn
 
-PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
-SECTION, FILE = "causal", "causal"
 KINDS = ("gt", "detected")
 VIEWS = ("plain", "person", "person, fixed")
 TIMED_FRAMES = 600
@@ -80,15 +78,14 @@ def view_of(name: str) -> Iterator[LiftOptions]:
 def measure(
     bundles: Annotated[list[Path], typer.Argument(help="bundle folders")],
     data: Annotated[Path | None, typer.Option(help="data set folder; without, nothing but --times")] = None,
-    every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 8,
+    every: Every = 8,
     precision: Annotated[list[str] | None, typer.Option(help="only these (repeat); default: all of a bundle")] = None,
     times: Annotated[bool, typer.Option("--times", help="time streams")] = False,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    results: Results = RESULTS,
+    page: Page = DOCS / "lift.md",
 ) -> None:
     """Measure and record the table; what was recorded of other bundles, and the other kind of figures, stay."""
-    path = (results / FILE).with_suffix(".json")
-    report: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"rows": {}}
+    report = {"rows": {}, **read_record(results / "causal")}
     for label, bundle, held, streaming in forms(bundles, precision):
         row = report["rows"].setdefault(label, {})
         if data is not None:
@@ -101,9 +98,7 @@ def measure(
     if times:
         machine = machine_facts()
         report |= {"machine": machine, "note": busy(machine)}
-    table = markdown(report)
-    record(results / FILE, report, table)
-    embed(page, SECTION, table)
+    record(results / "causal", report, markdown(report), page, "causal")
 
 
 def forms(bundles: list[Path], precisions: list[str] | None) -> Iterator[tuple[str, Path, str, bool]]:

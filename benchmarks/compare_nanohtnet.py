@@ -16,6 +16,7 @@ import typer
 
 from benchmarks.floor import floor_call, write_floor
 from benchmarks.naive import export_naive, naive_call, published_form
+from benchmarks.options import Results
 from benchmarks.record import RESULTS, grid, machine_slug, record, versions
 from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
@@ -39,7 +40,7 @@ def compare(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder made from the checkpoint.")],
     checkpoint: Annotated[Path, typer.Argument(help="NanoHTNet checkpoint.")],
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of 8 timed calls for each.")] = ROUNDS,
-    results: Annotated[Path, typer.Option(help="Folder for the JSON and the table.")] = RESULTS,
+    results: Results = RESULTS,
 ) -> None:
     """Time all forms in one process and record the table."""
     report = measure(open_bundle(bundle), checkpoint, rounds)
@@ -151,6 +152,3 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = compare
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

@@ -1,25 +1,24 @@
 """Every network as exported by poseedge against its naive export, at the default configuration, on ONNX Runtime.
 
-``python -m benchmarks compare_networks``. A network and its pruned variants take turns in one measurement; each such family has a
-file of its own, so that one can be measured again alone.
+``python -m benchmarks compare_networks``. A network and its pruned variants take turns in one measurement.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
 
 from benchmarks.naive import export_naive, naive_call
-from benchmarks.networks import FAMILIES, deterministic, metadata
-from benchmarks.record import PAGE, RESULTS, embed, grid, machine_slug, versions, write_json, write_text
+from benchmarks.networks import FAMILIES, Row, deterministic, made_on, metadata, notes, record_networks
+from benchmarks.options import Page, Results
+from benchmarks.record import PAGE, RESULTS, grid, machine_slug
 from poseedge.arrays import Float32Array
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.bench.latency import Alternation, Candidate, pinned, summary_ms, time_alternating
@@ -45,28 +44,32 @@ def compare(
     model: Annotated[list[str] | None, typer.Option(help="only the families of these networks (repeat)")] = None,
     threads: Annotated[int, typer.Option(min=1)] = THREADS,
     budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each network")] = BUDGET_S,
-    results: Annotated[Path, typer.Option(help="folder for the JSON files and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    results: Results = RESULTS,
+    page: Page = PAGE,
 ) -> None:
     """Time both forms of the networks and record the table of all that were measured on this machine."""
     machine = machine_facts()  # once: afterwards this program itself is the load
-    path = results / f"networks_{machine_slug(machine)}"
-    for family in FAMILIES:
-        if not model or set(model) & set(family):
-            report = measure({name: deterministic(name) for name in family}, machine, threads, budget)
-            write_json(path / f"{family[0]}.json", report)
-            for name, row in report["networks"].items():
-                print(f"{name}: naive {p50(row, 'naive'):.2f} ms, folded {p50(row, 'folded'):.2f} ms, ratio {row['ratio']:.2f}")
-    reports = [json.loads(file.read_text()) for family in FAMILIES if (file := path / f"{family[0]}.json").is_file()]
-    write_text(path.with_suffix(".md"), markdown(reports))
-    embed(page, "networks", markdown(reports))
-    print(markdown(reports), end="")
+    families = {name: family for family in FAMILIES if not model or set(model) & set(family) for name in family}
+
+    @cache  # a family is measured once, for the first of its networks
+    def rows(family: tuple[str, ...]) -> dict[str, Row]:
+        return measure({name: deterministic(name) for name in family}, threads, budget)
+
+    record_networks(
+        results / f"networks_{machine_slug(machine)}",
+        page,
+        "networks",
+        families,
+        lambda name: {**rows(families[name])[name], "note": busy(machine)},
+        markdown,
+        machine=machine,
+    )
 
 
-def measure(networks: dict[str, LiftingNetwork], machine: dict[str, Any], threads: int, budget_s: float) -> dict[str, Any]:
-    """Return ``machine``, ``method`` and, for each network, what its two forms cost and take."""
+def measure(networks: dict[str, LiftingNetwork], threads: int, budget_s: float) -> dict[str, Row]:
+    """Return what the two forms of each network cost and take, timed in turns."""
     with tempfile.TemporaryDirectory() as folder, pinned(threads) as cores:
-        rows: dict[str, dict[str, Any]] = {}
+        rows: dict[str, Row] = {}
         calls: dict[str, Candidate] = {}
         for name, network in networks.items():
             prepared, rows[name] = prepare(network, Path(folder), threads)
@@ -76,18 +79,18 @@ def measure(networks: dict[str, LiftingNetwork], machine: dict[str, Any], thread
     for name, row in rows.items():
         row["latency_ms"] = {form: summary_ms(spent[f"{name} {form}"]).model_dump() for form in FORMS}
         row["ratio"] = p50(row, "folded") / p50(row, "naive")
-    method = {
-        "rounds": schedule.rounds,
-        "settling_calls_per_block": schedule.settle,
-        "timed_calls_per_block": schedule.calls,
-        "threads": threads,
-        "pinned_cores": cores,
-        "batch": 1,
-    }
-    return {"machine": machine, "method": method, "networks": rows}
+        row["method"] = {
+            "rounds": schedule.rounds,
+            "settling_calls_per_block": schedule.settle,
+            "timed_calls_per_block": schedule.calls,
+            "threads": threads,
+            "pinned_cores": cores,
+            "batch": 1,
+        }
+    return rows
 
 
-def prepare(network: LiftingNetwork, folder: Path, threads: int) -> tuple[Lifts, dict[str, Any]]:
+def prepare(network: LiftingNetwork, folder: Path, threads: int) -> tuple[Lifts, Row]:
     """Export both forms; return a callable for each, and what is known of them before they are timed.
 
     Raises ``PoseedgeError`` if they are not the same network.
@@ -131,19 +134,16 @@ def affordable(calls: dict[str, Candidate], budget_s: float) -> Alternation:
     return Alternation(max(int(budget_s / once_s), LEAST_ROUNDS), settle=0, calls=1)
 
 
-def p50(row: dict[str, Any], form: str) -> float:
+def p50(row: Row, form: str) -> float:
     """Return the median latency of one form, ms."""
     return float(row["latency_ms"][form]["p50"])
 
 
-def markdown(reports: list[dict[str, Any]]) -> str:
-    """Return the families' reports as readable tables."""
-    lines = ["# Every network: the folded export against the naive one", ""]
-    lines += [*dict.fromkeys(versions(report["machine"]) for report in reports), ""]
-    lines += notes(reports)
-    threads = ", ".join(sorted({str(report["method"]["threads"]) for report in reports}))
+def markdown(rows: dict[str, Row]) -> str:
+    """Return the rows as readable tables."""
+    lines = ["# Every network: the folded export against the naive one", "", *made_on(rows), *notes(rows), ""]
+    threads = ", ".join(sorted({str(row["method"]["threads"]) for row in rows.values()}))
     lines += [f"One window, {threads} threads, float32, opset 17. Times in ms; n calls; ratio of medians, below 1 is faster.", ""]
-    rows = [(name, row) for report in reports for name, row in report["networks"].items()]
     lines += grid(
         [
             *("network", "naive p50", "naive p90", "folded p50", "folded p90", "n", "ratio"),
@@ -159,41 +159,24 @@ def markdown(reports: list[dict[str, Any]]) -> str:
                 *(str(row["nodes"][form]) for form in FORMS),
                 f"{row['max_difference_m']:.0e}",
             ]
-            for name, row in rows
+            for name, row in rows.items()
         ],
     )
     lines += ["", "Pruned networks, as a share of the plain one:", ""]
-    pairs = [
-        (name, plain, pruned, first)
-        for report in reports
-        for (plain, first), *others in [list(report["networks"].items())]
-        for name, pruned in others
-    ]
+    pairs = [(name, plain) for plain, *pruned in FAMILIES for name in pruned if {name, plain} <= rows.keys()]
     lines += grid(
         ["network", "of", "MFLOP, naive", "MFLOP, folded", "time, naive", "time, folded"],
         [
             [
                 name,
                 plain,
-                *(f"{pruned['flops'][form] / first['flops'][form]:.2f}" for form in FORMS),
-                *(f"{p50(pruned, form) / p50(first, form):.2f}" for form in FORMS),
+                *(f"{rows[name]['flops'][form] / rows[plain]['flops'][form]:.2f}" for form in FORMS),
+                *(f"{p50(rows[name], form) / p50(rows[plain], form):.2f}" for form in FORMS),
             ]
-            for name, plain, pruned, first in pairs
+            for name, plain in pairs
         ],
     )
     return "\n".join(lines) + "\n"
 
 
-def notes(reports: list[dict[str, Any]]) -> list[str]:
-    """Return which networks were measured while other programs ran."""
-    disturbed: dict[str, list[str]] = {}
-    for report in reports:
-        if warning := busy(report["machine"]):
-            disturbed.setdefault(warning, []).extend(report["networks"])
-    return [line for warning, names in disturbed.items() for line in (f"Note, {', '.join(names)}: {warning}.", "")]
-
-
 PROGRAM = compare
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

@@ -1,26 +1,25 @@
 """Build every graph of every network with NVIDIA's own compiler, without a GPU, and record what became of it.
 
-    python -m benchmarks compile_graphs [--network mixste]...
+    python -m benchmarks compile_graphs [--model mixste]...
 
 Networks have their default configuration and random weights: whether a graph builds does not depend on them. INT8 ranges
-come from a few windows of the bundled motion. The record is written after every network; rows of others are kept.
+come from a few windows of the bundled motion.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
 
 import onnx
 import torch
-import typer
 
-from benchmarks.record import RESULTS, record
+from benchmarks.networks import NETWORKS, Row, made_on, record_networks, today
+from benchmarks.options import Models, Results
+from benchmarks.record import RESULTS, grid
 from poseedge.arrays import Float32Array
 from poseedge.bench.machine import machine_facts
 from poseedge.export.recipe import Recipe, load_recipe
@@ -36,7 +35,7 @@ from poseedge.int8.quantize import quantize
 from poseedge.int8.ranges import calibrate
 from poseedge.int8.windows import load_calibration
 from poseedge.models.network import LiftingNetwork
-from poseedge.models.registry import create, lifting_names
+from poseedge.models.registry import create
 from poseedge.resources import resource
 from poseedge.targets.aot import Compiled, Compiler, verdict
 from poseedge.targets.aot.stand_ins import DISTRIBUTION
@@ -84,7 +83,7 @@ def streams_of(network: LiftingNetwork, recipe: Recipe, opset: int, exact: Graph
     return {f"{precision} stream": graph for precision, graph in graphs.items()}
 
 
-def build(compiler: Compiler, graph: Graph) -> tuple[Compiled, dict[str, Any]]:
+def build(compiler: Compiler, graph: Graph) -> tuple[Compiled, Row]:
     """Compile one graph; return the outcome and its row."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
@@ -98,8 +97,8 @@ def build(compiler: Compiler, graph: Graph) -> tuple[Compiled, dict[str, Any]]:
     return compiled, row
 
 
-def network_rows(compiler: Compiler, name: str) -> list[dict[str, Any]]:
-    """Return a row for each precision and opset of one network."""
+def built(compiler: Compiler, name: str) -> Row:
+    """Return when and with what the graphs of one network were built, and a row for each precision and opset."""
     torch.manual_seed(0)
     network = create(name).eval()
     assert isinstance(network, LiftingNetwork)
@@ -108,83 +107,67 @@ def network_rows(compiler: Compiler, name: str) -> list[dict[str, Any]]:
     for opset in (MODERN, DECOMPOSED):
         for precision, graph in graphs_of(network, load_recipe(name), opset, windows).items():
             compiled, row = build(compiler, graph)
-            rows.append({"network": name, "opset": opset, "precision": precision, **row})
+            rows.append({"opset": opset, "precision": precision, **row})
             outcome = compiled.error or f"{compiled.nodes - len(compiled.outside)} of {compiled.nodes} nodes"
             print(f"{name} opset {opset} {precision}: {outcome}, {compiled.weight_bytes / 1e6:.2f} MB of weights", flush=True)
-    return rows
+    return {"made": made_now(compiler), "graphs": rows}
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """Return the report as a readable table."""
+def made_now(compiler: Compiler) -> str:
+    """Return day, machine and versions."""
+    machine = machine_facts()
+    runtime = f"ONNX Runtime {machine['packages']['onnxruntime']}"
+    return f"{today()}, {machine['cpu']}; {runtime}, TensorRT-RTX from {DISTRIBUTION} {compiler.version}"
+
+
+def markdown(architecture: str, networks: dict[str, Row]) -> str:
+    """Return the rows as a readable table."""
+    rows = [(name, row) for name, network in networks.items() for row in network["graphs"]]
+    whole = {(name, row["opset"]): row["weight_bytes"] for name, row in rows if row["precision"] == "fp32"}
+    found = [f"- {name} opset {row['opset']} {row['precision']}: {text}" for name, row in rows for text in row["findings"]]
     lines = [
-        f"# NVIDIA's compiler on every graph, {report['architecture']}",
+        f"# NVIDIA's compiler on every graph, {architecture}",
         "",
         "No GPU. Default configurations, random weights, one window per call; of a streaming form one frame. A build says that "
         "parser and builder take the graph; it says nothing of accuracy or speed, nor of the older TensorRT on a Jetson. "
         "Kernels: what a call launches, as the engine's program lists it; a dash: built before that was counted. "
         "Seconds are wall time of the build, on one core that had other work.",
         "",
-        *made_on(report["rows"]),
+        *made_on(networks),
         "",
-        f"| {' | '.join(COLUMNS)} |",
-        f"|{'---|' * len(COLUMNS)}",
+        *grid(list(COLUMNS), [cells(name, row, whole[name, row["opset"]]) for name, row in rows]),
+        "",
+        "Findings:" if found else "Findings: none.",
+        *(["", *found] if found else []),
     ]
-    whole = {(row["network"], row["opset"]): row["weight_bytes"] for row in report["rows"] if row["precision"] == "fp32"}
-    for row in report["rows"]:
-        inside = row["error"] or f"{row['nodes'] - len(row['outside'])} of {row['nodes']}"
-        reference = whole[row["network"], row["opset"]]
-        cells = [row["network"], str(row["opset"]), row["precision"], inside, str(row.get("kernels", "-"))]
-        cells += [f"{row[key] / 1e6:.2f}" for key in ("file_bytes", "weight_bytes")]
-        cells += [f"{row['weight_bytes'] / reference:.2f}" if reference else "-", f"{row['activation_bytes'] / 1e6:.1f}"]
-        cells += [f"{row['seconds']:.1f}", f"{row['peak_bytes'] / 1e6:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    found = [
-        f"- {row['network']} opset {row['opset']} {row['precision']}: {text}"
-        for row in report["rows"]
-        for text in row["findings"]
+    return "\n".join(lines) + "\n"
+
+
+def cells(name: str, row: Row, fp32_bytes: int) -> list[str]:
+    """Return one line of the table; ``fp32_bytes``: of weights in the engine of the FP32 graph."""
+    inside = row["error"] or f"{row['nodes'] - len(row['outside'])} of {row['nodes']}"
+    return [
+        *(name, str(row["opset"]), row["precision"], inside, str(row.get("kernels", "-"))),
+        *(f"{row[key] / 1e6:.2f}" for key in ("file_bytes", "weight_bytes")),
+        f"{row['weight_bytes'] / fp32_bytes:.2f}" if fp32_bytes else "-",
+        f"{row['activation_bytes'] / 1e6:.1f}",
+        f"{row['seconds']:.1f}",
+        f"{row['peak_bytes'] / 1e6:.0f}",
     ]
-    return "\n".join([*lines, "", "Findings:" if found else "Findings: none.", *([""] if found else []), *found]) + "\n"
 
 
-def made_on(rows: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each day and machine, with the networks that were built then."""
-    networks: dict[str, dict[str, None]] = {}
-    for row in rows:
-        networks.setdefault(row["made"], {})[row["network"]] = None
-    return [f"- {made}: {', '.join(names)}." for made, names in sorted(networks.items())]
-
-
-def made_now(compiler: Compiler) -> str:
-    """Return day, machine and versions."""
-    machine = machine_facts()
-    day = datetime.now(timezone.utc).date().isoformat()
-    runtime = f"ONNX Runtime {machine['packages']['onnxruntime']}"
-    return f"{day}, {machine['cpu']}; {runtime}, TensorRT-RTX from {DISTRIBUTION} {compiler.version}"
-
-
-def record_rows(results: Path, compiler: Compiler, rows: list[dict[str, Any]]) -> None:
-    """Write ``rows`` in place of those of the same networks, as JSON and as a table."""
-    path = results / f"compile_{compiler.architecture}"
-    before = path.with_suffix(".json")
-    kept = json.loads(before.read_text())["rows"] if before.is_file() else []
-    fresh = {row["network"] for row in rows}
-    made = made_now(compiler)
-    everything = [row for row in kept if row["network"] not in fresh] + [row | {"made": made} for row in rows]
-    report = {"architecture": compiler.architecture, "rows": sorted(everything, key=lambda row: row["network"])}
-    record(path, report, markdown(report))
-
-
-def compile_all(
-    network: Annotated[list[str] | None, typer.Option(help="only this one (repeat); default: all")] = None,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-) -> None:
+def compile_all(model: Models = None, results: Results = RESULTS) -> None:
     """Build every graph and record what became of it."""
     with Compiler() as compiler:
-        for name in network or lifting_names():
-            record_rows(results, compiler, network_rows(compiler, name))
+        record_networks(
+            results / f"compile_{compiler.architecture}",
+            None,
+            "",
+            model or NETWORKS,
+            partial(built, compiler),
+            partial(markdown, compiler.architecture),
+            architecture=compiler.architecture,
+        )
 
 
 PROGRAM = compile_all
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

@@ -18,7 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.record import RESULTS, embed, grid, machine_slug, record, versions
+from benchmarks.options import Page, Results
+from benchmarks.record import DOCS, RESULTS, grid, machine_slug, record, versions
 from poseedge.backends.registry import load
 from poseedge.bench.latency import pinned
 from poseedge.bench.machine import OtherWork, disturbed, machine_facts
@@ -33,7 +34,6 @@ from poseedge.live.video.output import open_output
 from poseedge.live.video.source import Frame
 from poseedge.progress import silent
 
-PAGE = Path(__file__).parents[1] / "docs" / "demo.md"
 HEIGHT_OF_720P, FPS = 720, 30.0
 
 
@@ -86,8 +86,8 @@ def measure(
     two: Annotated[Path | None, typer.Argument(help="video of two people; default: leave those cases out")] = None,
     frames: Annotated[int, typer.Option(min=2, help="of each video, played to and fro until there are as many")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="of all cases; each is shown as its best round")] = 2,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    results: Results = RESULTS,
+    page: Page = DOCS / "demo.md",
 ) -> None:
     """Time all cases and record the table."""
     machine = machine_facts()
@@ -103,9 +103,7 @@ def measure(
     rows = [{**asdict(case), **found} for case, found in best.items()]
     facts = {"model": bundle.name, "frames": frames, "rounds": rounds}
     report = {"machine": machine, "note": doubt(rows), **facts, "rows": rows}
-    table = markdown(report)
-    record(results / f"demo_{machine_slug(machine)}", report, table)
-    embed(page, "demo speed", table)
+    record(results / f"demo_{machine_slug(machine)}", report, markdown(report), page, "demo speed")
 
 
 def longer(video: Path, to: Path, frames: int) -> Path:
@@ -201,6 +199,3 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = measure
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

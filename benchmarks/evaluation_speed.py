@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.options import Data, Results
 from benchmarks.record import RESULTS, grid, machine_slug, record, versions
 from poseedge.arrays import Float32Array
 from poseedge.backends.backend import Opening
@@ -100,10 +101,10 @@ def watched() -> Iterator[Memory]:
 def evaluation_speed(
     bundle: Annotated[Path, typer.Argument(help="Bundle with a free batch.")],
     checkpoint: Annotated[Path, typer.Argument(help="The checkpoint that it was made from.")],
-    data: Annotated[Path, typer.Option(help="Data set folder.")],
+    data: Data,
     keypoints: Annotated[str, typer.Option(help="2D keypoints.")] = "gt",
     torch_every: Annotated[int, typer.Option(min=1, help="PyTorch takes every n-th frame only.")] = 1,
-    results: Annotated[Path, typer.Option(help="Folder for the JSON and the table.")] = RESULTS,
+    results: Results = RESULTS,
 ) -> None:
     """Evaluate the test split with both and record frames per second and memory."""
     report = measure(bundle, checkpoint, open_dataset(data, keypoints), torch_every)
@@ -199,6 +200,3 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = evaluation_speed
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

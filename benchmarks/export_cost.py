@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from benchmarks.command_cost import POSEEDGE, cost_of_command
-from benchmarks.networks import NETWORKS, deterministic, record_networks
-from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
+from benchmarks.networks import NETWORKS, Row, deterministic, made_on, record_networks
+from benchmarks.options import Models, Page, Results
+from benchmarks.record import PAGE, RESULTS, grid, machine_slug
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.models.checkpoints import save_checkpoint
 
@@ -24,20 +24,20 @@ _EXPORT = [*POSEEDGE, "export", "--precision", "fp32"]
 
 
 def export_cost(
-    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    model: Models = None,
     every: Annotated[int, typer.Option(min=1, help="parity on every n-th frame of the bundled sample")] = EVERY,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    results: Results = RESULTS,
+    page: Page = PAGE,
 ) -> None:
     """Export networks one by one and record the table of all that were exported on this machine."""
-    machine = machine_facts()
+    machine = machine_facts()  # once: afterwards this program itself is the load
     record_networks(
         results / f"export_{machine_slug(machine)}",
         page,
         "export",
         model or NETWORKS,
         lambda name: {**cost_of(name, every), "every": every, "note": busy(machine)},
-        partial(markdown, machine),
+        markdown,
         machine=machine,
     )
 
@@ -53,13 +53,14 @@ def cost_of(name: str, every: int) -> dict[str, Any]:
     return {"seconds": seconds, "peak_bytes": peak, "file_bytes": graph["bytes"], "opset": graph["opset"]}
 
 
-def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
+def markdown(rows: dict[str, Row]) -> str:
     """Return the rows as a readable table."""
     every = ", ".join(sorted({str(row["every"]) for row in rows.values()}))
     lines = [
         "# What an export takes",
         "",
-        versions(machine),
+        *made_on(rows),
+        "",
         "`poseedge export --precision fp32`, all included: fold, trace, simplifier, check against PyTorch on sample windows,",
         f"parity on every {every}th frame of the bundled motion; of networks that lift whole sequences, each motion from one of",
         "its cameras and all poses of the windows that hold such a frame: 4 windows, 854 poses. Peak: of all processes together.",
@@ -83,6 +84,3 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
 
 
 PROGRAM = export_cost
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

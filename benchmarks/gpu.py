@@ -9,7 +9,6 @@ Runtime's CUDA build, pycuda) is said and left out. Writes ``results/gpu_<card>.
 from __future__ import annotations
 
 import importlib
-import re
 import shutil
 import tempfile
 import threading
@@ -23,7 +22,8 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks import record
+from benchmarks.options import Data, Results
+from benchmarks.record import RESULTS, grid, record, slug
 from poseedge.backends.registry import load
 from poseedge.backends.torch import TorchLifter
 from poseedge.bundle.reading import Bundle, open_bundle
@@ -53,9 +53,9 @@ OPENERS = {"pycuda.driver": layer.Pycuda, "cuda.bindings.runtime": layer.CudaPyt
 def main(
     bundle: Annotated[Path, typer.Argument(help="NanoHTNet's bundle, exported with --free-batch")],
     checkpoint: Annotated[Path, typer.Option(help="the weights that it was made of")] = WEIGHTS,
-    data: Annotated[Path, typer.Option(help="data set folder")] = DATA,
+    data: Data = DATA,
     every: Annotated[int, typer.Option(min=1, help="poses of every n-th test frame")] = 1,
-    results: Annotated[Path, typer.Option(help="folder for the record")] = record.RESULTS,
+    results: Results = RESULTS,
 ) -> None:
     """Measure all that a GPU alone can tell."""
     if not torch.cuda.is_available():
@@ -73,8 +73,7 @@ def main(
         started = time.monotonic()
         report[name] = part()
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
-    slug = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
-    record.record(results / f"gpu_{slug}", report, page(report))
+    record(results / f"gpu_{slug(card)}", report, page(report))
 
 
 def lifters(bundle: Bundle, checkpoint: Path, missing: list[str]) -> dict[str, Lifter]:
@@ -276,18 +275,15 @@ def page(report: dict[str, Any]) -> str:
             + [f"{times[str(batch)]:.2f}" for batch in BATCHES]
         )
     heads = ["form", "MPJPE change, mm", "mean distance", "p99", "jitter", *[f"ms, batch {batch}" for batch in BATCHES]]
-    lines += ["", *record.grid(heads, rows), ""]
+    lines += ["", *grid(heads, rows), ""]
     rows = [[name, *map(str, found.values())] for name, found in report["layer"].items()]
     if rows:
-        lines += [*record.grid(["library", *next(iter(report["layer"].values()))], rows), ""]
+        lines += [*grid(["library", *next(iter(report["layer"].values()))], rows), ""]
     rows = [
         [name, f"{found['steps_per_second']:.1f}", f"{found['windows_per_second']:.0f}"]
         for name, found in report["training"].items()
     ]
-    return "\n".join([*lines, *record.grid(["NanoHTNet, batch 256", "steps/s", "windows/s"], rows)]) + "\n"
+    return "\n".join([*lines, *grid(["NanoHTNet, batch 256", "steps/s", "windows/s"], rows)]) + "\n"
 
 
 PROGRAM = main
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

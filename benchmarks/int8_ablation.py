@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import typer
 
+from benchmarks.options import Results
 from benchmarks.record import RESULTS, record
 from poseedge.arrays import Float32Array
 from poseedge.data.h36m import load_dataset
@@ -40,7 +41,7 @@ def ablate(
     recipe: Annotated[Path, typer.Argument(help="its recipe")],
     frames: Annotated[int, typer.Option(help="frames to measure on, in runs of twelve")] = 960,
     windows: Annotated[int, typer.Option(min=16, help="calibration windows, at most")] = 1024,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
+    results: Results = RESULTS,
 ) -> None:
     """Measure every form and record the table."""
     (exact, spec), int8 = open_float32(graph), load_recipe(str(recipe)).int8
@@ -136,6 +137,3 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = ablate
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

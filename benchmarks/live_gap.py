@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from benchmarks.lifted import Score, score, test_sequences
-from benchmarks.record import RESULTS, embed, grid, record
+from benchmarks.options import BundleFolder, Data, Every, Name, PageIfAny, Precisions, Results
+from benchmarks.record import RESULTS, grid, read_record, record
 from benchmarks.scenes import (
     ARM,
     EVERYBODY,
@@ -41,7 +40,6 @@ from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
 from poseedge.live.trained import trained_on
 
-PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
 PLAIN, LIFT = LiftOptions(view="plain"), LiftOptions()
 TRUNKS: tuple[Trunk, ...] = ("papers", "fitted")
 GAPS = (10, 25, 45)
@@ -115,21 +113,21 @@ def faults(stand: Stand) -> Iterator[Case]:
 
 
 def measure(
-    bundle: Annotated[Path, typer.Argument(help="bundle folder")],
-    data: Annotated[Path, typer.Option(help="data set folder")],
-    precision: Annotated[list[str] | None, typer.Option(help="of the bundle (repeat); default: fp32 and int8")] = None,
-    every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 8,
+    bundle: BundleFolder,
+    data: Data,
+    precision: Precisions = None,
+    every: Every = 8,
     frames: Annotated[int, typer.Option(min=1, help="of each clip, at most")] = 240,
     section: Annotated[list[str] | None, typer.Option(help="measure these anew (repeat); default: all")] = None,
-    name: Annotated[str | None, typer.Option(help="of the weights, for the results' names; default: the network's")] = None,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path | None, typer.Option(help="page of the documentation that shows the table")] = None,
+    name: Name = None,
+    results: Results = RESULTS,
+    page: PageIfAny = None,
 ) -> None:
     """Measure sections and record the tables of all that were measured."""
     sequences = [cut(each, frames) for each in test_sequences(data, "gt", every)]
     lifters = {each: load(bundle, each) for each in precision or ["fp32", "int8"]}
     path = results / f"live_gap_{name or next(iter(lifters.values())).spec.model}"
-    known = json.loads(path.with_suffix(".json").read_text()) if path.with_suffix(".json").is_file() else {"sections": {}}
+    known = {"sections": {}, **read_record(path)}
     for wanted in section or dict.fromkeys(case.section for case in cases()):
         rows: list[dict[str, Any]] = []
         for case in (case for case in cases() if case.section == wanted):
@@ -141,10 +139,7 @@ def measure(
                 print(wanted, rows[-1], flush=True)
         known["sections"][wanted] = rows
     report = {**known, "weights": name, "data": data.name, "every": every, "frames_of_a_clip": frames}
-    table = markdown(report)
-    record(path, report, table)
-    if page is not None:
-        embed(page, "live-gap", table)
+    record(path, report, markdown(report), page, "live-gap")
 
 
 def cut(sequence: PoseSequence, frames: int) -> PoseSequence:
@@ -192,6 +187,3 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = measure
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

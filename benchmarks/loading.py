@@ -19,8 +19,9 @@ import torch
 import typer
 from lightning_fabric import Fabric
 
-from benchmarks.networks import NETWORKS, Row, record_networks
-from benchmarks.record import RESULTS, grid, machine_slug, versions
+from benchmarks.networks import NETWORKS, Row, made_on, notes, record_networks
+from benchmarks.options import Models, Page, Results
+from benchmarks.record import DOCS, RESULTS, grid, machine_slug
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.models.network import LiftingNetwork
@@ -31,21 +32,20 @@ from poseedge.training.objective import LiftingObjective, Objective
 from poseedge.training.recipe import TrainingRecipe
 from poseedge.training.setup import make_network, make_source, read_data
 
-PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 ROUNDS = 7
 SMALLER = 32  # the published batch over this is the smaller of the two that are timed
 
 
 def loading(
     data: Annotated[Path, typer.Argument(help="data set folder")],
-    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    model: Models = None,
     steps: Annotated[int, typer.Option(min=2, help="timed steps of each training")] = 3,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    results: Results = RESULTS,
+    page: Page = DOCS / "training.md",
 ) -> None:
     """Measure networks one by one, on one thread, and record the table of all that were measured on this machine."""
     torch.set_num_threads(1)
-    machine = machine_facts()
+    machine = machine_facts()  # once: afterwards this program itself is the load
     datasets = read_data(data, None, recipes.load_training_recipe("nanohtnet"))
 
     def row(name: str) -> Row:
@@ -54,7 +54,7 @@ def loading(
         return {**measured(network, recipe, source, steps), "data": datasets[0].name, "note": busy(machine)}
 
     path = results / f"loading_{machine_slug(machine)}"
-    record_networks(path, page, "loading", model or NETWORKS, row, partial(markdown, machine), machine=machine)
+    record_networks(path, page, "loading", model or NETWORKS, row, markdown, machine=machine)
 
 
 def measured(network: LiftingNetwork, recipe: TrainingRecipe, source: WindowSource, steps: int) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def cut_s(source: WindowSource, recipe: TrainingRecipe) -> float:
     return statistics.median(times[1:])
 
 
-def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
+def markdown(rows: dict[str, Row]) -> str:
     """Return the table."""
     columns = ["network", "frames", "batch", "cut, ms", "step, s", "cut / step", "timed, s for windows", "waited"]
     cells = [
@@ -154,7 +154,6 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         ]
         for name, row in rows.items()
     ]
-    notes = [f"{name}: {row['note']}." for name, row in rows.items() if row["note"]]
     data = ", ".join(sorted({f"`{row['data']}`" for row in rows.values()}))
     intro = (
         f"Published recipes on {data}, one thread. Cut: processor time of a batch, median of {ROUNDS}. Step: processor time of\n"
@@ -162,12 +161,7 @@ def markdown(machine: dict[str, Any], rows: dict[str, dict[str, Any]]) -> str:
         "in real trainings (medians). Waited: share of those trainings' time on the clock in which there were no windows to go\n"
         "on with.\n"
     )
-    return "\n".join(
-        ["# Loading data\n", intro, *grid(columns, cells), "", *notes, *([""] if notes else []), versions(machine), ""]
-    )
+    return "\n".join(["# Loading data\n", intro, *grid(columns, cells), "", *made_on(rows), *notes(rows), ""])
 
 
 PROGRAM = loading
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

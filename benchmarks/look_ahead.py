@@ -6,7 +6,6 @@ Rows of other precisions that were measured on the same frames are kept.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 import typer
 
 from benchmarks.lifted import Score, recorded, score, test_sequences
-from benchmarks.record import RESULTS, embed, grid, record
+from benchmarks.options import BundleFolder, Data, Every, Name, PageIfAny, Precisions, Results
+from benchmarks.record import RESULTS, grid, read_record, record
 from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
 from poseedge.data.types import PoseSequence
@@ -26,8 +26,6 @@ from poseedge.live.options import LiftOptions
 from poseedge.live.overlap import schedule
 from poseedge.live.trained import TrainedOn, weights_sha256
 
-PAGE = Path(__file__).parents[1] / "docs" / "lift.md"
-PICTURE = PAGE.parent / "pictures" / "look_ahead.svg"
 KEYPOINTS = ("gt", "detected")
 LOOK_AHEADS = (64, 32, 16, 8, 4, 2, 1, 0)
 JITTERS = (1, 2, 5, 10, 20)  # that the plot's axis names
@@ -84,18 +82,18 @@ def compared(lifter: Lifter, sequences: Sequence[PoseSequence]) -> dict[str, Sco
 
 
 def measure(
-    bundle: Annotated[Path, typer.Argument(help="bundle folder")],
-    data: Annotated[Path, typer.Option(help="data set folder")],
-    precision: Annotated[list[str] | None, typer.Option(help="of the bundle (repeat); default: fp32 and int8")] = None,
-    every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 8,
-    name: Annotated[str | None, typer.Option(help="of the weights, for the results' names; default: the network's")] = None,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path | None, typer.Option(help="page of the documentation that shows the table")] = None,
+    bundle: BundleFolder,
+    data: Data,
+    precision: Precisions = None,
+    every: Every = 8,
+    name: Name = None,
+    results: Results = RESULTS,
+    page: PageIfAny = None,
     picture: Annotated[Path | None, typer.Option(help="plot to write, .svg or .png")] = None,
 ) -> None:
     """Measure and record the table."""
     path = results / f"look_ahead_{name or load(bundle, (precision or ['fp32'])[0]).spec.model}"
-    known = json.loads(path.with_suffix(".json").read_text()) if path.with_suffix(".json").is_file() else {}
+    known = read_record(path)
     rows: dict[str, dict[str, dict[str, Any]]] = known["rows"] if known.get("every") == every else {}
     for each in precision or ["fp32", "int8"]:
         lifter = load(bundle, each)
@@ -105,10 +103,7 @@ def measure(
                 print(each, keypoints, way, found, flush=True)
     report = {"model": lifter.spec.model, "weights": name, "data": data.name, "every": every, "rows": rows}
     report["weights_sha256"] = weights_sha256(lifter)
-    table = markdown(report)
-    record(path, report, table)
-    if page is not None:
-        embed(page, "look-ahead", table)
+    record(path, report, markdown(report), page, "look-ahead")
     if picture is not None:
         draw(report, picture)
 
@@ -163,6 +158,3 @@ def shown(score: Score) -> str:
 
 
 PROGRAM = measure
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

@@ -3,8 +3,8 @@
     python -m benchmarks model_card --data mocap17 --runs runs/card
 
 The budget is processor time of one core, so other work on the machine takes none of it. How many steps it allows is measured
-first; the recorded command names the steps, so it repeats a row whatever the machine's speed. After every network
-``results/model_card.json`` and ``docs/model_card.md`` are written; a network in the former is not made again.
+first; the recorded command names the steps, so it repeats a row whatever the machine's speed. A network that is recorded is not
+made again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.record import RESULTS, write_json, write_text
+from benchmarks.networks import NETWORKS, Row, made_on, record_networks
+from benchmarks.options import Data, Models, Page, Results
+from benchmarks.record import DOCS, RESULTS, grid, read_record
 from poseedge.backends.registry import load
-from poseedge.bench.machine import machine_facts
 from poseedge.data.h36m import load_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.evaluation.predict import predict
 from poseedge.evaluation.score import score
-from poseedge.network_files import network_files, read_table
+from poseedge.network_files import read_table
 from poseedge.training import recipe as recipes
 from poseedge.training.devices import make_fabric
 from poseedge.training.folder import LogRow
@@ -36,47 +37,45 @@ from poseedge.training.objective import LiftingObjective
 from poseedge.training.setup import make_network, make_source
 
 CONFIG = "benchmarks/model_card.toml"
-TEMPLATE = Path(__file__).with_name("model_card_page.md")
-PAGE = Path(__file__).parents[1] / "docs" / "model_card.md"
 TRIAL = 15  # steps, timed to know how many there can be
-
-NETWORKS = [name for name in network_files() if read_table(name, "small")]
+ERRORS = [(kind, key) for kind in ("gt", "detected") for key in ("mpjpe_mm", "p_mpjpe_mm", "mpjve_mm")]
 
 
 def make(
-    data: Annotated[Path, typer.Option(help="data set folder")],
+    data: Data,
     runs: Annotated[Path, typer.Option(help="folder for the trainings")],
-    seconds: Annotated[float, typer.Option(help="of one core's time, in training steps")] = 40,
-    network: Annotated[list[str] | None, typer.Option(help="only these")] = None,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="the card")] = PAGE,
+    seconds: Annotated[float, typer.Option(help="of one core's time, in training steps")] = 150,
+    model: Models = None,
+    results: Results = RESULTS,
+    page: Page = DOCS / "model_card.md",
 ) -> None:
     """Make the rows that are missing."""
     torch.set_num_threads(1)
-    path = results / "model_card.json"
-    card: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"rows": {}}
-    card |= {"data": data.name, "cpu_seconds": seconds, "machine": machine_facts()}
+    path = results / "model_card"
+    known = read_record(path).get("networks", {})
     datasets = (load_dataset(data, "gt"), load_dataset(data, "detected"))
+
+    def row(name: str) -> Row:
+        return {"data": data.name, "seconds": seconds, **trained_and_tested(name, data.name, datasets, runs, seconds)}
+
+    record_networks(path, page, "card", [name for name in model or NETWORKS if name not in known], row, markdown)
+
+
+def trained_and_tested(name: str, data: str, datasets: tuple[PoseDataset, PoseDataset], runs: Path, seconds: float) -> Row:
+    """Train ``name`` for ``seconds`` of processor time, test it, and return what its row tells."""
+    with TemporaryDirectory() as trial:
+        timed = trained(name, datasets, Path(trial), TRIAL)
+    steps = round(seconds * TRIAL / timed["cpu_seconds"])
+    last = trained(name, datasets, runs / name, steps)
     test = [every_second_clip(dataset.of(dataset.test)) for dataset in datasets]
-    for name in network or NETWORKS:
-        if name in card["rows"]:
-            continue
-        with TemporaryDirectory() as trial:
-            timed = trained(name, datasets, Path(trial), TRIAL)
-        steps = round(seconds * TRIAL / timed["cpu_seconds"])
-        last = trained(name, datasets, runs / name, steps)
-        row = {
-            "command": shlex.join(training_command(name, data.name, steps)),
-            "steps": steps,
-            "epochs": last["epoch"],
-            "cpu_seconds": last["cpu_seconds"],
-            "cpu_seconds_per_epoch": last["cpu_seconds"] / last["epoch"],
-            "test": {dataset.keypoints: tested(runs / name / "last.pth", dataset) for dataset in test},
-        }
-        card["rows"][name] = row
-        write_json(path, card)
-        write_text(page, text_of(card))
-        print(name, json.dumps(row), flush=True)
+    return {
+        "command": shlex.join(training_command(name, data, steps)),
+        "steps": steps,
+        "epochs": last["epoch"],
+        "cpu_seconds": last["cpu_seconds"],
+        "cpu_seconds_per_epoch": last["cpu_seconds"] / last["epoch"],
+        "test": {dataset.keypoints: tested(runs / name / "last.pth", dataset) for dataset in test},
+    }
 
 
 def settings(name: str) -> list[str]:
@@ -122,29 +121,42 @@ def tested(checkpoint: Path, dataset: PoseDataset) -> dict[str, Any]:
     return {**kept, "cpu_seconds": time.process_time() - started}
 
 
-def text_of(card: dict[str, Any]) -> str:
-    """Return the page that shows ``card``."""
-    rows = dict(sorted(card["rows"].items()))
-    columns = [(kind, key) for kind in ("gt", "detected") for key in ("mpjpe_mm", "p_mpjpe_mm", "mpjve_mm")]
-    head = ["network", *(f"{key.removesuffix('_mm').upper().replace('_', '-')} {kind}" for kind, key in columns)]
-    table = [[*head, "steps", "epochs", "CPU s per epoch"], ["---"] * (len(head) + 3)]
-    for name, row in rows.items():
-        errors = [f"{row['test'][kind][key]:.1f}" for kind, key in columns]
-        table.append([name, *errors, str(row["steps"]), f"{row['epochs']:.3f}", f"{row['cpu_seconds_per_epoch']:.0f}"])
-    return TEMPLATE.read_text().format(
-        data=card["data"],
-        cpu_seconds=card["cpu_seconds"],
-        epochs_low=min(row["epochs"] for row in rows.values()),
-        epochs_high=max(row["epochs"] for row in rows.values()),
-        frames=next(iter(rows.values()))["test"]["gt"]["frames"],
-        table="\n".join(f"| {' | '.join(line)} |" for line in table),
-        cpu=card["machine"]["cpu"],
-        torch=card["machine"]["packages"]["torch"],
-        commands="\n".join(f"    {row['command']}" for row in rows.values()),
+def markdown(rows: dict[str, Row]) -> str:
+    """Return the rows as a readable table, and the commands that make them."""
+    data, seconds, frames = (
+        ", ".join(dict.fromkeys(values))
+        for values in (
+            (f"`{row['data']}`" for row in rows.values()),
+            (f"{row['seconds']:g} s" for row in rows.values()),
+            (f"{row['test']['gt']['frames']:,}" for row in rows.values()),
+        )
     )
+    epochs = sorted(row["epochs"] for row in rows.values())
+    head = ["network", *(f"{key.removesuffix('_mm').upper().replace('_', '-')} {kind}" for kind, key in ERRORS)]
+    cells = [
+        [
+            name,
+            *(f"{row['test'][kind][key]:.1f}" for kind, key in ERRORS),
+            *(str(row["steps"]), f"{row['epochs']:.3f}", f"{row['cpu_seconds_per_epoch']:.0f}"),
+        ]
+        for name, row in rows.items()
+    ]
+    lines = [
+        "# Model card",
+        "",
+        f"Trained on {data}, each for **{seconds} of processor time of one core**: {epochs[0]:.2f} to {epochs[-1]:.2f} passes "
+        f"over the data. Tested on {frames} frames. Millimetres; MPJVE per frame. An epoch is a window around every recorded "
+        "frame of every camera.",
+        "",
+        *grid([*head, "steps", "epochs", "CPU s per epoch"], cells),
+        "",
+        *made_on(rows),
+        "",
+        "These commands, from the repository's folder, make the rows again:",
+        "",
+        *(f"    {row['command']}" for row in rows.values()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 PROGRAM = make
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.record import embed, record
+from benchmarks.record import read_record, record, versions
+from poseedge.bench.machine import machine_facts
 from poseedge.export.recipe import load_recipe
 from poseedge.graph.graph import Graph
 from poseedge.graph.metadata import GraphMetadata
@@ -62,7 +63,7 @@ def metadata(network: LiftingNetwork, precision: str, graph: Graph) -> GraphMeta
 
 def record_networks(
     path: Path,
-    page: Path,
+    page: Path | None,
     section: str,
     wanted: Iterable[str],
     measure: Callable[[str], Row],
@@ -71,12 +72,28 @@ def record_networks(
 ) -> None:
     """Measure the ``wanted`` networks into the record at ``path`` beside ``facts``, and the ``section`` of ``page``.
 
-    Rows of other networks stay. Written after each network, since some take minutes.
+    Every row says when and on what it was made. Rows of other networks stay. Written after each network, since some take minutes.
     """
-    before = path.with_suffix(".json")
-    rows: dict[str, Row] = json.loads(before.read_text())["networks"] if before.is_file() else {}
+    made = f"{today()}, {versions(facts.get('machine') or machine_facts())}"
+    rows: dict[str, Row] = read_record(path).get("networks", {})
     for name in wanted:
-        rows[name] = measure(name)
+        rows[name] = {"made": made, **measure(name)}
         rows = {name: rows[name] for name in NETWORKS if name in rows}
-        record(path, {**facts, "networks": rows}, table(rows))
-        embed(page, section, table(rows))
+        record(path, {**facts, "networks": rows}, table(rows), page, section)
+
+
+def today() -> str:
+    """Return the date, UTC."""
+    return datetime.now(timezone.utc).date().isoformat()
+
+
+def made_on(rows: dict[str, Row]) -> list[str]:
+    """Return a line for each day and machine on which rows were made, with their networks."""
+    made = sorted({row["made"] for row in rows.values()})
+    return [f"- {each.rstrip('.')}: {', '.join(name for name, row in rows.items() if row['made'] == each)}." for each in made]
+
+
+def notes(rows: dict[str, Row]) -> list[str]:
+    """Return a line for each note that rows carry, with their networks."""
+    said = sorted({row["note"] for row in rows.values() if row["note"]})
+    return [f"- Note, {', '.join(name for name, row in rows.items() if row['note'] == each)}: {each}." for each in said]

@@ -18,8 +18,9 @@ import typer
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from benchmarks.options import Page, Results
 from benchmarks.poseclr_features import features_table
-from benchmarks.record import RESULTS, embed, grid, record, versions
+from benchmarks.record import DOCS, RESULTS, grid, record, versions
 from poseedge.bench.machine import machine_facts
 from poseedge.cli.console import stage
 from poseedge.data.h36m import load_dataset
@@ -36,7 +37,6 @@ from poseedge.training.pretraining import Pretraining, pretrain
 from poseedge.training.recorded import RecordedWindows
 from poseedge.training.validation import errors_mm
 
-TRAINING_PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 NETWORK = {"channel": 48, "layers": 1, "d_hid": 96}
 FRAMES = 27
 CONTRAST = Contrast(queue=4096, momentum=0.95, temperature=0.1)  # the published defaults suit a run a hundred times as long
@@ -52,8 +52,8 @@ def poseclr(
     labels: Annotated[list[int] | None, typer.Option(help="labelled windows (repeat)")] = None,
     seeds: Annotated[int, typer.Option(min=2, help="draws of windows and starting weights")] = 3,
     every: Annotated[int, typer.Option(min=1, help="test on every n-th frame")] = 150,
-    results: Annotated[Path, typer.Option(help="folder for the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = TRAINING_PAGE,
+    results: Results = RESULTS,
+    page: Page = DOCS / "training.md",
 ) -> None:
     """Pre-train once, then train with few labels with and without the pre-trained weights."""
     torch.set_num_threads(1)
@@ -78,9 +78,7 @@ def poseclr(
     report: dict[str, Any] = {"machine": machine_facts(), "data": dataset.name, "pretraining": asdict(what)}
     report["pretraining_log"] = log[-1]
     report |= {"steps": steps, "rate": RATE, "every": every, "rows": rows, "features": features}
-    table = markdown(report)
-    record(results / "poseclr", report, table)
-    embed(page, "poseclr", table)
+    record(results / "poseclr", report, markdown(report), page, "poseclr")
 
 
 class FewLabels:
@@ -166,6 +164,3 @@ def shown(errors: list[float]) -> str:
 
 
 PROGRAM = poseclr
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

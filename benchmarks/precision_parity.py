@@ -16,8 +16,10 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.networks import NETWORKS, record_networks
-from benchmarks.record import RESULTS, grid
+from benchmarks.networks import NETWORKS, Row, record_networks
+from benchmarks.options import Models, Page, Results
+from benchmarks.record import DOCS, RESULTS, grid
+from poseedge.errors import PoseedgeError
 from poseedge.export.job import Export
 from poseedge.export.pipeline import export_bundle
 from poseedge.export.recipe import load_recipe
@@ -27,27 +29,25 @@ from poseedge.targets.boards import load_target
 
 # "steady": exported with --steady, here with two steps everywhere.
 FORMS: dict[str, Precision] = {"fp16": "fp16", "int8": "int8", "int8 steady": "int8"}
-INT8_PAGE = Path(__file__).parents[1] / "docs" / "int8.md"
 
 
 def compare(
     runs: Annotated[Path, typer.Argument(help="folder of the model card's trainings")],
-    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    model: Models = None,
     every: Annotated[int, typer.Option(min=1, help="on every n-th frame; only all of them show jitter")] = 1,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = INT8_PAGE,
+    results: Results = RESULTS,
+    page: Page = DOCS / "int8.md",
 ) -> None:
     """Export each network and record the table of all that were exported."""
     torch.set_num_threads(1)
-    checkpoints = {name: runs / name / "last.pth" for name in model or NETWORKS}
-    record_networks(
-        results / "precision_parity",
-        page,
-        "parity",
-        [name for name, checkpoint in checkpoints.items() if checkpoint.is_file()],
-        lambda name: parity_of(name, checkpoints[name], every),
-        markdown,
-    )
+    wanted = model or [name for name in NETWORKS if (runs / name / "last.pth").is_file()]
+    if not wanted:
+        raise PoseedgeError(f"{runs}: no trained network", "python -m benchmarks model_card trains them")
+
+    def row(name: str) -> Row:
+        return parity_of(name, runs / name / "last.pth", every)
+
+    record_networks(results / "precision_parity", page, "parity", wanted, row, markdown)
 
 
 def parity_of(name: str, checkpoint: Path, every: int) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def parity_of(name: str, checkpoint: Path, every: int) -> dict[str, Any]:
     }
 
 
-def markdown(rows: dict[str, dict[str, Any]]) -> str:
+def markdown(rows: dict[str, Row]) -> str:
     """Return the rows as a readable table."""
     lines = ["# Precisions of trained networks", ""]
     lines += ["Millimetres, against the PyTorch network; jitter as a multiple of its own. Bold: misses the recipe's limits.", ""]
@@ -110,6 +110,3 @@ def cells(found: dict[str, Any]) -> list[str]:
 
 
 PROGRAM = compare
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

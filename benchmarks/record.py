@@ -10,27 +10,32 @@ from typing import Any
 from poseedge.files import atomic_write
 
 RESULTS = Path(__file__).parent / "results"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "benchmarks.md"
 
 
-def record(path: Path, report: dict[str, Any], table: str) -> None:
-    """Write ``report`` and ``table`` beside each other, and print the table."""
-    write_json(path.with_suffix(".json"), report)
+def record(path: Path, report: dict[str, Any], table: str, page: Path | None = None, section: str = "") -> None:
+    """Write ``report`` and ``table`` beside each other, the table into ``section`` of ``page`` too, and print it."""
+    write_text(path.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
     write_text(path.with_suffix(".md"), table)
+    if page is not None:
+        embed(page, section, table)
     print(table, end="")
 
 
-def embed(page: Path, name: str, table: str) -> None:
-    """Put ``table``, but for its title, between the marks of ``name`` in a page of the documentation."""
-    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what was recorded at ``path`` before; empty if nothing was."""
+    before = path.with_suffix(".json")
+    known: dict[str, Any] = json.loads(before.read_text()) if before.is_file() else {}
+    return known
+
+
+def embed(page: Path, section: str, table: str) -> None:
+    """Put ``table``, but for its title, between the marks of ``section`` in a page of the documentation."""
+    start, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->\n"
     before, rest = page.read_text().split(start)
     _, after = rest.split(end)
     write_text(page, before + start + table.partition("\n\n")[2] + end + after)
-
-
-def write_json(path: Path, report: dict[str, Any]) -> None:
-    """Write one report."""
-    write_text(path, json.dumps(report, indent=2) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -41,7 +46,12 @@ def write_text(path: Path, text: str) -> None:
 
 def machine_slug(machine: dict[str, Any]) -> str:
     """Return a file name for the machine."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{machine['cpu']} {machine['cores_available']} cores".lower()).strip("-")
+    return slug(f"{machine['cpu']} {machine['cores_available']} cores")
+
+
+def slug(name: str) -> str:
+    """Return ``name`` as a part of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def versions(machine: dict[str, Any]) -> str:

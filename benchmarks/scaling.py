@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import onnx
 import typer
 
-from benchmarks.networks import NETWORKS, Row, deterministic, kept_or_temporary, record_networks
-from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
+from benchmarks.networks import NETWORKS, Row, deterministic, kept_or_temporary, made_on, notes, record_networks
+from benchmarks.options import Graphs, Models, Page, Prepare, Results
+from benchmarks.record import DOCS, PAGE, RESULTS, grid, machine_slug, read_record
 from poseedge.bench.machine import busy, machine_facts
 from poseedge.errors import PoseedgeError
 from poseedge.figure import new_figure, save_figure
@@ -29,18 +29,18 @@ from poseedge.targets.boards import load_target
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WINDOWS = (27, 81, 243, 351)
 PEOPLE = tuple(range(1, 9))
-PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+PICTURES = DOCS / "pictures"
 Points = dict[str, dict[str, float]]  # by size: milliseconds of a call, and peak bytes
 
 
 def scaling(
-    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
-    graphs: Annotated[Path | None, typer.Option(help="folder of graphs that --prepare made; default: made anew")] = None,
+    model: Models = None,
+    graphs: Graphs = None,
     budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each size")] = 0.3,
     longest: Annotated[float, typer.Option(help="seconds of a call, beyond which a size is left out")] = 1.0,
-    prepare: Annotated[bool, typer.Option(help="only make the graphs, in --graphs: that needs no idle machine")] = False,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    prepare: Prepare = False,
+    results: Results = RESULTS,
+    page: Page = PAGE,
     pictures: Annotated[Path, typer.Option(help="folder for the figures")] = PICTURES,
 ) -> None:
     """Time the networks one by one, and record tables and figures of all that were measured on this machine."""
@@ -54,8 +54,8 @@ def scaling(
         def row(name: str) -> Row:
             return {**timed(made[name], budget, longest), "note": busy(machine)}
 
-        record_networks(path, page, "scaling", list(made), row, partial(markdown, machine), machine=machine)
-        draw(json.loads(path.with_suffix(".json").read_text())["networks"], pictures)
+        record_networks(path, page, "scaling", list(made), row, markdown, machine=machine)
+        draw(read_record(path)["networks"], pictures)
 
 
 def graphs_of(name: str, folder: Path) -> dict[str, Path]:
@@ -119,11 +119,9 @@ def measured(wanted: dict[str, list[Any]], budget: float, longest: float, alone:
     return found
 
 
-def markdown(machine: dict[str, Any], rows: dict[str, Row]) -> str:
+def markdown(rows: dict[str, Row]) -> str:
     """Return the rows as readable tables."""
-    lines = ["# Scaling", "", versions(machine), ""]
-    for note in sorted({row["note"] for row in rows.values()} - {None, ""}):
-        lines += [f"Note, {', '.join(name for name, row in rows.items() if row['note'] == note)}: {note}.", ""]
+    lines = ["# Scaling", "", *made_on(rows), *notes(rows), ""]
     lines += [
         "Float32, one thread, opset 17. A dash: not measured, since a call takes too long, or the network takes no such window.",
         "",
@@ -182,6 +180,3 @@ def draw(rows: dict[str, Row], folder: Path) -> None:
 
 
 PROGRAM = scaling
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

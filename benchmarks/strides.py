@@ -16,7 +16,8 @@ import numpy as np
 import typer
 
 from benchmarks.lifted import test_sequences
-from benchmarks.record import RESULTS, embed, grid, record
+from benchmarks.options import Data, Every, PageIfAny, Results
+from benchmarks.record import RESULTS, grid, record
 from poseedge import metrics
 from poseedge.arrays import Float64Array
 from poseedge.backends.registry import load
@@ -39,11 +40,11 @@ FOLLOWING = "windows that follow each other"
 
 def measure(
     checkpoint: Annotated[list[Path], typer.Argument(help="networks that give all frames of their window")],
-    data: Annotated[Path, typer.Option(help="data set folder")],
-    every: Annotated[int, typer.Option(min=1, help="every n-th test clip, its cameras in turn")] = 16,
+    data: Data,
+    every: Every = 16,
     frames: Annotated[int, typer.Option(min=1, help="of each clip, at most")] = 300,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path | None, typer.Option(help="page of the documentation that shows the table")] = None,
+    results: Results = RESULTS,
+    page: PageIfAny = None,
 ) -> None:
     """Measure and record the table."""
     rows: list[dict[str, Any]] = []
@@ -59,10 +60,7 @@ def measure(
             rows.append({"model": lifter.spec.model, "frames": lifter.spec.frames, "flip": flip, "ways": found})
             print(rows[-1], flush=True)
     report = {"data": data.name, "every": every, "frames_of_a_clip": frames, "rows": rows}
-    table = markdown(report)
-    record(results / "strides", report, table)
-    if page is not None:
-        embed(page, "strides", table)
+    record(results / "strides", report, markdown(report), page, "strides")
 
 
 def compared(lifter: Lifter, sequences: list[PoseSequence], flip: bool, most: int) -> dict[str, dict[str, float]]:
@@ -147,7 +145,3 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = measure
-
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

@@ -51,7 +51,7 @@ def test_process_that_has_ended_holds_nothing() -> None:
 @pytest.mark.slow
 def test_table_holds_what_was_exported_before_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "deterministic", small)
-    earlier = {"seconds": 9.0, "peak_bytes": 10**9, "file_bytes": 10**8, "opset": 17, "every": 350, "note": ""}
+    earlier = {"seconds": 9.0, "peak_bytes": 10**9, "file_bytes": 10**8, "opset": 17, "every": 350, "note": "", "made": "then"}
     monkeypatch.setattr(module, "machine_slug", lambda _: "here")
     (tmp_path / "export_here.json").write_text(json.dumps({"networks": {"mixste": earlier}}))
     page = tmp_path / "page.md"
