@@ -73,7 +73,7 @@ def test_result_of_one_call_is_not_overwritten_by_the_next(graph: Path) -> None:
 
 @pytest.mark.parametrize("batch", ["B", 1])
 def test_one_window_is_lifted_alike_alone_and_between_calls_with_several(tmp_path: Path, batch: str | int) -> None:
-    lifter, windows = load(write_graph(tmp_path / "graph.onnx", batch), backend="openvino"), keypoints(4)
+    lifter, windows = load(write_graph(tmp_path / "graph.onnx", batch=batch), backend="openvino"), keypoints(4)
     together = lifter(windows)
     for window, wanted in zip(windows, together, strict=True):
         np.testing.assert_allclose(lifter(window[None])[0], wanted, atol=1e-6)
