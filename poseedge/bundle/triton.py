@@ -7,6 +7,7 @@ the batch out, which every tensor must have; with 0 they are whole, and -1 is fr
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from onnx import TensorProto, ValueInfoProto
@@ -43,6 +44,12 @@ def add_model(repository: Path, graph: Path, model: Path | None = None, largest:
     with atomic_write(folder / "config.pbtxt") as temporary:
         temporary.write_text(config)
     return folder
+
+
+def check_places(repository: Path, model: str, precisions: Iterable[str]) -> None:
+    """Raise ``PoseedgeError`` if ``repository`` holds somebody else's model where a graph of ``model`` belongs."""
+    for precision in precisions:
+        check_place(repository / f"{model}_{precision}")
 
 
 def check_place(folder: Path) -> None:

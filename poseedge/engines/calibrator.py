@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import tensorrt as trt
 
 from poseedge.arrays import Float32Array
-from poseedge.engines.cuda import Cuda
+from poseedge.engines.cuda import Buffer, Cuda
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,18 @@ class Feed:
     cuda: Cuda  # holds one batch on the device
     cache: bytes | None = None  # of an earlier calibration of the same graph on the same windows
 
+    def allocate(self) -> Buffer:
+        """Return memory for a batch."""
+        return self.cuda.allocate((self.batch, *self.windows.shape[1:]), np.float32)
+
+    def upload(self, buffer: Buffer) -> Iterator[int]:
+        """Copy batch after batch to the device and yield its address there; windows that fill none are left out."""
+        for start in range(0, len(self.windows) - self.batch + 1, self.batch):
+            np.copyto(buffer.host, self.windows[start : start + self.batch])
+            self.cuda.upload(buffer.host, buffer.device)
+            self.cuda.wait()
+            yield buffer.device
+
 
 def make_calibrator(feed: Feed) -> Any:
     """Return a min-max calibrator, the usual one for transformers.
@@ -30,27 +43,20 @@ def make_calibrator(feed: Feed) -> Any:
     Its ``failure`` is what went wrong in it, to be raised after the build: TensorRT 8.2 aborts the process when an
     exception leaves a callback, later ones only print it. Its ``cache`` is what TensorRT found.
     """
-    count = len(feed.windows) // feed.batch
-    blocks = iter(feed.windows[: count * feed.batch].reshape(count, feed.batch, *feed.windows.shape[1:]))
 
     class Calibrator(trt.IInt8MinMaxCalibrator):
         def __init__(self) -> None:
             trt.IInt8MinMaxCalibrator.__init__(self)
             self.failure: BaseException | None = None
             self.cache = feed.cache
-            self._buffer = feed.cuda.allocate((feed.batch, *feed.windows.shape[1:]), np.float32)
+            self._batches = feed.upload(feed.allocate())  # the instance's own: a class outlives the context of its buffer
 
         def get_batch_size(self) -> int:
             return feed.batch
 
         def get_batch(self, names: list[str]) -> list[int]:
             with self._guarded():
-                block = next(blocks, None)
-                if block is not None:
-                    np.copyto(self._buffer.host, block)
-                    feed.cuda.upload(self._buffer.host, self._buffer.device)
-                    feed.cuda.wait()
-                    return [self._buffer.device]
+                return [*islice(self._batches, 1)]
             return []
 
         def read_calibration_cache(self) -> bytes | None:

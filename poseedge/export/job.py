@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from poseedge.errors import PoseedgeError, nearest
-from poseedge.export.recipe import Recipe
+from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.int8.ranges import METHODS
 from poseedge.lifter import PRECISIONS, Precision
 from poseedge.models.network import LiftingNetwork
@@ -50,6 +50,14 @@ def sample_windows(network: LiftingNetwork) -> int:
     A window of a network that lifts sequences costs up to a minute of one core in all, and shows hundreds of poses.
     """
     return 2 if lifts_sequences(network.output_frames) else 16
+
+
+def recipe_for(model: str, path: Path | None) -> Recipe:
+    """Return the recipe of ``model``, or that at ``path``; raises ``PoseedgeError`` if it is for another network."""
+    recipe = load_recipe(str(path) if path else model)
+    if recipe.model != model:
+        raise PoseedgeError(f"{path}: is a recipe for {recipe.model}, not {model}")
+    return recipe
 
 
 def precisions_for(target: Target, asked: Sequence[str] | None) -> tuple[Precision, ...]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from poseedge.live.demo.job import DemoJob
     from poseedge.live.types import Clip
 
+UNKNOWN_END = "a live source is not known to its end; lift a recording of it"
+OWN_SIZE = "the pictures say their own size; --size asks a camera for one"
 KEYPOINT_SUFFIXES = (".csv", ".json", ".jsonl", ".npy", ".npz", ".txt")
 
 
@@ -75,11 +77,8 @@ def demo(
     from poseedge.live.drawing import View
     from poseedge.live.video import open_source
 
-    outputs, options, wanted = (
-        DemoOutputs.of(output or [], choose.page_port(web, port)),
-        choose.options(context.params),
-        choose.parsed_size(size),
-    )
+    outputs, options = DemoOutputs.of(output or [], choose.page_port(web, port)), choose.options(context.params)
+    wanted, whom = choose.parsed_size(size), choose.parsed_person(person)
 
     def job() -> DemoJob:
         lifter = choose.open_network(artefact, precision, threads, backend)
@@ -88,25 +87,19 @@ def demo(
         return DemoJob(lifter, options, outputs, View(azimuth, turn), steps, interruptible, choose.say, other)
 
     if video is not None:
-        refuse_options(
-            {"--detector": detector, "--people": people, "--seconds": seconds}, "with --video, SOURCE holds the keypoints"
-        )
+        idle = {"--detector": detector, "--people": people, "--seconds": seconds}
+        refuse_options(idle, "with --video, SOURCE holds the keypoints")
         outputs.check()
         clip = keypoints_over(source, video, format, layout, wanted, fps)
-        whom = choose.parsed_person(person)
         show(lift_and_draw(job(), clip, lambda: open_source(str(video), fps=fps), whom), json)
         return
-    refuse_options({"--layout": layout, "--format": format}, "they say how to read keypoints: see --video")
-    if Path(source).suffix.lower() in KEYPOINT_SUFFIXES:
-        raise DataError(f"{source}: looks like keypoints, not pictures", "draw them over a video: --video FILE; or lift them")
+    refuse_keypoints(source, layout, format)
     pictures = open_source(source, wanted, fps)
     try:
         if pictures.live:
-            refuse_options(
-                {"--person": person, "--height": height}, "a live source is not known to its end; lift a recording of it"
-            )
+            refuse_options({"--person": person, "--height": height}, UNKNOWN_END)
         else:
-            refuse_options({"--size": size}, "the pictures say their own size; --size asks a camera for one")
+            refuse_options({"--size": size}, OWN_SIZE)
         outputs.check()
         found = open_detector(detector, people, threads, backend, thorough=pictures.fps is None)
         if pictures.live:
@@ -114,7 +107,6 @@ def demo(
         else:
             begun = job()
             clip, before, broken = detect(begun, pictures, found, seconds)
-            whom = choose.parsed_person(person)
             report = lift_and_draw(begun, clip, lambda: open_source(source, fps=fps), whom, before)
     finally:
         pictures.close()
@@ -122,8 +114,8 @@ def demo(
     if broken:
         raise broken
     if not pictures.live and not json and not outputs.poses and not web:
-        words = [] if artefact is None else ["--artefact", str(artefact)]
-        words += [] if people is None else ["--people", str(people)]
+        given = {"--artefact": artefact, "--people": people}
+        words = [str(word) for name, value in given.items() if value is not None for word in (name, value)]
         next_step("poseedge", "demo", source, *words, "-o", "poses.bvh")
 
 
@@ -132,6 +124,13 @@ def refuse_options(options: dict[str, Any], reason: str) -> None:
     for name, value in options.items():
         if value is not None:
             raise PoseedgeError(f"{name} cannot apply here", reason)
+
+
+def refuse_keypoints(source: str, layout: str | None, format: str | None) -> None:
+    """Raise ``PoseedgeError`` if keypoints are given, or how to read them, where pictures are expected."""
+    refuse_options({"--layout": layout, "--format": format}, "they say how to read keypoints: see --video")
+    if Path(source).suffix.lower() in KEYPOINT_SUFFIXES:
+        raise DataError(f"{source}: looks like keypoints, not pictures", "draw them over a video: --video FILE; or lift them")
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from poseedge.data.sources import open_dataset
 from poseedge.data.types import PoseDataset
 from poseedge.engines.facts import bundle_of
 from poseedge.errors import ArtefactError, DataError, PoseedgeError, require
-from poseedge.evaluation.overlap import Overlapping, predict_overlapping
+from poseedge.evaluation.overlap import predict_overlapping
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.plausible import doubts
 from poseedge.evaluation.predict import Prediction, RefinePoses, predict
 from poseedge.evaluation.protocols import ONCE, PROTOCOLS, Protocol, plan, protocol, without_displaced
-from poseedge.evaluation.results import ActionErrors, Compared, Evaluation, Limits
+from poseedge.evaluation.results import ActionErrors, Compared, Evaluation, Limits, OverlapCompared
 from poseedge.evaluation.score import score
 from poseedge.export.known import known_error
 from poseedge.lifter import ENGINE_SUFFIXES, Lifter
@@ -75,29 +75,21 @@ def evaluate(
     check_pictures(plot)
     dataset = evaluation_set(data, keypoints, subjects, scoring)
     bundle = bundle_behind(artefact)
-    artefacts = [artefact, *([Path(against)] if against not in (None, "checkpoint") else [])]
-    chosen = choices(artefacts, precision, model, network_settings(settings or []))
+    chosen = choices(artefact, against, precision, model, network_settings(settings or []))
     lifter = load(artefact, chosen[0].precision, threads, chosen[0].model, flip, backend, chosen[0].settings)
-    print_notes(lifter)
-    mistaken = warnings_of(dataset, lifter.spec.frames, trained_on(lifter).fps)
-    warn(mistaken)  # before minutes are spent
-    if flip and lifter.spec.flip == "shared":
-        err.print(SEPARATE_SELECTIONS, soft_wrap=True)
+    mistaken = tell_first(lifter, dataset, flip)
     flipped = flip or lifter.spec.flip == "inside"
-    other: Lifter | None = None  # opened before hours may be spent on the first
-    if against is not None:
-        other = open_other(against, artefact, bundle, chosen[-1], threads, flipped)
-        tell_of_another_network(lifter, artefact, other, against)
-    job = partial(predict_all, dataset=dataset, every=every, scoring=scoring, refine=open_refine_step(refine))
-    both = predict_averaged(lifter, dataset, flip) if overlap else None
-    found = both.mean if both else job(lifter, flip=flip)
+    # Opened before hours may be spent on the first.
+    other = None if against is None else open_other(against, artefact, bundle, chosen[-1], threads, flipped, lifter)
+    job = partial(predict_all, dataset=dataset, every=every, scoring=scoring, refine=open_refine_step(refine), overlap=overlap)
+    found, averaged = job(lifter, flip=flip)
     warnings = doubts(found, known_error(lifter, dataset, bundle))
     compared: Compared | None = None
     if other is not None:
-        theirs = predict_averaged(other, dataset, flipped).mean if overlap else job(other, flip=flipped)
+        theirs, _ = job(other, flip=flipped)
         compared = Compared(against=str(against), **dict(parity(found, theirs, limits_of(bundle, lifter.spec.precision), every)))
-        known = known_error(other, dataset, bundle if against == "checkpoint" else None)
-        warnings += [f"{against}: {doubt}" for doubt in doubts(theirs, known)]
+        its_bundle = bundle if against == "checkpoint" else None
+        warnings += [f"{against}: {doubt}" for doubt in doubts(theirs, known_error(other, dataset, its_bundle))]
     warn(warnings)
     report = Evaluation(
         artefact=str(artefact),
@@ -110,7 +102,7 @@ def evaluate(
         p2_batch=p2_batch,
         refine=str(refine) if refine else None,
         warnings=mistaken + warnings,
-        overlap=both.compared if both else None,
+        overlap=averaged,
         parity=compared,
         **dict(score(found, every, p2_batch, scoring)),
     )
@@ -122,6 +114,16 @@ def evaluate(
         show(report, reference_of(bundle, lifter.spec.precision))
     if compared is not None and compared.passed is False:
         raise typer.Exit(1)
+
+
+def tell_first(lifter: Lifter, dataset: PoseDataset, flip: bool) -> list[str]:
+    """Print what a reader should know before minutes are spent; return what is doubtful of the data."""
+    print_notes(lifter)
+    mistaken = warnings_of(dataset, lifter.spec.frames, trained_on(lifter).fps)
+    warn(mistaken)
+    if flip and lifter.spec.flip == "shared":
+        err.print(SEPARATE_SELECTIONS, soft_wrap=True)
+    return mistaken
 
 
 def check_overlap(overlap: bool, every: int, scoring: Protocol, refine: Path | None) -> None:
@@ -157,21 +159,24 @@ def evaluation_set(data: Path | None, keypoints: str, subjects: str | None, scor
     return without_displaced(dataset.of(wanted), scoring)
 
 
-def open_other(against: str, artefact: Path, bundle: Bundle | None, chosen: Choice, threads: int, flip: bool) -> Lifter:
-    """Open what ``artefact`` is compared with: another artefact, or the checkpoint that its bundle came from."""
+def open_other(
+    against: str, artefact: Path, bundle: Bundle | None, chosen: Choice, threads: int, flip: bool, lifter: Lifter
+) -> Lifter:
+    """Open what ``artefact`` is compared with: another artefact, or the checkpoint that its bundle came from.
+
+    Prints a note if it is another network than ``lifter``, which ``artefact`` is.
+    """
     if against != "checkpoint":
-        return load(against, chosen.precision, threads, chosen.model, flip, settings=chosen.settings)
-    if bundle is None:
+        other = load(against, chosen.precision, threads, chosen.model, flip, settings=chosen.settings)
+    elif bundle is None:
         hint = "give a path: --against model.pth"
         raise ArtefactError(f"{artefact}: only a bundle knows its checkpoint, and an engine that was built from one", hint)
-    manifest = bundle.manifest
-    return load(bundle.checkpoint(), threads=threads, model=manifest.model, flip=flip, settings=manifest.config)
-
-
-def tell_of_another_network(lifter: Lifter, artefact: Path, other: Lifter, against: str) -> None:
-    """Print a note where two artefacts are not one network."""
+    else:
+        manifest = bundle.manifest
+        other = load(bundle.checkpoint(), threads=threads, model=manifest.model, flip=flip, settings=manifest.config)
     if network(other) != network(lifter):
         err.print(f"note: {artefact} is {network(lifter)}, {against} is {network(other)}: not one network", soft_wrap=True)
+    return other
 
 
 def limits_of(bundle: Bundle | None, precision: str) -> Limits | None:
@@ -188,11 +193,14 @@ class Choice(NamedTuple):
     settings: dict[str, Any]
 
 
-def choices(artefacts: list[Path], precision: str | None, model: str | None, settings: dict[str, Any]) -> list[Choice]:
+def choices(
+    artefact: Path, against: str | None, precision: str | None, model: str | None, settings: dict[str, Any]
+) -> list[Choice]:
     """Return what to load each artefact with: a precision is for bundles, a model and its settings for checkpoints.
 
     Where that is none of them, each gets the option and ``load`` refuses it.
     """
+    artefacts = [artefact, *([] if against in (None, "checkpoint") else [Path(str(against))])]
     bundles = [path.is_dir() for path in artefacts]
     checkpoints = [path.is_file() and backend_for(path).takes_model for path in artefacts]
     return [
@@ -228,18 +236,16 @@ def open_refine_step(path: Path | None) -> RefinePoses | None:
 
 
 def predict_all(
-    lifter: Lifter, dataset: PoseDataset, flip: bool, every: int, scoring: Protocol = ONCE, refine: RefinePoses | None = None
-) -> list[Prediction]:
-    """Predict with a progress bar."""
-    total = sum(len(plan(s, lifter.spec, scoring, every).frames) for s in dataset.sequences)
-    with stage(f"{lifter.path.name} ({lifter.spec.precision})", total) as advance:
-        return predict(lifter, dataset, flip, every, advance, scoring, refine)
-
-
-def predict_averaged(lifter: Lifter, dataset: PoseDataset, flip: bool) -> Overlapping:
-    """Predict by overlapping windows with a progress bar."""
-    with stage(f"{lifter.path.name} ({lifter.spec.precision})", sum(int(s.counted.sum()) for s in dataset.sequences)) as advance:
-        return predict_overlapping(lifter, dataset, flip, advance=advance)
+    lifter: Lifter, dataset: PoseDataset, flip: bool, every: int, scoring: Protocol, refine: RefinePoses | None, overlap: bool
+) -> tuple[list[Prediction], OverlapCompared | None]:
+    """Predict with a progress bar; where windows ``overlap``, the mean of what they say, and how it compares."""
+    what = f"{lifter.path.name} ({lifter.spec.precision})"
+    if overlap:
+        with stage(what, sum(int(s.counted.sum()) for s in dataset.sequences)) as advance:
+            both = predict_overlapping(lifter, dataset, flip, advance=advance)
+        return both.mean, both.compared
+    with stage(what, sum(len(plan(s, lifter.spec, scoring, every).frames) for s in dataset.sequences)) as advance:
+        return predict(lifter, dataset, flip, every, advance, scoring, refine), None
 
 
 def figures(row: ActionErrors | Evaluation) -> list[str]:

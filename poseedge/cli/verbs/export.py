@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from poseedge.bundle.manifest import Description, Proof
-from poseedge.bundle.triton import add_model, check_place
+from poseedge.bundle.triton import add_model, check_places
 from poseedge.cli import options
 from poseedge.cli.console import emit_json, mm, next_step, out, stage, table, warn
-from poseedge.errors import PoseedgeError, require
+from poseedge.errors import require
 from poseedge.resources import CALIBRATION_DATA, SAMPLE_DATA, resource
 from poseedge.settings import network_settings
 
@@ -57,16 +57,13 @@ def export(
     Example: poseedge export --model nanohtnet --target jetson-orin-nano
     """
     require("torch", "export")
-    from poseedge.export.job import Export, int8_as_asked, precisions_for, weights_for
+    from poseedge.export.job import Export, int8_as_asked, precisions_for, recipe_for, weights_for
     from poseedge.export.pipeline import export_bundle
-    from poseedge.export.recipe import load_recipe
     from poseedge.targets.boards import load_target
 
-    chosen, where = load_recipe(str(recipe) if recipe else model), load_target(target)
-    if chosen.model != model:
-        raise PoseedgeError(f"{recipe}: is a recipe for {chosen.model}, not {model}")
+    where = load_target(target)
     precisions = precisions_for(where, precision)
-    chosen = int8_as_asked(chosen, precisions, calibration, steady)
+    chosen = int8_as_asked(recipe_for(model, recipe), precisions, calibration, steady)
     weights, bundled = weights_for(chosen, checkpoint)
     job = Export(
         recipe=chosen,
@@ -86,8 +83,7 @@ def export(
         settings=network_settings(settings or []),
     )
     if triton is not None:
-        for name in precisions:
-            check_place(triton / f"{model}_{name}")
+        check_places(triton, model, precisions)
     manifest = export_bundle(job, stage)
     passed = all(row.against_reference.passed is not False for row in manifest.parity.values())
     if triton is not None and passed:

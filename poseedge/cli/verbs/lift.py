@@ -61,10 +61,7 @@ def lift(
     from poseedge.live.writers.registry import check_path
 
     options = choose.options(context.params)
-    if floor and world == "demo":
-        raise PoseedgeError("--floor and --world demo are two answers to one question", "leave one of them out")
-    if trajectory and focal is None:
-        raise PoseedgeError("--trajectory needs the camera's focal length", "give it in pixels: --focal 1400")
+    check_world(floor, world, trajectory, focal)
     for path in output:
         check_path(path)
     clip = read_clip(source, format, layout, choose.parsed_size(size), fps)
@@ -92,6 +89,14 @@ def lift(
         given = {"--size": size, "--fps": fps, "--layout": layout, "--format": format, "--person": person, "--artefact": artefact}
         words = [str(word) for name, value in given.items() if value is not None for word in (name, value)]
         next_step("poseedge", "lift", source, *words, "-o", output[0].with_suffix(".bvh"))
+
+
+def check_world(floor: bool, world: str, trajectory: bool, focal: float | None) -> None:
+    """Raise ``PoseedgeError`` if options say two things of where people stand, or not enough."""
+    if floor and world == "demo":
+        raise PoseedgeError("--floor and --world demo are two answers to one question", "leave one of them out")
+    if trajectory and focal is None:
+        raise PoseedgeError("--trajectory needs the camera's focal length", "give it in pixels: --focal 1400")
 
 
 def show(found: dict[str, Any]) -> None:

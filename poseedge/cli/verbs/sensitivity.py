@@ -86,14 +86,9 @@ def sensitivity(
     show(path, ranked, sum(measured.macs.values()), measured.cost([], []), saved)
     if found_set:
         show_search(found_set, remedy, saved)
-    if not found_set:
-        next_step("poseedge", "sensitivity", artefact, "--jitter", "2", "--two-step")
-    elif artefact.is_dir() and here("torch"):
-        next_step("poseedge", "export", "--model", spec.model, "--recipe", "RECIPE.toml")
+        show_next(artefact, spec.model, path, found_set, two_step)
     else:
-        option = "--two-step" if two_step else "--keep"
-        relieved = [word for name in found_set.relieved for word in (option, name)]
-        next_step("poseedge", "quantize", path, *relieved, *(["--output", "mine_int8.onnx"] if artefact.is_dir() else []))
+        next_step("poseedge", "sensitivity", artefact, "--jitter", "2", "--two-step")
 
 
 def show_search(found: SearchResult, remedy: str, saved: dict[str, float] | None) -> None:
@@ -107,6 +102,16 @@ def show_search(found: SearchResult, remedy: str, saved: dict[str, float] | None
     if saved:
         kept = 1e3 * sum(ms for name, ms in saved.items() if name not in found.relieved)
         out.print(f"its layers, each timed alone, take {kept:.0f} us less than in float")
+
+
+def show_next(artefact: Path, model: str, graph: Path, found: SearchResult, two_step: bool) -> None:
+    """Print the command that makes the INT8 graph which the search found."""
+    if artefact.is_dir() and here("torch"):
+        next_step("poseedge", "export", "--model", model, "--recipe", "RECIPE.toml")
+        return
+    option = "--two-step" if two_step else "--keep"
+    relieved = [word for name in found.relieved for word in (option, name)]
+    next_step("poseedge", "quantize", graph, *relieved, *(["--output", "mine_int8.onnx"] if artefact.is_dir() else []))
 
 
 def show(path: Path, ranked: list[LayerSensitivity], total: int, everything: Degradation, saved: dict[str, float] | None) -> None:

@@ -174,7 +174,7 @@ def test_picture_of_nobody_is_an_answer_and_leaves_nothing(poseedge: Command, ho
         (["{clip}", "--person", "7", "-o", "out.mp4"], "there is no person 7"),
     ],
 )
-def test_what_cannot_be_is_refused(poseedge: Command, how: list[object], arguments: list[str], error: str) -> None:
+def test_what_cannot_be_done_is_refused(poseedge: Command, how: list[object], arguments: list[str], error: str) -> None:
     assert_refused(poseedge("demo", *(argument.format(clip=VIDEO) for argument in arguments), *how), error)
 
 
@@ -190,7 +190,7 @@ def test_without_a_file_it_wants_a_window_and_says_what_to_do_without_one(poseed
     assert "hint: give a file: -o out.mp4" in outcome.err
 
 
-def test_what_cannot_be_opened_is_refused_before_people_are_looked_for(poseedge: Command, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused_before_people_are_looked_for(poseedge: Command, tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -198,6 +198,7 @@ def test_what_cannot_be_opened_is_refused_before_people_are_looked_for(poseedge:
             "no window to show it in": [],
             "folder.mp4: is a folder": ["-o", tmp_path / "folder.mp4"],
             f"port {port} cannot be opened": ["--web", "--port", port],
+            "--person 'me': expected 'largest' or the number of a person": ["-o", tmp_path / "out.mp4", "--person", "me"],
         }
         for said, words in refused.items():
             outcome = poseedge("demo", VIDEO, *words)
