@@ -18,6 +18,8 @@ from poseedge.graph.flops import Product, products
 from poseedge.graph.graph import Graph, Shape
 from poseedge.graph.session import ort
 
+OPERANDS = {"Attention": 3}  # queries, keys, values; other products have two
+
 
 def write_floor(graph: Path, path: Path) -> None:
     """Write the floor of the float32 ONNX file ``graph`` to ``path``.
@@ -29,8 +31,8 @@ def write_floor(graph: Path, path: Path) -> None:
     random = np.random.default_rng(0)
     inputs, outputs, nodes, weights = [], [], [], []
     for index, product in enumerate(products(exact)):
-        names = []
-        for place, (shape, constant) in enumerate(zip(product.shapes[:2], product.constant[:2], strict=True)):
+        names, operands = [], OPERANDS.get(product.node.op_type, 2)
+        for place, (shape, constant) in enumerate(zip(product.shapes[:operands], product.constant[:operands], strict=True)):
             names.append(f"{'w' if constant else 'x'}{index}_{place}")
             if constant:
                 weights.append(numpy_helper.from_array(random.standard_normal(shape, dtype=np.float32), names[-1]))

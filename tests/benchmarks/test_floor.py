@@ -72,6 +72,16 @@ def test_no_two_products_share_an_activation(tmp_path: Path) -> None:
     assert len(read) == len(set(read))
 
 
+def test_attention_as_one_node_is_a_product_too(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Attention", ["x", "k", "v"], ["y"])]
+    weights = {name: np.ones((1, 2, 9, 8), np.float32) for name in "kv"}
+    onnx.save(samples.model(nodes, [1, 2, 9, 8], weights, opset=23), tmp_path / "whole.onnx")
+    write_floor(tmp_path / "whole.onnx", tmp_path / "floor.onnx")
+    floor_call(tmp_path / "floor.onnx", 1)()
+    floor, whole = (graph_cost(tmp_path / name) for name in ("floor.onnx", "whole.onnx"))
+    assert floor.flops == whole.flops > 0
+
+
 def test_runtime_removes_no_product(tmp_path: Path) -> None:
     write_floor(graph(tmp_path / "whole.onnx"), tmp_path / "floor.onnx")
     options = ort.SessionOptions()
