@@ -19,6 +19,17 @@ from pydantic import (
 from poseedge.errors import PoseedgeError
 
 SHOWN = 60  # letters of a wrong value
+# What pydantic finds wrong, in words that suit JSON and TOML.
+WORDS = {
+    "extra_forbidden": "is no key that is known here",
+    "missing": "is missing",
+    "bool_type": "should be true or false",
+    "string_type": "should be text",
+    **dict.fromkeys(("int_type", "int_from_float"), "should be a whole number"),
+    "float_type": "should be a number",
+    **dict.fromkeys(("list_type", "tuple_type"), "should be a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "should be a table"),
+}
 
 
 def _storable(name: str) -> str:
@@ -68,8 +79,9 @@ def parsed(kind: type[Model], content: Any, where: str, hint: str, error: type[P
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+        said = WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ").replace("Input should", "should")
         found = "" if first["type"] in {"missing", "extra_forbidden", "value_error"} else f", found {shortened(first['input'])}"
-        raise error(f"{where}: {place}{first['msg'].removeprefix('Value error, ')}{found}", hint) from wrong
+        raise error(f"{where}: {place}{said}{found}", hint) from wrong
 
 
 def shortened(value: Any) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from poseedge.errors import PoseedgeError, nearest
@@ -12,6 +14,23 @@ from poseedge.models.network import LiftingNetwork, Network
 LARGEST = 10_000  # frames, channels, layers
 _NETWORKS: dict[str, type[Network]] = {}
 NetworkClass = TypeVar("NetworkClass", bound=type[Network])
+
+
+def is_whole(value: object) -> bool:
+    """Say whether a setting is a whole number."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+# What the settings of a network can be, by their annotation: in words, and as a check.
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "int": ("a whole number", is_whole),
+    "float": ("a number", lambda value: isinstance(value, Real) and not isinstance(value, bool)),
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
+    "list[int] | tuple[int, ...]": (
+        "a list of whole numbers",
+        lambda value: isinstance(value, list | tuple) and all(map(is_whole, value)),
+    ),
+}
 
 
 def register(name: str) -> Callable[[NetworkClass], NetworkClass]:
@@ -55,9 +74,14 @@ def create(name: str, **config: Any) -> Network:
     """
     network = network_class(name)
     known = inspect.signature(network).parameters
-    for key in config:
+    for key, value in config.items():
         if key not in known:
             raise PoseedgeError(f"{name} has no setting {key!r}", f"its settings are: {', '.join(known)}")
+        annotation = known[key].annotation
+        kind, fits = KINDS.get(getattr(annotation, "__name__", annotation), ("", lambda _: True))
+        if not fits(value):
+            default = json.dumps(known[key].default)
+            raise PoseedgeError(f"{name}: network.{key} is {kind}, not {value!r}", f"its default: network.{key}={default}")
     if large := oversized(config, LARGEST):  # building it would take time and memory before anything else can fail
         raise PoseedgeError(f"no network is as large as {name} with {large}", f"at most {LARGEST}")
     try:

@@ -135,7 +135,7 @@ def test_report_of_the_first_format_is_read(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("no json", "no report of poseedge bench"),
-        ("{}", "machine: Field required"),
+        ("{}", "machine: is missing"),
         ('{"format": 99}', "report format 99"),
         ('{"machine": {}, "method": {}, "rows": []}', "holds no row"),
     ],

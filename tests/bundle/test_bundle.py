@@ -74,7 +74,7 @@ def test_damaged_manifest_is_refused(own_bundle: Path, text: str) -> None:
 
 @pytest.mark.parametrize("key", ["graphs", "checkpoint", "parity", "reference", "limits", "parameters", "files", "frames"])
 def test_manifest_without_what_the_format_promises_is_refused(own_bundle: Path, key: str) -> None:
-    assert_refused(rewrite(own_bundle, lambda manifest: manifest.pop(key)), f"not a bundle manifest: {key}: Field required")
+    assert_refused(rewrite(own_bundle, lambda manifest: manifest.pop(key)), f"not a bundle manifest: {key}: is missing")
 
 
 def test_manifest_that_is_no_text_is_refused(own_bundle: Path) -> None:
@@ -87,12 +87,15 @@ def test_bundle_of_another_format_is_refused(own_bundle: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "a size in words": (lambda m: m["graphs"]["fp16"].update(bytes="many"), r"graphs\.fp16\.bytes: .*integer, found 'many'"),
-    "a list for a table": (lambda m: m.update(files=[]), r"files: .*dictionary, found \[\]"),
-    "a number for a file": (lambda m: m["graphs"]["int8"].update(file=3), r"graphs\.int8\.file: .*string, found 3"),
-    "true for a number": (lambda m: m.update(parameters=True), "parameters: .*integer, found True"),
+    "a size in words": (
+        lambda m: m["graphs"]["fp16"].update(bytes="many"),
+        r"fp16\.bytes: should be a whole number, found 'many'",
+    ),
+    "a list for a table": (lambda m: m.update(files=[]), r"files: should be a table, found \[\]"),
+    "a number for a file": (lambda m: m["graphs"]["int8"].update(file=3), r"graphs\.int8\.file: should be text, found 3"),
+    "true for a number": (lambda m: m.update(parameters=True), "parameters: should be a whole number, found True"),
     "a limit of nothing": (lambda m: m["limits"]["fp32"].update(mean_mm=0), r"limits\.fp32\.mean_mm: .*greater than 0"),
-    "a limit that is not known": (lambda m: m["limits"]["fp32"].update(max_mm=1), r"limits\.fp32\.max_mm: Extra"),
+    "a limit that is not known": (lambda m: m["limits"]["fp32"].update(max_mm=1), r"limits\.fp32\.max_mm: is no key"),
     "an unknown precision": (lambda m: m["graphs"].update(int4=m["graphs"]["int8"]), r"graphs\.int4.*'fp32', 'fp16', 'int8'"),
     "no graphs": (lambda m: m["graphs"].clear(), "graphs: .*at least 1 item"),
     "no hashes": (lambda m: m["files"].clear(), "files: .*at least 1 item"),
@@ -106,7 +109,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_value_is_told_with_file_and_field(own_bundle: Path, wrong: str) -> None:
     change, reason = WRONG[wrong]
-    assert_refused(rewrite(own_bundle, change), rf"manifest\.json: not a bundle manifest: {reason}")
+    assert_refused(rewrite(own_bundle, change), rf"manifest\.json: not a bundle manifest: .*{reason}")
 
 
 def test_deep_nesting_is_told(own_bundle: Path) -> None:

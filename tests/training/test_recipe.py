@@ -116,9 +116,9 @@ def test_quantization_aware_training_is_gentle_in_float_and_towards_poses_whatev
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("optimizer.rate=1", "--set optimizer.rate=1: optimizer.rate: Extra inputs are not permitted"),
-        ("batch=0", "--set batch=0: batch: Input should be greater than 0"),
-        ("batch=many", "--set batch=many: batch: Input should be a valid integer"),
+        ("optimizer.rate=1", "--set optimizer.rate=1: optimizer.rate: is no key that is known here"),
+        ("batch=0", "--set batch=0: batch: should be greater than 0"),
+        ("batch=many", "--set batch=many: batch: should be a whole number"),
         ("batch", "--set batch: expected key=value"),
         ("loss.mpjp=1", "there is no loss term 'mpjp'; did you mean 'mpjpe'?"),
         ("loss.mpjpe=0", "at least one loss term needs a weight"),

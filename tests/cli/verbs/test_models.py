@@ -98,7 +98,9 @@ def test_export_takes_settings_and_its_bundle_remembers_them(poseedge: Command, 
         ("network.layer_index", "expected key=value"),
         ("network.frames=81", "does not fit tpc_mixste"),
         ("network.depth=10000000", "depth = 10000000 cannot be"),
-        ("network.channel=wide", "tpc_mixste cannot be built with"),
+        ("network.channel=wide", "tpc_mixste: network.channel is a whole number, not 'wide'"),
+        ("network.layer_index=2.5", "tpc_mixste: network.layer_index is a whole number, not 2.5"),
+        ("network.layer_index=true", "tpc_mixste: network.layer_index is a whole number, not True"),
     ],
 )
 def test_setting_that_cannot_be_is_refused(poseedge: Command, tpc: Path, setting: str, said: str) -> None:
