@@ -33,7 +33,8 @@ class GraphMetadata:
 
     def to_props(self) -> dict[str, str]:
         """Return string pairs for ``metadata_props``."""
-        return {_PREFIX + key: json.dumps(value) for key, value in asdict(self).items() if value is not None}
+        said = asdict(self) | {"streams": self.streams or None}  # a graph that takes windows says nothing of it
+        return {_PREFIX + key: json.dumps(value) for key, value in said.items() if value is not None}
 
     @classmethod
     def from_props(cls, props: dict[str, str], path: Path | str = "the graph") -> GraphMetadata | None:

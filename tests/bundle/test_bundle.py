@@ -89,7 +89,7 @@ def test_bundle_of_another_format_is_refused(own_bundle: Path) -> None:
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a size in words": (
         lambda m: m["graphs"]["fp16"].update(bytes="many"),
-        r"fp16\.bytes: should be a whole number, found 'many'",
+        r"graphs\.fp16\.bytes: should be a whole number, found 'many'",
     ),
     "a list for a table": (lambda m: m.update(files=[]), r"files: should be a table, found \[\]"),
     "a number for a file": (lambda m: m["graphs"]["int8"].update(file=3), r"graphs\.int8\.file: should be text, found 3"),
@@ -109,7 +109,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_value_is_told_with_file_and_field(own_bundle: Path, wrong: str) -> None:
     change, reason = WRONG[wrong]
-    assert_refused(rewrite(own_bundle, change), rf"manifest\.json: not a bundle manifest: .*{reason}")
+    assert_refused(rewrite(own_bundle, change), rf"manifest\.json: not a bundle manifest: {reason}")
 
 
 def test_deep_nesting_is_told(own_bundle: Path) -> None:

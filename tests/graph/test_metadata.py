@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from poseedge.errors import ArtefactError
@@ -12,6 +14,12 @@ WHOLE = GraphMetadata("sample", {"frames": 5}, "int8", (0, 1), "0" * 64, "0.1.0"
 
 def test_metadata_comes_back_as_it_was_written() -> None:
     assert GraphMetadata.from_props({**WHOLE.to_props(), "author": "somebody"}) == WHOLE
+
+
+def test_a_streaming_form_alone_says_that_it_streams() -> None:
+    assert "poseedge.streams" not in WHOLE.to_props()
+    streaming = replace(WHOLE, streams=27)
+    assert GraphMetadata.from_props(streaming.to_props()) == streaming
 
 
 def test_graph_without_metadata_of_ours_has_none() -> None:
