@@ -12,12 +12,14 @@ from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import attribute
 
 ATTENTION_OPSET = 23  # the first with an Attention operator
+AXES_AS_INPUT = 18  # the first where all that reduces is given its axes as an input; before, ReduceSum alone was
+REDUCING = ("ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceMax", "ReduceMin", "ReduceProd")
 
 
 def to_cpu_form(graph: Graph, opset: int) -> None:
     """Put ``graph`` at ``opset``, with what suits a CPU at that opset."""
     scale_before_reshape(graph)
-    if opset >= ATTENTION_OPSET and can_be_raised(graph):
+    if opset >= ATTENTION_OPSET:
         use_attention_operator(graph)
     graph.state_shapes()  # the exporter wrote those of the former graph
 
@@ -28,12 +30,6 @@ def widened(graph: Graph) -> Graph:
     scale_before_reshape(copy)
     copy.state_shapes()
     return copy
-
-
-def can_be_raised(graph: Graph) -> bool:
-    """Say whether the nodes mean the same at ``ATTENTION_OPSET``: a mean has its axes as an input there."""
-    old = {"ReduceMean", "ReduceL2", "ReduceMax", "ReduceMin", "ReduceProd"}  # ReduceSum changed in 13
-    return graph.opset >= 18 or not any(attribute(node, "axes") for node in graph.of(*old))
 
 
 def join_biases(graph: Graph) -> None:
@@ -83,11 +79,9 @@ def scale_before_reshape(graph: Graph) -> None:
 def use_attention_operator(graph: Graph) -> None:
     """Write self-attention on rows ``(N, 3 heads, head width)`` as one Attention operator, and raise the opset to its first.
 
-    Other forms of attention stay as they are. ``graph`` is edited. A Split into equal parts states their number there.
+    Other forms of attention stay as they are. ``graph`` is edited.
     """
-    for split in graph.of("Split"):
-        if len(split.input) < 2 and attribute(split, "num_outputs") is None and graph.opset < 18:
-            split.attribute.append(helper.make_attribute("num_outputs", len(split.output)))
+    state_what_was_implied(graph)
     for chain in self_attentions(graph):
         rows, join = chain[0], chain[-1]
         shape = graph.value(rows.input[1])
@@ -97,6 +91,22 @@ def use_attention_operator(graph: Graph) -> None:
                 graph.insert(node, before=join)
             graph.remove(*chain)
     graph.set_opset(ATTENTION_OPSET)
+
+
+def state_what_was_implied(graph: Graph) -> None:
+    """Write what opset 18 wants written: the number of a Split's equal parts, and a reduction's axes as an input."""
+    if graph.opset >= AXES_AS_INPUT:
+        return
+    for split in graph.of("Split"):
+        if len(split.input) < 2 and attribute(split, "num_outputs") is None:
+            split.attribute.append(helper.make_attribute("num_outputs", len(split.output)))
+    for node in graph.of(*REDUCING):
+        axes = attribute(node, "axes")
+        if axes:
+            kept = [item for item in node.attribute if item.name != "axes"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+            graph.set_inputs(node, [node.input[0], graph.add_constant(f"{node.output[0]}_axes", np.array(axes, np.int64))])
 
 
 def attention_nodes(graph: Graph, source: str, last: NodeProto, sizes: tuple[int, int, int]) -> list[NodeProto]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ from poseedge.graph.graph import Graph
 from poseedge.targets.boards import load_target
 from tests.support import small_export
 from tests.support.graphs import arrays, make_graph, simplified, windows
+from tests.support.networks import exported
 
 pytestmark = pytest.mark.slow
 
@@ -154,12 +156,27 @@ def test_other_sums_stay(graph: Graph) -> None:
     assert graph.proto.SerializeToString() == before
 
 
-def test_opset_is_raised_only_where_all_operators_mean_the_same() -> None:
-    nodes = [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1])]
-    graph = make_graph(nodes, [4, 4], {})
+@pytest.mark.parametrize("kind", ["ReduceMean", "ReduceL2", "ReduceMax"])
+@pytest.mark.parametrize("axes", [[1], [0, 1], None])
+def test_raised_opset_gives_reductions_their_axes_as_an_input(kind: str, axes: list[int] | None) -> None:
+    given: dict[str, Any] = {} if axes is None else {"axes": axes}
+    graph = make_graph([helper.make_node(kind, ["x"], ["y"], keepdims=0, **given)], [4, 4], {})
+    x = np.random.default_rng(1).normal(size=(4, 4)).astype(np.float32)
+    wanted = graph.run(x)
     to_cpu_form(graph, 23)
-    assert graph.opset == 17
+    assert graph.opset == 23
     onnx.checker.check_model(graph.proto, full_check=True)
+    np.testing.assert_array_equal(graph.run(x), wanted)
+
+
+def test_network_with_decomposed_norms_has_attention_as_one_operator_too() -> None:
+    graph = exported("strided_transformer", 17).copy()
+    window = np.random.default_rng(1).uniform(-1, 1, (1, *graph.shapes[graph.inputs[0]][1:])).astype(np.float32)
+    wanted = graph.run(window)
+    to_cpu_form(graph, 23)
+    assert operators(graph)["Attention"] > 0
+    onnx.checker.check_model(graph.proto, full_check=True)
+    np.testing.assert_allclose(graph.run(window), wanted, atol=2e-6)
 
 
 TARGETS = ["cpu", pytest.param("cpu-opset23", marks=NEW_RUNTIME)]
