@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,8 @@ class ShippingLimits:
 
 def pareto(rows: Sequence[Row]) -> list[bool | None]:
     """Return, for each row, whether no other is as fast and nearer to the truth, or faster and as near; None without MPJPE."""
-    points = [(row.per_window_ms, None if row.mpjpe_mm is None else round(row.mpjpe_mm, DIGITS)) for row in rows]
+    errors = [known(row.mpjpe_mm) for row in rows]
+    points = [(row.per_window_ms, None if mm is None else round(mm, DIGITS)) for row, mm in zip(rows, errors, strict=True)]
     return [None if point[1] is None else not any(dominates(other, point) for other in points) for point in points]
 
 
@@ -45,7 +47,7 @@ def recommend(rows: Sequence[Row], limits: ShippingLimits) -> Advice:
 
     Raises ``PoseedgeError`` where nothing can be told: no row has a change of MPJPE, or none a jitter that is asked for.
     """
-    if all(row.delta_mpjpe_mm is None for row in rows):
+    if all(known(row.delta_mpjpe_mm) is None for row in rows):
         raise PoseedgeError(
             "nothing tells how far MPJPE changed: there is no reference",
             "name a bundle, or the checkpoint or the fp32 graph beside it; and do not leave the test out with --frames 0",
@@ -65,7 +67,7 @@ def recommend(rows: Sequence[Row], limits: ShippingLimits) -> Advice:
 
 def misses(row: Row, limits: ShippingLimits) -> list[str]:
     """Return which limits a row does not keep, in words; what is not known is not kept."""
-    jitter, change = jitter_ratio(row), row.delta_mpjpe_mm
+    jitter, change = jitter_ratio(row), known(row.delta_mpjpe_mm)
     said = []
     if row.passed is False:
         said.append("its poses are not within the bundle's limits")
@@ -82,7 +84,12 @@ def misses(row: Row, limits: ShippingLimits) -> list[str]:
 
 def jitter_ratio(row: Row) -> float | None:
     """Return how many times the reference's jitter a row has where windows overlap, as they do when it is shipped."""
-    return row.accuracy.overlap_jitter_ratio if row.accuracy else None
+    return known(row.accuracy.overlap_jitter_ratio) if row.accuracy else None
+
+
+def known(value: float | None) -> float | None:
+    """Return a number, None for what is none: NaN would keep every limit."""
+    return None if value is None or not math.isfinite(value) else value
 
 
 def why(chosen: Row, rows: Sequence[Row], limits: ShippingLimits) -> str:
@@ -90,8 +97,10 @@ def why(chosen: Row, rows: Sequence[Row], limits: ShippingLimits) -> str:
     fitting = [row for row in rows if not misses(row, limits)]
     jitter = jitter_ratio(chosen)
     shaking = f" and {jitter:.2f} times its jitter" if jitter is not None else ""
+    fastest = min(row.per_window_ms for row in fitting)
+    first_of = "the fastest" if chosen.per_window_ms == fastest else f"as fast as any ({fastest:.3g} ms) and the most exact"
     said = (
-        f"ship {described(chosen)}: {chosen.per_window_ms:.3g} ms a window, the fastest of {len(fitting)} within {limits}, "
+        f"ship {described(chosen)}: {chosen.per_window_ms:.3g} ms a window, {first_of} of {len(fitting)} within {limits}, "
         f"at {chosen.delta_mpjpe_mm:+.2f} mm MPJPE against the reference{shaking}"
     )
     slower = [row for row in fitting if row.per_window_ms > chosen.per_window_ms]
@@ -106,9 +115,18 @@ def why(chosen: Row, rows: Sequence[Row], limits: ShippingLimits) -> str:
 
 
 def nothing_fits(rows: Sequence[Row], limits: ShippingLimits) -> str:
-    """Say which row misses least, and by what."""
-    nearest = min(rows, key=lambda row: (len(misses(row, limits)), abs(row.delta_mpjpe_mm or 1e9), row.per_window_ms))
+    """Say which row misses the fewest limits, of several the one that exceeds them least, and by what."""
+    nearest = min(rows, key=lambda row: (len(misses(row, limits)), excess(row, limits), row.per_window_ms))
     return f"nothing here is within {limits}; the nearest is {described(nearest)}: {', '.join(misses(nearest, limits))}"
+
+
+def excess(row: Row, limits: ShippingLimits) -> float:
+    """Return the most that a row exceeds a limit by, as a share of the limit; infinite for what is not known."""
+    change, jitter = known(row.delta_mpjpe_mm), jitter_ratio(row)
+    pairs = [(change, max(limits.budget_mm, 10**-DIGITS))]
+    pairs += [(jitter, limits.max_jitter)] if limits.max_jitter is not None else []
+    pairs += [(row.per_window_ms, limits.most_ms)] if limits.most_ms is not None else []
+    return max(math.inf if value is None or limit <= 0 else value / limit - 1 for value, limit in pairs)
 
 
 def described(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from poseedge.files import read_json
 
 SAME = ("cpu", "architecture", "cores_available", "gpus", "jetson", "host", "board", "power_mode")  # of a machine
 AGAIN = "write one with: poseedge bench ... --output FILE.json"
-Key = tuple[str, str, str, str, str, int, int | None, bool]
+Key = tuple[str, str, int, int, str, str, str, int, int | None, bool]
 
 
 def read_report(path: Path) -> BenchReport:
@@ -30,6 +31,9 @@ def read_report(path: Path) -> BenchReport:
     report = parsed(BenchReport, content, f"{path}: no report of poseedge bench", AGAIN)
     if not report.rows:
         raise PoseedgeError(f"{path}: holds no row to compare with", AGAIN)
+    for row in report.rows:
+        if min([row.latency_ms.p50, *row.blocks_ms]) <= 0:
+            raise PoseedgeError(f"{path}: no report of poseedge bench: {row.label} takes no time", AGAIN)
     return report
 
 
@@ -58,29 +62,48 @@ def compare_reports(rows: Sequence[Row], old: BenchReport, path: Path, fail_abov
 
     Raises ``PoseedgeError`` if there is none.
     """
-    then = {key_of(row): row for row in old.rows}
-    now = {key_of(row): row for row in rows}
-    both = [key for key in now if key in then]
+    both, new, gone = paired(rows, old.rows)
     if not both:
         raise PoseedgeError(
             f"{path}: holds none of these artefacts (it holds {', '.join(sorted({row.label for row in old.rows}))})",
             "compare reports of the same artefacts, threads and batch",
         )
-    moved = [moved_of(now[key], then[key], fail_above) for key in both]
+    moved = [moved_of(now, then, fail_above) for now, then in both]
     return ComparedReport(
         against=str(path),
         fail_above=fail_above,
         rows=moved,
-        gone=[then[key].label for key in then if key not in now],
-        new=[now[key].label for key in now if key not in then],
+        gone=[row.label for row in gone],
+        new=[row.label for row in new],
         notes=moved_remarks(moved),
         passed=not any(row.failed for row in moved),
     )
 
 
+def paired(rows: Sequence[Row], others: Sequence[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+    """Return which row is which of the ``others``, the rows that are none of them, and the others that are left.
+
+    Folders may differ, as long as only one artefact on either side is called so; several of one name are told by their folders.
+    """
+    counts = [Counter(map(key_of, side)) for side in (rows, others)]
+    found: list[tuple[Row, Row]] = []
+    new, left = [], list(others)
+    for row in rows:
+        key = key_of(row)
+        alone = all(count[key] == 1 for count in counts)
+        then = next((other for other in left if key_of(other) == key and (alone or other.artefact == row.artefact)), None)
+        if then is None:
+            new.append(row)
+        else:
+            found.append((row, then))
+            left = [other for other in left if other is not then]
+    return found, new, left
+
+
 def key_of(row: Row) -> Key:
-    """Return what must be alike for two rows to be compared; folders may differ."""
-    return row.name, row.model, row.precision, row.backend, row.provider, row.batch, row.threads, row.cuda_graph
+    """Return what must be alike for two rows to be compared, but for their folders."""
+    network = row.name, row.model, row.frames_in, row.frames_out
+    return *network, row.precision, row.backend, row.provider, row.batch, row.threads, row.cuda_graph
 
 
 def moved_of(now: Row, then: Row, fail_above: float | None) -> Moved:

@@ -30,7 +30,7 @@ def machine_facts(root: Path = _ROOT) -> dict[str, Any]:
         "cores_available": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "governor": text_of_file(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "load_average": os.getloadavg()[0],
+        "load_average": load_average(),
         "os": platform.platform(),
         "python": platform.python_version(),
         "packages": package_versions(),
@@ -41,8 +41,16 @@ def machine_facts(root: Path = _ROOT) -> dict[str, Any]:
 
 def busy(facts: dict[str, Any]) -> str:
     """Return a warning if other programs were running when ``facts`` were taken, else nothing."""
-    load, cores = facts.get("load_average", 0.0), facts.get("cores", 1)  # another machine's runner tells neither
+    load, cores = facts.get("load_average") or 0.0, facts.get("cores", 1)  # another machine's runner tells neither
     return f"the machine was busy: load average {load:.1f} on {cores} cores" if load > BUSY_LOAD * cores else ""
+
+
+def load_average() -> float | None:
+    """Return how many processes have run or waited in the last minute, None where the system does not tell."""
+    try:
+        return os.getloadavg()[0]
+    except OSError:  # some containers have no /proc/loadavg
+        return None
 
 
 class OtherWork:

@@ -334,6 +334,7 @@ def result_row(
         every=default_every(spec),
         cold=found.cold,
         accuracy=known,
+        weights_sha256=weights_of(lifter) or None,
     )
 
 

@@ -8,6 +8,7 @@ from poseedge.arrays import Float64Array
 from poseedge.bench.results import Ratio
 
 RESAMPLES = 2000
+RESAMPLED_AT_ONCE = 500_000  # values
 LEAST_ROUNDS = 8  # for an interval
 INTERVAL = (2.5, 97.5)  # percent
 DISAGREE = 0.05  # halves of a run, or runs, further apart than this are said to disagree
@@ -42,8 +43,7 @@ def interval(values: Float64Array, seed: int = 0) -> tuple[float | None, float |
     """Return the 95 % confidence interval of the median of ``values (R,)``; None for fewer than 8."""
     if len(values) < LEAST_ROUNDS:
         return None, None
-    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.percentile(np.median(values[drawn], axis=1), INTERVAL)
+    low, high = np.percentile(resampled_medians(values, np.random.default_rng(seed)), INTERVAL)
     return float(low), float(high)
 
 
@@ -52,11 +52,16 @@ def quotient_interval(blocks: Float64Array, others: Float64Array, seed: int = 0)
     if min(len(blocks), len(others)) < LEAST_ROUNDS:
         return None, None
     random = np.random.default_rng(seed)
-    above, below = (
-        np.median(values[random.integers(len(values), size=(RESAMPLES, len(values)))], axis=1) for values in (blocks, others)
-    )
+    above, below = (resampled_medians(values, random) for values in (blocks, others))
     low, high = np.percentile(above / below, INTERVAL)
     return float(low), float(high)
+
+
+def resampled_medians(values: Float64Array, random: np.random.Generator) -> Float64Array:
+    """Return the medians of ``RESAMPLES`` samples of ``values (R,)`` with replacement, some megabytes of them at a time."""
+    at_once = max(RESAMPLED_AT_ONCE // len(values), 1)
+    parts = [min(at_once, RESAMPLES - begun) for begun in range(0, RESAMPLES, at_once)]
+    return np.concatenate([np.median(values[random.integers(len(values), size=(n, len(values)))], axis=1) for n in parts])
 
 
 def disagree(one: float, other: float) -> bool:

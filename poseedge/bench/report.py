@@ -87,9 +87,8 @@ class Report:
         )
 
     def speedup(self, row: Row) -> float | None:
-        """Return how many times faster ``row`` is than PyTorch on the same model, by medians; None without PyTorch."""
-        here = [r for r in self.rows if (r.model, r.batch, r.threads) == (row.model, row.batch, row.threads)]
-        reference = next((r for r in here if r.backend == "torch"), None)
+        """Return how many times faster ``row`` is than PyTorch on the same network, by medians; None without PyTorch."""
+        reference = next((r for r in self.rows if r.backend == "torch" and r.same_network(row)), None)
         return reference.latency_ms.p50 / row.latency_ms.p50 if reference else None
 
     def names(self) -> dict[str, str]:
@@ -155,7 +154,8 @@ def speed_title(method: dict[str, Any]) -> str:
     """Return what holds for all rows."""
     threads = method["threads"]
     counted = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
-    return f"Latency, ms: warm caches, batch {method['batch']}{counted}"
+    tested = f"; MPJPE: {method['accuracy']}" if method.get("accuracy") else ""
+    return f"Latency, ms: warm caches, batch {method['batch']}{counted}{tested}"
 
 
 def interval_words(row: Row) -> str:
@@ -250,21 +250,16 @@ def remarks(report: Report) -> list[str]:
 
 
 def int8_remarks(rows: list[Row]) -> list[str]:
-    """Say where INT8 is no faster than the best float graph of the same model, run in the same way."""
+    """Say where INT8 is no faster than the best float graph of the same network, run in the same way."""
     said = []
     for row in rows:
-        alike = [r for r in rows if run_of(r) == run_of(row)]
+        alike = [r for r in rows if (r.backend, r.cuda_graph) == (row.backend, row.cuda_graph) and r.same_network(row)]
         floats = [r for r in alike if not r.precision.startswith("int8")]
         best = min(floats, key=lambda r: r.latency_ms.p50, default=None)
         if row.precision.startswith("int8") and best and best.latency_ms.p50 <= row.latency_ms.p50:
             times = f"{row.latency_ms.p50:.3f} ms against {best.latency_ms.p50:.3f} ms for {best.precision}"
             said.append(f"{row.precision} does not pay on {row.backend} here: {times} ({row.name})")
     return said
-
-
-def run_of(row: Row) -> tuple[object, ...]:
-    """Return what must be alike for two precisions to be set against each other."""
-    return row.model, row.backend, row.cuda_graph, row.batch, row.threads
 
 
 def unsteady_ratios(rows: list[Row]) -> list[str]:

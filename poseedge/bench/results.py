@@ -139,6 +139,12 @@ class Row(Contract):
     cold: ColdStart | None = None
     accuracy: Accuracy | None = None
     layers: list[LayerCost] | None = None  # where it was asked for
+    weights_sha256: str | None = None  # of the checkpoint that it is, or came from; None where it does not tell
+
+    def same_network(self, other: Row) -> bool:
+        """Say whether two rows are one network, timed at the same batch and threads, as far as they tell."""
+        settings = [(row.model, row.frames_in, row.frames_out, row.batch, row.threads) for row in (self, other)]
+        return settings[0] == settings[1] and len({self.weights_sha256, other.weights_sha256} - {None}) < 2
 
     @property
     def label(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,8 +32,23 @@ def writer_of(path: Path) -> Callable[[Report], str]:
     """Return what makes a report's text for a file with such a suffix; raises ``PoseedgeError`` for another suffix."""
     if path.suffix.lower() not in WRITERS:
         found = nearest(path.suffix, list(WRITERS)) if path.suffix else f"Known: {', '.join(WRITERS)}"
-        raise PoseedgeError(f"{path}: reports are written as the suffix says, and {path.suffix or 'none'} is no such", found)
+        lacking = f"{path.suffix} is none that is known" if path.suffix else "this name has none"
+        raise PoseedgeError(f"{path}: reports are written as the suffix says, and {lacking}", found)
     return WRITERS[path.suffix.lower()]
+
+
+def check_place(path: Path) -> None:
+    """Raise ``PoseedgeError`` if no report can be written to ``path``; its folder is made."""
+    writer_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        where = f" ({error.filename})" if isinstance(error, FileExistsError) else ""
+        raise PoseedgeError(
+            f"{path}: cannot be written: {error.strerror}{where}", "choose another place with --output"
+        ) from error
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -70,10 +87,10 @@ def markdown_report(report: Report) -> str:
     packages = [f"{name} {version}" for name, version in (machine.get("packages") or {}).items() if version]
     parts = ["# poseedge bench", f"{report.created}. {'; '.join(map(str, filter(None, facts)))}. {', '.join(packages)}".strip()]
     if report.advice:
-        parts.append(f"**{report.advice.sentence}**")
+        parts.append(f"**{escaped(report.advice.sentence)}**")
     parts += [markdown_table(grid) for grid in tables(report)]
-    parts.append("\n".join(f"- {said}" for said in remarks(report)))
-    parts.append("\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in spoken(report.method).items()))
+    parts.append("\n".join(f"- {escaped(said)}" for said in remarks(report)))
+    parts.append("\n".join(f"- {name.replace('_', ' ')}: {escaped(str(value))}" for name, value in spoken(report.method).items()))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -87,12 +104,12 @@ def markdown_table(grid: TextTable) -> str:
     heads = [head.replace("\n", " ") for head in grid.columns]
     rule = [":---" if number == 0 or head in grid.text else "---:" for number, head in enumerate(grid.columns)]
     lines = [heads, rule, *grid.rows]
-    return f"**{grid.title}**\n\n" + "\n".join(f"| {' | '.join(escaped(cell) for cell in line)} |" for line in lines)
+    return f"**{escaped(grid.title)}**\n\n" + "\n".join(f"| {' | '.join(escaped(cell) for cell in line)} |" for line in lines)
 
 
 def escaped(cell: str) -> str:
-    """Return a cell that cannot end early."""
-    return cell.replace("|", "\\|")
+    """Return words that stay in their cell and line, and are no markup, whatever an artefact is called."""
+    return re.sub(r"[\\|`]|\](?=\()", r"\\\g<0>", " ".join(cell.splitlines())).replace("<", "&lt;")
 
 
 def html_report(report: Report) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 import poseedge
 
@@ -32,6 +34,19 @@ VERBS = {  # in the order of --help: the module of each, and the function or app
 }
 
 
+class Verb(TyperCommand):
+    """A command that takes no NaN, which passes every bound and as a limit is never missed, and no infinity."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as every command does, then look at the numbers."""
+        rest: list[str] = super().parse_args(ctx, args)
+        for option in self.params:
+            value = ctx.params.get(option.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise typer.BadParameter(f"{value} is no finite number.", ctx, param_hint=f"'{option.opts[0]}'")
+        return rest
+
+
 def application(names: Iterable[str] = VERBS) -> typer.Typer:
     """Return the command with the verbs ``names``, by default all; importing those that nobody asked for takes half a second."""
     app = typer.Typer(
@@ -46,8 +61,10 @@ def application(names: Iterable[str] = VERBS) -> typer.Typer:
         verb = getattr(import_module(f"poseedge.cli.verbs.{module}"), member or module)
         if isinstance(verb, typer.Typer):
             app.add_typer(verb, name=name)
+            for command in verb.registered_commands:
+                command.cls = Verb
         else:
-            app.command(name)(verb)
+            app.command(name, cls=Verb)(verb)
     app.callback()(every_verb)
     return app
 

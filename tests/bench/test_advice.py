@@ -52,7 +52,9 @@ def test_poses_that_got_better_keep_any_budget() -> None:
 
 def test_of_two_that_are_as_fast_the_more_exact_is_named() -> None:
     rows = [measured(1.0, 0.4, precision="int8"), measured(1.01, 0.1, precision="fp16")]
-    assert recommend(rows, ShippingLimits(0.5)).precision == "fp16"
+    advice = recommend(rows, ShippingLimits(0.5))
+    assert advice.precision == "fp16"
+    assert "1.01 ms a window, as fast as any (1 ms) and the most exact of 2 within 0.5 mm" in advice.sentence
 
 
 def test_where_nothing_fits_the_nearest_is_named_with_what_it_misses() -> None:
@@ -62,9 +64,26 @@ def test_where_nothing_fits_the_nearest_is_named_with_what_it_misses() -> None:
     assert advice.sentence.endswith(": 1 ms") or advice.sentence.endswith(": 1.5 ms")
 
 
+def test_nearest_is_what_exceeds_the_limit_least_however_exact_the_others_are() -> None:
+    rows = [measured(0.6, 0.0), measured(5.0, 0.01, precision="fp16")]
+    assert recommend(rows, ShippingLimits(0.5, most_ms=0.5)).sentence.endswith("build/fp32.onnx (fp32) on onnxruntime: 0.6 ms")
+    rows = [measured(0.6, 0.52), measured(5.0, -3.0, precision="fp16"), samples.row(0.1)]
+    assert "nearest is build/fp32.onnx" in recommend(rows[::2], ShippingLimits(0.5)).sentence
+    assert "nearest is build/fp32.onnx" in recommend(rows, ShippingLimits(0.5, most_ms=0.7)).sentence
+
+
 def test_what_is_not_known_is_not_kept() -> None:
     rows = [measured(2.0, 0.0), samples.row(1.0, precision="int8")]
     assert recommend(rows, ShippingLimits(0.5)).precision == "fp32"
+
+
+@pytest.mark.parametrize("nan", [float("nan"), float("inf")])
+def test_error_or_jitter_that_is_no_number_keeps_no_limit_and_is_on_no_front(nan: float) -> None:
+    rows = [measured(2.0, 0.0), measured(1.0, nan, precision="fp16"), measured(0.9, 0.0, jitter=nan, precision="int8")]
+    assert recommend(rows, ShippingLimits(0.5, max_jitter=1.5)).precision == "fp32"
+    assert pareto(rows)[1] is None
+    with pytest.raises(PoseedgeError, match="nothing tells how far MPJPE changed"):
+        recommend(rows[1:2], ShippingLimits(0.5))
 
 
 def test_poses_that_are_wrong_are_never_recommended() -> None:

@@ -59,6 +59,38 @@ def test_folders_may_differ_but_not_what_runs() -> None:
         compare_reports([timed(1.0, backend="openvino")], old, OLD, None)
 
 
+def test_two_files_of_one_name_are_told_by_their_folders() -> None:
+    def there(folder: str, p50: float) -> Row:
+        return timed(p50, artefact=f"{folder}/fp32.onnx")
+
+    old = document(there("one", 1.0), there("two", 5.0))
+    found = compare_reports([there("two", 6.0), there("one", 1.0)], old, OLD, 1.1)
+    assert [(row.then_ms, row.failed) for row in found.rows] == [(5.0, True), (1.0, False)]
+    with pytest.raises(PoseedgeError, match="holds none of these artefacts"):
+        compare_reports([there("three", 1.0)], old, OLD, 1.1)
+
+
+def test_the_same_file_timed_twice_is_two_rows() -> None:
+    found = compare_reports([timed(1.0), timed(1.2)], document(timed(1.0), timed(1.0)), OLD, 1.1)
+    assert [row.failed for row in found.rows] == [False, True]
+
+
+def test_another_window_of_the_same_network_is_another_artefact() -> None:
+    with pytest.raises(PoseedgeError, match="holds none of these artefacts"):
+        compare_reports([timed(1.0, frames_in=27)], document(timed(9.0, frames_in=243)), OLD, 1.1)
+
+
+@pytest.mark.parametrize("changes", [{"latency_ms": {"p50": 0.0}}, {"latency_ms": {"p50": -1.0}}, {"blocks_ms": [1.0, 0.0]}])
+def test_report_whose_times_are_none_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = tmp_path / "old.json"
+    content = document(timed(1.0)).model_dump(mode="json")
+    row = content["rows"][0]
+    row |= {name: row[name] | value if isinstance(value, dict) else value for name, value in changes.items()}
+    path.write_text(json.dumps(content))
+    with pytest.raises(PoseedgeError, match=r"old\.json: no report of poseedge bench: .* takes no time"):
+        read_report(path)
+
+
 def test_what_stands_in_one_report_alone_is_named() -> None:
     found = compare_reports(
         [timed(1.0), timed(1.0, backend="openvino")], document(timed(1.0), timed(1.0, precision="int8")), OLD, None

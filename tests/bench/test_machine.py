@@ -27,6 +27,16 @@ def test_facts_are_plain_values() -> None:
     assert facts["packages"]["onnxruntime"]
 
 
+def test_system_that_tells_no_load_is_no_error_and_not_called_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unobtainable() -> tuple[float, float, float]:
+        raise OSError("Load averages are unobtainable")  # CPython's posixmodule.c, where getloadavg(3) fails
+
+    monkeypatch.setattr(os, "getloadavg", unobtainable)
+    facts = machine_facts()
+    assert facts["load_average"] is None
+    assert busy(facts) == ""
+
+
 def test_jetson_is_recognised_by_its_release_file(tmp_path: Path) -> None:
     write(tmp_path, "etc/nv_tegra_release", RELEASE)
     write(tmp_path, "proc/device-tree/model", "NVIDIA Jetson Orin Nano Developer Kit\0")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseedge.bench.ratios import block_medians, disagree, quotient_interval, ratio_of
+from poseedge.bench import ratios
+from poseedge.bench.ratios import block_medians, disagree, interval, quotient_interval, ratio_of
 
 
 def noisy(middle: float, rounds: int = 100, seed: int = 0) -> np.ndarray:
@@ -44,6 +45,14 @@ def test_too_few_rounds_have_no_interval() -> None:
 
 def test_halves_show_a_drift() -> None:
     assert ratio_of(np.repeat([0.7, 0.8], 20), np.ones(40)).halves == pytest.approx([0.7, 0.8])
+
+
+def test_long_runs_are_resampled_in_parts_with_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(5).lognormal(0, 0.1, 400)
+    whole = interval(values)
+    monkeypatch.setattr(ratios, "RESAMPLED_AT_ONCE", 1000)
+    assert interval(values) == pytest.approx(whole, rel=2e-3)
+    assert len(ratios.resampled_medians(values, np.random.default_rng(0))) == ratios.RESAMPLES
 
 
 def test_same_blocks_give_the_same_interval() -> None:

@@ -44,10 +44,32 @@ def test_speedup_is_against_pytorch_on_the_same_model() -> None:
     assert [row["speedup"] for row in content.to_json()["rows"]] == [1.0, 4.0, None]
 
 
+@pytest.mark.parametrize("other", [{"frames_in": 243}, {"weights_sha256": "b" * 64}])
+def test_speedup_and_int8_are_never_against_another_window_or_other_weights_of_the_model(other: dict[str, Any]) -> None:
+    mine: dict[str, Any] = {"weights_sha256": "a" * 64}
+    foreign = [samples.row(60.0, backend="torch", **{**mine, **other}), samples.row(0.1, **{**mine, **other})]
+    own = [samples.row(6.0, backend="torch", **mine), samples.row(1.5, **mine), samples.row(1.0, precision="int8", **mine)]
+    content = report(*foreign, *own)
+    assert [row["speedup"] for row in content.to_json()["rows"]] == [1.0, 600.0, 1.0, 4.0, 6.0]
+    assert not any("does not pay" in said for said in remarks(content))
+
+
+def test_graph_that_does_not_tell_its_weights_is_taken_for_the_network_beside_it() -> None:
+    content = report(samples.row(6.0, backend="torch", weights_sha256="a" * 64), samples.row(1.5))
+    assert content.to_json()["rows"][1]["speedup"] == 4.0
+
+
 def test_operations_are_shown_with_and_without_attention() -> None:
     text = printed(report(samples.row(1.0)))
     assert "2.0" in text
     assert "1.5" in text
+
+
+def test_table_says_which_motion_the_errors_are_of() -> None:
+    measured = report(samples.row(1.0, mpjpe_mm=40.0))
+    assert "MPJPE" not in tables(measured)[0].title
+    tested = replace(measured, method={**measured.method, "accuracy": "1075 frames of mocap17-mini, gt keypoints, one camera"})
+    assert tables(tested)[0].title.endswith("1 thread; MPJPE: 1075 frames of mocap17-mini, gt keypoints, one camera")
 
 
 def test_unknown_values_are_dashes() -> None:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from poseedge.bench.accuracy import PosedClip
-from poseedge.bench.page import UNITS_PER_M, report_page
+from poseedge.bench.page import MOST_BLOCKS, UNITS_PER_M, report_page
 from poseedge.bench.report import Report
 from poseedge.bench.results import Advice
-from poseedge.bench.written import COLUMNS, WRITERS, write_report, writer_of
+from poseedge.bench.written import COLUMNS, WRITERS, check_place, write_report, writer_of
 from poseedge.errors import PoseedgeError
 from tests.support import samples
 
@@ -78,6 +78,24 @@ def test_name_with_a_bar_does_not_end_a_cell() -> None:
     assert "a\\|b.onnx" in text
 
 
+def test_markup_in_a_name_or_a_remark_stays_words() -> None:
+    nasty = "<img src=x>](http://a)\n`b`.onnx"
+    text = WRITERS[".md"](Report(report().machine, report().method, [samples.row(1.0, artefact=nasty)], ["<b>a note\nof two"]))
+    assert "<img" not in text
+    assert "<b>" not in text
+    assert "](" not in text.replace("\\](", "")
+    [line] = [line for line in text.splitlines() if "a)" in line and "| 1.000 |" in line]
+    assert "\\`b\\`.onnx | fp32 |" in line
+
+
+def test_place_that_takes_no_file_is_refused_and_a_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PoseedgeError, match=r"file/report\.html: cannot be written"):
+        check_place(tmp_path / "file" / "report.html")
+    check_place(tmp_path / "new" / "report.html")
+    assert [path.name for path in tmp_path.rglob("*")] in (["file", "new"], ["new", "file"])
+
+
 @pytest.mark.parametrize("name", ["report", "report.pdf", "report.htm"])
 def test_other_suffixes_are_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(PoseedgeError, match="reports are written as the suffix says") as caught:
@@ -109,6 +127,16 @@ def test_page_is_under_three_megabytes_with_a_dozen_artefacts() -> None:
     rows = [samples.row(1.0, blocks_ms=[1.234567890123] * 100, quantiles_ms=[1.234567890123] * 101) for _ in range(12)]
     page = report_page(Report(report().machine, report().method, rows, clip=clip(12)))
     assert len(page.encode()) < 3e6
+
+
+def test_page_of_a_long_run_is_no_larger_and_draws_the_course_of_all_of_it() -> None:
+    course = [1.234567890123 + n for n in range(50_000)]
+    rows = [samples.row(1.0, blocks_ms=course, quantiles_ms=[1.234567890123] * 101) for _ in range(12)]
+    page = report_page(Report(report().machine, report().method, rows, clip=clip(12)))
+    assert len(page.encode()) < 3e6
+    drawn = data_of(page)["rows"][0]["blocks_ms"]
+    assert len(drawn) == MOST_BLOCKS
+    assert drawn == pytest.approx([1.23 + 62 + 125 * n for n in range(MOST_BLOCKS)], abs=0.1)
 
 
 def data_of(page: str) -> Any:

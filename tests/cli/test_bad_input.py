@@ -35,6 +35,21 @@ def test_unknown_precision_is_refused_with_those_of_the_target(poseedge: Command
     assert_refused(outcome, "unknown --precision 'int9'", "did you mean 'int8'? Known: fp32, fp16, int8")
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("bench", "a.onnx", "--recommend", "--budget-mm", "inf"), "--budget-mm"),
+        (("lift", "a.json", "-o", "a.npz", "--focal", "nan"), "--focal"),
+        (("data", "convert", "a.npy", "-o", "a", "--fps", "inf"), "--fps"),
+    ],
+)
+def test_number_that_is_none_is_bad_usage_of_every_verb(poseedge: Command, words: tuple[str, ...], option: str) -> None:
+    outcome = poseedge(*words, "--json")
+    assert outcome.status == 2
+    assert f"Invalid value for '{option}'" in outcome.err
+    assert "is no finite number" in outcome.err
+
+
 def test_unknown_calibration_is_refused_with_the_known_ones(poseedge: Command) -> None:
     assert_refused(poseedge("export", "--model", "nanohtnet", "--calibration", "minmx"), "unknown --calibration", "minmax")
 

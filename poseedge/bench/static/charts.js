@@ -20,7 +20,7 @@ export function html(name, attributes = {}, ...inside) {
 
 // A number as a person writes it: three digits that matter.
 export function number(value, digits = 3) {
-  if (value === null || value === undefined) return "-";
+  if (!Number.isFinite(value)) return "-"; // null, undefined and NaN, too
   if (value === 0) return "0";
   const size = Math.floor(Math.log10(Math.abs(value)));
   return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : value.toFixed(Math.max(digits - 1 - size, 0));

@@ -59,15 +59,16 @@ const COSTS = [
   { head: "cold start\nms", value: (row) => row.cold?.total_ms, show: (row) => number(row.cold?.total_ms), best: Math.min },
   { head: "of it\nload", value: (row) => row.cold?.load_ms, show: (row) => number(row.cold?.load_ms) },
   { head: "of it\nfirst call", value: (row) => row.cold?.first_ms, show: (row) => number(row.cold?.first_ms) },
-  { head: "peak RSS\nMB", value: (row) => row.peak_rss_bytes, show: (row) => number(row.peak_rss_bytes / 1e6), best: Math.min },
-  { head: "file\nMB", value: (row) => row.file_bytes, show: (row) => number(row.file_bytes / 1e6), best: Math.min },
-  { head: "MFLOP", value: (row) => row.flops, show: (row) => number(row.flops / 1e6) },
-  { head: "without\nattention", value: (row) => row.flops_without_attention, show: (row) => number(row.flops_without_attention / 1e6) },
-  { head: "parameters\nmillions", value: (row) => row.params, show: (row) => number(row.params / 1e6) },
+  { head: "peak RSS\nMB", value: (row) => row.peak_rss_bytes, show: (row) => millions(row.peak_rss_bytes), best: Math.min },
+  { head: "file\nMB", value: (row) => row.file_bytes, show: (row) => millions(row.file_bytes), best: Math.min },
+  { head: "MFLOP", value: (row) => row.flops, show: (row) => millions(row.flops) },
+  { head: "without\nattention", value: (row) => row.flops_without_attention, show: (row) => millions(row.flops_without_attention) },
+  { head: "parameters\nmillions", value: (row) => row.params, show: (row) => millions(row.params) },
   { head: "nodes", value: (row) => row.nodes, show: (row) => row.nodes },
   { head: "frames\nin", value: (row) => row.frames_in, show: (row) => row.frames_in },
   { head: "frames\nout", value: (row) => row.frames_out, show: (row) => row.frames_out },
 ];
+const millions = (value) => (known(value) ? number(value / 1e6) : "-"); // null / 1e6 is 0
 const distance = (row) => row.accuracy?.distance ?? row.distance_mm;
 const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
 
@@ -229,11 +230,12 @@ function courseChart(shown, width) {
   const height = 250, [left, right, top, bottom] = [52, width - 12, 24, 204];
   const all = shown.flatMap((row) => row.blocks_ms), most = Math.max(...shown.map((row) => row.blocks_ms.length));
   const [low, high] = [Math.min(...all), Math.max(...all)], log = high / low > 8;
-  const X = scale(1, Math.max(most, 2), left, right), Y = log ? scale(low * 0.93, high * 1.07, bottom, top, true) : scale(0, high * 1.05, bottom, top);
+  const step = Math.max((report.method.rounds ?? most) / most, 1); // rounds for each block that is drawn
+  const X = scale(1, Math.max(most * step, 2), left, right), Y = log ? scale(low * 0.93, high * 1.07, bottom, top, true) : scale(0, high * 1.05, bottom, top);
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": "block medians in the course of the run" });
   chart.append(...xAxis(X, left, right, "round", top, bottom), ...yAxis(Y, left, right, "median of a block, ms"));
   for (const row of shown) {
-    const points = row.blocks_ms.map((value, place) => `${X(place + 1).toFixed(1)} ${Y(value).toFixed(1)}`);
+    const points = row.blocks_ms.map((value, place) => `${X((place + 1) * step).toFixed(1)} ${Y(value).toFixed(1)}`);
     const line = svg("path", { d: `M${points.join("L")}`, fill: "none", stroke: colour(row), "stroke-width": 1.8, "stroke-linejoin": "round", ...dashed(row) });
     chart.append(explain(line, `${called(row)}: ${number(row.latency_ms.p50)} ms`));
   }

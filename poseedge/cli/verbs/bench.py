@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from poseedge.bench.entries import subjects_of, working_backends
 from poseedge.bench.machine import machine_facts
 from poseedge.bench.remote_report import RUNS_PER_ROUND, remote_report
 from poseedge.bench.report import Report, remarks, tables
-from poseedge.bench.written import WRITERS, write_report, writer_of
+from poseedge.bench.written import WRITERS, check_place, write_report
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli import options
 from poseedge.cli.at_hand import reference_of
@@ -136,7 +137,7 @@ def bench(
     Example: poseedge bench build/nanohtnet --host user@jetson --precision fp16
     """
     for path in output or []:
-        writer_of(path)  # before any work
+        check_place(path)  # before any work
     limits = chosen_limits(context, advise, ShippingLimits(budget_mm, max_jitter, most_ms))
     if fail_above is not None and against is None:
         raise PoseedgeError("--fail-above is measured from an earlier report", "name it with --compare")
@@ -160,30 +161,47 @@ def bench(
         arguments += ["--rebuild"] if rebuild else []
         arguments += ["--energy", str(energy)] if energy is not None else []
         report = bench_there(artefacts[0], precision, Host(host, port, python, ssh), arguments, timeout)
-        if old and against:
-            check_machine(report.machine, old, against)
+    failures: list[PoseedgeError | OSError] = []  # raised at the end: what took minutes is told first
     if old and against:
-        report = replace(report, compared=compare_reports(report.rows, old, against, fail_above))
+        with collected(failures):
+            check_machine(report.machine, old, against)
+            report = replace(report, compared=compare_reports(report.rows, old, against, fail_above))
     if limits:
-        report = replace(report, advice=recommend(report.main_rows, limits))
-    tell(report, artefacts[0], as_json, output or [])
+        with collected(failures):
+            report = replace(report, advice=recommend(report.main_rows, limits))
+    tell(report, artefacts[0], as_json, output or [], failures)
+    if failures:
+        raise failures[0]
     if not report.passed:
         raise typer.Exit(1)
 
 
-def tell(report: Report, artefact: Path, as_json: bool, outputs: list[Path]) -> None:
-    """Write the report's files, and print it."""
+@contextmanager
+def collected(failures: list[PoseedgeError | OSError]) -> Iterator[None]:
+    """Put what the block raises into ``failures``."""
+    try:
+        yield
+    except (PoseedgeError, OSError) as error:
+        failures.append(error)
+
+
+def tell(report: Report, artefact: Path, as_json: bool, outputs: list[Path], failures: list[PoseedgeError | OSError]) -> None:
+    """Write the report's files, and print it; a file that cannot be written is put into ``failures``."""
+    written = []
     for path in outputs:
-        write_report(report, path)
+        with collected(failures):
+            write_report(report, path)
+            written.append(path)
     if as_json:
         print(json.dumps(report.to_json(), indent=2))
         for said in [] if report.passed else [*report.notes, *verdicts(report)]:
             err.print(f"note: {said}", markup=False, soft_wrap=True)
         return
     show(report)
-    for path in outputs:
+    for path in written:
         out.print(f"written: {path}", markup=False, soft_wrap=True)
-    say_next(artefact, report)
+    if not failures:
+        say_next(artefact, report)
 
 
 def chosen_limits(context: typer.Context, advise: bool, limits: ShippingLimits) -> ShippingLimits | None:

@@ -124,5 +124,6 @@ def unpickled(path: Path) -> Any:
             "save the state dict alone: torch.save(model.state_dict(), path)",
         ) from error
     except Exception as error:  # a damaged archive or pickle may raise anything
-        reason = str(error).split("\n")[0].split(". ")[0]
+        told = isinstance(error, (EOFError, OSError, RuntimeError))  # else it is about a pickle's insides, such as KeyError(101)
+        reason = str(error).split("\n")[0].split(". ")[0] if told else "neither a zip archive of PyTorch's nor a pickle"
         raise CheckpointError(f"{path}: not a readable checkpoint ({reason})", AGAIN) from error

@@ -82,6 +82,36 @@ def test_unknown_suffix_is_refused_before_any_work(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_report_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = runner.invoke(app, [str(tmp_path / "none.onnx"), "--output", str(tmp_path / "file" / "report.html")]).exception
+    assert isinstance(found, PoseedgeError)
+    assert "report.html: cannot be written" in found.message
+
+
+def test_what_was_measured_is_shown_and_written_even_where_it_cannot_be_judged(folder: Path, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    runner.invoke(app, [str(folder / "int8.onnx"), *QUICK, "--output", str(old)])
+    result = runner.invoke(app, [str(folder / "fp32.onnx"), *QUICK, "--compare", str(old), "--output", str(new)])
+    assert isinstance(result.exception, PoseedgeError)
+    assert "holds none of these artefacts" in result.exception.message
+    assert "Latency, ms" in result.stdout
+    assert json.loads(new.read_text())["compared"] is None
+
+
+def test_disk_that_fills_up_takes_the_file_but_not_the_table(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(verb, "write_report", full)
+    result = runner.invoke(app, [str(folder / "fp32.onnx"), *QUICK, "--output", str(tmp_path / "r.html")])
+    assert isinstance(result.exception, OSError)
+    assert "Latency, ms" in result.stdout
+    assert "written" not in result.stdout
+
+
 def test_accuracy_stands_beside_speed(folder: Path) -> None:
     rows = json.loads(runner.invoke(app, [str(folder / "fp32.onnx"), str(folder / "int8.onnx"), *QUICK, "--json"]).stdout)["rows"]
     for row in rows:
