@@ -63,11 +63,6 @@ def call_on(lifter: Lifter, keypoints: Float32Array) -> Callable[[], Any]:
     return partial(push, frames[0]) if len(frames) == 1 else lambda: [push(frame) for frame in frames]
 
 
-def peak_rss(path: Path, threads: int = 1, batch: int = 1, backend: str | None = None, model: str | None = None) -> int:
-    """Return the peak resident bytes of a fresh Python process that loads ``path`` and lifts a few times."""
-    return fresh(path, threads, batch, backend, model, runs=1).peak_rss_bytes
-
-
 def one_process(path: Path, wanted: Mapping[str, Any], batch: int) -> dict[str, float]:
     """Start one process and return what it tells; raises ``PoseedgeError`` with its last line if it fails."""
     words = json.dumps({"path": str(path), "batch": batch, "load": wanted, "started_ns": time.time_ns()})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poseedge.backends.registry import load
-from poseedge.bench.memory import fresh, own_peak_rss, peak_rss
+from poseedge.bench.memory import fresh, own_peak_rss
 from poseedge.errors import PoseedgeError
 from poseedge.lifter import random_keypoints
 from tests.support import samples
@@ -18,7 +18,7 @@ from tests.support import samples
 def test_peak_of_a_small_graph_does_not_hold_what_the_parent_holds(tmp_path: Path) -> None:
     graph = samples.lifting_graph(tmp_path / "g.onnx")
     ballast = np.ones(1 << 28, np.uint8)
-    assert 10e6 < peak_rss(graph) < ballast.nbytes < own_peak_rss()
+    assert 10e6 < fresh(graph, runs=1).peak_rss_bytes < ballast.nbytes < own_peak_rss()
 
 
 def test_cold_start_is_the_sum_of_its_steps_and_more(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_cold_start_is_the_sum_of_its_steps_and_more(tmp_path: Path) -> None:
 def test_failure_of_the_process_names_the_file_and_the_reason(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"not a graph")
     with pytest.raises(PoseedgeError, match=r"broken\.onnx: the process that measures its memory failed"):
-        peak_rss(tmp_path / "broken.onnx")
+        fresh(tmp_path / "broken.onnx")
 
 
 def test_keypoints_are_the_same_every_time_and_on_the_screen(tmp_path: Path) -> None:

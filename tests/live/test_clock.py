@@ -113,7 +113,7 @@ def test_before_the_first_sighting_stand_copies_of_it() -> None:
     assert (scores == 0.5).all()
 
 
-ONE, NONE = np.ones(17, np.float32), np.full((17, 2), np.nan, np.float32)
+ONE = np.ones(17, np.float32)
 
 
 def after_gap(frames: int, fps: float = 50.0, interval_s: float | None = None, joints: slice = slice(None)) -> FrameGrid:

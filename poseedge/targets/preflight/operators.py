@@ -12,7 +12,6 @@ from poseedge.targets.boards import Target, fix_for, operator_table, support
 from poseedge.targets.preflight.rules import Issue, rule
 
 TABLES = "onnx-tensorrt docs/operators.md, releases 8.0 to 11.1"
-IMPORTERS = "onnx-tensorrt importer sources, releases 8.2 to 10.1"
 TOPK_LIMIT = 3840
 STANDARD = ("", "ai.onnx")
 BUILD_TIME = "fold the constants (onnxsim), or fix the sizes at export: poseedge export does both"
