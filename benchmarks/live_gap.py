@@ -23,10 +23,13 @@ from benchmarks.scenes import (
     LEG,
     Scene,
     Stand,
+    astray,
+    begun,
     missing,
     noisy,
     scene,
     swapped,
+    unseen,
     unspoilt,
     wild,
     with_face,
@@ -39,6 +42,7 @@ from poseedge.live.layouts import Trunk
 from poseedge.live.lift import lift_clip
 from poseedge.live.options import LiftOptions
 from poseedge.live.trained import trained_on
+from poseedge.skeleton import MIRROR
 
 PLAIN, LIFT = LiftOptions(view="plain"), LiftOptions()
 TRUNKS: tuple[Trunk, ...] = ("papers", "fitted")
@@ -106,10 +110,23 @@ def faults(stand: Stand) -> Iterator[Case]:
     for frames in (1, 3, 5, 15):
         yield Case("swap", f"left and right, {frames} frames", seen(stand, partial(swapped, frames=frames)), only)
         yield Case("swap", f"left and right, {frames} frames", seen(stand, partial(unspoilt, frames=frames)), {"no swap": LIFT})
+    yield from first_frames(stand)
     for percent in (1, 2, 3, 5):
         yield Case("noise", f"white, {percent} % of height", seen(stand, partial(noisy, percent=percent, seed=0)), only)
     for share in (0.5, 2, 5):
         yield Case("noise", f"gross errors, {share:g} % of joints", seen(stand, partial(wild, percent=share, seed=0)), only)
+
+
+def first_frames(stand: Stand) -> Iterator[Case]:
+    """Yield the rows of errors at the start of a track, with all look-ahead and none."""
+    ways = {"lift": LIFT, "lift, look-ahead 0": replace(LIFT, look_ahead=0)}
+    spoilt: dict[str, Callable[[Scene], Scene]] = {"as they are": partial(begun, spoil=lambda px: px, frames=0)}
+    spoilt |= {f"one joint wrong, {frames} frames": partial(astray, frames=frames) for frames in (1, 2, 3)}
+    exchange = {frames: partial(begun, spoil=lambda px: px[:, MIRROR], frames=frames) for frames in (1, 3)}
+    spoilt |= {f"left and right, {frames} frames": change for frames, change in exchange.items()}
+    spoilt |= {f"arm unseen, {frames} frames": partial(unseen, joints=ARM, frames=frames) for frames in (3, 10)}
+    for name, change in spoilt.items():
+        yield Case("first frames", name, seen(stand, change), ways)
 
 
 def measure(

@@ -18,6 +18,7 @@ from poseedge.skeleton import MIRROR
 FULL_HD = (1920, 1080)
 ARM, LEG, EVERYBODY = (15, 16), (2, 3), tuple(range(17))
 FIRST_GAP, GAP_EVERY = 40, 70  # the middle of the first fault, and frames from one to the next
+FIRST_SECOND = 50  # frames
 # A face in the head's axes (forward, left, up), metres from the middle of the ears: between anthropometry and a four-view
 # triangulation of detected faces. Nose, eyes, ears in COCO's order.
 EARS_FROM_NECK = (0.035, 0.0, 0.072)
@@ -136,6 +137,35 @@ def fault(whole: Scene, frames: int, spoil: Callable[[FloatArray], FloatArray]) 
         scored[rows] = True
         px[rows] = spoil(px[rows].copy())
     return Scene(as_clip(px, whole.clip.size or (0, 0)), whole.truth, scored)
+
+
+def begun(whole: Scene, spoil: Callable[[FloatArray], FloatArray], frames: int) -> Scene:
+    """Return a scene whose first ``frames`` frames ``spoil`` has spoilt; the first second counts."""
+    px = pixels(whole).copy()
+    px[:frames] = spoil(px[:frames].copy())
+    return Scene(as_clip(px, whole.clip.size or (0, 0)), whole.truth, np.arange(len(px)) < FIRST_SECOND)
+
+
+def astray(whole: Scene, frames: int) -> Scene:
+    """Return a scene in which one joint is 15 to 60 % of the height away at first; which, and where, depends on the clip."""
+    random = np.random.default_rng(int(1000 * pixels(whole)[0, 0, 0]))
+    joint, angle, far = random.integers(1, 17), random.uniform(0, 2 * np.pi), random.uniform(0.15, 0.6) * height_px(whole)
+
+    def spoil(px: FloatArray) -> FloatArray:
+        px[:, joint] += far * np.array([np.cos(angle), np.sin(angle)])
+        return px
+
+    return begun(whole, spoil, frames)
+
+
+def unseen(whole: Scene, joints: tuple[int, ...], frames: int) -> Scene:
+    """Return a scene without ``joints`` at first."""
+
+    def hide(px: FloatArray) -> FloatArray:
+        px[:, list(joints)] = np.nan
+        return px
+
+    return begun(whole, hide, frames)
 
 
 def noisy(whole: Scene, percent: float, seed: int) -> Scene:

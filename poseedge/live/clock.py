@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poseedge.live.types import Flags, Floats
+from poseedge.live.unseen.first import Correction
 from poseedge.live.unseen.gaps import HOLD_S, INTERPOLATE_S
 from poseedge.live.unseen.limbs import ANCHORS, LIMBS, completed, lost_s
 from poseedge.live.view import Sights, facts_of
@@ -24,8 +25,9 @@ class FrameGrid:
 
     A gap lasts from the first frame without a joint to the one that shows it again. Up to ``INTERPOLATE_S`` a straight line
     bridges it; in a longer one the joint is held, and the line covers the last ``INTERPOLATE_S``. A sighting therefore
-    rewrites rows before it. Arms and legs are held beside the shoulder or hip, and their lines are drawn from there.
-    Before row 0 stand copies of it. Holds at least the last ``reach`` rows, and never grows.
+    rewrites rows before it. Arms and legs are held beside the shoulder or hip, and their lines are drawn from there. One that is
+    first seen within ``INTERPOLATE_S`` had that place from the beginning. Before row 0 stand copies of it. Holds at least the
+    last ``reach`` rows, and never grows.
     """
 
     def __init__(self, rate: float, reach: int, time: float, px: Floats, scores: Floats, interval_s: float | None = None) -> None:
@@ -68,6 +70,10 @@ class FrameGrid:
         self._write_down()
         return np.asarray(self._last_s < time - self._interval(time) - HOLD_S - EPSILON_S)
 
+    def late(self, known: Flags, time: float) -> Flags:
+        """Return which of the ``known (17,)`` are seen for the first time, so soon that they were there all the time."""
+        return known & (self._last_s == -math.inf) & (time - self.origin_s <= INTERPOLATE_S + EPSILON_S)
+
     def hold(self, time: float) -> float:
         """Add the rows up to ``time``, in which nothing was seen; return the place of that time."""
         self._write_down()
@@ -93,6 +99,24 @@ class FrameGrid:
             self._mend(place, before, time, px, scores, ~np.isnan(px[:, 0]))
         self._frame_s, self._whole_s = time, time if is_whole else math.nan
         return place
+
+    def correct(self, correction: Correction, px: Floats) -> None:
+        """Exchange joints in all rows so far, and put wrong ones where they are in ``px (17, 2)``."""
+        order = correction.order
+        self._write_down()
+        self._px[: self._end], self._scores[: self._end] = self._px[: self._end, order], self._scores[: self._end, order]
+        self._held, self._last_scores, self._last_s = self._held[order], self._last_scores[order], self._last_s[order]
+        self._put(correction.wrong, px)
+
+    def _put(self, joints: Flags, px: Floats) -> None:
+        """Put ``joints`` where they are in ``px (17, 2)`` in all rows so far, limbs beside shoulder and hip."""
+        rows, now = self._px[: self._end], np.where(np.isnan(px), self._held, px)
+        trunk, limbs = joints & ~_IS_LIMB, joints[LIMBS]
+        rows[:, trunk] = px[trunk]
+        rows[:, LIMBS[limbs]] = rows[:, ANCHORS[limbs]] + (now[LIMBS[limbs]] - now[ANCHORS[limbs]])
+        self._scores[: self._end, joints] = 0
+        self._held = np.where(joints[:, None], rows[-1], self._held)
+        self._note(0, self._end)
 
     def _write_down(self) -> None:
         """Note by joint when it was last seen, which is not done where all are."""
@@ -154,6 +178,9 @@ class FrameGrid:
 
     def _mend(self, place: float, before: int, time: float, px: Floats, scores: Floats, known: Flags) -> None:
         """Rewrite the rows of the gaps that end now, and those of limbs that stay missing."""
+        late = self.late(known, time)
+        if late.any():
+            self._put(late, px)
         held, beside = self._held, self._held[ANCHORS] - self._held[LIMBS]
         new = np.where(known[:, None], px, held)
         new[LIMBS] = np.where(known[LIMBS, None], px[LIMBS], new[ANCHORS] - beside)

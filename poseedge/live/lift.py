@@ -139,7 +139,9 @@ def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[
     """
     if lifter.spec.remembers:
         cached = cast(CachedLifter, lifter)  # asking a protocol whether it is kept takes 10 us
-        return [None if s.window is None else s.span.remembered(cached, flip).lift(s.window, s.first) for s in steps]
+        return [
+            None if s.window is None else s.span.remembered(cached, flip, s.corrections).lift(s.window, s.first) for s in steps
+        ]
     windows = [step.window for step in steps if step.window is not None]
     if not windows:
         return [None] * len(steps)

@@ -17,6 +17,7 @@ from poseedge.live.overlap import WindowPlan
 from poseedge.live.smoothing import OneEuro
 from poseedge.live.types import Flags, Floats
 from poseedge.live.unseen.face import Face
+from poseedge.live.unseen.first import Correction
 from poseedge.live.unseen.gaps import HOLD_S, Continuity, Faults
 from poseedge.live.unseen.limbs import lacking
 from poseedge.live.view import PersonView, PlainView, Sights, Turn
@@ -55,6 +56,12 @@ class Sighting(NamedTuple):
     scores: Floats  # (17,)
     is_clean: bool = False  # all joints were seen, none is made of what was not
 
+    def corrected(self, correction: Correction) -> Sighting:
+        """Return the sighting with joints in their right order, and without wrong ones."""
+        order, wrong = correction
+        px = np.where(wrong[:, None], np.float32(np.nan), self.px[order])
+        return self._replace(px=px, scores=self.scores[order], is_clean=self.is_clean and not wrong.any())
+
 
 class WindowStep(NamedTuple):
     """A window to lift, if one is due, and the sightings of ``span`` whose poses are final once it is lifted."""
@@ -67,6 +74,7 @@ class WindowStep(NamedTuple):
     final: int  # frames up to this one are final
     keypoints: Floats  # (n, 17, 2) of the newly final frames and the one before, where a sighting is not clean
     due: list[tuple[float, Sighting]]  # with their places on the grid
+    corrections: int = 0  # of the span so far
 
 
 class Span:
@@ -81,20 +89,23 @@ class Span:
         self._smooth = setup.smoother() if setup.smoother else None
         self._before: Floats | None = None  # pose of the last final frame
         self._remembered: Remembered | None = None
+        self._corrections = 0
+        self.held = np.isnan(first.px[:, 0]).astype(np.int64)  # frames in which a limb is held that no gap bridges, by joint
 
-    def remembered(self, lifter: CachedLifter, flip: bool) -> Remembered:
-        """Return what ``lifter`` knows of this span; with another span it begins anew."""
-        if self._remembered is None:
-            self._remembered = Remembered(lifter, flip)
+    def remembered(self, lifter: CachedLifter, flip: bool, corrections: int) -> Remembered:
+        """Return what ``lifter`` knows of this span; with another span, and after a correction, it begins anew."""
+        if self._remembered is None or corrections != self._remembered.corrections:
+            self._remembered = Remembered(lifter, flip, corrections)
         return self._remembered
 
     def lost_s(self, time: float) -> float | None:
         """Return when the person was lost, if too much of it will have been missing for too long at ``time``."""
         return self._grid.lost_s(time)
 
-    def unseen(self, time: float) -> Flags:
-        """Return which joints ``(17,)`` will have been missing for too long to be bridged at ``time``."""
-        return self._grid.unseen(time)
+    def note_held(self, missing: Flags, time: float) -> None:
+        """Count joints ``(17,)`` that are ``missing`` for too long to be bridged, or were from the first and are not late."""
+        self.held += missing & self._grid.unseen(time)
+        self.held[self._grid.late(~missing, time)] = 0
 
     @property
     def waiting(self) -> float:
@@ -113,6 +124,12 @@ class Span:
             place = self._grid.hold(sighting.time_s)
         self._waiting.append((place, sighting))
         return self._advance(self._grid.newest)
+
+    def correct(self, correction: Correction, px: Floats) -> None:
+        """Take back what was wrong in all frames so far; wrong joints are where they are in ``px (17, 2)``."""
+        self._grid.correct(correction, px)
+        self._waiting = deque((place, sighting.corrected(correction)) for place, sighting in self._waiting)
+        self._corrections += 1
 
     def end(self, last_s: float) -> list[WindowStep]:
         """Return the steps that finish the frames up to ``last_s``; sightings after it that are still waiting get no pose."""
@@ -188,7 +205,7 @@ class Span:
             scores = self._grid.rows(first, newest)[1]
             scores = np.concatenate([scores, np.repeat(scores[-1:], missing, axis=0)])
             screen = np.concatenate([screen, scores[..., None]], axis=-1)
-        return WindowStep(self, screen, turn, first, known, *self._finish(final))
+        return WindowStep(self, screen, turn, first, known, *self._finish(final), self._corrections)
 
     def _finish(self, final: int) -> tuple[int, Floats, list[tuple[float, Sighting]]]:
         """Mark frames up to ``final`` as such; return the last of them, their keypoints, and the sightings that are due."""
@@ -231,7 +248,8 @@ class Remembered:
     and not, as with windows, those before.
     """
 
-    def __init__(self, lifter: CachedLifter, flip: bool) -> None:
+    def __init__(self, lifter: CachedLifter, flip: bool, corrections: int = 0) -> None:
+        self.corrections = corrections  # of the span, when this began
         self._plain, self._mirrored = lifter.begin(), lifter.begin() if flip else None
         self._frames = lifter.spec.frames
         self._first: int | None = None  # frame of the last window's row 0
@@ -299,14 +317,14 @@ class TrackedPerson:
         if not missing.all():
             self._newest_s = sighting.time_s
         if self._span is not None:
-            if missing.any():
-                self.faults.held += missing & self._span.unseen(sighting.time_s)
+            if self._continuity.correction is not None:
+                self._span.correct(self._continuity.correction, px)
+            self._span.note_held(missing, sighting.time_s)
             return steps + self._span.see(sighting)
         forbidding = lacking(missing)
         if forbidding.any():
             self.faults.lacking += forbidding
             return steps
-        self.faults.held += missing
         self._span = Span(self._setup, self._number, sighting)
         return steps + self._span.start()
 
@@ -335,5 +353,6 @@ class TrackedPerson:
         self._continuity.begin()
         if self._span is None:
             return []
+        self.faults.held += self._span.held
         steps, self._span = self._span.end(last_s), None
         return steps

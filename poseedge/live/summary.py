@@ -43,7 +43,7 @@ def remarks(found: dict[str, Any]) -> list[str]:
             said.append(f"person {person['id']}: no pose in up to {max(lacking.values())} frames without {names}{legs}")
         if held := person["held"]:
             names = ", ".join(f"{name} ({count} frames)" for name, count in sorted(held.items(), key=lambda item: -item[1]))
-            said.append(f"person {person['id']}: not seen for over a second, and held in place: {names}")
+            said.append(f"person {person['id']}: held in place while not seen for over a second, or not yet: {names}")
         if person["swapped"]:
             said.append(f"person {person['id']}: left and right exchanged back in {person['swapped']} pairs of joints")
         if person["jumped"]:

@@ -188,7 +188,7 @@ def test_limb_that_stays_unseen_is_held_and_said_and_the_person_lifted(joints: l
     assert (faults["ended"], faults["lacking"]) == (0, {})
     held = len(px[frames]) - (51 if frames.start else 0)  # of the first second, its end included, nothing is said
     assert faults["held"] == {JOINT_NAMES[joint]: held for joint in joints}
-    assert any("not seen for over a second, and held in place" in note for note in remarks(summary(lifted)))
+    assert any("held in place while not seen for over a second, or not yet" in note for note in remarks(summary(lifted)))
 
 
 def test_both_legs_unseen_for_over_a_second_end_the_track() -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from poseedge.live.types import Flags, Floats
+from poseedge.live.types import Flags, Floats, Indices
+from poseedge.live.unseen.first import Correction, FirstSightings, exchanged
 from poseedge.skeleton import LEFT, NUM_JOINTS, RIGHT
 
 LEAST_SCORE = 0.3  # below it a detector does not believe in its own keypoint
@@ -58,13 +59,14 @@ class Faults:
     )  # frames without a pose, by joint
     held: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(NUM_JOINTS, np.int64)
-    )  # frames with a pose in which a limb had been missing for longer than a gap may last, by joint
+    )  # frames with a pose in which a limb had been missing for longer than a gap may last, or was not seen before, by joint
 
 
 class Continuity:
     """One person's joints from frame to frame: undoes swaps of left and right, and throws out jumps.
 
-    Knows the past alone: what it says of a frame does not depend on those that follow.
+    Knows the past alone: what it says of a frame does not depend on those that follow. Of a track's first half second it may
+    have said what was wrong; then ``correction`` says so.
     """
 
     def __init__(self, faults: Faults) -> None:
@@ -80,15 +82,20 @@ class Continuity:
         self._strange = 0
         self._whole_time = -np.inf  # when all joints were last seen, if no frame came since
         self._is_behind = False  # what is noted by joint
+        self._first: FirstSightings | None = FirstSightings()
+        self.correction: Correction | None = None  # of what was said before the newest sighting
 
     def check(self, px: Floats, time: float) -> tuple[Floats, bool]:
         """Return joints ``(17, 2)``, NaN where missing, as they are to be believed at ``time`` in seconds.
 
         Also says whether this is somebody else: then the joints are as they were given.
         """
+        self.correction = None
         if self.is_usual(px, time):
             return px, False
         self._write_down()
+        if self._first is not None and self._first.are_over(time):
+            self._first = None
         elapsed = np.minimum(time - self._time, 1e3).astype(np.float32)
         expected = self._px + self._velocity * np.minimum(elapsed, _PREDICT_S)[:, None]  # NaN where nothing is known
         size = self._size()
@@ -103,7 +110,9 @@ class Continuity:
             far[:] = True  # of such a frame nothing is believed
         else:
             self._strange = 0
-        if jumps:
+            if self._first is not None:
+                far &= ~self._outvoted(self._first, px, time, off, size)
+        if far.any():
             px = np.where(far[:, None], np.float32(np.nan), px)
             self.faults.jumped += jumps
         self._remember(px, time, elapsed)
@@ -151,6 +160,11 @@ class Continuity:
         swapped = nearer > gain
         if np.nansum(nearer) > _SWAP_GAIN_OF_ALL * size + gain.min():
             swapped |= nearer > 0
+        if self._first is not None:
+            turned = self._first.turned(~np.isnan(left[:, 0] + right[:, 0]), swapped)
+            if turned.any():
+                self._turn(exchanged(turned), expected)
+                swapped &= ~turned
         self._straight_time[~swapped] = time
         if not swapped.any():
             return px
@@ -164,6 +178,22 @@ class Continuity:
         px[_LEFT[swapped]], px[_RIGHT[swapped]] = right[swapped], left[swapped]
         return px
 
+    def _turn(self, order: Indices, expected: Floats) -> None:
+        """Exchange joints in what is known, for it was they that were exchanged."""
+        self._px, expected[:] = self._px[order], expected[order]
+        self._velocity, self._time = self._velocity[order], self._time[order]
+        self.correction = Correction(order, np.zeros(NUM_JOINTS, np.bool_))
+
+    def _outvoted(self, first: FirstSightings, px: Floats, time: float, off: Floats, size: float) -> Flags:
+        """Return which joints were believed to be where most of the first sightings do not show them; forget these."""
+        outvoted = _length(off) > size * (_JUMP + _JUMP_PER_S * first.since_last_s(time))
+        outvoted &= first.outvoted(px, time, self._px, self._time, size)
+        if outvoted.any():
+            order = self.correction.order if self.correction else np.arange(NUM_JOINTS)
+            self.correction = Correction(order, outvoted)
+            self._px[outvoted] = np.nan
+        return outvoted
+
     def _remember(self, px: Floats, time: float, elapsed: npt.NDArray[np.float32]) -> None:
         known = ~np.isnan(px[:, 0])
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -173,7 +203,7 @@ class Continuity:
         self._velocity[known & ~fresh] = 0
         self._px[known] = px[known]
         self._time[known] = time
-        self._whole_time = time if known.all() else -np.inf
+        self._whole_time = time if known.all() and self._first is None else -np.inf
 
 
 def _tall(px: Floats) -> float:
