@@ -47,7 +47,7 @@ def compare(
     name = f"nanohtnet_{machine_slug(report['machine'])}_{report['method']['target']}"
     record(results / name, report, markdown(report))
     if warning := busy(report["machine"]):
-        print(f"\nnote: {warning}; do not record this result")
+        print(f"\nnote: {warning}; run it again on an idle one")
 
 
 def measure(bundle: Bundle, checkpoint: Path, rounds: int) -> dict[str, Any]:
