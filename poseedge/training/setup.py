@@ -62,7 +62,7 @@ def set_up(
     network, recipe = make_network(recipe, init)
     known_fps, network.fps = network.fps or USUAL_FPS, clean.fps
     objective, recipe = make_objective(network, recipe, init, refine, qat)
-    judges = recipe.data.validate_on or clean.test
+    judges = judges_of(recipe, clean)
     test = [dataset.of(judges) for dataset in (clean, noisy) if dataset is not None]
     if recipe.data.keypoints == "detected" or recipe.data.source != "recorded":
         test.reverse()  # what is trained on decides what is best
@@ -71,6 +71,15 @@ def set_up(
     live = make_source(network, recipe, clean, noisy, judges, device)
     judged_live = live if isinstance(live, LiveSampler) else None
     return TrainingSetup(objective, source, recipe, clean, test, judged_live, known_fps, notes)
+
+
+def judges_of(recipe: TrainingRecipe, dataset: PoseDataset) -> Sequence[str]:
+    """Return the subjects that decide what is best; raises ``DataError`` if the recipe names one that ``dataset`` lacks."""
+    held = dict.fromkeys(sequence.subject for sequence in dataset.sequences)
+    if missing := [subject for subject in recipe.data.validate_on if subject not in held]:
+        hint = f"""it holds {", ".join(held)}; choose of them, such as --set 'data.validate_on=["{dataset.train[-1]}"]'"""
+        raise DataError(f"{dataset.name}: no subject {', '.join(missing)}, which the recipe keeps out to judge by", hint)
+    return recipe.data.validate_on or dataset.test
 
 
 def read_data(folder: Path, detected: str | None, recipe: TrainingRecipe) -> tuple[PoseDataset, PoseDataset | None]:

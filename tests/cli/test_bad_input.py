@@ -150,7 +150,7 @@ def test_checkpoint_of_another_network_is_told(poseedge: Command, inputs: list[o
 
 def test_missing_checkpoint_is_named(poseedge: Command, inputs: list[object], tmp_path: Path) -> None:
     assert_refused(
-        poseedge("export", *inputs, "--checkpoint", tmp_path / "none.pth"), "none.pth: no such checkpoint", "--checkpoint"
+        poseedge("export", *inputs, "--checkpoint", tmp_path / "none.pth"), "none.pth: no such checkpoint", "a .pth file"
     )
 
 

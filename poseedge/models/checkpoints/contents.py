@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises ``CheckpointError`` that says what the file is instead, or what is damaged.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint", "give a .pth file with --checkpoint")
+        raise CheckpointError(f"{path}: no such checkpoint", "give the path of a .pth file")
     with path.open("rb") as stream:
         head = stream.read(HEAD)
     refuse_foreign(path, head)

@@ -121,6 +121,12 @@ def test_wrong_setting_is_refused_before_anything_is_written(poseedge: Command, 
     assert not (tmp_path / "run").exists()
 
 
+def test_judges_that_the_data_lacks_are_told_with_those_that_it_holds(poseedge: Command, tmp_path: Path) -> None:
+    outcome = poseedge("train", "--data", MINI, *FRAMES, "--config", "live", "--output", tmp_path / "run")
+    assert_refused(outcome, "no subject S8, which the recipe keeps out to judge by", """--set 'data.validate_on=["S""")
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_processes_learn_what_one_learns(poseedge: Command, tiny: Path, tmp_path: Path) -> None:
     plain = ["--config", tiny, "--set", "regularize=false"]  # dropout is drawn anew in each process
     both = process(tmp_path, *plain, "--output", tmp_path / "two", "--accelerator", "cpu", "--devices", 2)
