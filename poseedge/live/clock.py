@@ -50,6 +50,7 @@ class FrameGrid:
         self._last_s = np.where(missing, -math.inf, time)
         self._whole_s = math.nan if missing.any() else time  # when all joints were last seen, if no frame came since
         self._frame_s, self._interval_s = time, interval_s
+        self._longest_s = 1.5 * min(INTERPOLATE_S if interval_s is None else interval_s, INTERPOLATE_S)  # between frames: no gap
 
     def place(self, time: float) -> float:
         """Return the row at ``time``, in fractions; whole where a row lies at that time."""
@@ -91,8 +92,13 @@ class FrameGrid:
         before, place = self.newest, self.place(time)
         if is_whole is None:
             is_whole = not np.isnan(px[:, 0]).any()
-        if is_whole and self._whole_s == self._frame_s and not self._is_gap(self._frame_s, time):
-            self._go_on(place, before, time, px, scores)
+        if is_whole and self._whole_s == self._frame_s and time - self._frame_s <= self._longest_s:
+            if place == before + 1 and self._end < len(self._px):
+                row, self._end, self.newest = self._end, self._end + 1, before + 1
+                self._px[row], self._scores[row], self._facts[:, row] = px, scores, facts_of(px)
+            else:
+                self._go_on(place, before, time, px, scores)
+            self._held, self._last_scores = px, scores
         else:
             self._write_down()
             self.grow(math.floor(place))
@@ -159,22 +165,17 @@ class FrameGrid:
         return min(time - self._frame_s if self._interval_s is None else self._interval_s, INTERPOLATE_S)
 
     def _is_gap(self, last: float, time: float) -> bool:
-        return last < self._frame_s or time - last > 1.5 * self._interval(time)
+        return last < self._frame_s or time - last > self._longest_s
 
     def _go_on(self, place: float, before: int, time: float, px: Floats, scores: Floats) -> None:
         """Write the rows since the frame before, in which all joints were seen as they are now."""
-        if place == before + 1 and self._end < len(self._px):
-            row, self._end, self.newest = self._end, self._end + 1, before + 1
-            self._px[row], self._scores[row], self._facts[:, row] = px, scores, facts_of(px)
-        else:
-            self.grow(math.floor(place))
-            if self.newest > before:
-                share = self._shares(before + 1, place, self._whole_s, time)
-                rows, certain = self.rows(before + 1, self.newest)
-                rows[:] = (1 - share) * self._held + share * px
-                certain[:] = (1 - share[..., 0]) * self._last_scores + share[..., 0] * scores
-                self._note(self._end - len(rows), self._end)
-        self._held, self._last_scores = px, scores
+        self.grow(math.floor(place))
+        if self.newest > before:
+            share = self._shares(before + 1, place, self._whole_s, time)
+            rows, certain = self.rows(before + 1, self.newest)
+            rows[:] = (1 - share) * self._held + share * px
+            certain[:] = (1 - share[..., 0]) * self._last_scores + share[..., 0] * scores
+            self._note(self._end - len(rows), self._end)
 
     def _mend(self, place: float, before: int, time: float, px: Floats, scores: Floats, known: Flags) -> None:
         """Rewrite the rows of the gaps that end now, and those of limbs that stay missing."""

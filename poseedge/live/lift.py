@@ -146,8 +146,8 @@ def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[
     if not windows:
         return [None] * len(steps)
     lifted = predict.lift_windows(lifter, windows[0][None] if len(windows) == 1 else np.stack(windows), flip)
-    if len(windows) == len(steps):
-        return list(lifted)
+    if len(steps) == 1:
+        return [lifted[0]]
     each = iter(lifted)
     return [None if step.window is None else next(each) for step in steps]
 

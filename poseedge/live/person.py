@@ -114,7 +114,7 @@ class Span:
 
     def start(self) -> list[WindowStep]:
         """Return the steps of the first sighting."""
-        return self._advance(0)
+        return self._advance(0, 0)
 
     def see(self, sighting: Sighting) -> list[WindowStep]:
         """Take the next sighting; joints may be missing, all of them too."""
@@ -123,7 +123,8 @@ class Span:
         else:
             place = self._grid.hold(sighting.time_s)
         self._waiting.append((place, sighting))
-        return self._advance(self._grid.newest)
+        newest = self._grid.newest
+        return self._advance(newest, newest)
 
     def correct(self, correction: Correction, px: Floats) -> None:
         """Take back what was wrong in all frames so far; wrong joints are where they are in ``px (17, 2)``."""
@@ -137,14 +138,10 @@ class Span:
             self._waiting.pop()
         last = math.ceil(self._grid.place(last_s))
         self._grid.grow(last)
-        plan, steps = self._setup.plan, []
-        if plan.blocks:
-            if last > self._final:
-                steps.append(self._step(max(last + 1 - plan.frames, 0), last, last, last))
-        else:
-            for frame in range(self._stepped + 1, last + plan.look_ahead + 1):
-                steps += self._steps_at(frame, last)
-        return steps
+        plan = self._setup.plan
+        if not plan.blocks:
+            return self._advance(last + plan.look_ahead, last)
+        return [self._step(max(last + 1 - plan.frames, 0), last, last)] if last > self._final else []
 
     def settle(self, step: WindowStep, poses: Floats | None) -> list[Posed]:
         """Take the poses of a step's window; return those of the sightings that are final now, in order."""
@@ -177,29 +174,24 @@ class Span:
             scores = np.where(filled, np.float32(0), scores)
         return Posed(sighting.frame, sighting.time_s, pose, filled, px, scores)
 
-    def _advance(self, newest: int) -> list[WindowStep]:
-        steps: list[WindowStep] = []
+    def _advance(self, newest: int, last: int) -> list[WindowStep]:
+        """Return the steps at which frames up to ``newest`` are; those after ``last`` do not exist, and repeat it."""
+        plan, steps = self._setup.plan, []
         for frame in range(self._stepped + 1, newest + 1):
-            steps += self._steps_at(frame, newest)
+            final = min(frame - plan.look_ahead, last)
+            if plan.due(frame, last):
+                steps.append(self._step(frame - plan.newest_row, min(frame, last), frame if plan.blocks else final))
+            elif final > self._final and not plan.blocks:
+                steps.append(WindowStep(self, None, None, 0, 0, *self._finish(final)))
+        self._stepped = max(self._stepped, newest)
         return steps
 
-    def _steps_at(self, frame: int, last: int) -> list[WindowStep]:
-        """Return the step at which ``frame`` is the newest; frames after ``last`` do not exist, and repeat it."""
-        plan = self._setup.plan
-        self._stepped = frame
-        final = min(frame - plan.look_ahead, last)
-        if plan.due(frame, last):
-            return [self._step(frame - plan.newest_row, min(frame, last), frame if plan.blocks else final, last)]
-        if final > self._final and not plan.blocks:
-            return [WindowStep(self, None, None, 0, 0, *self._finish(final))]
-        return []
-
-    def _step(self, first: int, known: int, final: int, last: int) -> WindowStep:
+    def _step(self, first: int, known: int, final: int) -> WindowStep:
         """Return a step whose window begins at frame ``first`` and knows frames up to ``known``."""
-        plan, setup = self._setup.plan, self._setup
-        newest = min(known, first + plan.frames - 1)
-        sights = self._grid.sights(first, newest)
-        missing = plan.frames - len(sights.px)
+        setup = self._setup
+        frames = setup.plan.frames
+        newest = min(known, first + frames - 1)
+        sights, missing = self._grid.sights(first, newest), first + frames - 1 - newest
         screen, turn = setup.view.see(padded(sights, missing) if missing else sights)
         if setup.channels == 3:
             scores = self._grid.rows(first, newest)[1]

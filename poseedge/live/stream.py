@@ -121,9 +121,10 @@ class Stream:
             del self._open[self._frame]
             raise
         there = [self._people.get(number) or self._person(number) for number in ids]
+        joints, scores, clean = self._joints(there, keypoints)
         steps: list[WindowStep] = []
-        for person, px, scores, clean in zip(there, *self._joints(there, keypoints), strict=True):
-            steps += person.see(Sighting(self._frame, self._time, px, scores, clean))
+        for row, person in enumerate(there):  # an array that is iterated over ends with an IndexError, which takes a while
+            steps += person.see(Sighting(self._frame, self._time, joints[row], scores[row], clean[row]))
         if len(ids) < len(self._people):
             steps += self._missed(ids)
         return self._settled(steps)
@@ -156,7 +157,7 @@ class Stream:
             if not self._is_coco:
                 return np.ascontiguousarray(keypoints[..., :2]), keypoints[..., 2], [True] * len(people)
             coco = keypoints if self._order is None else keypoints[:, self._order]
-            shares = [person.face.complete(row, self._time, True) for person, row in zip(people, coco[..., :2], strict=True)]
+            shares = [person.face.complete(coco[row, :, :2], self._time, True) for row, person in enumerate(people)]
             if shares.count(1) == len(shares):
                 return *from_whole_coco(coco, self._trunk), [True] * len(people)
             joints, scores = from_coco(coco[..., :2], coco[..., 2], self._trunk, shares=np.array(shares, np.float32))
@@ -198,12 +199,12 @@ class Stream:
         """Return ids, and keypoints with scores ``(P, K, 3)``."""
         ids, rows = (list(people), list(people.values())) if isinstance(people, _BY_ID) else (None, people)
         keypoints = np.empty((len(rows), self._count, 3), np.float32)
-        for place, given in zip(keypoints, rows, strict=True):
+        for place, given in enumerate(rows):
             row = np.asarray(given)
-            if row.shape == place.shape:
-                place[:] = row
+            if row.shape == (self._count, 3):
+                keypoints[place] = row
             elif row.shape == (self._count, 2):
-                place[:, :2], place[:, 2] = row, 1
+                keypoints[place, :, :2], keypoints[place, :, 2] = row, 1
             else:
                 wanted = f"({self._count}, 2) or ({self._count}, 3) of {self._layout}"
                 raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {row.shape}")
