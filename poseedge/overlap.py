@@ -58,7 +58,7 @@ class Mean:
         """Return the poses ``(n, 17, 3)`` of the frames up to ``last`` that were not taken before."""
         rows = slice(self._next - self._base, last + 1 - self._base)
         self._next = last + 1
-        return np.asarray(self._sum[rows] / self._count[rows])
+        return self._sum[rows] / self._count[rows]
 
     def _forget(self) -> None:
         """Make room: drop the rows of frames that were taken."""

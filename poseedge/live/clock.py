@@ -11,7 +11,7 @@ from poseedge.live.types import Flags, Floats
 from poseedge.live.unseen.first import Correction
 from poseedge.live.unseen.gaps import HOLD_S, INTERPOLATE_S
 from poseedge.live.unseen.limbs import ANCHORS, LIMBS, completed, lost_s
-from poseedge.live.view import Sights, facts_of
+from poseedge.live.view import Sights, facts_at, facts_of, points_of
 from poseedge.skeleton import NUM_JOINTS
 
 EPSILON_S = 1e-6
@@ -83,19 +83,18 @@ class FrameGrid:
         self._frame_s, self._whole_s = time, math.nan
         return place
 
-    def see(self, time: float, px: Floats, scores: Floats, is_whole: bool | None = None) -> float:
+    def see(self, time: float, px: Floats, scores: Floats, points: list[complex] | None = None) -> float:
         """Add the rows up to ``time``, when joints ``(17, 2)`` were seen; return the place of that time.
 
-        NaN where a joint was not seen; ``is_whole``: whether all were, if that is known. The joints must not be changed
+        NaN where a joint was not seen; ``points``: ``points_of`` the joints, if all were. The joints must not be changed
         afterwards.
         """
         before, place = self.newest, self.place(time)
-        if is_whole is None:
-            is_whole = not np.isnan(px[:, 0]).any()
+        is_whole = points is not None or not np.isnan(px[:, 0]).any()
         if is_whole and self._whole_s == self._frame_s and time - self._frame_s <= self._longest_s:
             if place == before + 1 and self._end < len(self._px):
                 row, self._end, self.newest = self._end, self._end + 1, before + 1
-                self._px[row], self._scores[row], self._facts[:, row] = px, scores, facts_of(px)
+                self._px[row], self._scores[row], self._facts[:, row] = px, scores, facts_at(points or points_of(px))
             else:
                 self._go_on(place, before, time, px, scores)
             self._held, self._last_scores = px, scores
@@ -136,9 +135,9 @@ class FrameGrid:
 
     def sights(self, first: int, last: int) -> Sights:
         """Return rows ``first`` to ``last``, both included, as a window: views that the next sighting may change."""
-        start, stop = self._end - 1 - self.newest + first, self._end - self.newest + last
-        points = self._flat_points[:, start * NUM_JOINTS : stop * NUM_JOINTS]
-        return Sights(self._px[start:stop], points, self._facts[:, start:stop])
+        begin = self._end - 1 - self.newest
+        start, stop = begin + first, begin + last + 1
+        return Sights(self._flat_points[:, start * NUM_JOINTS : stop * NUM_JOINTS], self._facts[:, start:stop])
 
     def grow(self, newest: int) -> None:
         """Add rows up to ``newest``: copies of where the joints are held."""

@@ -163,8 +163,11 @@ def from_whole_coco(keypoints: Floats, trunk: Trunk, weights: TrunkWeights = FIT
     """
     count = len(keypoints)
     matrix = _MATRICES[trunk] if weights is FITTED else _matrix(trunk, weights)
-    found = matrix @ keypoints.reshape(count, 3 * NUM_JOINTS, 1)
-    return found[:, : 2 * NUM_JOINTS].reshape(count, NUM_JOINTS, 2), found[:, 2 * NUM_JOINTS :, 0]
+    if count == 1:  # the same to the bit, in half the time
+        found = matrix.dot(keypoints.ravel())[None]
+    else:
+        found = (matrix @ keypoints.reshape(count, 3 * NUM_JOINTS, 1))[..., 0]
+    return found[:, : 2 * NUM_JOINTS].reshape(count, NUM_JOINTS, 2), found[:, 2 * NUM_JOINTS :]
 
 
 def _matrix(trunk: Trunk, weights: TrunkWeights) -> Floats:

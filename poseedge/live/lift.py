@@ -142,14 +142,13 @@ def lift_steps(lifter: Lifter, steps: Sequence[WindowStep], flip: bool) -> list[
         return [
             None if s.window is None else s.span.remembered(cached, flip, s.corrections).lift(s.window, s.first) for s in steps
         ]
+    if len(steps) == 1 and steps[0].window is not None:
+        return [predict.lift_windows(lifter, steps[0].window[None], flip)[0]]
     windows = [step.window for step in steps if step.window is not None]
     if not windows:
         return [None] * len(steps)
-    lifted = predict.lift_windows(lifter, windows[0][None] if len(windows) == 1 else np.stack(windows), flip)
-    if len(steps) == 1:
-        return [lifted[0]]
-    each = iter(lifted)
-    return [None if step.window is None else next(each) for step in steps]
+    lifted = iter(predict.lift_windows(lifter, np.stack(windows), flip))
+    return [None if step.window is None else next(lifted) for step in steps]
 
 
 def sized(lifted: Lifted, height_m: float) -> Lifted:

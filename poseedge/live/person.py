@@ -20,8 +20,9 @@ from poseedge.live.unseen.face import Face
 from poseedge.live.unseen.first import Correction
 from poseedge.live.unseen.gaps import HOLD_S, Continuity, Faults
 from poseedge.live.unseen.limbs import lacking
-from poseedge.live.view import PersonView, PlainView, Sights, Turn
+from poseedge.live.view import PersonView, PlainView, Sights, Turn, points_of
 from poseedge.overlap import Mean
+from poseedge.skeleton import NUM_JOINTS
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Span:
         self._waiting: deque[tuple[float, Sighting]] = deque([(0.0, first)])
         self._stepped = self._final = -1  # newest frame for which windows were run, and that is final
         self._smooth = setup.smoother() if setup.smoother else None
-        self._before: Floats | None = None  # pose of the last final frame
+        self._before = _NONE  # pose of the last final frame
         self._remembered: Remembered | None = None
         self._corrections = 0
         self.held = np.isnan(first.px[:, 0]).astype(np.int64)  # frames in which a limb is held that no gap bridges, by joint
@@ -116,10 +117,10 @@ class Span:
         """Return the steps of the first sighting."""
         return self._advance(0, 0)
 
-    def see(self, sighting: Sighting) -> list[WindowStep]:
-        """Take the next sighting; joints may be missing, all of them too."""
-        if sighting.is_clean or not np.isnan(sighting.px).all():
-            place = self._grid.see(sighting.time_s, sighting.px, sighting.scores, sighting.is_clean or None)
+    def see(self, sighting: Sighting, points: list[complex] | None = None) -> list[WindowStep]:
+        """Take the next sighting; joints may be missing, all of them too. ``points``: the joints once more, if all were seen."""
+        if points or not np.isnan(sighting.px).all():
+            place = self._grid.see(sighting.time_s, sighting.px, sighting.scores, points)
         else:
             place = self._grid.hold(sighting.time_s)
         self._waiting.append((place, sighting))
@@ -147,18 +148,18 @@ class Span:
         """Take the poses of a step's window; return those of the sightings that are final now, in order."""
         if poses is not None:
             if step.turn is not None:
-                poses = (poses.reshape(-1, 3) @ step.turn).reshape(poses.shape)
+                poses = poses.reshape(-1, 3).dot(step.turn).reshape(poses.shape)  # of small arrays quicker than @
             self._mean.add(poses, step.first, step.last)
         fresh = self._mean.take(step.final)
         if not len(fresh):
             return []
-        zero, known = step.final + 1 - len(fresh), fresh
-        base = zero if self._before is None else zero - 1
-        if base < zero and step.due and step.due[0][0] < zero:
-            zero, known = base, np.concatenate([self._before[None], fresh])  # type: ignore[index]
-        self._before, found = known[-1], []
-        for place, sighting in step.due:
-            found.append(self._posed(sighting, between(known, place - zero), step.keypoints, place - base))
+        due, zero = step.due, step.final + 1 - len(fresh)
+        base = max(zero - 1, 0)
+        if due and due[0][0] < zero:
+            fresh, zero = np.concatenate([self._before[None], fresh]), base
+        self._before, found = fresh[-1], []
+        for place, sighting in due:
+            found.append(self._posed(sighting, between(fresh, place - zero), step.keypoints, place - base))
         return found
 
     def _posed(self, sighting: Sighting, pose: Floats, keypoints: Floats, place: float) -> Posed:
@@ -201,14 +202,12 @@ class Span:
 
     def _finish(self, final: int) -> tuple[int, Floats, list[tuple[float, Sighting]]]:
         """Mark frames up to ``final`` as such; return the last of them, their keypoints, and the sightings that are due."""
-        before, self._final = self._final, max(final, self._final)
-        due, is_clean = [], True
-        while self._waiting and self._waiting[0][0] <= self._final:
-            due.append(self._waiting.popleft())
+        before, waiting, due, is_clean = self._final, self._waiting, [], True
+        final = self._final = max(final, before)
+        while waiting and waiting[0][0] <= final:
+            due.append(waiting.popleft())
             is_clean = is_clean and due[-1][1].is_clean
-        if is_clean:
-            return self._final, _NONE, due
-        return self._final, self._grid.rows(max(before, 0), self._final)[0].copy(), due
+        return final, _NONE if is_clean else self._grid.rows(max(before, 0), final)[0].copy(), due
 
 
 _NONE = np.empty((0, 0, 2), np.float32)
@@ -216,10 +215,8 @@ _NONE = np.empty((0, 0, 2), np.float32)
 
 def padded(sights: Sights, more: int) -> Sights:
     """Return a window with ``more`` copies of its last frame behind it."""
-    joints = sights.px.shape[1]
     return Sights(
-        np.concatenate([sights.px, np.repeat(sights.px[-1:], more, axis=0)]),
-        np.concatenate([sights.points, np.tile(sights.points[:, -joints:], more)], axis=1),
+        np.concatenate([sights.points, np.tile(sights.points[:, -NUM_JOINTS:], more)], axis=1),
         np.concatenate([sights.facts, np.repeat(sights.facts[:, -1:], more, axis=1)], axis=1),
     )
 
@@ -294,9 +291,11 @@ class TrackedPerson:
     def see(self, sighting: Sighting) -> list[WindowStep]:
         """Take joints ``(17, 2)`` in pixels, NaN where missing; return what is to be lifted now."""
         self._seen_s = sighting.time_s
-        if sighting.is_clean and self._span is not None and self._continuity.is_usual(sighting.px, sighting.time_s):
-            self._newest_s = sighting.time_s  # all was seen a moment ago: nothing can be missing for too long
-            return self._span.see(sighting)
+        if sighting.is_clean and self._span is not None:
+            points = points_of(sighting.px)
+            if self._continuity.is_usual(sighting.px, points, sighting.time_s):
+                self._newest_s = sighting.time_s  # all was seen a moment ago: nothing can be missing for too long
+                return self._span.see(sighting, points)
         steps = self.close(sighting.time_s)
         px, stranger = self._continuity.check(sighting.px, sighting.time_s)
         if stranger:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,14 +29,13 @@ TWO_PIXELS = 2.0
 _BY_ID = (dict, Mapping)  # the first is much quicker told
 
 
-@dataclass(frozen=True)
-class StreamFrame:
+class StreamFrame(NamedTuple):
     """A frame of the source whose poses are final."""
 
     frame: int
     time_s: float
-    people: dict[int, Posed] = field(default_factory=dict)  # by id
-    against: dict[int, Posed] = field(default_factory=dict)  # the same people by another network, where one lifts them too
+    people: dict[int, Posed]  # by id
+    against: dict[int, Posed]  # the same people by another network, where one lifts them too
 
 
 # By id; or one after another, or as an array ``(P, K, 2 or 3)``, without.
@@ -193,7 +191,7 @@ class Stream:
         if not math.isfinite(time_s):
             raise DataError(f"frame {number}: time {time_s} s", "times are seconds")
         self._first, self._frame, self._time = first, number, float(time_s)
-        self._open[number] = StreamFrame(number, self._time)
+        self._open[number] = StreamFrame(number, self._time, {}, {})
 
     def _taken(self, people: People) -> tuple[list[int], Floats]:
         """Return ids, and keypoints with scores ``(P, K, 3)``."""
@@ -222,13 +220,14 @@ class Stream:
             for posed in step.span.settle(step, poses):
                 sized = posed if self._height_m is None else self._sized(step.span.number, posed, self._height_m)
                 self._open[posed.frame].people[step.span.number] = sized
-        open_from = min([person.waiting for person in self._people.values()], default=math.inf)
+        open_from = math.inf
+        for person in self._people.values():
+            if (waiting := person.waiting) < open_from:
+                open_from = waiting
         given = []
-        for frame in self._open:  # in order
-            if frame >= open_from:
-                break
-            given.append(frame)
-        return [self._open.pop(frame) for frame in given]
+        while self._open and (frame := next(iter(self._open))) < open_from:  # in order
+            given.append(self._open.pop(frame))
+        return given
 
     def _sized(self, number: int, posed: Posed, height_m: float) -> Posed:
         """Return a pose as tall as the person is said to be: by the median length of the last poses."""

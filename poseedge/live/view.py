@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,12 +21,14 @@ from poseedge.skeleton import NUM_JOINTS
 ViewName = Literal["person", "plain"]
 Turn = npt.NDArray[np.float32]  # (3, 3)
 Nine = tuple[float, ...]  # a matrix (3, 3), row by row
+Aim = Callable[[float, float, float], tuple[Nine, float]]  # along a ray of the camera
 
 # Of an unknown camera: its focal length is 0.9 of the picture's longer side, and more where the person, taken to be 1.7 m tall,
 # would stand nearer than 4 m. Measured: too short a guess costs up to 10 mm of P-MPJPE, too long a one at most 3.
 FOCAL_OF_LONGER_SIDE, NEAREST_M, TALL_M = 0.9, 4.0, 1.7
 # Of a standing person's height: shoulder to hip, hip to knee, knee to ankle (Drillis and Contini 1966).
 TRUNK_AND_LEG = 0.288 + 0.245 + 0.246
+_FOCAL_OF_LENGTH = NEAREST_M / TALL_M / TRUNK_AND_LEG  # both in pixels, of a person who stands nearest
 _SIZE_SHARE = 0.9  # the quantile over a window's frames: where the person stands straightest
 _STRAIGHT_UP = 1e-6  # a ray with less across the camera
 _LEAST_EXTENT = 1e-6  # of a person whose joints all coincide
@@ -65,8 +69,9 @@ class PersonView:
 
     def __init__(self, shot: Shot, trained: TrainedOn) -> None:
         self._size, self._elevation, self._share = trained.person_size, math.radians(trained.elevation_deg), trained.lean_share
-        self._shot, self._lean_is_known = shot, shot.pitch_deg is not None
-        self._level: Nine | None = tuple(shot.level.ravel().tolist()) if shot.pitch_deg or shot.roll_deg else None
+        self._focal_px, self._lean_is_known = shot.focal_px, shot.pitch_deg is not None
+        is_level = not (shot.pitch_deg or shot.roll_deg)
+        self._aim: Aim = aimed if is_level else partial(aimed_from, tuple(shot.level.ravel().tolist()))
         self._middle = shot.width / 2, shot.height / 2
         self._least_focal = FOCAL_OF_LONGER_SIDE * max(shot.width, shot.height)
 
@@ -75,29 +80,22 @@ class PersonView:
 
         Poses are rows: ``pose @ turn``.
         """
-        u, v, length_px = usual(window.facts)
-        focal = self._shot.focal_px or max(self._least_focal, length_px * NEAREST_M / TALL_M / TRUNK_AND_LEG)
+        points, facts = window
+        u, v, length_px = usual(facts)
+        focal = self._focal_px or max(self._least_focal, length_px * _FOCAL_OF_LENGTH)
         mu, mv = self._middle
-        turn, elevation = self._turn(u - mu, v - mv, focal)
+        turn, elevation = self._aim(u - mu, v - mv, focal)
         a, b, c, d, e, f, g, h, i = turn  # of rays (u - mu, v - mv, focal)
         # The same of pixels (u, v, 1):
         c, f, i = c * focal - a * mu - b * mv, f * focal - d * mu - e * mv, i * focal - g * mu - h * mv
-        longest = max(upper(lengths_seen((a, b, c, d, e, f, g, h, i), window.facts)), _LEAST_EXTENT) / self._size
+        longest = max(upper(lengths_seen((a, b, c, d, e, f, g, h, i), facts)), _LEAST_EXTENT) / self._size
         shown = np.array((a, b, c, d, e, f, g * longest, h * longest, i * longest), np.float32)
-        seen = shown.reshape(3, 3) @ window.points  # three long rows: four times as fast as pairs
-        screen = np.empty(window.px.shape, np.float32)
+        seen = shown.reshape(3, 3) @ points  # three long rows: four times as fast as pairs
+        screen = np.empty((facts.shape[1], NUM_JOINTS, 2), np.float32)
         np.divide(seen[:2], seen[2], out=screen.reshape(-1, 2).T)
         if self._lean_is_known:
             turn = product(about_x(self._share * (self._elevation - elevation)), turn)
         return screen, np.array(turn, np.float32).reshape(3, 3)
-
-    def _turn(self, x: float, y: float, z: float) -> tuple[Nine, float]:
-        """Return the rotation to a virtual camera that looks along a ray of the camera, and how far down it looks, in radians."""
-        if self._level is None:
-            return aimed(x, y, z)
-        a, b, c, d, e, f, g, h, i = self._level
-        aim, elevation = aimed(a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z)
-        return product(aim, self._level), elevation
 
 
 def product(one: Nine, other: Nine) -> Nine:
@@ -111,7 +109,14 @@ def aimed(x: float, y: float, z: float) -> tuple[Nine, float]:
     sin, cos = y / length, across / length
     right_x, right_z = (z / across, -x / across) if across > _STRAIGHT_UP else (1.0, 0.0)  # of a level vector
     rotation = (right_x, 0.0, right_z, sin * right_z, cos, -sin * right_x, -cos * right_z, sin, cos * right_x)
-    return rotation, math.asin(max(min(sin, 1.0), -1.0))
+    return rotation, math.atan2(y, across)
+
+
+def aimed_from(level: Nine, x: float, y: float, z: float) -> tuple[Nine, float]:
+    """Return the same of a camera that ``level`` turns to level axes."""
+    a, b, c, d, e, f, g, h, i = level
+    aim, elevation = aimed(a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z)
+    return product(aim, level), elevation
 
 
 def about_x(angle: float) -> Nine:
@@ -123,41 +128,50 @@ def about_x(angle: float) -> Nine:
 class Sights(NamedTuple):
     """A window of keypoints in pixels, and what is known of each of its frames."""
 
-    px: Floats  # (F, 17, 2)
-    points: Floats  # (3, F * 17) the same as rows (u, v, 1)
+    points: Floats  # (3, F * 17) rows (u, v, 1)
     facts: Floats  # (8, F), see ``facts_of``
+
+    @property
+    def px(self) -> Floats:
+        """The keypoints ``(F, 17, 2)``."""
+        return self.points[:2].reshape(2, -1, NUM_JOINTS).transpose(1, 2, 0)
 
     @classmethod
     def of(cls, px: Floats) -> Sights:
         """Return keypoints ``(F, 17, 2)`` as a window."""
         points = np.ones((3, px.shape[0] * px.shape[1]), np.float32)
         points[:2] = px.reshape(-1, 2).T
-        return cls(px, points, np.array([facts_of(row) for row in px], np.float32).T)
+        return cls(points, np.array([facts_of(row) for row in px], np.float32).T)
 
 
 def facts_of(px: Floats) -> tuple[float, ...]:
     """Return of a person ``(17, 2)`` the middle (u, v), the length, its middle as (u, v, 1), its parts across and down.
 
-    A person's length is that of the trunk and of the longer leg: thigh and shank. Its parts sum to it. In here points are complex
-    numbers u + iv: so few are sooner reckoned with in Python than in numpy.
+    A person's length is that of the trunk and of the longer leg: thigh and shank. Its parts sum to it.
     """
-    at = np.ascontiguousarray(px, np.float32).view(np.complex64).ravel().tolist()
-    hips, shoulders = (at[1] + at[4]) / 2, (at[11] + at[14]) / 2
-    hip, knee, ankle = at[1:4]
-    thigh, shank = abs(hip - knee), abs(knee - ankle)
-    other_thigh, other_shank = abs(at[4] - at[5]), abs(at[5] - at[6])
+    return facts_at(points_of(px))
+
+
+def points_of(px: Floats) -> list[complex]:
+    """Return joints ``(17, 2)`` as numbers u + iv: so few are sooner reckoned with in Python than in numpy."""
+    points: list[complex] = np.ascontiguousarray(px, np.float32).view(np.complex64).ravel().tolist()
+    return points
+
+
+def facts_at(points: list[complex]) -> tuple[float, ...]:
+    """Return ``facts_of`` joints that are given as ``points_of`` does."""
+    hip, knee, ankle, other_hip, other_knee, other_ankle = points[1:7]
+    hips, shoulders = (hip + other_hip) / 2, (points[11] + points[14]) / 2
+    spine, femur, tibia = shoulders - hips, hip - knee, knee - ankle
+    other_femur, other_tibia = other_hip - other_knee, other_knee - other_ankle
+    trunk, thigh, shank, other_thigh, other_shank = abs(spine), abs(femur), abs(tibia), abs(other_femur), abs(other_tibia)
     if thigh + shank < other_thigh + other_shank:
-        hip, knee, ankle = at[4:7]
+        hip, knee, ankle, femur, tibia = other_hip, other_knee, other_ankle, other_femur, other_tibia
         thigh, shank = other_thigh, other_shank
-    trunk = abs(shoulders - hips)
     length = trunk + thigh + shank
-    across = (
-        (shoulders - hips).real ** 2 / (trunk or 1)
-        + (hip - knee).real ** 2 / (thigh or 1)
-        + (knee - ankle).real ** 2 / (shank or 1)
-    )
+    across = spine.real**2 / (trunk or 1) + femur.real**2 / (thigh or 1) + tibia.real**2 / (shank or 1)
     middle = trunk * (shoulders + hips) + thigh * (hip + knee) + shank * (knee + ankle)
-    middle, mean = middle / max(2 * length, _LEAST_EXTENT), sum(at) / NUM_JOINTS
+    middle, mean = middle / max(2 * length, _LEAST_EXTENT), sum(points) / NUM_JOINTS
     return mean.real, mean.imag, length, middle.real, middle.imag, 1.0, across, length - across
 
 

@@ -52,7 +52,7 @@ class StreamPair:
         ones, others = self._waiting
         ones.extend(first)
         others.extend(second)
-        return [replace(ones.popleft(), against=others.popleft().people) for _ in range(min(len(ones), len(others)))]
+        return [ones.popleft()._replace(against=others.popleft().people) for _ in range(min(len(ones), len(others)))]
 
 
 def open_stream(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from poseedge.live.types import Flags, Floats, Indices
 from poseedge.live.unseen.first import Correction, FirstSightings, exchanged
+from poseedge.live.view import points_of
 from poseedge.skeleton import LEFT, NUM_JOINTS, RIGHT
 
 LEAST_SCORE = 0.3  # below it a detector does not believe in its own keypoint
@@ -22,11 +23,14 @@ _LEFT, _RIGHT = np.array(LEFT), np.array(RIGHT)
 _JUMP, _JUMP_PER_S = 0.08, 3.0
 _SWAP_GAIN, _SWAP_GAIN_PER_S = 0.08, 2.0  # how much nearer the exchanged pair must be; less takes noise of 3 % for swaps
 _SWAP_GAIN_OF_ALL = 0.2  # the same for all pairs together: detectors mostly exchange them together
+_GAIN = _SWAP_GAIN + _SWAP_GAIN_OF_ALL
 _SWAP_TRUST_S = 0.5  # a detector that insists for this long is right
 _PREDICT_S = 0.1  # how far ahead the last velocity is believed
+_SAME_S = 1e-6  # times of a step that are one
 _STRANGER_FRAMES = 3  # most joints elsewhere for so many frames: somebody else, or a cut
 
 
+_HALF = np.array(0.5, np.float32)  # a number of Python's is converted anew in every product, which takes as long as the product
 _LEAST = np.array([0, 0, np.nextafter(np.float32(LEAST_SCORE), np.float32(0))], np.float32)
 
 
@@ -77,7 +81,7 @@ class Continuity:
         """Forget the person."""
         self._px = np.full((NUM_JOINTS, 2), np.nan, np.float32)  # where each joint was last seen, and when
         self._time = np.full(NUM_JOINTS, -np.inf)
-        self._velocity = np.zeros((NUM_JOINTS, 2), np.float32)
+        self._step, self._step_s = np.zeros((NUM_JOINTS, 2), np.float32), 1.0  # how far they are expected to move, in which time
         self._straight_time = np.full(len(LEFT), -np.inf)  # when each pair was last not swapped
         self._strange = 0
         self._whole_time = -np.inf  # when all joints were last seen, if no frame came since
@@ -91,13 +95,13 @@ class Continuity:
         Also says whether this is somebody else: then the joints are as they were given.
         """
         self.correction = None
-        if self.is_usual(px, time):
+        if self.is_usual(px, points_of(px), time):
             return px, False
         self._write_down()
         if self._first is not None and self._first.are_over(time):
             self._first = None
         elapsed = np.minimum(time - self._time, 1e3).astype(np.float32)
-        expected = self._px + self._velocity * np.minimum(elapsed, _PREDICT_S)[:, None]  # NaN where nothing is known
+        expected = self._px + self._step * np.minimum(elapsed, _PREDICT_S)[:, None]  # NaN where nothing is known
         size = self._size()
         px = self._unswapped(px, expected, size, time, elapsed)
         off = px - expected
@@ -118,27 +122,36 @@ class Continuity:
         self._remember(px, time, elapsed)
         return px, False
 
-    def is_usual(self, px: Floats, time: float) -> bool:
+    def is_usual(self, px: Floats, points: list[complex], time: float) -> bool:
         """Say whether all joints are so near to where they were expected that nothing can be wrong; remember them if so.
 
-        A short cut: ``check`` would come to the same. The joints must not be changed afterwards.
+        A short cut: ``check`` would come to the same. ``points``: the joints once more, which must not be changed afterwards.
         """
         elapsed = time - self._whole_time
         if elapsed > _PREDICT_S:
             return False
+        if abs(elapsed - self._step_s) > _SAME_S:
+            self._expect(elapsed)
         off = px - self._px
-        off -= self._velocity * elapsed
+        off -= self._step
         each = off.ravel()
         # By the sum of squares: no joint jumps, no pair looks exchanged, nor do all six together; NaN is unusual.
-        if not 5 * math.sqrt(each.dot(each)) <= _tall(px) * (_SWAP_GAIN_OF_ALL + _SWAP_GAIN + _SWAP_GAIN_PER_S * elapsed):
+        tall = max(abs(points[10] - points[3]), abs(points[10] - points[6]))  # which the person's extent exceeds
+        if not 5 * math.sqrt(each.dot(each)) <= tall * (_GAIN + _SWAP_GAIN_PER_S * elapsed):
             return False
-        off *= 0.5 / elapsed  # the mean of the velocity before and that of this step
-        self._velocity += off
+        off *= _HALF  # the mean of the step before and this one
+        self._step += off
         self._px, self._whole_time, self._strange, self._is_behind = px, time, 0, True
         return True
 
+    def _expect(self, elapsed: float) -> None:
+        """Put the expected step for another time."""
+        self._step *= elapsed / self._step_s
+        self._step_s = elapsed
+
     def _write_down(self) -> None:
-        """Note by joint what the short cut left out."""
+        """Note by joint what the short cut left out; the expected step is that of a second then."""
+        self._expect(1.0)
         self._px = self._px.copy()
         if self._is_behind:
             self._time[:] = self._straight_time[:] = self._whole_time
@@ -199,18 +212,11 @@ class Continuity:
         with np.errstate(invalid="ignore", divide="ignore"):
             velocity = (px - self._px) / elapsed[:, None]
         fresh = known & np.isfinite(velocity).all(axis=-1) & (elapsed <= _PREDICT_S)
-        self._velocity[fresh] = (self._velocity[fresh] + velocity[fresh]) / 2
-        self._velocity[known & ~fresh] = 0
+        self._step[fresh] = (self._step[fresh] + velocity[fresh]) / 2
+        self._step[known & ~fresh] = 0
         self._px[known] = px[known]
         self._time[known] = time
         self._whole_time = time if known.all() and self._first is None else -np.inf
-
-
-def _tall(px: Floats) -> float:
-    """Return a length that a person's extent exceeds: from the head to the farther ankle."""
-    at = px.item
-    u, v = at(20), at(21)
-    return max(math.hypot(u - at(6), v - at(7)), math.hypot(u - at(12), v - at(13)))
 
 
 def _length(vectors: Floats) -> Floats:
