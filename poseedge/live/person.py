@@ -88,7 +88,7 @@ class Span:
         self._waiting: deque[tuple[float, Sighting]] = deque([(0.0, first)])
         self._stepped = self._final = -1  # newest frame for which windows were run, and that is final
         self._smooth = setup.smoother() if setup.smoother else None
-        self._before = _NONE  # pose of the last final frame
+        self._before = _NONE  # poses of the last final frames
         self._remembered: Remembered | None = None
         self._corrections = 0
         self.held = np.isnan(first.px[:, 0]).astype(np.int64)  # frames in which a limb is held that no gap bridges, by joint
@@ -156,8 +156,8 @@ class Span:
         due, zero = step.due, step.final + 1 - len(fresh)
         base = max(zero - 1, 0)
         if due and due[0][0] < zero:
-            fresh, zero = np.concatenate([self._before[None], fresh]), base
-        self._before, found = fresh[-1], []
+            fresh, zero = np.concatenate([self._before[-1:], fresh]), base
+        self._before, found = fresh, []
         for place, sighting in due:
             found.append(self._posed(sighting, between(fresh, place - zero), step.keypoints, place - base))
         return found
@@ -179,23 +179,21 @@ class Span:
         """Return the steps at which frames up to ``newest`` are; those after ``last`` do not exist, and repeat it."""
         plan, steps = self._setup.plan, []
         for frame in range(self._stepped + 1, newest + 1):
-            final = min(frame - plan.look_ahead, last)
+            self._stepped = frame
+            known, final = (frame, frame - plan.look_ahead) if frame <= last else (last, min(frame - plan.look_ahead, last))
             if plan.due(frame, last):
-                steps.append(self._step(frame - plan.newest_row, min(frame, last), frame if plan.blocks else final))
+                steps.append(self._step(frame - plan.newest_row, known, frame if plan.blocks else final))
             elif final > self._final and not plan.blocks:
                 steps.append(WindowStep(self, None, None, 0, 0, *self._finish(final)))
-        self._stepped = max(self._stepped, newest)
         return steps
 
     def _step(self, first: int, known: int, final: int) -> WindowStep:
         """Return a step whose window begins at frame ``first`` and knows frames up to ``known``."""
         setup = self._setup
-        frames = setup.plan.frames
-        newest = min(known, first + frames - 1)
-        sights, missing = self._grid.sights(first, newest), first + frames - 1 - newest
+        sights, missing = self._grid.sights(first, known), first + setup.plan.frames - 1 - known
         screen, turn = setup.view.see(padded(sights, missing) if missing else sights)
         if setup.channels == 3:
-            scores = self._grid.rows(first, newest)[1]
+            scores = self._grid.rows(first, known)[1]
             scores = np.concatenate([scores, np.repeat(scores[-1:], missing, axis=0)])
             screen = np.concatenate([screen, scores[..., None]], axis=-1)
         return WindowStep(self, screen, turn, first, known, *self._finish(final), self._corrections)

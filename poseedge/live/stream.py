@@ -12,7 +12,7 @@ import numpy as np
 from poseedge.arrays import AnyArray
 from poseedge.errors import DataError
 from poseedge.lifter import Lifter
-from poseedge.live.layouts import from_coco, from_whole_coco, layout_named, to_coco, to_h36m
+from poseedge.live.layouts import from_coco, from_whole_frame, layout_named, to_coco, to_h36m
 from poseedge.live.lift import lift_steps, trunk_and_leg
 from poseedge.live.options import LiftOptions, setup
 from poseedge.live.person import Posed, Sighting, TrackedPerson, WindowStep
@@ -25,6 +25,8 @@ from poseedge.live.view import TRUNK_AND_LEG
 LENGTHS = 250  # poses that a person's size is told from: five seconds at 50 Hz
 
 TWO_PIXELS = 2.0
+
+Joints = tuple[Floats, Floats, bool]  # Human3.6M's of a person (17, 2), their scores (17,), and whether all were seen
 
 _BY_ID = (dict, Mapping)  # the first is much quicker told
 
@@ -81,13 +83,14 @@ class Stream:
         ``choices``: see ``LiftOptions``; ``look_ahead`` among them. ``height_m`` scales a person by the poses of the last
         seconds, where ``lift`` knows all of them.
         """
-        self._options = LiftOptions(**choices)
-        self._lifter, self._fps, self._layout = lifter, fps, layout
+        options = LiftOptions(**choices)
+        self._lifter, self._flip, self._fps, self._layout = lifter, options.flip, fps, layout
         known = layout_named(layout)
-        self._count, self._is_coco = known.joints, known.coco is not None
+        self._shape, self._is_coco = (known.joints, 3), known.coco is not None
+        self._plain_shape = known.joints, 2
         self._order = None if known.coco in (None, tuple(range(known.joints))) else list(known.coco or ())
-        self._trunk, self._height_m = self._options.trunk or trained.trunk, self._options.height_m
-        self._setup = setup(self._options, lifter.spec, trained, size, fps)
+        self._trunk, self._height_m = options.trunk or trained.trunk, options.height_m
+        self._setup = setup(options, lifter.spec, trained, size, fps)
         self._people: dict[int, TrackedPerson] = {}
         self._lengths: dict[int, deque[float]] = {}  # of trunk and leg in the last poses, where a height is given
         self._open: dict[int, StreamFrame] = {}  # frames that somebody's pose is waited for, in order
@@ -119,10 +122,10 @@ class Stream:
             del self._open[self._frame]
             raise
         there = [self._people.get(number) or self._person(number) for number in ids]
-        joints, scores, clean = self._joints(there, keypoints)
+        joints = self._whole(there, keypoints) if is_clean(keypoints) else self._doubted(there, keypoints)
         steps: list[WindowStep] = []
-        for row, person in enumerate(there):  # an array that is iterated over ends with an IndexError, which takes a while
-            steps += person.see(Sighting(self._frame, self._time, joints[row], scores[row], clean[row]))
+        for person, (px, scores, clean) in zip(there, joints, strict=True):
+            steps += person.see(Sighting(self._frame, self._time, px, scores, clean))
         if len(ids) < len(self._people):
             steps += self._missed(ids)
         return self._settled(steps)
@@ -149,30 +152,34 @@ class Stream:
                 self._lengths.pop(number, None)
         return steps
 
-    def _joints(self, people: list[TrackedPerson], keypoints: Floats) -> tuple[Floats, Floats, list[bool]]:
-        """Return Human3.6M's joints of all people of a frame, their scores, and whose were all seen."""
-        if is_clean(keypoints):
-            if not self._is_coco:
-                return np.ascontiguousarray(keypoints[..., :2]), keypoints[..., 2], [True] * len(people)
-            coco = keypoints if self._order is None else keypoints[:, self._order]
-            shares = [person.face.complete(coco[row, :, :2], self._time, True) for row, person in enumerate(people)]
-            if shares.count(1) == len(shares):
-                return *from_whole_coco(coco, self._trunk), [True] * len(people)
-            joints, scores = from_coco(coco[..., :2], coco[..., 2], self._trunk, shares=np.array(shares, np.float32))
-        else:
-            joints, scores = self._doubted(people, gate(keypoints[..., :2], keypoints[..., 2]), keypoints[..., 2])
-        return joints, scores, are_clean(joints, scores).tolist()
-
-    def _doubted(self, people: list[TrackedPerson], keypoints: Floats, scores: Floats) -> tuple[Floats, Floats]:
-        """Return joints and scores of keypoints some of which are missing."""
+    def _whole(self, people: list[TrackedPerson], keypoints: Floats) -> list[Joints]:
+        """Return the joints of people whose keypoints ``(P, K, 3)`` were all seen."""
         if not self._is_coco:
-            return to_h36m(keypoints, scores, self._layout)
-        coco, given = to_coco(keypoints, scores, self._layout)
+            return [(np.ascontiguousarray(row[:, :2]), row[:, 2], True) for row in keypoints]
+        found = []
+        for place, person in enumerate(people):  # to iterate over an array takes longer: it ends with an IndexError
+            row = keypoints[place] if self._order is None else keypoints[place, self._order]
+            share = person.face.complete(row, self._time, True)
+            if share == 1:
+                found.append((*from_whole_frame(row, self._trunk), True))
+            else:
+                found += self._by_share(row[None, :, :2], row[None, :, 2], [share])
+        return found
+
+    def _doubted(self, people: list[TrackedPerson], keypoints: Floats) -> list[Joints]:
+        """Return the joints of people some of whose keypoints ``(P, K, 3)`` are missing."""
+        seen, scores = gate(keypoints[..., :2], keypoints[..., 2]), keypoints[..., 2]
+        if not self._is_coco:
+            return joints_of(*to_h36m(seen, scores, self._layout))
+        coco, given = to_coco(seen, scores, self._layout)
         whole: list[bool] = are_clean(coco, given).tolist()
         shares = [
             person.face.complete(row, self._time, is_whole) for person, row, is_whole in zip(people, coco, whole, strict=True)
         ]
-        return from_coco(coco, given, self._trunk, shares=np.array(shares, np.float32))
+        return self._by_share(coco, given, shares)
+
+    def _by_share(self, coco: Floats, given: Floats, shares: list[float]) -> list[Joints]:
+        return joints_of(*from_coco(coco, given, self._trunk, shares=np.array(shares, np.float32)))
 
     def _begin(self, time_s: float | None, frame: int | None) -> None:
         """Settle number and time of the new frame."""
@@ -195,16 +202,16 @@ class Stream:
 
     def _taken(self, people: People) -> tuple[list[int], Floats]:
         """Return ids, and keypoints with scores ``(P, K, 3)``."""
-        ids, rows = (list(people), list(people.values())) if isinstance(people, _BY_ID) else (None, people)
-        keypoints = np.empty((len(rows), self._count, 3), np.float32)
+        ids, rows = (list(people), people.values()) if isinstance(people, _BY_ID) else (None, people)
+        keypoints = np.empty((len(rows), *self._shape), np.float32)
         for place, given in enumerate(rows):
             row = np.asarray(given)
-            if row.shape == (self._count, 3):
+            if row.shape == self._shape:
                 keypoints[place] = row
-            elif row.shape == (self._count, 2):
+            elif row.shape == self._plain_shape:
                 keypoints[place, :, :2], keypoints[place, :, 2] = row, 1
             else:
-                wanted = f"({self._count}, 2) or ({self._count}, 3) of {self._layout}"
+                wanted = f"{self._plain_shape} or {self._shape} of {self._layout}"
                 raise DataError(f"frame {self._frame}: expected keypoints {wanted}, found {row.shape}")
         if not (len(rows) and abs(keypoints.item(0)) > TWO_PIXELS):  # else pixels for sure, and no time lost
             check_pixels(keypoints[..., :2], self._frame)
@@ -216,10 +223,11 @@ class Stream:
 
     def _settled(self, steps: list[WindowStep]) -> list[StreamFrame]:
         """Lift the windows of ``steps``; return the frames for which nobody's pose is waited for any more."""
-        for step, poses in zip(steps, lift_steps(self._lifter, steps, self._options.flip), strict=True):
+        for step, poses in zip(steps, lift_steps(self._lifter, steps, self._flip), strict=True):
+            number = step.span.number
             for posed in step.span.settle(step, poses):
-                sized = posed if self._height_m is None else self._sized(step.span.number, posed, self._height_m)
-                self._open[posed.frame].people[step.span.number] = sized
+                sized = posed if self._height_m is None else self._sized(number, posed, self._height_m)
+                self._open[posed.frame].people[number] = sized
         open_from = math.inf
         for person in self._people.values():
             if (waiting := person.waiting) < open_from:
@@ -235,6 +243,11 @@ class Stream:
         lengths.append(float(trunk_and_leg(posed.pose_m[None])[0]))
         share = height_m * TRUNK_AND_LEG / float(np.median(lengths))
         return posed._replace(pose_m=posed.pose_m * np.float32(share))
+
+
+def joints_of(px: Floats, scores: Floats) -> list[Joints]:
+    """Return joints ``(P, 17, 2)`` and scores ``(P, 17)`` person by person."""
+    return list(zip(px, scores, are_clean(px, scores).tolist(), strict=True))
 
 
 def check_pixels(keypoints: Floats, frame: int) -> None:

@@ -33,7 +33,7 @@ class Face:
         self._whole: Floats | None = None  # the last frame, if all of the face was seen in it: not measured out yet
 
     def complete(self, coco: Floats, time: float, is_whole: bool) -> float:
-        """Fill in missing joints of the face of COCO keypoints ``(17, 2)``, in place; ``is_whole``: no keypoint is missing.
+        """Fill in missing joints of the face of COCO keypoints ``(17, 2 or 3)``, in place; ``is_whole``: no keypoint is missing.
 
         Returns the share of the formula with a face, 0 to 1: above 0 all joints of the face are there.
         """
@@ -42,9 +42,10 @@ class Face:
             self._share, self._whole = 1.0, coco
             return 1.0
         if self._whole is not None:
-            self._beside = np.asarray(self._whole[FACE] - middle(self._whole, SHOULDERS), np.float32)
+            whole = self._whole[:, :2]
+            self._beside = np.asarray(whole[FACE] - middle(whole, SHOULDERS), np.float32)
             self._seen_s[:], self._whole = before, None
-        return self._completed(coco, time, elapsed)
+        return self._completed(coco[:, :2], time, elapsed)
 
     def _completed(self, coco: Floats, time: float, elapsed: float) -> float:
         shoulders = middle(coco, SHOULDERS)

@@ -136,7 +136,8 @@ class Continuity:
         off -= self._step
         each = off.ravel()
         # By the sum of squares: no joint jumps, no pair looks exchanged, nor do all six together; NaN is unusual.
-        tall = max(abs(points[10] - points[3]), abs(points[10] - points[6]))  # which the person's extent exceeds
+        head = points[10]
+        tall = max(abs(head - points[3]), abs(head - points[6]))  # which the person's extent exceeds
         if not 5 * math.sqrt(each.dot(each)) <= tall * (_GAIN + _SWAP_GAIN_PER_S * elapsed):
             return False
         off *= _HALF  # the mean of the step before and this one
