@@ -11,7 +11,7 @@ from poseedge.live.types import Flags, Floats
 from poseedge.live.unseen.first import Correction
 from poseedge.live.unseen.gaps import HOLD_S, INTERPOLATE_S
 from poseedge.live.unseen.limbs import ANCHORS, LIMBS, completed, lost_s
-from poseedge.live.view import Sights, facts_at, facts_of, points_of
+from poseedge.live.view import Sights, facts_at, facts_of
 from poseedge.skeleton import NUM_JOINTS
 
 EPSILON_S = 1e-6
@@ -89,15 +89,16 @@ class FrameGrid:
         NaN where a joint was not seen; ``points``: ``points_of`` the joints, if all were. The joints must not be changed
         afterwards.
         """
-        before, place = self.newest, self.place(time)
-        is_whole = points is not None or not np.isnan(px[:, 0]).any()
-        if is_whole and self._whole_s == self._frame_s and time - self._frame_s <= self._longest_s:
-            if place == before + 1 and self._end < len(self._px):
-                row, self._end, self.newest = self._end, self._end + 1, before + 1
-                self._px[row], self._scores[row], self._facts[:, row] = px, scores, facts_at(points or points_of(px))
-            else:
-                self._go_on(place, before, time, px, scores)
-            self._held, self._last_scores = px, scores
+        before, goes_on = self.newest, self._whole_s == self._frame_s and time - self._frame_s <= self._longest_s
+        is_next = abs((time - self.origin_s) * self.rate - before - 1) <= _ON_THE_GRID
+        if points and goes_on and is_next and self._end < len(self._px):  # the same as below, in half the time
+            row, self._end, self.newest = self._end, self._end + 1, before + 1
+            self._px[row], self._scores[row], self._facts[:, row] = px, scores, facts_at(points)
+            self._held, self._last_scores, self._frame_s, self._whole_s = px, scores, time, time
+            return before + 1
+        place, is_whole = self.place(time), not np.isnan(px[:, 0]).any()
+        if is_whole and goes_on:
+            self._go_on(place, before, time, px, scores)
         else:
             self._write_down()
             self.grow(math.floor(place))
@@ -175,6 +176,7 @@ class FrameGrid:
             rows[:] = (1 - share) * self._held + share * px
             certain[:] = (1 - share[..., 0]) * self._last_scores + share[..., 0] * scores
             self._note(self._end - len(rows), self._end)
+        self._held, self._last_scores = px, scores
 
     def _mend(self, place: float, before: int, time: float, px: Floats, scores: Floats, known: Flags) -> None:
         """Rewrite the rows of the gaps that end now, and those of limbs that stay missing."""

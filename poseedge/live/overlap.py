@@ -32,19 +32,17 @@ class WindowPlan:
 
     def due(self, frame: int, last: int) -> bool:
         """Say whether a window is run when ``frame`` is the newest, of a person who has frames 0 to ``last``."""
-        first = frame - self.newest_row
-        shows_some = first + self.most_shown >= 0 and first + self.least_shown <= last
-        return shows_some and (frame + 1 if self.blocks else frame) % self.every == 0
+        return self._first_due <= frame <= last + self._last_due and (frame + self.blocks) % self.every == 0
 
     @cached_property
-    def least_shown(self) -> int:
-        """First row that is used."""
-        return int(self.shown[self.weights > 0].min())
+    def _first_due(self) -> int:
+        """The newest frame of the first window that shows frame 0."""
+        return self.newest_row - int(self.shown[self.weights > 0].max())
 
     @cached_property
-    def most_shown(self) -> int:
-        """Last row that is used."""
-        return int(self.shown[self.weights > 0].max())
+    def _last_due(self) -> int:
+        """How many frames after the last one the last window ends that shows it."""
+        return self.newest_row - int(self.shown[self.weights > 0].min())
 
 
 def schedule(spec: LifterSpec, overlap: bool = True, every: int | None = None, look_ahead: int | None = None) -> WindowPlan:

@@ -206,6 +206,6 @@ def lengths_seen(shown: Nine, facts: Floats) -> Floats:
 def upper(ordered: Floats) -> float:
     """Return how long a person looks where it looks longest, of lengths ``(F,)`` in ascending order."""
     place = _SIZE_SHARE * (len(ordered) - 1)
-    below = min(int(place), len(ordered) - 2)  # of a single one, the one before is the same
+    below = int(place)
     low = ordered.item(below)
-    return low + (place - below) * (ordered.item(below + 1) - low)
+    return low + (place - below) * (ordered.item(below + 1) - low) if place > below else low
