@@ -195,7 +195,7 @@ class Continuity:
     def _turn(self, order: Indices, expected: Floats) -> None:
         """Exchange joints in what is known, for it was they that were exchanged."""
         self._px, expected[:] = self._px[order], expected[order]
-        self._velocity, self._time = self._velocity[order], self._time[order]
+        self._step, self._time = self._step[order], self._time[order]
         self.correction = Correction(order, np.zeros(NUM_JOINTS, np.bool_))
 
     def _outvoted(self, first: FirstSightings, px: Floats, time: float, off: Floats, size: float) -> Flags:
