@@ -72,8 +72,23 @@ def create(name: str, **config: Any) -> Network:
 
     Raises ``PoseedgeError`` for a setting that it does not have, and for a value with which it cannot be built.
     """
+    check_settings(name, config)
     network = network_class(name)
+    if large := oversized(config, LARGEST):  # building it would take time and memory before anything else can fail
+        raise PoseedgeError(f"no network is as large as {name} with {large}", f"at most {LARGEST}")
+    try:
+        module = network(**config)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PoseedgeError(f"{name} cannot be built with {config}: {first}", f"its defaults: {network.defaults()}") from error
     known = inspect.signature(network).parameters
+    module.config = {key: config.get(key, parameter.default) for key, parameter in known.items()}
+    return module.eval()
+
+
+def check_settings(name: str, config: Mapping[str, Any]) -> None:
+    """Raise ``PoseedgeError`` for a setting that the network ``name`` does not have, and for a value of another kind."""
+    known = inspect.signature(network_class(name)).parameters
     for key, value in config.items():
         if key not in known:
             raise PoseedgeError(f"{name} has no setting {key!r}", f"its settings are: {', '.join(known)}")
@@ -82,15 +97,6 @@ def create(name: str, **config: Any) -> Network:
         if not fits(value):
             default = json.dumps(known[key].default)
             raise PoseedgeError(f"{name}: network.{key} is {kind}, not {value!r}", f"its default: network.{key}={default}")
-    if large := oversized(config, LARGEST):  # building it would take time and memory before anything else can fail
-        raise PoseedgeError(f"no network is as large as {name} with {large}", f"at most {LARGEST}")
-    try:
-        module = network(**config)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PoseedgeError(f"{name} cannot be built with {config}: {first}", f"its defaults: {network.defaults()}") from error
-    module.config = {key: config.get(key, parameter.default) for key, parameter in known.items()}
-    return module.eval()
 
 
 def oversized(config: Mapping[str, Any], bound: int) -> str:

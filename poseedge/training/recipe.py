@@ -162,14 +162,21 @@ def load_training_recipe(
         if not path.is_file():
             raise PoseedgeError(f"{path}: no such file", f"--config takes a TOML file, or one of: {', '.join(_ADDITIONS)}")
         content, where = merged(content, read_toml(path)), f"{path}"
-    recipe = _validated({"model": model} | content, where)
+    recipe = _validated(model, content, where)
     for setting in settings:
         content = merged(content, read_setting(setting))
-        recipe = _validated({"model": model} | content, f"--set {setting}")
-    if recipe.model != model:
-        raise PoseedgeError(f"this is the training recipe of {recipe.model}, not of {model}", f"use --model {recipe.model}")
+        recipe = _validated(model, content, f"--set {setting}")
     return recipe
 
 
-def _validated(content: dict[str, Any], where: str) -> TrainingRecipe:
-    return parsed(TrainingRecipe, content, where, "docs/training.md lists what a recipe holds")
+def _validated(model: str, content: dict[str, Any], where: str) -> TrainingRecipe:
+    from poseedge.models.registry import check_settings  # here alone: reading a recipe's schema does without PyTorch
+
+    recipe = parsed(TrainingRecipe, {"model": model} | content, where, "docs/training.md lists what a recipe holds")
+    if recipe.model != model:
+        raise PoseedgeError(f"this is the training recipe of {recipe.model}, not of {model}", f"use --model {recipe.model}")
+    try:
+        check_settings(recipe.model, recipe.network)
+    except PoseedgeError as error:
+        raise PoseedgeError(f"{where}: {error.message}", error.hint) from error
+    return recipe

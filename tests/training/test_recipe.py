@@ -120,6 +120,8 @@ def test_quantization_aware_training_is_gentle_in_float_and_towards_poses_whatev
         ("batch=0", "--set batch=0: batch: should be greater than 0"),
         ("batch=many", "--set batch=many: batch: should be a whole number"),
         ("batch", "--set batch: expected key=value"),
+        ("network.layers=x", "--set network.layers=x: nanohtnet: network.layers is a whole number, not 'x'"),
+        ("network.layer=2", "--set network.layer=2: nanohtnet has no setting 'layer'"),
         ("loss.mpjp=1", "there is no loss term 'mpjp'; did you mean 'mpjpe'?"),
         ("loss.mpjpe=0", "at least one loss term needs a weight"),
         ("model=mixste", "this is the training recipe of mixste, not of nanohtnet"),

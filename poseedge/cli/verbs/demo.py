@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -94,8 +94,7 @@ def demo(
         show(lift_and_draw(job(), clip, lambda: open_source(str(video), fps=fps), whom), json)
         return
     refuse_keypoints(source, layout, format)
-    pictures = open_source(source, wanted, fps)
-    try:
+    with closing(open_source(source, wanted, fps)) as pictures:
         if pictures.live:
             refuse_options({"--person": person, "--height": height}, UNKNOWN_END)
         else:
@@ -108,8 +107,6 @@ def demo(
             begun = job()
             clip, before, broken = detect(begun, pictures, found, seconds)
             report = lift_and_draw(begun, clip, lambda: open_source(source, fps=fps), whom, before)
-    finally:
-        pictures.close()
     show(report, json)
     if broken:
         raise broken
