@@ -20,7 +20,10 @@ def exported(poseedge: Command, inputs: Path, folder: Path, *options: str | Path
 
 def test_every_exported_precision_becomes_a_model(poseedge: Command, export_inputs: Path, tmp_path: Path) -> None:
     told = exported(poseedge, export_inputs, tmp_path, "--triton", tmp_path / "models", "--free-batch")
-    assert f"model repository {tmp_path / 'models'}: written" in told
+    assert told.splitlines()[-2:] == [
+        f"model repository {tmp_path / 'models'}: written",
+        f"next: poseedge bench {tmp_path / 'bundle'}",
+    ]
     [model] = (tmp_path / "models").iterdir()
     assert model.name == "nanohtnet_fp32"
     assert (model / "1" / "model.onnx").read_bytes() == (tmp_path / "bundle" / "nanohtnet_fp32.onnx").read_bytes()

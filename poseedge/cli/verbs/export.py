@@ -96,6 +96,7 @@ def export(
         show(manifest, job.output, passed, steady)
         if triton is not None:
             out.print(f"model repository {triton}: " + ("written" if passed else "not written"), soft_wrap=True)
+        next_step("poseedge", "bench", job.output)
     if not passed:
         raise typer.Exit(1)
 
@@ -135,7 +136,6 @@ def show(manifest: Description, output: Path, passed: bool, steady: bool) -> Non
     if manifest.simplifier != "onnxsim":
         out.print(f"warning: the graph was not simplified: {manifest.simplifier}")
     out.print(f"bundle written to {output}" + ("" if passed else "; a parity limit was missed"))
-    next_step("poseedge", "bench", output)
 
 
 def jitters_of(row: Proof) -> tuple[float | None, float | None]:
