@@ -204,9 +204,9 @@ def markdown(machine: dict[str, Any], rows: dict[str, Row]) -> str:
         lines += [f"Note, {', '.join(name for name, row in rows.items() if row['note'] == note)}: {note}.", ""]
     lines += [
         "One window, one thread. Naive: median ms; the others: their median as a share of it, below 1 is faster.",
-        "cpu: as `--target cpu-opset23` writes it; all else has opset 17. Floor: the products of the float32 graph alone,",
-        "without which no float32 form can do: of weights and of attention, each by itself. Share: of the Linear multiply-adds,",
-        "what INT8 does.",
+        "cpu: as `--target cpu-opset23` writes it; all else has opset 17. Floor: the products of the float32 graph alone, of",
+        "weights and of attention, each by itself; on OpenVINO with the cost of handing over the tensors of each, which small",
+        "networks feel. Share: of the Linear multiply-adds, what INT8 does.",
         "",
     ]
     lines += grid(
