@@ -33,10 +33,15 @@ _WITHIN_DEG = 60  # of the picture's vertical, or the person lies
 
 def y_up(lifted: Lifted) -> Lifted:
     """Return the same poses with y up; raises ``DataError`` if ``meta["axes"]`` is unknown."""
+    return _turned(lifted, to_y_up(lifted), axes="y up")
+
+
+def to_y_up(lifted: Lifted) -> Float64Array:
+    """Return the rotation ``(3, 3)`` from the axes of ``lifted`` to those with y up; raises as ``y_up`` does."""
     axes = str(lifted.meta.get("axes"))
     if axes not in _TO_Y_UP:
         raise DataError(f"poses are in unknown axes {axes!r}", f"meta['axes'] should be one of {', '.join(_TO_Y_UP)}")
-    return _turned(lifted, _TO_Y_UP[axes], axes="y up")
+    return _TO_Y_UP[axes]
 
 
 def level(pitch_deg: float, roll_deg: float = 0.0) -> Float64Array:

@@ -8,7 +8,7 @@ import pytest
 from poseedge.arrays import Float64Array
 from poseedge.data.bvh import about
 from poseedge.data.cameras import rotate
-from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, Limbs, fit_limbs, rest_offset
+from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, LimbFit, Limbs, fit_limbs, rest_offset
 from poseedge.live.rig.rotations import euler_deg, quaternions
 from poseedge.skeleton import JOINT_NAMES, PARENTS
 from tests.live.lifted_clips import recorded
@@ -189,3 +189,29 @@ def test_angles_run_on_through_a_full_turn_and_over_the_top() -> None:
     for axis, order in ((2, "ZXY"), (0, "ZXY"), (1, "ZXY")):
         steps = np.abs(np.diff(euler_deg(about(axis, way), order), axis=0)).max()
         assert steps == pytest.approx(np.rad2deg(way[1]), rel=1e-6)
+
+
+@pytest.mark.parametrize("frames", [1, 40, 124])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_blocks_of_any_length_give_the_motion_of_the_whole(frames: int, fixed: bool) -> None:
+    poses, seen = wobbling(), np.ones(125, np.bool_)
+    seen[30:50] = False
+    whole = fit_limbs(poses, seen, 50, fixed)
+    fit = LimbFit(lambda start, stop: poses[start:stop], seen, 50, fixed)
+    blocks = list(fit.blocks(frames))
+    for name, axis in (("root_m", 0), ("joints_m", 0), ("quaternions", 1)):
+        found = np.concatenate([getattr(block, name) for block in blocks], axis=axis)
+        np.testing.assert_allclose(found, getattr(whole, name), rtol=0, atol=1e-12)
+    assert fit.distance_mm == pytest.approx(whole.distance_mm)
+
+
+@pytest.mark.parametrize("order", ["ZXY", "XYZ"])
+def test_angles_run_on_from_one_block_to_the_next(order: str) -> None:
+    ways = np.linspace(0, 5 * np.pi, 200)
+    turns = about(0, ways) @ about(1, 1.2 * ways) @ about(2, np.sin(ways))
+    whole, before, found = euler_deg(turns, order), None, []
+    for start in range(0, 200, 7):
+        found.append(euler_deg(turns[start : start + 7], order, before))
+        before = found[-1][-1]
+    np.testing.assert_allclose(np.concatenate(found), whole, rtol=0, atol=1e-9)
+    assert np.abs(whole).max() > 360

@@ -6,7 +6,7 @@ All axes here have y up. The rest pose is a T: facing z, the person's left at x,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,10 @@ from poseedge.live.gaussian import smoothed
 from poseedge.live.rig.rotations import quaternions
 from poseedge.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
 
+BLOCK = 4096  # frames that are worked on together
+Rows = Callable[[int, int], Float64Array]
 _HINGE_SMOOTHING_S = 0.1  # standard deviation in time of the plane in which a knee or an elbow bends
+_PARENTS = np.array(PARENTS)
 _HINGE_PRIOR = 0.1  # sine of the bend at which that plane counts as much as the plane of the rest pose
 
 
@@ -98,16 +101,11 @@ class Limbs:
     root_m: Float64Array  # (T, 3) place of the pelvis
     quaternions: Float64Array  # (N, T, 4) w x y z: the rotation of each node in the axes of its parent
     joints_m: Float64Array  # (T, 17, 3) where the rig has its joints
-    distance_mm: tuple[float, float]  # mean and 99th percentile, over joints and frames seen, to the joints that were lifted
+    distance_mm: tuple[float, float]  # mean, 99th percentile, over joints and frames seen so far, to the joints that were lifted
 
     def turns(self, number: int) -> Float64Array:
         """Return the rotation of one node in the axes of its parent as matrices ``(T, 3, 3)``."""
         return rotate(self.quaternions[number][:, None], np.eye(3)).swapaxes(-1, -2)
-
-    @property
-    def said(self) -> str:
-        """Say how far fixed limbs moved the joints."""
-        return "mean {:.1f} mm, 99 % below {:.1f} mm".format(*self.distance_mm)
 
 
 def fit_limbs(poses_m: AnyArray, seen: BoolArray, fps: float, fixed: bool = True) -> Limbs:
@@ -119,14 +117,91 @@ def fit_limbs(poses_m: AnyArray, seen: BoolArray, fps: float, fixed: bool = True
     in time; all other nodes turn no more than they must.
     """
     raw = np.asarray(poses_m, np.float64)
-    lengths = np.linalg.norm(raw - raw[:, PARENTS], axis=-1)
+    fit = LimbFit(lambda start, stop: raw[start:stop], seen, fps, fixed)
+    (whole,) = fit.blocks(len(raw))
+    return whole
+
+
+class LimbFit:
+    """``fit_limbs`` for a clip of any length, some frames at a time."""
+
+    def __init__(self, rows: Rows, seen: BoolArray, fps: float, fixed: bool = True) -> None:
+        """``rows``: gives joints ``(n, 17, 3)`` of frames ``start`` to ``stop``, those not ``seen`` too."""
+        self._rows, self._seen, self._fps, self.fixed = rows, seen, fps, fixed
+        self.medians_m = _median_lengths(rows, seen)  # (17,) of the limbs' lengths
+        self._off = _Spread(NUM_JOINTS * int(np.count_nonzero(seen)))
+
+    @property
+    def distance_mm(self) -> tuple[float, float]:
+        """Mean and 99th percentile, over joints and frames seen, from the rig to the lifted joints, once all is read."""
+        return self._off.mean, self._off.p99
+
+    @property
+    def said(self) -> str:
+        """Say how far fixed limbs moved the joints."""
+        return "mean {:.1f} mm, 99 % below {:.1f} mm".format(*self.distance_mm)
+
+    def blocks(self, frames: int = BLOCK) -> Iterator[Limbs]:
+        """Yield the motion, ``frames`` frames at a time; what follows a block does not depend on where it ends."""
+        reach, length = int(np.ceil(3 * _HINGE_SMOOTHING_S * self._fps)), len(self._seen)
+        before: list[Float64Array | None] = [None] * len(RIG)
+        for start in range(0, length, frames):
+            stop = min(start + frames, length)
+            low, high = max(start - reach, 0), min(stop + reach, length)
+            own = slice(start - low, stop - low)
+            raw = self._rows(low, high)
+            lengths = np.broadcast_to(self.medians_m, raw.shape[:2]) if self.fixed else _lengths(raw)
+            joints = _placed(raw, lengths)
+            self._off.add(np.linalg.norm(joints[own] - raw[own], axis=-1)[self._seen[start:stop]].ravel() * 1000)
+            turns = [quaternions(turn[own], last) for turn, last in zip(_local_turns(joints, self._fps), before, strict=True)]
+            before = [turn[-1] for turn in turns]
+            kept = self.medians_m if self.fixed else lengths[own]
+            yield Limbs(kept, raw[own, 0], np.stack(turns), joints[own], self.distance_mm)
+
+
+class _Spread:
+    """Mean and 99th percentile of ``count`` numbers that come bit by bit: of which only the largest need be kept."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._sum = count, 0.0
+        self._rank = 0.99 * (count - 1)
+        self._top = np.empty(0)
+
+    def add(self, values: Float64Array) -> None:
+        self._sum += float(values.sum())
+        kept, room = np.concatenate([self._top, values]), self._count - int(self._rank)
+        self._top = np.partition(kept, len(kept) - room)[-room:] if len(kept) > room else kept
+
+    @property
+    def mean(self) -> float:
+        return self._sum / self._count
+
+    @property
+    def p99(self) -> float:
+        ordered = np.sort(self._top)
+        share = self._rank - int(self._rank)
+        return float(ordered[0] + share * (ordered[min(1, len(ordered) - 1)] - ordered[0]))
+
+
+def _lengths(poses: Float64Array) -> Float64Array:
+    lengths = np.linalg.norm(poses - poses[:, PARENTS], axis=-1)
     lengths[:, 0] = 0
-    if fixed:
-        lengths = np.median(lengths[seen], axis=0)
-    joints = _placed(raw, np.broadcast_to(lengths, raw.shape[:2]))
-    off = np.linalg.norm(joints - raw, axis=-1)[seen] * 1000
-    distance = (float(off.mean()), float(np.percentile(off, 99)))
-    return Limbs(lengths, raw[:, 0], np.stack([quaternions(turn) for turn in _local_turns(joints, fps)]), joints, distance)
+    return np.asarray(lengths)
+
+
+def _median_lengths(rows: Rows, seen: BoolArray, together: int = 4) -> Float64Array:
+    """Return the median of each limb's length over the frames seen; the lengths of ``together`` limbs are kept at a time."""
+    medians = np.zeros(NUM_JOINTS)
+    for first in range(1, NUM_JOINTS, together):
+        joints = np.arange(first, min(first + together, NUM_JOINTS))
+        found, count = np.empty((len(joints), np.count_nonzero(seen))), 0
+        for start in range(0, len(seen), BLOCK):
+            stop = min(start + BLOCK, len(seen))
+            poses = rows(start, stop)[seen[start:stop]]
+            found[:, count : count + len(poses)] = np.linalg.norm(poses[:, joints] - poses[:, _PARENTS[joints]], axis=-1).T
+            count += len(poses)
+        medians[joints] = np.median(found, axis=1)
+    return medians
 
 
 def rest_offset(node: RigNode, lengths_m: Float64Array) -> Float64Array:

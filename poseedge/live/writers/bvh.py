@@ -11,12 +11,12 @@ from typing import TextIO
 import numpy as np
 
 from poseedge.arrays import Float64Array
-from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, Limbs, children_of, fit_limbs, rest_offset
+from poseedge.live.rig.limbs import REST_DIRECTIONS, RIG, LimbFit, children_of, rest_offset
 from poseedge.live.rig.rotations import euler_deg
 from poseedge.live.types import Lifted
-from poseedge.live.world import y_up
+from poseedge.live.world import to_y_up
 from poseedge.live.writers.common import WriterOptions, Written, file_per_person
-from poseedge.live.writers.steady import motion_notes, steady_motion
+from poseedge.live.writers.steady import PersonMotion, motion_notes, steady_motion
 
 _CM = 100
 _END_SITE_CM = 8.0  # nominal: nothing is known of what lies beyond wrists, ankles and the top of the head
@@ -30,16 +30,16 @@ def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
     Frames without the person hold the last pose, those before the first pose hold the first. The format has no place for
     the distance between the fixed limbs and the lifted joints; it is returned.
     """
-    upright, notes, distances = y_up(lifted), [], {}
+    turn, notes, distances = to_y_up(lifted), [], {}
     with file_per_person(path, lifted) as files:
         for person, temporary, final in files:
-            motion = steady_motion(upright, person)
-            limbs = fit_limbs(motion.poses_m, motion.seen, motion.fps)
+            motion = steady_motion(lifted, person, turn)
+            fit = LimbFit(motion.rows, motion.seen, motion.fps)
             with temporary.open("w", encoding="ascii") as stream:
-                _write_hierarchy(stream, limbs.lengths_m)
-                _write_motion(stream, limbs, motion.fps)
-            distances[int(lifted.ids[person])] = limbs.distance_mm
-            notes += [f"{final.name}: limbs of fixed length, from the lifted joints {limbs.said}"]
+                _write_hierarchy(stream, fit.medians_m)
+                _write_motion(stream, fit, motion)
+            distances[int(lifted.ids[person])] = fit.distance_mm
+            notes += [f"{final.name}: limbs of fixed length, from the lifted joints {fit.said}"]
             notes += motion_notes(final, motion, 0, len(motion.seen) - 1)
     return Written(tuple(final for _, _, final in files), tuple(notes), distances)
 
@@ -67,12 +67,15 @@ def _write_hierarchy(stream: TextIO, lengths_m: Float64Array) -> None:
     joint(0, 0)
 
 
-def _write_motion(stream: TextIO, limbs: Limbs, fps: float) -> None:
-    values = np.empty((len(limbs.root_m), 3 + 3 * len(RIG)))
-    values[:, :3] = limbs.root_m * _CM
-    for number in range(len(RIG)):
-        values[:, 3 * number + 3 : 3 * number + 6] = euler_deg(limbs.turns(number), _ORDER)
-    stream.write(f"MOTION\nFrames: {len(values)}\nFrame Time: {1 / fps:.9f}\n")
-    row_format = " ".join(["%.6f"] * values.shape[1]) + "\n"
-    for row in values:
-        stream.write(row_format % tuple(row))
+def _write_motion(stream: TextIO, fit: LimbFit, motion: PersonMotion) -> None:
+    stream.write(f"MOTION\nFrames: {len(motion.seen)}\nFrame Time: {1 / motion.fps:.9f}\n")
+    values = np.empty((0, 3 + 3 * len(RIG)))
+    for limbs in fit.blocks():
+        last, values = values[-1:], np.empty((len(limbs.root_m), 3 + 3 * len(RIG)))
+        values[:, :3] = limbs.root_m * _CM
+        for number in range(len(RIG)):
+            own = slice(3 * number + 3, 3 * number + 6)
+            values[:, own] = euler_deg(limbs.turns(number), _ORDER, last[0, own] if len(last) else None)
+        row_format = " ".join(["%.6f"] * values.shape[1]) + "\n"
+        for row in values:
+            stream.write(row_format % tuple(row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -27,7 +27,8 @@ class Gltf:
         self._lists: dict[str, list[Any]] = {name: [] for name in ("accessors", "bufferViews", "meshes", "materials", "skins")}
         self._channels: list[dict[str, Any]] = []
         self._samplers: list[dict[str, Any]] = []
-        self._bytes = bytearray()
+        self._parts: list[memoryview | bytes] = []  # of the block of bytes, and its length
+        self._length = 0
 
     def node(self, **content: Any) -> int:
         """Add a node and return its index."""
@@ -39,7 +40,7 @@ class Gltf:
 
     def channel(self, node: int, path: str, times: int, values: AnyArray, steps: bool = False) -> None:
         """Animate the translation, rotation or scale of a node, between keys linearly or in ``steps``."""
-        output = self._accessor(values.astype(np.float32))
+        output = self._accessor(values.astype(np.float32, copy=False))
         sampler = {"input": times, "output": output, "interpolation": "STEP" if steps else "LINEAR"}
         number = _added(self._samplers, sampler)
         self._channels.append({"sampler": number, "target": {"node": node, "path": path}})
@@ -67,8 +68,8 @@ class Gltf:
         material = _added(self._lists["materials"], {"name": name, "pbrMetallicRoughness": surface})
         return _added(self._lists["meshes"], {"name": name, "primitives": [{"attributes": attributes, "material": material}]})
 
-    def packed(self) -> bytes:
-        """Return the document as the bytes of a ``.glb`` file."""
+    def write(self, stream: BinaryIO) -> None:
+        """Write the document as a ``.glb`` file."""
         content = {
             "asset": {"version": "2.0", "generator": "poseedge", "extras": self.extras},
             "scene": 0,
@@ -76,18 +77,21 @@ class Gltf:
             "nodes": self.nodes,
             **self._lists,
             "animations": [{"name": "motion", "channels": self._channels, "samplers": self._samplers}],
-            "buffers": [{"byteLength": len(self._bytes)}],
+            "buffers": [{"byteLength": self._length}],
         }
         text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
         text += b" " * (-len(text) % 4)
-        data = bytes(self._bytes)
-        chunks = struct.pack("<II", len(text), _JSON) + text + struct.pack("<II", len(data), _BINARY) + data
-        return struct.pack("<III", _MAGIC, _VERSION, 12 + len(chunks)) + chunks
+        stream.write(struct.pack("<III", _MAGIC, _VERSION, 12 + 8 + len(text) + 8 + self._length))
+        stream.write(struct.pack("<II", len(text), _JSON) + text + struct.pack("<II", self._length, _BINARY))
+        for part in self._parts:
+            stream.write(part)
 
     def _accessor(self, values: AnyArray, target: int | None = None, limits: bool = False) -> int:
         rows = values.reshape(len(values), -1)
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self._bytes), "byteLength": values.nbytes}
-        self._bytes += values.tobytes() + b"\0" * (-values.nbytes % 4)
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": self._length, "byteLength": values.nbytes}
+        padding = b"\0" * (-values.nbytes % 4)
+        self._parts += [np.ascontiguousarray(values).data, padding]
+        self._length += values.nbytes + len(padding)
         if target is not None:
             view["target"] = target
         accessor: dict[str, Any] = {

@@ -11,8 +11,9 @@ from typing import TextIO
 
 import numpy as np
 
+from poseedge.live.rig.limbs import BLOCK
 from poseedge.live.types import Lifted
-from poseedge.live.world import y_up
+from poseedge.live.world import to_y_up
 from poseedge.live.writers.common import WriterOptions, Written, file_per_person
 from poseedge.live.writers.steady import PersonMotion, motion_notes, steady_motion
 from poseedge.skeleton import JOINT_NAMES
@@ -27,10 +28,10 @@ def write(lifted: Lifted, path: Path, options: WriterOptions) -> Written:
 
     A frame in between without the person holds the last pose, as in Pose2Sim: OpenSim's tools refuse a gap in all markers.
     """
-    upright, notes = y_up(lifted), []
+    turn, notes = to_y_up(lifted), []
     with file_per_person(path, lifted) as files:
         for person, temporary, final in files:
-            motion = steady_motion(upright, person)
+            motion = steady_motion(lifted, person, turn)
             first, last = np.flatnonzero(motion.seen)[[0, -1]]
             with temporary.open("w", encoding="utf-8") as stream:
                 _write_rows(stream, final.name, motion, int(first), int(last))
@@ -52,6 +53,8 @@ def _write_rows(stream: TextIO, name: str, motion: PersonMotion, first: int, las
     ]
     for row in rows:
         stream.write("\t".join(row) + "\n")
-    for number in range(first, last + 1):
-        coordinates = "\t".join(f"{value:.6f}" for value in motion.poses_m[number].ravel())
-        stream.write(f"{number + 1}\t{motion.times_s[number]:.6f}\t{coordinates}\n")
+    for start in range(first, last + 1, BLOCK):
+        stop = min(start + BLOCK, last + 1)
+        for number, pose in enumerate(motion.rows(start, stop), start):
+            coordinates = "\t".join(f"{value:.6f}" for value in pose.ravel())
+            stream.write(f"{number + 1}\t{motion.times_s[number]:.6f}\t{coordinates}\n")
