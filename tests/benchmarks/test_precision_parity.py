@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from benchmarks.networks import deterministic
 from benchmarks.precision_parity import compare
+from poseedge.errors import PoseedgeError
 from poseedge.models.checkpoints import save_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -32,3 +33,8 @@ def test_network_with_a_checkpoint_gets_a_row(tmp_path: Path) -> None:
     found = rows["htnet"]["against_reference"]
     assert 0 < found["fp16"]["distance_mm"]["mean"] < found["int8"]["distance_mm"]["mean"]
     assert "| htnet | " in page.read_text()
+
+
+def test_a_folder_without_trained_networks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PoseedgeError, match="no trained network"):
+        compare(tmp_path, results=tmp_path)
