@@ -30,6 +30,7 @@ from poseedge.graph.flops import graph_cost
 from poseedge.graph.trace import simplify, trace
 from poseedge.lifter import random_keypoints
 from poseedge.models.network import LiftingNetwork
+from poseedge.models.registry import network_class
 from poseedge.targets.boards import load_target
 
 FORMS = ("naive", "folded")
@@ -49,6 +50,8 @@ def compare(
 ) -> None:
     """Time both forms of the networks and record the table of all that were measured on this machine."""
     machine = machine_facts()  # once: afterwards this program itself is the load
+    for name in model or ():
+        network_class(name)  # a name that is none is an error before anything is timed
     families = {name: family for family in FAMILIES if not model or set(model) & set(family) for name in family}
 
     @cache  # a family is measured once, for the first of its networks

@@ -87,6 +87,11 @@ def test_table_holds_all_families_and_sets_pruned_networks_against_the_plain_one
     assert lines[-1].split(" | ")[1] == "motionbert"
 
 
+def test_a_name_that_no_network_has_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PoseedgeError, match="unknown model 'htnett'"):
+        compare(["htnett"], results=tmp_path)
+
+
 def test_forms_that_differ_are_refused_before_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     def export_another(network: LiftingNetwork, path: Path) -> None:
         other = small("htnet")
