@@ -32,7 +32,7 @@ from poseedge.bench.memory import call_on, fresh
 from poseedge.bench.motion import affordable_frames, first_frames, keypoint_windows, open_motion
 from poseedge.bench.ratios import block_medians, ratio_of
 from poseedge.bench.report import Report
-from poseedge.bench.results import BY_PERCENT, Accuracy, ColdStart, Energy, Row
+from poseedge.bench.results import BY_PERCENT, Accuracy, ColdStart, Energy, LayerCost, Row
 from poseedge.data.mistakes import warnings_of
 from poseedge.data.types import PoseDataset
 from poseedge.device.runner.sensors.energy import energy_per_pose, power_meter
@@ -150,9 +150,18 @@ def timed_rows(work: BenchRun, threads: int, before: dict[str, Any]) -> list[Row
                 work.notes.append(f"{subject.path.name}: no FLOPs, {cost.unknown}")
             made = result_row(subject, lifter, cost, (threads, batch), timed[batch][place], here[place])
             blocks, baseline = (block_medians(timed[batch][each], CALLS) for each in (place, work.baseline))
-            profile = layer_costs(lifter) if settings.layers and here is found else None
+            profile = layers_of(work, lifter) if settings.layers and here is found else None
             rows.append(made.model_copy(update={"ratio": ratio_of(blocks, baseline), "fps": work.motion.fps, "layers": profile}))
     return rows
+
+
+def layers_of(work: BenchRun, lifter: Lifter) -> list[LayerCost] | None:
+    """Return what each layer costs; where that fails, a remark says so, and what was measured before is kept."""
+    try:
+        return layer_costs(lifter)
+    except (PoseedgeError, OSError, ValueError) as error:
+        work.notes.append(f"{lifter.path.name}: layers were not timed: {error}".replace("\n", "; "))
+        return None
 
 
 def opened(work: BenchRun, threads: int) -> list[Lifter]:
@@ -218,7 +227,15 @@ def measure_accuracy(work: BenchRun, lifters: list[Lifter], found: list[Findings
     references = {place: reference_place(lifters, place) for place in everything}
     for place, reference in references.items():
         found[place].accuracy = accuracy(everything[place], None if reference is None else everything[reference], motion)
+    work.notes += changes_by_the_bundle(work.subjects, references)
     work.clip = clip_of(everything, references, motion)
+
+
+def changes_by_the_bundle(subjects: Sequence[Subject], references: dict[int, int | None]) -> list[str]:
+    """Say whose change of MPJPE is told by its bundle, for want of a reference here."""
+    lacking = [subjects[place] for place, reference in references.items() if reference is None]
+    told = [subject.path.name for subject in lacking if subject.delta_mpjpe_mm is not None]
+    return [f"{', '.join(dict.fromkeys(told))}: change is as the bundle tells it, measured at the export"] if told else []
 
 
 def reference_place(lifters: Sequence[Lifter], place: int) -> int | None:

@@ -33,11 +33,18 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        if interrupted and interrupted.seen and not isinstance(error.__cause__, KeyboardInterrupt):
+        if interrupted and interrupted.seen and not tells_of_it(error):
             sys.exit(interrupts.INTERRUPTED)  # what was being imported made another error of it
         message, hint, word = said(error)
         print_error(message, hint, word)
         sys.exit(2)
+
+
+def tells_of_it(error: Exception) -> bool:
+    """Say whether a verb made an error of an interrupt on purpose, to tell what became of its work."""
+    from poseedge.errors import PoseedgeError
+
+    return isinstance(error, PoseedgeError) and isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def run(interrupted: Interrupts | None) -> None:

@@ -85,6 +85,25 @@ def test_energy_that_nothing_tells_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert report.notes == ["no energy: nothing tells power here (INA3221, tegrastats, nvidia-smi)"]
 
 
+def test_layers_that_cannot_be_timed_cost_a_remark_and_not_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("poseedge.bench.measure.layer_costs", full)
+    graph = samples.lifting_graph(tmp_path / "g.onnx")
+    report = measure_subjects([Subject(graph)], BenchSettings(rounds=1, frames=0, layers=True), silent)
+    assert report.rows[0].layers is None
+    assert report.notes == ["g.onnx: layers were not timed: [Errno 28] No space left on device"]
+
+
+def test_change_that_is_the_bundle_s_own_is_said_beside_an_error_that_was_measured(tmp_path: Path) -> None:
+    graph = samples.lifting_graph(tmp_path / "int8.onnx", "int8")
+    report = measure_subjects([Subject(graph, delta_mpjpe_mm=0.4)], BenchSettings(rounds=1, frames=5), silent)
+    assert report.rows[0].delta_mpjpe_mm == 0.4
+    assert report.rows[0].accuracy is not None
+    assert report.notes == ["int8.onnx: change is as the bundle tells it, measured at the export"]
+
+
 def test_a_gpu_whose_clock_may_vary_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = {"power_mode": None, "gpu_cur_mhz": 306.0, "gpu_min_mhz": 306.0, "gpu_max_mhz": 1020.0}
     monkeypatch.setattr("poseedge.bench.measure.gpu_state", lambda: clocks)

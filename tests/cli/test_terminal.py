@@ -155,13 +155,14 @@ finally:
     assert end_of(body, 1.1) == (130, "working\n", "")
 
 
-def test_interrupt_of_which_an_import_made_another_error_is_an_interrupt() -> None:
-    body = """
+@pytest.mark.parametrize("cause", ["", " from interrupt"])
+def test_interrupt_of_which_an_import_made_another_error_is_an_interrupt(cause: str) -> None:
+    body = f"""
 try:
     print("importing", flush=True)
     time.sleep(20)
-except KeyboardInterrupt:
-    raise ImportError("KeyboardInterrupt: ")  # as C++ modules do that are interrupted in their first lines
+except KeyboardInterrupt as interrupt:
+    raise ImportError("initialization failed"){cause}  # as pybind11's modules do that are interrupted in their first lines
 """
     assert end_of(body) == (130, "importing\n", "")
 
