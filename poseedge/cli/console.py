@@ -21,7 +21,7 @@ from poseedge.contract import Contract
 from poseedge.lifter import Lifter
 from poseedge.progress import Advance
 
-PLAIN_WIDTH = 140  # where there is no terminal to fit
+PLAIN_WIDTH = 160  # where there is no terminal to fit
 
 out = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -71,16 +71,48 @@ def stage(description: str, total: int | None, each: str | None = None) -> Itera
 
 
 def table(title: str, columns: list[str], rows: Sequence[Sequence[str | Text]], text: tuple[str, ...] = ()) -> None:
-    """Print a table: the first column and those in ``text`` fold where they are too long, the others hold numbers, never cut."""
-    grid = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
-    for number, name in enumerate(columns):
-        if number == 0 or name in text:
-            grid.add_column(escape(name), overflow="fold")
-        else:
-            grid.add_column(escape(name), justify="right", no_wrap=True)
-    for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-    out.print(grid)
+    """Print a table: the first column and those in ``text`` fold where they are too long, the others hold numbers, never cut.
+
+    Where the numbers would take most of the width, and leave no room for the names, they continue in a table below.
+    """
+    named = [place == 0 or name in text for place, name in enumerate(columns)]
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    widths = [
+        max([*map(len, name.split("\n")), *(row[place].cell_len for row in cells)]) + 1 for place, name in enumerate(columns)
+    ]
+    for part, places in enumerate(parts_that_fit(widths, named, out.width - 1)):
+        said = escape(title) if part == 0 else ""
+        grid = Table(title=said or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+        for place in places:
+            if named[place]:
+                grid.add_column(escape(columns[place]), overflow="fold")
+            else:
+                grid.add_column(escape(columns[place]), justify="right", no_wrap=True)
+        for row in cells:
+            grid.add_row(*(row[place] for place in places))
+        out.print(grid)
+
+
+def parts_that_fit(widths: Sequence[int], named: Sequence[bool], room: int) -> list[list[int]]:
+    """Return the columns of each part of a table: all in one if they fit in ``room``, or if it is not the numbers that do not.
+
+    Else the named columns stand in every part, beside as many numbers as fit.
+    """
+    names = [place for place, name in enumerate(named) if name]
+    numbers = [place for place, name in enumerate(named) if not name]
+    taken = sum(widths[place] for place in numbers)
+    if sum(widths) <= room or taken <= room // 2:
+        return [list(range(len(widths)))]
+    beside = max(room - sum(widths[place] for place in names), room // 2)
+    parts: list[list[int]] = []
+    left = 0
+    for place in numbers:
+        if widths[place] > left:
+            parts.append([])
+            left = beside
+        parts[-1].append(place)
+        left -= widths[place]
+    return [sorted([*names, *part]) for part in parts]
 
 
 def next_step(*words: object, where: str = "") -> None:

@@ -9,7 +9,7 @@ function heading() {
   put("title", `${models.join(", ")}: ${rows.length} ${rows.length === 1 ? "artefact" : "artefacts"} side by side`);
   document.title = `poseedge bench: ${models.join(", ")}`;
   const where = [machine.board ?? machine.jetson?.board ?? machine.cpu ?? machine.gpu, ...(machine.gpus ?? [])].filter(Boolean);
-  const how = [`batch ${method.batch}`, method.threads ? `${method.threads} thread${method.threads > 1 ? "s" : ""}` : "", method.rounds ? `${method.rounds} rounds` : ""];
+  const how = [`batch ${method.batch}`, method.threads ? `${method.threads} thread${method.threads > 1 ? "s" : ""}` : "", method.rounds ? `${method.rounds} round${method.rounds > 1 ? "s" : ""}` : ""];
   put("place", [...where, ...how.filter(Boolean), report.created?.slice(0, 10)].filter(Boolean).join(" · "));
   if (report.recommendation) {
     const { artefact, sentence } = report.recommendation;

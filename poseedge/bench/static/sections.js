@@ -236,7 +236,7 @@ function courseChart(shown, width) {
   chart.append(...xAxis(X, left, right, "round", top, bottom), ...yAxis(Y, left, right, "median of a block, ms"));
   for (const row of shown) {
     const points = row.blocks_ms.map((value, place) => `${X((place + 1) * step).toFixed(1)} ${Y(value).toFixed(1)}`);
-    const line = svg("path", { d: `M${points.join("L")}`, fill: "none", stroke: colour(row), "stroke-width": 1.8, "stroke-linejoin": "round", ...dashed(row) });
+    const line = svg("path", { d: `M${points.join("L")}${points.length > 1 ? "" : "h6"}`, fill: "none", stroke: colour(row), "stroke-width": 1.8, "stroke-linejoin": "round", ...dashed(row) });
     chart.append(explain(line, `${called(row)}: ${number(row.latency_ms.p50)} ms`));
   }
   return [chart, key(shown)];
