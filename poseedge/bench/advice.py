@@ -101,7 +101,7 @@ def why(chosen: Row, rows: Sequence[Row], limits: ShippingLimits) -> str:
     first_of = "the fastest" if chosen.per_window_ms == fastest else f"as fast as any ({fastest:.3g} ms) and the most exact"
     said = (
         f"ship {described(chosen)}: {chosen.per_window_ms:.3g} ms a window, {first_of} of {len(fitting)} within {limits}, "
-        f"at {chosen.delta_mpjpe_mm:+.2f} mm MPJPE against the reference{shaking}"
+        f"at {round(chosen.delta_mpjpe_mm or 0.0, DIGITS) + 0.0:+.2f} mm MPJPE against the reference{shaking}"
     )
     slower = [row for row in fitting if row.per_window_ms > chosen.per_window_ms]
     faster = [row for row in rows if row.per_window_ms < chosen.per_window_ms and misses(row, limits)]

@@ -68,7 +68,7 @@ def compare_reports(rows: Sequence[Row], old: BenchReport, path: Path, fail_abov
             f"{path}: holds none of these artefacts (it holds {', '.join(sorted({row.label for row in old.rows}))})",
             "compare reports of the same artefacts, threads and batch",
         )
-    moved = [moved_of(now, then, fail_above) for now, then in both]
+    moved = [moved_of(now, then, fail_above, same_baseline(rows, now, old.rows, then)) for now, then in both]
     return ComparedReport(
         against=str(path),
         fail_above=fail_above,
@@ -106,8 +106,23 @@ def key_of(row: Row) -> Key:
     return *network, row.precision, row.backend, row.provider, row.batch, row.threads, row.cuda_graph
 
 
-def moved_of(now: Row, then: Row, fail_above: float | None) -> Moved:
-    """Return how one artefact moved. Errors compare where both were measured on as many frames of the same motion."""
+def same_baseline(rows: Sequence[Row], now: Row, others: Sequence[Row], then: Row) -> bool:
+    """Say whether the ratios of two rows are to the same artefact."""
+    one, other = baseline_of(rows, now), baseline_of(others, then)
+    return one is not None and other is not None and key_of(one) == key_of(other)
+
+
+def baseline_of(rows: Sequence[Row], row: Row) -> Row | None:
+    """Return the row that the ratio of ``row`` is to: the one whose own is exactly 1 in every round."""
+    alike = [each for each in rows if (each.batch, each.threads) == (row.batch, row.threads) and each.ratio]
+    return next((each for each in alike if each.ratio and {each.ratio.value, *each.ratio.halves} == {1.0}), None)
+
+
+def moved_of(now: Row, then: Row, fail_above: float | None, comparable: bool = True) -> Moved:
+    """Return how one artefact moved. Errors compare where both were measured on as many frames of the same motion.
+
+    Ratios do where they are ``comparable``, to the same artefact.
+    """
     moved = now.latency_ms.p50 / then.latency_ms.p50
     low, high = quotient_interval(np.array(now.blocks_ms), np.array(then.blocks_ms))
     a, b = now.accuracy, then.accuracy
@@ -121,8 +136,8 @@ def moved_of(now: Row, then: Row, fail_above: float | None) -> Moved:
         moved=moved,
         low=low,
         high=high,
-        ratio_then=then.ratio.value if then.ratio else None,
-        ratio_now=now.ratio.value if now.ratio else None,
+        ratio_then=then.ratio.value if then.ratio and comparable else None,
+        ratio_now=now.ratio.value if now.ratio and comparable else None,
         mpjpe_moved_mm=a.mpjpe_mm - b.mpjpe_mm if a and b and alike else None,
         failed=fail_above is not None and moved > fail_above,
     )

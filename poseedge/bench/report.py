@@ -284,5 +284,8 @@ def millions(value: int | None) -> float | None:
 
 
 def shown(value: float | None, form: str, unit: str = "") -> str:
-    """Return ``value`` formatted, or a dash."""
-    return "-" if value is None else f"{value:{form}}{unit}"
+    """Return ``value`` formatted, or a dash; zero has no minus."""
+    if value is None:
+        return "-"
+    text = f"{value:{form}}"
+    return f"{text.replace('-', '+') if form.startswith('+') and float(text) == 0 else text}{unit}"

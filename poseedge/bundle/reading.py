@@ -85,7 +85,9 @@ def read_manifest(folder: Path) -> Manifest:
     """Return what the manifest in ``folder`` says; raises ``ArtefactError`` that names the first wrong field."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise ArtefactError(f"{folder}: not a bundle, it has no {MANIFEST}", "make one with: poseedge export --model nanohtnet")
+        trained = folder / "best.pth"  # a folder of poseedge train
+        hint = f"name its checkpoint: {trained}" if trained.is_file() else "make one with: poseedge export --model nanohtnet"
+        raise ArtefactError(f"{folder}: not a bundle, it has no {MANIFEST}", hint)
     content = read_json(path, "not a bundle manifest", ArtefactError, AGAIN)
     found = content.get("format") if isinstance(content, dict) else None
     if isinstance(found, int) and found != FORMAT:

@@ -26,6 +26,10 @@ def timed(p50: float, **changes: Any) -> Row:
     return samples.row(p50, blocks_ms=blocks(p50), **changes)
 
 
+def with_ratio(value: float, precision: str = "int8") -> Row:
+    return timed(value, precision=precision, ratio={"value": value, "low": value, "high": value, "halves": [value, value]})
+
+
 def document(*rows: Row, **machine: Any) -> BenchReport:
     method = {"threads": 1, "batch": 1, "timed_calls_per_block": 8}
     return Report({**MACHINE, **machine}, method, list(rows)).document()
@@ -106,12 +110,17 @@ def test_machine_that_got_slower_as_a_whole_is_told_from_an_artefact_that_did() 
 
 
 def test_runs_whose_ratios_are_five_percent_apart_disagree() -> None:
-    def with_ratio(value: float) -> Row:
-        return timed(value, precision="int8", ratio={"value": value, "low": value, "high": value, "halves": [value, value]})
-
-    said = compare_reports([with_ratio(0.8)], document(with_ratio(0.7)), OLD, None).notes
+    first = with_ratio(1.0, "fp32")
+    said = compare_reports([first, with_ratio(0.8)], document(first, with_ratio(0.7)), OLD, None).notes
     assert "the runs disagree by more than 5 %: the ratio of int8.onnx on onnxruntime was 0.700, is 0.800" in said
-    assert compare_reports([with_ratio(0.72)], document(with_ratio(0.7)), OLD, None).notes == []
+    assert compare_reports([first, with_ratio(0.72)], document(first, with_ratio(0.7)), OLD, None).notes == []
+
+
+def test_ratios_to_different_artefacts_are_not_compared() -> None:
+    old = document(with_ratio(1.0, "fp32"), with_ratio(0.5))
+    found = compare_reports([with_ratio(1.0)], old, OLD, None)
+    assert (found.rows[0].ratio_then, found.rows[0].ratio_now) == (None, None)
+    assert not any("disagree" in said for said in found.notes)
 
 
 @pytest.mark.parametrize(

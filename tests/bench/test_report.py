@@ -72,6 +72,13 @@ def test_table_says_which_motion_the_errors_are_of() -> None:
     assert tables(tested)[0].title.endswith("1 thread; MPJPE: 1075 frames of mocap17-mini, gt keypoints, one camera")
 
 
+def test_change_that_rounds_to_nothing_has_no_minus() -> None:
+    text = printed(report(samples.row(1.0, delta_mpjpe_mm=-0.0001), samples.row(1.0, delta_mpjpe_mm=-0.0006)))
+    assert " +0.000 " in text
+    assert " -0.001 " in text
+    assert "-0.000" not in text
+
+
 def test_unknown_values_are_dashes() -> None:
     assert " - " in printed(report(samples.row(1.0, flops=None, flops_without_attention=None, nodes=None)))
 

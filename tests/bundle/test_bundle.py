@@ -52,6 +52,13 @@ def test_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     assert_refused(tmp_path, "not a bundle, it has no manifest.json")
 
 
+def test_folder_of_a_training_is_told_by_its_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "best.pth").touch()
+    with pytest.raises(ArtefactError, match="not a bundle") as caught:
+        open_bundle(tmp_path)
+    assert caught.value.hint == f"name its checkpoint: {tmp_path / 'best.pth'}"
+
+
 @pytest.mark.parametrize("name", ["nanohtnet_int8.onnx", "samples.npz", "run.py"])
 def test_changed_file_is_refused_by_name(own_bundle: Path, name: str) -> None:
     with (own_bundle / name).open("ab") as stream:
