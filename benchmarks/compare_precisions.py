@@ -113,7 +113,7 @@ def write_naive(network: LiftingNetwork, folder: Path) -> None:
 
 def write_default(windows: Float32Array, network: LiftingNetwork, folder: Path) -> None:
     """Write what the default target holds."""
-    made = graphs_of(network, load_recipe(network.name), MODERN, windows, widened)
+    made = graphs_of(network, load_recipe(network.name), MODERN, windows, board=False)
     for form in DEFAULT:
         made[form].save(place_of(folder, network.name, form), metadata(network, form.partition(" ")[0], made[form]))
 

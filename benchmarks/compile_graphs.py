@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from poseedge.bench.machine import machine_facts
 from poseedge.export.recipe import Recipe, load_recipe
 from poseedge.export.streams import quantize_alike, traced_stream
 from poseedge.fold import fold
-from poseedge.graph.device_form import device_form
+from poseedge.graph.cpu_form import widened
+from poseedge.graph.device_form import device_form, fewer_products
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
 from poseedge.graph.trace import simplify, trace
@@ -49,24 +49,22 @@ COLUMNS = (
 )
 
 
-def graphs_of(
-    network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array, wide_form: Callable[[Graph], Graph] = device_form
-) -> dict[str, Graph]:
+def graphs_of(network: LiftingNetwork, recipe: Recipe, opset: int, windows: Float32Array, board: bool = True) -> dict[str, Graph]:
     """Return the network's graphs as a bundle would hold them, by precision; steady is INT8 with two steps (``--steady``).
 
-    ``wide_form`` makes what FP32 and FP16 are: for boards by default.
+    ``board``: in the form for boards, with fewer launches.
     """
     exact, _ = simplify(trace(fold(network), network.frames, network.in_channels, opset, free_batch=False))
-    wide = wide_form(exact)
+    wide, narrow = (device_form(exact), fewer_products(exact)) if board else (widened(exact), exact)
     graphs = {"fp32": wide, "fp16": to_fp16(wide, recipe.fp16.keep)}
-    forms = {"int8": place(exact, recipe.int8.keep), "int8 steady": place(exact, recipe.int8.keep, recipe.int8.two_step)}
+    forms = {"int8": place(narrow, recipe.int8.keep), "int8 steady": place(narrow, recipe.int8.keep, recipe.int8.two_step)}
     for form, placement in forms.items():
-        quantized = quantize(exact, placement, calibrate(exact, placement, windows, migrate=recipe.int8.migrate))
+        quantized = quantize(narrow, placement, calibrate(narrow, placement, windows, migrate=recipe.int8.migrate))
         graphs[form] = quantized
         if opset == DECOMPOSED:
             store_weights_as_float(quantized)  # as for all targets of that opset, whose TensorRT reads no others
         if opset == MODERN:  # as all targets are whose TensorRT takes types from the graph
-            graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, exact, recipe.fp16.keep)
+            graphs[form.replace("int8", "int8-fp16")] = to_int8_fp16(quantized, narrow, recipe.fp16.keep)
     return graphs | streams_of(network, recipe, opset, exact, windows)
 
 

@@ -13,8 +13,10 @@ import onnx
 from poseedge.bench.latency import Alternation, Candidate, time_alternating
 from poseedge.graph.graph import Graph
 from poseedge.graph.session import open_session, session_options
+from poseedge.int8.centring import bias_add
 from poseedge.int8.integer_products import with_integer_products
-from poseedge.int8.placement import Placement, bias_add
+from poseedge.int8.offsets import centered
+from poseedge.int8.placement import Placement
 
 ROUNDS = 25
 
@@ -49,7 +51,11 @@ def candidates(graph: Graph, integer: Graph, layer: onnx.NodeProto) -> dict[str,
 
 
 def cut_out(graph: Graph, source: str, output: str, shape: tuple[int, ...]) -> Graph:
-    """Return the graph from the activation ``source`` to ``output``; shapes other than that of ``source`` are left open."""
+    """Return the graph from the activation ``source`` to ``output``; shapes other than that of ``source`` are left open.
+
+    What an INT8 graph holds centred goes by another name there.
+    """
+    source, output = (name if name in graph.makers else centered(name) for name in (source, output))
     wanted, nodes = [output], dict[int, onnx.NodeProto]()
     while wanted:
         node = graph.makers.get(wanted.pop())

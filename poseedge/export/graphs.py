@@ -20,7 +20,7 @@ from poseedge.export.streams import compared, quantize_alike, stream_graph
 from poseedge.files import sha256_of
 from poseedge.fold import fold
 from poseedge.graph.cpu_form import to_cpu_form, widened
-from poseedge.graph.device_form import device_form
+from poseedge.graph.device_form import device_form, fewer_products
 from poseedge.graph.float32 import float32_nodes
 from poseedge.graph.fp16 import to_fp16, to_int8_fp16
 from poseedge.graph.graph import Graph
@@ -63,7 +63,7 @@ def make_graphs(
     with stage("fold, trace, simplify", 1) as advance:
         exact, note, poses_m = exact_graph(job, network, windows)
         advance(1)
-    quantized = quantize_graph(exact, job, windows, folder, stage)
+    quantized = quantize_graph(rounded_form(job, exact), job, windows, folder, stage)
     graphs = write_graphs(exact, quantized.graph, job, network, folder)
     streams: dict[Precision, StreamEntry] = {}
     if job.stream:
@@ -83,11 +83,12 @@ def write_graphs(
 
     ``streams``: of a streaming form, the frames of its windows.
     """
-    wide = wide_form(job, exact)  # saves a GPU nothing in INT8, where the constants weigh more
+    wide, narrow = wide_form(job, exact), rounded_form(job, exact)
     origin, graphs = sha256_of(job.checkpoint), {}
     for precision in job.precisions:
-        graph = graph_of(precision, exact if is_quantized(precision) else wide, quantized, job.recipe.fp16.keep)
-        held = held_in_float32(precision, graph, exact, job.recipe.fp16.keep)
+        plain = narrow if is_quantized(precision) else wide
+        graph = graph_of(precision, plain, quantized, job.recipe.fp16.keep)
+        held = held_in_float32(precision, graph, plain, job.recipe.fp16.keep)
         if job.target.cpu_form:
             graph = for_cpu(graph, graph.opset, dynamic=not job.free_batch)
         elif is_quantized(precision) and not job.target.reads_int8_weights:
@@ -99,6 +100,11 @@ def write_graphs(
 def wide_form(job: Export, exact: Graph) -> Graph:
     """Return the graph that FP32 and FP16 are made of: for a board with fewer launches, unless the recipe names its weights."""
     return device_form(exact) if job.target.board and not job.recipe.fp16.keep else widened(exact)
+
+
+def rounded_form(job: Export, exact: Graph) -> Graph:
+    """Return the graph that INT8 is made of: for a board with fewer products. Wide factors would save it nothing."""
+    return fewer_products(exact) if job.target.board else exact
 
 
 def write_graph(

@@ -23,11 +23,23 @@ def device_form(graph: Graph) -> Graph:
     """Return a copy that takes fewer launches."""
     copy = graph.copy()
     scale_before_reshape(copy)
-    join_branches(copy)
-    join_projections(copy)
-    copy.prune()
-    copy.state_shapes()
+    join_layers(copy)
     return copy
+
+
+def fewer_products(graph: Graph) -> Graph:
+    """Return a copy with layers joined and no more, which INT8 is made of: wide factors save it nothing and take room."""
+    copy = graph.copy()
+    join_layers(copy)
+    return copy
+
+
+def join_layers(graph: Graph) -> None:
+    """Join branches and projections; a joined layer is called by the names of all, with ``+`` between. ``graph`` is edited."""
+    join_branches(graph)
+    join_projections(graph)
+    graph.prune()
+    graph.state_shapes()
 
 
 @dataclass(frozen=True)
@@ -62,11 +74,19 @@ def join_branches(graph: Graph) -> None:
             side = stored_side(graph, node)
             values = [constant_of(graph, other) for other in alike]
             joined = np.concatenate(values) if values[0].ndim == 1 else block_diagonal(values)
-            graph.set_input(node, side, graph.add_constant(f"{node.input[side]}_joined", joined))
+            graph.set_input(
+                node, side, graph.add_constant(joined_name([other.input[stored_side(graph, other)] for other in alike]), joined)
+            )
         graph.set_input(one.first, 0, split.input[0])
         graph.remove(join)
         graph.rename_output(one.second_bias, join.output[0])
         graph.prune()
+
+
+def joined_name(names: list[str]) -> str:
+    """Return what the joined constant of layers is called, of theirs: ``a+b.weight`` for ``a.weight`` and ``b.weight``."""
+    stems, ends = zip(*(name.rpartition(".")[::2] if "." in name else (name, "") for name in names), strict=True)
+    return "+".join(stems) + (f".{ends[0]}" if ends[0] else "")
 
 
 def branch_before(graph: Graph, name: str) -> Branch | None:
@@ -198,7 +218,8 @@ def join_parts(graph: Graph, parts: list[Projected], rest: list[NodeProto]) -> N
     assert shape is not None
     tokens, heads, width = (int(size) for size in shape[1:])
     weights = [graph.value(part.product.input[1]) for part in parts]
-    weight = graph.add_constant(f"{name}_weight", np.concatenate([value for value in weights if value is not None], axis=1))
+    called = joined_name([part.product.input[1] for part in parts])
+    weight = graph.add_constant(called, np.concatenate([value for value in weights if value is not None], axis=1))
     biases = [np.zeros(heads * width, np.float32) if part.bias is None else constant_of(graph, part.bias) for part in parts]
     constants = {"bias": np.concatenate(biases), "shape": np.array([tokens, 3 * heads, width], np.int64)}
     constants |= {"thirds": np.array([heads] * 3, np.int64)}

@@ -61,8 +61,8 @@ def type_name(kind: int) -> str:
 
 
 def matches(name: str, patterns: list[str] | tuple[str, ...]) -> bool:
-    """Say whether ``name`` fits one of the shell-style ``patterns``."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    """Say whether ``name`` fits one of the shell-style ``patterns``; of a joined layer, ``a+b``, whether a part does."""
+    return any(fnmatchcase(part, pattern) for part in {name, *name.split("+")} for pattern in patterns)
 
 
 def check_patterns(patterns: list[str], names: list[str], message: str) -> None:

@@ -6,18 +6,19 @@ layer's bias can compensate a centre.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from onnx import NodeProto
 
+from poseedge.graph.channels import Origin
 from poseedge.graph.graph import Graph
-from poseedge.graph.nodes import attribute, check_patterns, matches
+from poseedge.graph.nodes import check_patterns, matches
 from poseedge.graph.structure import layer_results, leading_to_selection, raw_results
+from poseedge.int8.centring import Centring, is_plain, norm_origins, value_origins
 
 Level = Literal["A", "B"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-Centring = Literal["norm", "add", "none"]  # a norm's bias does it, an addition does it, nothing can
 
 SMALLEST = 16  # TensorRT's INT8 kernels need K and N of at least this; below, Q/DQ only slows the layer down
 
@@ -30,11 +31,18 @@ class Placement:
     two_step: frozenset[str]  # outputs of those layers whose input is rounded in two steps
     attention: frozenset[str]  # outputs of attention products, both of whose inputs are quantized as they are
     tensors: dict[str, tuple[str, Centring]]  # key -> tensor to calibrate, and who centres it
+    norms: dict[str, Origin] = field(default_factory=dict)  # of what a norm centres
+    values: dict[str, Origin] = field(default_factory=dict)  # of what the values' layer centres
 
     @property
     def two_step_names(self) -> list[str]:
         """The two-step layers, by name."""
         return sorted(name for name, node in self.layers.items() if node.output[0] in self.two_step)
+
+    def behind_norm(self, key: str) -> Origin | None:
+        """Return where a tensor comes from that a norm centres and a change of layout stands before."""
+        origin = self.norms.get(key)
+        return origin if origin is not None and len(origin.tensors) > 1 else None
 
 
 def place(
@@ -52,15 +60,32 @@ def place(
     layers = quantizable_layers(graph, keep or [], smallest)
     check_patterns(two_step or [], list(layers), "no INT8 layer matches")
     outputs = {node.output[0] for node in layers.values()}
-    free = free_norms(graph, outputs)
     products = attention_products(graph, smallest) if level == "B" else []
+    rounded = frozenset(node.output[0] for node in products)
+    selecting = leading_to_selection(graph) & outputs
+    twice = {node.output[0] for name, node in layers.items() if matches(name, two_step or [])} | selecting
+    norms, values = norm_origins(graph, outputs), value_origins(graph, outputs, set(rounded))
+    divided = divided_norms(graph, norms, selecting)
     tensors: dict[str, tuple[str, Centring]] = {
-        node.input[0]: (node.input[0], "norm" if node.input[0] in free else "add") for node in layers.values()
+        name: (name, "bias" if name in values else "add") for name in (node.input[0] for node in layers.values())
     }
+    for name, origin in norms.items():
+        source = origin.tensors[0]
+        tensors |= {key: (key, "norm" if source in divided else "bias") for key in (name, source)}
     tensors |= {plain_key(name): (name, "none") for node in products for name in node.input}
-    twice = {node.output[0] for name, node in layers.items() if matches(name, two_step or [])}
-    twice |= leading_to_selection(graph) & outputs
-    return Placement(layers, frozenset(twice), frozenset(node.output[0] for node in products), tensors)
+    return Placement(layers, frozenset(twice), rounded, tensors, norms, values)
+
+
+def divided_norms(graph: Graph, norms: dict[str, Origin], selecting: set[str]) -> set[str]:
+    """Return the norms that some layer reads which no frame selection depends on.
+
+    Others are not divided: their layers round twice, so what is left is the error of the weights, which dividing moves.
+    """
+    return {
+        origin.tensors[0]
+        for name, origin in norms.items()
+        if any(reader.output[0] not in selecting for reader in graph.readers[name] if reader.op_type in ("MatMul", "Gemm"))
+    }
 
 
 def plain_key(tensor: str) -> str:
@@ -84,11 +109,6 @@ def quantizable_layers(graph: Graph, keep: list[str], smallest: int = SMALLEST) 
         and not matches(name, keep)
         and is_plain(node)
     }
-
-
-def is_plain(node: NodeProto) -> bool:
-    """Say whether a layer multiplies rows by its weight and no more: a Gemm may also scale and transpose."""
-    return not attribute(node, "transA", 0) and attribute(node, "alpha", 1) == 1 == attribute(node, "beta", 1)
 
 
 def first_layers(graph: Graph) -> set[str]:
@@ -116,26 +136,6 @@ def last_layers(graph: Graph) -> set[str]:
             else:
                 final.update(node.input)
     return found
-
-
-def free_norms(graph: Graph, chosen: set[str]) -> set[str]:
-    """Return the norms' outputs whose centring is free: the norm's bias can take it, its readers' biases compensate it."""
-    free = set()
-    for node in graph.of("LayerNormalization"):
-        if node.output[0] in graph.outputs:
-            continue
-        constant = all(name in graph.stored for name in node.input[1:])
-        reading = graph.readers[node.output[0]]
-        quantized = bool(reading) and all(reader.output[0] in chosen for reader in reading)
-        if constant and quantized and all(reader.op_type == "Gemm" or bias_add(graph, reader) for reader in reading):
-            free.add(node.output[0])
-    return free
-
-
-def bias_add(graph: Graph, layer: NodeProto) -> NodeProto | None:
-    """Return the Add of a constant that alone reads what a layer gives, or None."""
-    added = graph.reader(layer.output[0], "Add")
-    return added if added is not None and any(name in graph.stored for name in added.input) else None
 
 
 def attention_products(graph: Graph, smallest: int = SMALLEST) -> list[NodeProto]:

@@ -4,9 +4,9 @@ A quantized layer reads its input through QuantizeLinear and DequantizeLinear, a
 DequantizeLinear. Biases, norms and constants on the left stay float; so does every other reader of a quantized tensor,
 which keeps residual paths exact.
 
-Each channel is centred before it is rounded (``ranges``): in the norm's own bias where a norm stands before, else by an
-addition. What that takes away from the product, ``offset @ W``, is compensated in the layer's bias, together with the mean
-error that the rounded weight makes. In float arithmetic the graph stays the same.
+Each channel is centred before it is rounded (``ranges``): in the norm's own bias where a norm stands before, in the bias of
+the values where attention does, else by an addition. What that takes away from the product, ``offset @ W``, is compensated in
+the layer's bias, together with the mean error that the rounded weight makes. In float arithmetic the graph stays the same.
 
 Rounding an activation anew in every window makes joints jitter, which no calibration mends. A layer that matters may
 therefore read its input in two steps: rounded, and then what the rounding left, rounded with a 254th of the step. Both
@@ -22,9 +22,11 @@ import numpy.typing as npt
 from onnx import NodeProto, helper, numpy_helper
 
 from poseedge.arrays import AnyArray, Float32Array, Float64Array
+from poseedge.graph.channels import relabelled
 from poseedge.graph.graph import Graph
-from poseedge.graph.nodes import attribute
-from poseedge.int8.placement import Placement, bias_add, plain_key
+from poseedge.int8.centring import bias_add, bias_behind, weight_axis
+from poseedge.int8.offsets import centered, move_centres, rename
+from poseedge.int8.placement import Placement, plain_key
 from poseedge.int8.ranges import QMAX, Ranges
 
 FINER = 254.0  # the second step is this much finer: what rounding leaves, half a step each way, fills all 8 bits
@@ -42,11 +44,6 @@ def quantize(graph: Graph, placement: Placement, ranges: Ranges) -> Graph:
     return inserter.graph
 
 
-def weight_axis(node: NodeProto) -> int:
-    """Return the axis of a layer's weight that counts output channels."""
-    return 0 if node.op_type == "Gemm" and attribute(node, "transB", 0) else 1
-
-
 def quantize_weight(weight: Float32Array, axis: int) -> tuple[npt.NDArray[np.int8], Float32Array]:
     """Return INT8 values and the scale of each output channel."""
     largest = np.abs(weight).max(axis=1 - axis, keepdims=True)
@@ -61,10 +58,14 @@ class QdqInserter:
         """``graph`` is edited."""
         self.graph, self.placement, self.ranges = graph, placement, ranges
         self.chosen = {node.output[0] for node in placement.layers.values()}
-        self.centered: dict[str, str] = {}  # float tensor -> its centred twin
         self.rounded: dict[str, str] = {}  # float tensor -> its dequantized twin, by key
         self.remainders: dict[str, str] = {}  # float tensor -> what rounding left of it, dequantized
-        self.corrections: dict[str, Float64Array] = {}  # output of a layer -> what its bias must add
+        made = {node.output[0]: node for node in graph.nodes if node.output[0] in self.chosen}
+        self.behind = {name: bias_behind(graph, node) for name, node in made.items()}  # layer -> from its result to its bias
+        self.shapes = graph.shapes
+        moved = move_centres(graph, placement, ranges)
+        self.centered = moved.centered  # float tensor -> its centred twin
+        self.corrections = moved.corrections  # what an Add or a Gemm reads or gives -> what its constant must add
         self.dequantized: dict[tuple[str, str], str] = {}  # weight and the input that it is divided for -> its dequantized twin
 
     def take(self, node: NodeProto) -> None:
@@ -76,8 +77,8 @@ class QdqInserter:
             self.graph.set_inputs(node, [self.plainly_rounded(node, name) for name in node.input])
         if node.op_type == "Add" and self.corrections:
             self.correct_bias(node)
-        if (node.output[0], "norm") == self.placement.tensors.get(node.output[0]):
-            self.center_norm(node)
+        if node.op_type == "Gemm" and node.output[0] in self.corrections:
+            self.correct_gemm(node, self.corrections.pop(node.output[0]))
 
     def plainly_rounded(self, node: NodeProto, source: str) -> str:
         """Return the dequantized twin of a tensor that ``node`` reads as it is."""
@@ -86,44 +87,40 @@ class QdqInserter:
             self.rounded[key] = self.insert_pair(node, key, source, self.ranges[key].step)
         return self.rounded[key]
 
-    def center_norm(self, node: NodeProto) -> None:
-        """Let a norm's gain and bias divide and centre its output."""
-        source = node.output[0]
-        activation = self.ranges[source]
-        bias = self.weight(node.input[2]) if len(node.input) == 3 else np.zeros(len(activation.offset))
-        gain = (self.weight(node.input[1]) / activation.divisor).astype(np.float32)
-        shift = ((bias - activation.offset) / activation.divisor).astype(np.float32)
-        constants = [self.graph.add_constant(f"{source}_gain", gain), self.graph.add_constant(f"{source}_bias", shift)]
-        self.graph.set_inputs(node, [node.input[0], *constants])
-        self.centered[source] = source
-
     def center(self, layer: NodeProto) -> str:
         """Return the centred twin of what a layer reads; insert the addition that makes it where no norm did."""
         source = layer.input[0]
         if source not in self.centered:
             self.centered[source] = source
             offset = self.ranges[source].offset
+            assert (self.ranges[source].divisor == 1).all(), f"no norm divides {source}"
             if offset.any():
-                self.centered[source] = f"{source}_centered"
+                self.centered[source] = centered(source)
                 inputs = [source, self.graph.add_constant(f"{source}_offset", (-offset).astype(np.float32))]
                 self.insert(layer, "Add", inputs, self.centered[source], f"{source}_center")
         return self.centered[source]
 
     def quantize_layer(self, node: NodeProto) -> None:
         """Let a layer read INT8, and remember what its bias must compensate."""
-        source, activation = node.input[0], self.ranges[node.input[0]]
+        source, output, activation = node.input[0], node.output[0], self.ranges[node.input[0]]
         if source not in self.rounded:
             self.rounded[source] = self.insert_pair(node, source, self.center(node), activation.step)
         weight, correction = self.insert_weight(node)
+        shift = self.corrections.pop(output, None)  # where its result is centred for another layer
+        correction = correction if shift is None else correction + shift
         self.graph.set_inputs(node, [self.rounded[source], weight, *node.input[2:]])
         if node.op_type == "Gemm":
             self.correct_gemm(node, correction)
         elif bias_add(self.graph, node):
-            self.corrections[node.output[0]] = correction
-        elif activation.offset.any():
+            self.corrections[output] = correction
+        elif not self.behind[output] and (activation.offset.any() or shift is not None):
             self.insert_bias(node, source, correction)
+            if shift is not None:
+                rename(self.graph, output, self.chosen)
             return
         self.split_product(node, source)
+        if len(self.behind[output]) > 1:
+            self.correct_behind(self.behind[output], correction)
 
     def insert_weight(self, node: NodeProto) -> tuple[str, Float64Array]:
         """Insert the DQ of a layer's weight; return what it gives, and what the layer's bias must compensate."""
@@ -177,6 +174,15 @@ class QdqInserter:
         bias = self.weight(node.input[2]) if len(node.input) == 3 else np.zeros(1)
         name = self.graph.add_constant(f"{node.output[0]}_bias", (bias + correction).astype(np.float32))
         self.graph.set_inputs(node, [*node.input[:2], name])
+
+    def correct_behind(self, tensors: list[str], correction: Float64Array) -> None:
+        """Put a layer's correction into the constant that is added to the last of ``tensors``, which nodes make of its result."""
+        row = np.broadcast_to(correction.astype(np.float32), self.shapes[tensors[0]])
+        added = relabelled(self.graph, tensors, row)
+        assert added is not None
+        for tensor in tensors:
+            rename(self.graph, tensor, self.chosen)
+        self.corrections[centered(tensors[-1])] = added.astype(np.float64)
 
     def insert_bias(self, node: NodeProto, source: str, correction: Float64Array) -> None:
         """Give a layer that had no bias its correction as one."""

@@ -18,7 +18,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,8 @@ from poseedge.arrays import Float32Array, Float64Array, IndexArray
 from poseedge.errors import PoseedgeError
 from poseedge.files import atomic_write
 from poseedge.graph.graph import Graph
-from poseedge.int8.placement import Centring, Placement
+from poseedge.int8.centring import Centring
+from poseedge.int8.placement import Placement
 from poseedge.int8.windows import ChannelStatistics, channel_statistics, digest
 
 Method = Literal["minmax", "percentile", "entropy", "mse"]
@@ -95,6 +96,13 @@ def center(statistics: ChannelStatistics, name: str, centring: Centring, migrate
     step = np.float32(widest / (QMAX - 0.5) * share)  # half a step is left for the rounding of the offset
     whole = divisor * np.float64(step)
     return Activation(np.rint((high + low) / 2 / whole) * whole, divisor, statistics.mean, step)
+
+
+def center_behind(statistics: ChannelStatistics, norm: Activation, channels: IndexArray, share: float = 1.0) -> Activation:
+    """Return how a tensor is rounded that holds these ``channels`` of a norm, which centres and divides them all alike."""
+    offset, divisor = norm.offset[channels], norm.divisor[channels]
+    reach = np.maximum(statistics.high - offset, offset - statistics.low) / divisor
+    return Activation(offset, divisor, statistics.mean, np.float32(reach.max() / QMAX * share))
 
 
 def histograms(
@@ -166,7 +174,7 @@ def measure_ranges(
         "graph_sha256": graph_digest(graph),
         "tensors": {
             key: {
-                "centring": placement.tensors[key][1],
+                **centred_by(placement, key),
                 "share": 1.0,
                 **{name: [float(f"{number:.6g}") for number in values] for name, values in asdict(found[tensor]).items()},
             }
@@ -180,18 +188,32 @@ def measure_ranges(
     return content
 
 
+def centred_by(placement: Placement, key: str) -> dict[str, Any]:
+    """Return what a ranges file says of who centres a tensor: of one behind a norm also which of the norm's channels it holds."""
+    behind = placement.behind_norm(key)
+    tied = {} if behind is None else {"norm": behind.tensors[0], "channels": behind.channels.tolist()}
+    return {"centring": placement.tensors[key][1], **tied}
+
+
 def read_ranges(content: Mapping[str, Any]) -> Ranges:
     """Return the ranges that follow from what ``measure_ranges`` found."""
-    return {
-        key: center(
-            ChannelStatistics(*(np.array(entry[name], np.float64) for name in ("low", "high", "mean"))),
-            key,
-            entry["centring"],
-            content["migrate"],
-            entry["share"],
-        )
-        for key, entry in content["tensors"].items()
+    entries = content["tensors"]
+    statistics = {
+        key: ChannelStatistics(*(np.array(entry[name], np.float64) for name in ("low", "high", "mean")))
+        for key, entry in entries.items()
     }
+    shared = {entry["norm"] for entry in entries.values() if "norm" in entry}  # centred alike, whatever share each reader covers
+    found = {}
+    for key, entry in entries.items():
+        share = 1.0 if key in shared else entry["share"]
+        found[key] = center(statistics[key], key, entry["centring"], content["migrate"], share)
+    behind = {
+        key: center_behind(statistics[key], found[entry["norm"]], np.array(entry["channels"]), entry["share"])
+        for key, entry in entries.items()
+        if "norm" in entry
+    }
+    covered = {key: replace(found[key], step=np.float32(found[key].step * entries[key]["share"])) for key in shared}
+    return found | behind | covered
 
 
 def cached_ranges(

@@ -24,9 +24,9 @@ from poseedge.evaluation.predict import Prediction
 from poseedge.figure import new_figure, save_figure
 from poseedge.graph.graph import Graph
 from poseedge.int8.integer_products import with_integer_products
-from poseedge.int8.placement import place
+from poseedge.int8.placement import Placement, place
 from poseedge.int8.quantize import quantize
-from poseedge.int8.ranges import read_ranges
+from poseedge.int8.ranges import centred_by, read_ranges
 from poseedge.lifter import LifterSpec
 from poseedge.skeleton import ROOT
 
@@ -149,8 +149,7 @@ class Sensitivity:
     def quantized(self, keep: list[str], two_step: list[str]) -> Graph:
         """Return that INT8 form of the graph."""
         placement = place(self.graph, keep, two_step)
-        ranges = read_ranges(retargeted(self.ranges, {key: centring for key, (_, centring) in placement.tensors.items()}))
-        return quantize(self.graph, placement, ranges)
+        return quantize(self.graph, placement, read_ranges(retargeted(self.ranges, placement)))
 
     def cost_of(self, quantized: Graph) -> Degradation:
         """Return what any INT8 form of the graph costs."""
@@ -228,9 +227,13 @@ def layers_to_keep(order: list[LayerSensitivity], budget: Budget, strictness: fl
     return len(order)
 
 
-def retargeted(found: Mapping[str, Any], centrings: Mapping[str, str]) -> dict[str, Any]:
-    """Return what was measured of the tensors in ``centrings``, centred so: it depends on which layers take INT8."""
-    tensors = {key: {**found["tensors"][key], "centring": centring} for key, centring in centrings.items()}
+def retargeted(found: Mapping[str, Any], placement: Placement) -> dict[str, Any]:
+    """Return what was measured of the tensors of ``placement``, centred as it says: that depends on which layers take INT8."""
+    measured = ("share", "low", "high", "mean")
+    tensors = {
+        key: {**{name: found["tensors"][key][name] for name in measured}, **centred_by(placement, key)}
+        for key in placement.tensors
+    }
     return {**found, "tensors": tensors}
 
 

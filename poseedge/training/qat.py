@@ -15,14 +15,17 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-from poseedge.arrays import Float32Array
+from poseedge.arrays import Float32Array, IndexArray
 from poseedge.errors import PoseedgeError
 from poseedge.export.recipe import Int8
 from poseedge.fold import differentiable_fold, fold
 from poseedge.fold.algebra import Dense
+from poseedge.graph.channels import Origin
+from poseedge.graph.compare import scope
 from poseedge.graph.trace import simplify, trace
-from poseedge.int8.placement import Centring, place
-from poseedge.int8.ranges import QMAX, center
+from poseedge.int8.centring import Centring
+from poseedge.int8.placement import place
+from poseedge.int8.ranges import QMAX, center, center_behind
 from poseedge.int8.windows import ChannelStatistics
 from poseedge.models.network import LiftingNetwork
 from poseedge.training.objective import Objective, Pairs, with_confidence
@@ -64,10 +67,11 @@ class QuantizedObjective(Objective):
         device = next(self.network.parameters()).device
         with device:
             folded = differentiable_fold(self.network, free_batch=True).to(device)
-        for name, centring in self.layers.items():
+        for name, (centring, behind) in self.layers.items():
             dense = folded.get_submodule(name)
             assert isinstance(dense, Dense)
-            folded.set_submodule(name, QuantizedDense(name, dense, centring, self.migrate))
+            norm = WatchedNorm(folded.get_submodule(scope(behind.tensors[0])), behind.channels) if behind else None
+            folded.set_submodule(name, QuantizedDense(name, dense, centring, self.migrate, norm))
         return folded
 
     @torch.inference_mode()
@@ -80,16 +84,31 @@ class QuantizedObjective(Objective):
         return 1000 * total / len(windows)
 
 
+class WatchedNorm:
+    """What a norm gave when it was last called, of which a layer reads these ``channels`` behind a change of layout."""
+
+    def __init__(self, norm: nn.Module, channels: IndexArray) -> None:
+        self.channels = channels
+        norm.register_forward_hook(self.remember)
+
+    def remember(self, norm: nn.Module, given: object, output: Tensor) -> None:
+        """Keep what the channels did."""
+        self.statistics = statistics(output)
+
+
 class QuantizedDense(Dense):
     """A Linear layer as its INT8 graph computes it, calibrated on the input at hand; see ``int8.quantize``."""
 
-    def __init__(self, name: str, dense: Dense, centring: Centring, migrate: float) -> None:
+    def __init__(self, name: str, dense: Dense, centring: Centring, migrate: float, norm: WatchedNorm | None) -> None:
         nn.Module.__init__(self)  # weight and bias exist
         self.weight, self.bias = dense.weight, dense.bias
-        self.name, self.centring, self.migrate = name, centring, migrate
+        self.name, self.centring, self.migrate, self.norm = name, centring, migrate, norm
 
     def forward(self, x: Tensor) -> Tensor:
         activation = center(statistics(x), self.name, self.centring, self.migrate)
+        if self.norm is not None:
+            whole = center(self.norm.statistics, self.name, self.centring, self.migrate)
+            activation = center_behind(statistics(x), whole, self.norm.channels)
         offset, divisor, mean = (
             torch.from_numpy(part).to(x) for part in (activation.offset, activation.divisor, activation.mean)
         )
@@ -119,10 +138,14 @@ def statistics(x: Tensor) -> ChannelStatistics:
     return ChannelStatistics(*(part.cpu().numpy() for part in (rows.amin(dim=0), rows.amax(dim=0), rows.mean(dim=0))))
 
 
-def quantized_layers(network: LiftingNetwork, keep: list[str]) -> dict[str, Centring]:
-    """Return the layers that take INT8 at level A, by their name in the folded network, and who centres their input."""
+def quantized_layers(network: LiftingNetwork, keep: list[str]) -> dict[str, tuple[Centring, Origin | None]]:
+    """Return the layers that take INT8 at level A, by their name in the folded network, and who centres their input.
+
+    Behind a change of layout, also which channels of a norm that input holds.
+    """
     graph, _ = simplify(trace(fold(network), network.frames, network.in_channels, OPSET, free_batch=False))
     placement = place(graph, keep)
     if not placement.layers:
         raise PoseedgeError(f"no layer of {network.name} takes INT8", "train it without --qat")
-    return {name: placement.tensors[node.input[0]][1] for name, node in placement.layers.items()}
+    read = {name: node.input[0] for name, node in placement.layers.items()}
+    return {name: (placement.tensors[key][1], placement.behind_norm(key)) for name, key in read.items()}

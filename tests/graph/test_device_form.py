@@ -12,8 +12,11 @@ from onnx import helper
 from poseedge.arrays import AnyArray
 from poseedge.export.pipeline import export_bundle
 from poseedge.graph.cpu_form import widened
-from poseedge.graph.device_form import device_form
+from poseedge.graph.device_form import device_form, fewer_products
 from poseedge.graph.graph import Graph
+from poseedge.int8.placement import place
+from poseedge.int8.quantize import quantize
+from poseedge.int8.ranges import calibrate
 from poseedge.targets.boards import load_target
 from tests.support import small_export
 from tests.support.graphs import make_graph
@@ -65,8 +68,8 @@ def two_branches(order: str = "ab", factor: str = "one", shown: str = "") -> Gra
         steps = [("MatMul", [name, f"{name}1"]), ("Add", ["", f"{name}1_bias"]), ("Mul", ["", factor])]
         steps += [("MatMul", ["", f"{name}2"]), ("Add", ["", f"{name}2_bias"])]
         last = ""
-        for place, (kind, inputs) in enumerate(steps):
-            nodes.append(helper.make_node(kind, [given or last for given in inputs], [last := f"{name}_{place}"]))
+        for number, (kind, inputs) in enumerate(steps):
+            nodes.append(helper.make_node(kind, [given or last for given in inputs], [last := f"{name}_{number}"]))
     nodes.append(helper.make_node("Concat", [f"{name}_4" for name in order], ["c"], axis=1))
     nodes.append(helper.make_node("Add", ["c", shown or "c"], ["y"]))
     return make_graph(nodes, [3, 4], {**WEIGHTS, factor: np.asarray(FACTORS[factor])})
@@ -98,3 +101,28 @@ def test_boards_get_it_and_other_targets_do_not(tmp_path: Path) -> None:
         assert manifest.parity["fp32"].against_reference.distance_mm.max < 0.01
         nodes[name] = manifest.graphs["fp32"].nodes
     assert nodes[board] < nodes["default"]
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_joined_layers_are_named_by_all_and_found_by_each(name: str) -> None:
+    graph = exported(name, 17)
+    joined = fewer_products(graph)
+    parts = {part for layer in joined.layers for part in layer.split("+")}
+    assert parts == set(graph.layers)
+    both = next(layer for layer in place(joined).layers if "+" in layer)
+    for part in both.split("+"):
+        assert place(joined, two_step=[part]).two_step_names == [both]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", JOINED)
+def test_int8_of_joined_layers_is_as_near_as_that_of_each(name: str) -> None:
+    graph = exported(name, 17)
+    windows = np.concatenate([keypoints_for(graph) * size for size in (0.2, 0.5, 1.0, 0.7)])
+    exact = np.concatenate([graph.run(window[None]) for window in windows])
+    apart = []
+    for form in (graph, fewer_products(graph)):
+        placement = place(form)
+        rounded = quantize(form, placement, calibrate(form, placement, windows, migrate=0.5))
+        apart.append(np.abs(np.concatenate([rounded.run(window[None]) for window in windows]) - exact).mean())
+    assert apart[1] < 1.25 * apart[0]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseedge.errors import PoseedgeError
-from poseedge.int8.quantize import quantize_weight, weight_axis
+from poseedge.int8.centring import weight_axis
+from poseedge.int8.quantize import quantize_weight
 from poseedge.int8.ranges import QMAX, center
 from poseedge.int8.windows import ChannelStatistics
 from tests.support.int8_stacks import (

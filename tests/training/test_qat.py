@@ -21,7 +21,7 @@ from poseedge.models.network import LiftingNetwork
 from poseedge.training import recipe as recipes
 from poseedge.training.loop import Training
 from poseedge.training.objective import Objective
-from poseedge.training.qat import QuantizedObjective
+from poseedge.training.qat import QuantizedObjective, quantized_layers
 from tests.support import golden, training
 from tests.support.graphs import simplified, windows
 
@@ -37,7 +37,8 @@ def objective() -> QuantizedObjective:
 
 def in_training(layers: list[str]) -> Float32Array:
     """Return the reference windows' poses, these layers rounded as training rounds them."""
-    every, objective().layers = objective().layers, {name: objective().layers[name] for name in layers}
+    keep = [name for name in objective().layers if name not in layers]
+    every, objective().layers = objective().layers, quantized_layers(objective().network, keep)
     with torch.no_grad():
         poses: Float32Array = objective().quantized()(torch.from_numpy(windows())).numpy()
     objective().layers = every
@@ -84,15 +85,30 @@ def test_every_layer_is_rounded_as_its_int8_graph_rounds_it() -> None:
     graph = simplified(17)[0]
     layers, unrounded = list(place(graph).layers), lifted(graph)
     assert len(layers) > 10
-    for layer in layers:
-        found = deployed([layer])
+    for chosen in [*([layer] for layer in layers), *layers_of_one_norm()]:
+        found = deployed(chosen)
         moved = apart_mm(unrounded, found)
-        assert apart_mm(in_training([layer]), found) < 0.25 * moved, layer  # a value between two steps may fall to either side
+        assert apart_mm(in_training(chosen), found) < 0.25 * moved, chosen  # a value between two steps may fall to either side
+
+
+def layers_of_one_norm() -> list[list[str]]:
+    """Return the layers that a norm centres together, of norms that more than one reads."""
+    norms: dict[str, list[str]] = {}
+    for layer, (_, behind) in objective().layers.items():
+        if behind is not None:
+            norms.setdefault(behind.tensors[0], []).append(layer)
+    return [layers for layers in norms.values() if len(layers) > 1]
+
+
+def test_both_limb_mlps_are_centred_by_their_norm() -> None:
+    assert ["spatial.0.ipc.fc1_3", "spatial.0.ipc.fc1_2"] in layers_of_one_norm()
 
 
 def test_the_layers_are_those_that_deployment_quantizes() -> None:
     placement = place(simplified(17)[0])
-    assert objective().layers == {name: placement.tensors[node.input[0]][1] for name, node in placement.layers.items()}
+    assert {name: centring for name, (centring, _) in objective().layers.items()} == {
+        name: placement.tensors[node.input[0]][1] for name, node in placement.layers.items()
+    }
 
 
 def test_training_lowers_the_distance_of_int8_from_the_float_network(tmp_path: Path) -> None:

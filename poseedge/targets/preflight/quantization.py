@@ -12,8 +12,8 @@ from poseedge.arrays import AnyArray, Float64Array
 from poseedge.graph.graph import Graph
 from poseedge.graph.nodes import FLOATS, attribute, type_name
 from poseedge.graph.structure import dequantizer
+from poseedge.int8.centring import weight_axis
 from poseedge.int8.placement import SMALLEST
-from poseedge.int8.quantize import weight_axis
 from poseedge.targets.boards import Target
 from poseedge.targets.preflight.rules import Issue, rule
 
