@@ -34,6 +34,10 @@ def test_cost_of_a_stream_is_parted_into_network_and_rest(
 ) -> None:
     stream_cost.measure(small_bundle, precision=["int8"], frames=20, results=tmp_path)
     report = json.loads(next(tmp_path.glob("stream_nanohtnet_*.json")).read_text())
-    assert [row["people"] for row in report["rows"]] == [1, 2, 5]
-    assert all(row["network_ms_per_person"] > 0 and row["own_ms_per_person"] > 0 for row in report["rows"])
+    assert [(row["precision"], row["people"]) for row in report["rows"]] == [
+        (each, people) for each in ("int8", "none") for people in (1, 2, 5)
+    ]
+    for row in report["rows"]:
+        assert (row["network_ms_per_person"] > 0) == (row["precision"] != "none")
+        assert 0 < row["own_p10_ms_per_person"] <= row["own_ms_per_person"] <= row["own_p90_ms_per_person"]
     assert "| int8 | 5 | " in capsys.readouterr().out
