@@ -26,8 +26,6 @@ LENGTHS = 250  # poses that a person's size is told from: five seconds at 50 Hz
 
 TWO_PIXELS = 2.0
 
-Joints = tuple[Floats, Floats, bool]  # Human3.6M's of a person (17, 2), their scores (17,), and whether all were seen
-
 _BY_ID = (dict, Mapping)  # the first is much quicker told
 
 
@@ -121,10 +119,10 @@ class Stream:
         except DataError:
             del self._open[self._frame]
             raise
-        there = [self._people.get(number) or self._person(number) for number in ids]
-        joints = self._whole(there, keypoints) if is_clean(keypoints) else self._doubted(there, keypoints)
         steps: list[WindowStep] = []
-        for person, (px, scores, clean) in zip(there, joints, strict=True):
+        for place, number in enumerate(ids):
+            person = self._people.get(number) or self._person(number)
+            px, scores, clean = self._joints(person, keypoints[place])
             steps += person.see(Sighting(self._frame, self._time, px, scores, clean))
         if len(ids) < len(self._people):
             steps += self._missed(ids)
@@ -152,34 +150,23 @@ class Stream:
                 self._lengths.pop(number, None)
         return steps
 
-    def _whole(self, people: list[TrackedPerson], keypoints: Floats) -> list[Joints]:
-        """Return the joints of people whose keypoints ``(P, K, 3)`` were all seen."""
-        if not self._is_coco:
-            return [(np.ascontiguousarray(row[:, :2]), row[:, 2], True) for row in keypoints]
-        found = []
-        for place, person in enumerate(people):  # to iterate over an array takes longer: it ends with an IndexError
-            row = keypoints[place] if self._order is None else keypoints[place, self._order]
-            share = person.face.complete(row, self._time, True)
+    def _joints(self, person: TrackedPerson, keypoints: Floats) -> tuple[Floats, Floats, bool]:
+        """Return Human3.6M's joints of a person's keypoints ``(K, 3)``, their scores, and whether all were seen."""
+        if is_clean(keypoints):
+            if not self._is_coco:
+                return np.ascontiguousarray(keypoints[:, :2]), keypoints[:, 2], True
+            whole = keypoints if self._order is None else keypoints[self._order]
+            share = person.face.complete(whole, self._time, True)
             if share == 1:
-                found.append((*from_whole_frame(row, self._trunk), True))
-            else:
-                found += self._by_share(row[None, :, :2], row[None, :, 2], [share])
-        return found
-
-    def _doubted(self, people: list[TrackedPerson], keypoints: Floats) -> list[Joints]:
-        """Return the joints of people some of whose keypoints ``(P, K, 3)`` are missing."""
-        seen, scores = gate(keypoints[..., :2], keypoints[..., 2]), keypoints[..., 2]
-        if not self._is_coco:
-            return joints_of(*to_h36m(seen, scores, self._layout))
-        coco, given = to_coco(seen, scores, self._layout)
-        whole: list[bool] = are_clean(coco, given).tolist()
-        shares = [
-            person.face.complete(row, self._time, is_whole) for person, row, is_whole in zip(people, coco, whole, strict=True)
-        ]
-        return self._by_share(coco, given, shares)
-
-    def _by_share(self, coco: Floats, given: Floats, shares: list[float]) -> list[Joints]:
-        return joints_of(*from_coco(coco, given, self._trunk, shares=np.array(shares, np.float32)))
+                return *from_whole_frame(whole, self._trunk), True
+            coco, given = whole[None, :, :2], whole[None, :, 2]
+        else:
+            px, scores = gate(keypoints[None, :, :2], keypoints[None, :, 2]), keypoints[None, :, 2]
+            if not self._is_coco:
+                return alone(*to_h36m(px, scores, self._layout))
+            coco, given = to_coco(px, scores, self._layout)
+            share = person.face.complete(coco[0], self._time, bool(are_clean(coco, given)[0]))
+        return alone(*from_coco(coco, given, self._trunk, shares=np.array([share], np.float32)))
 
     def _begin(self, time_s: float | None, frame: int | None) -> None:
         """Settle number and time of the new frame."""
@@ -245,9 +232,9 @@ class Stream:
         return posed._replace(pose_m=posed.pose_m * np.float32(share))
 
 
-def joints_of(px: Floats, scores: Floats) -> list[Joints]:
-    """Return joints ``(P, 17, 2)`` and scores ``(P, 17)`` person by person."""
-    return list(zip(px, scores, are_clean(px, scores).tolist(), strict=True))
+def alone(joints: Floats, scores: Floats) -> tuple[Floats, Floats, bool]:
+    """Return joints ``(1, 17, 2)`` and scores ``(1, 17)`` without their first axis, and whether all joints were seen."""
+    return joints[0], scores[0], bool(are_clean(joints, scores)[0])
 
 
 def check_pixels(keypoints: Floats, frame: int) -> None:

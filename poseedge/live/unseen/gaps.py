@@ -32,12 +32,13 @@ _STRANGER_FRAMES = 3  # most joints elsewhere for so many frames: somebody else,
 
 _HALF = np.array(0.5, np.float32)  # a number of Python's is converted anew in every product, which takes as long as the product
 _LEAST = np.array([0, 0, np.nextafter(np.float32(LEAST_SCORE), np.float32(0))], np.float32)
+_LEAST_OF_ALL = np.tile(_LEAST, (200, 1))  # of more joints than a layout has: arrays of one shape are soonest compared
 
 
 def is_clean(keypoints: Floats) -> bool:
-    """Say whether ``gate`` would leave all of ``(..., 3)``, pixels and score, as they are: quick, and False in doubt."""
+    """Say whether ``gate`` would leave all of ``(K, 3)``, pixels and score, as they are: quick, and False in doubt."""
     flat = keypoints.ravel()
-    return b"\0" not in (keypoints > _LEAST).tobytes() and math.isfinite(flat.dot(flat))
+    return b"\0" not in (keypoints > _LEAST_OF_ALL[: len(keypoints)]).tobytes() and math.isfinite(flat.dot(flat))
 
 
 def are_clean(joints: Floats, scores: Floats) -> Flags:
