@@ -64,11 +64,15 @@ def posed(
 ) -> tuple[list[Prediction], list[Prediction]]:
     """Return the poses of windows alone, and their mean over overlapping windows, where the same windows tell both.
 
-    A network that gives its whole window would need nine times the work for the mean; ``bench`` and ``eval --overlap`` do that.
+    Of a network that gives one frame both are the same. One that gives its whole window would need nine times the work for the
+    mean; ``bench`` and ``eval --overlap`` do that.
     """
     spec, whole = lifter.spec, lifts_sequences(lifter.spec.output_frames)
-    if whole or gives_whole_window(spec) or job.every > 1 or len(spec.output_frames) == 1:
+    if whole or gives_whole_window(spec) or job.every > 1:
         return predict(lifter, test, job.flip, job.every, advance, whole=whole), []
+    if len(spec.output_frames) == 1:
+        alone = predict(lifter, test, job.flip, job.every, advance)
+        return alone, alone
     both = predict_overlapping(lifter, test, job.flip, advance=advance)
     return both.alone, both.mean
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = '{"frame": 0, "time": 0.0, "people": [{"id": 1, "keypoints": [[x, y, score], ...]}]}'
 _DIGITS = 6  # of metres
-_LARGEST = 2**53  # of a number that is counted by
+_LARGEST = 2**53  # of a number that is counted by: JSON's are doubles
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ def read_line(text: str, number: int) -> KeypointLine:
     if not isinstance(content, dict) or not isinstance(content.get("people"), list):
         raise DataError(f"line {number}: no 'people'", f"a line should be {EXAMPLE}")
     frame, time = content.get("frame"), content.get("time")
-    if not (frame is None or _whole(frame)) or not (time is None or _number(time)):
-        raise DataError(f"line {number}: 'frame' {frame!r:.40} and 'time' {time!r:.40} should be a whole number and seconds")
+    frame = None if frame is None else whole_number(frame, f"line {number}: 'frame'")
+    if not (time is None or _number(time)):
+        raise DataError(f"line {number}: 'time' {abridged(time)} should be seconds")
     people = [_person(person, number) for person in content["people"]]
     ids = [number for number, _ in people if number is not None]
     if len(set(ids)) < len(ids) or len(ids) not in (0, len(people)):
@@ -62,13 +64,27 @@ def write_line(frame: StreamFrame) -> str:
     return json.dumps({"frame": frame.frame, "time": round(frame.time_s, _DIGITS), "people": people})
 
 
+def abridged(value: Any) -> str:
+    """Return the beginning of what was found, for a message."""
+    return reprlib.repr(value)[:80]  # of a value of any size and depth
+
+
+def whole_number(value: Any, where: str) -> int:
+    """Return a frame number or id as JSON has it: 12, 12.0 or "12"."""
+    if isinstance(value, str):
+        value = float(value) if value.strip().isdecimal() else value
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST and value % 1 == 0
+    if not whole:
+        raise DataError(f"{where}: expected a whole number, found {abridged(value)}")
+    return int(value)
+
+
 def _person(content: Any, line: int) -> tuple[int | None, AnyArray]:
     keypoints = content.get("keypoints") if isinstance(content, dict) else None
     if not isinstance(keypoints, list):
         raise DataError(f"line {line}: a person without a list of 'keypoints'", f"a line should be {EXAMPLE}")
     number = content.get("id")
-    if not (number is None or _whole(number)):
-        raise DataError(f"line {line}: id {number!r:.40} is not a whole number")
+    number = None if number is None else whole_number(number, f"line {line}: 'id'")
     try:
         width = next((len(joint) for joint in keypoints if joint is not None), 3)
         array = np.array([[None] * width if joint is None else joint for joint in keypoints], np.float32)  # null: missing
@@ -77,10 +93,6 @@ def _person(content: Any, line: int) -> tuple[int | None, AnyArray]:
     if array.ndim != 2 or array.shape[1] not in (2, 3):
         raise DataError(f"line {line}: keypoints of shape {array.shape}", f"a line should be {EXAMPLE}")
     return number, array
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _number(value: Any) -> bool:

@@ -44,6 +44,11 @@ def remarks(found: dict[str, Any]) -> list[str]:
         if held := person["held"]:
             names = ", ".join(f"{name} ({count} frames)" for name, count in sorted(held.items(), key=lambda item: -item[1]))
             said.append(f"person {person['id']}: held in place while not seen for over a second, or not yet: {names}")
+        if person["frames"] > 2 and person["ended"] + 1 >= person["frames"] / 2:
+            said.append(
+                f"person {person['id']}: {person['ended'] + 1} tracks for {person['frames']} poses: "
+                f"frames stand more than a second apart; are their numbers right, and {found['fps']:g} frames per second?"
+            )
         if person["swapped"]:
             said.append(f"person {person['id']}: left and right exchanged back in {person['swapped']} pairs of joints")
         if person["jumped"]:

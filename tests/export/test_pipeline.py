@@ -27,9 +27,10 @@ from poseedge.evaluation.overlap import predict_overlapping
 from poseedge.evaluation.parity import parity
 from poseedge.evaluation.predict import predict
 from poseedge.evaluation.results import Limits
-from poseedge.evaluation.score import score
+from poseedge.evaluation.score import mean_jitter, score
 from poseedge.export import graphs, pipeline
 from poseedge.export.pipeline import export_bundle
+from poseedge.export.proof import posed
 from poseedge.export.recipe import Fp16, Int8, Recipe
 from poseedge.files import sha256_of
 from poseedge.fold import fold
@@ -41,6 +42,7 @@ from poseedge.lifter import NORMALIZATION
 from poseedge.models.checkpoints import save_checkpoint
 from poseedge.targets.boards import load_target
 from tests.support import golden, small_export
+from tests.support.linear_lifter import LinearLifter
 
 pytestmark = pytest.mark.slow
 
@@ -201,6 +203,15 @@ def test_jitter_is_told_both_ways_as_eval_tells_it(small_bundle: Path, export_in
         assert told["jitter_mm"] == pytest.approx(dict(zip(("this", "against"), found, strict=True)), abs=0.01)
     assert recorded["overlap"]["every"] == 1
     assert recorded["overlap"]["mpjpe_mm"] == pytest.approx(score(this.mean).mpjpe_mm, abs=0.01)
+
+
+def test_jitter_of_a_network_that_gives_one_frame_is_the_same_both_ways(export_inputs: Path, tmp_path: Path) -> None:
+    data, job = load_dataset(export_inputs / "data").of(["S9"]), small_export.job(export_inputs, tmp_path / "b")
+    lifter = LinearLifter(27, (13,))
+    alone, mean = posed(lifter, data, job, lambda _: None)
+    told = predict_overlapping(lifter, data).jitter_mm
+    assert told == pytest.approx((mean_jitter(mean), mean_jitter(alone)))
+    assert posed(LinearLifter(27, tuple(range(27))), data, job, lambda _: None)[1] == []
 
 
 def test_recorded_reference_is_the_score_of_the_checkpoint(export_inputs: Path, manifest: dict[str, Any]) -> None:

@@ -213,3 +213,15 @@ def test_the_page_on_keypoint_files_names_every_format_and_layout() -> None:
     page = (Path(__file__).parents[2] / "docs" / "keypoint_files.md").read_text()
     assert set(re.findall(r"^\| `([a-z][a-z0-9-]*)` \|", page, re.MULTILINE)) == set(FORMATS)
     assert all(f"`{name}`" in page for name in LAYOUTS)
+
+
+@pytest.mark.parametrize("text", ["3", "3.0", '"3"'])
+def test_numbers_of_json_lines_are_whole_however_they_are_written(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    keypoints = json.dumps(np.random.default_rng(0).uniform(100, 500, (17, 2)).tolist())
+    path.write_text(f'{{"frame": {text}, "people": [{{"id": {text}, "keypoints": {keypoints}}}]}}\n')
+    [track] = read_clip(path).tracks
+    assert (track.id, track.frames.tolist()) == (3, [3])
+    path.write_text(path.read_text().replace(f'"id": {text}', '"id": 3.5'))
+    with pytest.raises(DataError, match=r"line 1: 'id': expected a whole number, found 3\.5"):
+        read_clip(path)

@@ -191,6 +191,16 @@ def test_limb_that_stays_unseen_is_held_and_said_and_the_person_lifted(joints: l
     assert any("held in place while not seen for over a second, or not yet" in note for note in remarks(summary(lifted)))
 
 
+@pytest.mark.parametrize(("step", "said"), [(1, False), (5, False), (33, True)])
+def test_frames_too_far_apart_to_be_one_motion_are_said(step: int, said: bool) -> None:
+    """As where milliseconds stand for numbers of frames."""
+    given = clip_of(recorded.pixels(20)[:20], fps=30)
+    frames = np.arange(20) * step
+    clip = replace(given, tracks=(replace(given.tracks[0], frames=frames),), frames=np.arange(frames[-1] + 1))
+    notes = remarks(summary(lift_clip(LinearLifter(), clip, LiftOptions())))
+    assert any("20 tracks for 20 poses" in note and "30 frames per second?" in note for note in notes) == said
+
+
 def test_both_legs_unseen_for_over_a_second_end_the_track() -> None:
     px = recorded.pixels(20).copy()
     px[100:, 3] = np.nan

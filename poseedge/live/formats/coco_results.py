@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, abridged
+from poseedge.live.formats.collect import Detections
 from poseedge.live.formats.json_text import json_text
 from poseedge.live.formats.openpose import person_id
+from poseedge.live.json_lines import abridged
 
 
 def read(path: Path, found: Detections) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from poseedge.errors import DataError
 from poseedge.live.formats import checks
+from poseedge.live.json_lines import abridged, whole_number
 from poseedge.live.tracks import UNKNOWN, link
 from poseedge.live.types import Clip
 
@@ -140,21 +140,6 @@ def pictures(path: Path, suffix: str) -> Iterator[tuple[int, Path]]:
 def folder_files(folder: Path, suffix: str) -> list[Path]:
     """Return the files of a folder that end so, hidden ones left out."""
     return [file for file in folder.iterdir() if file.suffix.lower() == suffix and not file.name.startswith(".")]
-
-
-def abridged(value: Any) -> str:
-    """Return the beginning of what was found, for a message."""
-    return reprlib.repr(value)[:80]  # of a value of any size and depth
-
-
-def whole_number(value: Any, where: str) -> int:
-    """Return a frame number or id as JSON has it: 12, 12.0 or "12"."""
-    if isinstance(value, str):
-        value = float(value) if value.strip().isdecimal() else value
-    whole = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53 and value % 1 == 0
-    if not whole:
-        raise DataError(f"{where}: expected a whole number, found {abridged(value)}")
-    return int(value)
 
 
 def picture_size(values: Iterable[Any], path: Path) -> tuple[int, int]:

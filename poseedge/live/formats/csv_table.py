@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, abridged, frame_number, whole_number
+from poseedge.live.formats.collect import Detections, frame_number
+from poseedge.live.json_lines import abridged, whole_number
 from poseedge.live.layouts import COCO_NAMES
 from poseedge.skeleton import JOINT_NAMES
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, abridged, pictures, whole_number
+from poseedge.live.formats.collect import Detections, pictures
 from poseedge.live.formats.json_text import json_text
+from poseedge.live.json_lines import abridged, whole_number
 
 
 def read(path: Path, found: Detections) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from poseedge.arrays import AnyArray
 from poseedge.errors import DataError
 from poseedge.live.formats.arrays import array_members
-from poseedge.live.formats.collect import Detections, picture_size, whole_number
+from poseedge.live.formats.collect import Detections, picture_size
+from poseedge.live.json_lines import whole_number
 
 
 def read(path: Path, found: Detections) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from poseedge.errors import DataError
-from poseedge.live.formats.collect import Detections, abridged, pictures
+from poseedge.live.formats.collect import Detections, pictures
 from poseedge.live.formats.json_text import json_text, parsed_json
 from poseedge.live.formats.openpose import person_id
+from poseedge.live.json_lines import abridged
 from poseedge.live.layouts import LAYOUTS
 
 _BOX = 5  # class and box stand before the joints

@@ -14,7 +14,8 @@ import numpy as np
 
 from poseedge.errors import DataError
 from poseedge.live.formats.arrays import objects
-from poseedge.live.formats.collect import Detections, abridged, picture_size
+from poseedge.live.formats.collect import Detections, picture_size
+from poseedge.live.json_lines import abridged
 
 _LAYOUTS = {"coco": "coco17", "h36m": "h36m17"}  # by the name in the metadata
 

@@ -53,7 +53,7 @@ def test_joint_that_is_null_is_missing(small_bundle: Path) -> None:
         ("[1, 2]", "line 2: no 'people'"),
         ('{"people": [{"id": 1}]}', "line 2: a person without a list of 'keypoints'"),
         ('{"people": [{"id": 1, "keypoints": [[1, 2], [3]]}]}', "line 2: keypoints are not rows of numbers"),
-        ('{"people": [{"id": "Ann", "keypoints": []}]}', "line 2: id 'Ann' is not a whole number"),
+        ('{"people": [{"id": "Ann", "keypoints": []}]}', "line 2: 'id': expected a whole number, found 'Ann'"),
         ('{"people": [{"id": 1, "keypoints": [[1, 2, 1]]}]}', "frame 11: expected keypoints (17, 2) or (17, 3) of coco17"),
         ('{"frame": 3, "time": 9, "people": []}', "frame 3 at 9 s comes after frame 10 at 0 s"),
         ('{"people": [{"id": 1, "keypoints": [[1, 2, 1]]}, {"id": 1, "keypoints": [[1, 2, 1]]}]}', "line 2: ids [1, 1]"),
