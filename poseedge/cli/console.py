@@ -96,23 +96,24 @@ def table(title: str, columns: list[str], rows: Sequence[Sequence[str | Text]], 
 def parts_that_fit(widths: Sequence[int], named: Sequence[bool], room: int) -> list[list[int]]:
     """Return the columns of each part of a table: all in one if they fit in ``room``, or if it is not the numbers that do not.
 
-    Else the named columns stand in every part, beside as many numbers as fit.
+    Else the named columns that stand first are in every part, beside as many of the others as fit.
     """
-    names = [place for place, name in enumerate(named) if name]
-    numbers = [place for place, name in enumerate(named) if not name]
-    taken = sum(widths[place] for place in numbers)
+    everything = list(range(len(widths)))
+    taken = sum(width for width, name in zip(widths, named, strict=True) if not name)
     if sum(widths) <= room or taken <= room // 2:
-        return [list(range(len(widths)))]
-    beside = max(room - sum(widths[place] for place in names), room // 2)
+        return [everything]
+    first = named.index(False)
+    beside = max(room - sum(widths[:first]), room // 2)
     parts: list[list[int]] = []
     left = 0
-    for place in numbers:
-        if widths[place] > left:
-            parts.append([])
+    for place in everything[first:]:
+        least = min(widths[place], beside // 2) if named[place] else widths[place]  # words fold
+        if least > left:
+            parts.append(everything[:first])
             left = beside
         parts[-1].append(place)
-        left -= widths[place]
-    return [sorted([*names, *part]) for part in parts]
+        left -= least
+    return parts
 
 
 def next_step(*words: object, where: str = "") -> None:

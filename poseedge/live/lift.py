@@ -72,9 +72,11 @@ def lift_clip(
 
     Raises ``DataError`` if the size of the picture is unknown, or the frame rate, where the network has more than one frame.
     """
+    lacks_rate = clip.fps is None and lifter.spec.frames > 1
     if clip.size is None:
-        raise DataError(f"{clip.name}: does not say how large the picture is", "say it: --size 1920x1080")
-    if clip.fps is None and lifter.spec.frames > 1:
+        said, both = (", nor its frame rate", " --fps 30") if lacks_rate else ("", "")
+        raise DataError(f"{clip.name}: does not say how large the picture is{said}", f"say it: --size 1920x1080{both}")
+    if lacks_rate:
         known = f"{lifter.spec.model} knows motion at {trained.fps:g} Hz"
         raise DataError(f"{clip.name}: does not say its frame rate, and {known}", "say it: --fps 30")
     fps = clip.fps or trained.fps

@@ -46,6 +46,16 @@ def test_table_wider_than_the_terminal_goes_on_below_with_its_names_whole(
     assert len(named) == 2 * {80: 3, 100: 2, 120: 2, 200: 1}[width]
 
 
+def test_words_after_the_numbers_stand_in_one_part_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "out", Console(width=80))
+    table("title", [*WIDE[2:], "note"], [[*LINE[2:], "a longer word of it"]], text=("note",))
+    said = capsys.readouterr().out
+    assert said.count("a longer word of it") == 1
+    assert [cell for cell in said.split() if cell in LINE[3:]] == LINE[3:]
+
+
 def test_long_words_beside_few_numbers_fold_in_one_table(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -267,6 +267,9 @@ def test_unknown_size_and_frame_rate_are_asked_for() -> None:
     with pytest.raises(DataError, match="does not say its frame rate, and linear knows motion at 50 Hz") as fps:
         lift_clip(LinearLifter(), replace(clip, fps=None), LiftOptions())
     assert "--fps" in fps.value.hint
+    with pytest.raises(DataError, match="how large the picture is, nor its frame rate") as both:
+        lift_clip(LinearLifter(), replace(clip, size=None, fps=None), LiftOptions())
+    assert both.value.hint == "say it: --size 1920x1080 --fps 30"
 
 
 def test_trunk_is_fitted_where_the_network_was_trained_so() -> None:
