@@ -41,8 +41,8 @@ def mixed_origin(graph: Graph, name: str) -> Origin | None:
     if any(len(graph.readers[tensor]) != 1 or tensor in graph.outputs for tensor in between):
         return None
     labels, shape = relabelled(graph, before, labels_of(graph, before[0])), graph.shapes.get(after[0], ())
-    if labels is None or labels.ndim != len(shape) or (labels != labels[..., :1, :]).any():
-        return None
+    if labels is None or graph.shapes.get(values, ())[:-2] != shape[:-2] or (labels != labels[..., :1, :]).any():
+        return None  # of heads that share values a channel would be several
     mixed = np.broadcast_to(labels[..., :1, :], (*labels.shape[:-2], *shape[-2:]))
     channels = by_channel(relabelled(graph, after, mixed))
     if channels is None or len(np.unique(channels)) != len(channels):

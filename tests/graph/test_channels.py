@@ -111,6 +111,21 @@ def test_a_layout_that_suits_one_window_alone_is_refused_where_the_batch_is_free
     assert mixed_origin(attention(batch=1, rows=(1, TOKENS, HEADS, HEAD)), "m") is not None
 
 
+def test_values_that_heads_share_are_refused() -> None:
+    nodes = [
+        node("MatMul", ["x", "v.weight"], ["vp"]),
+        node("Reshape", ["vp", "rows"], ["v"]),
+        node("Softmax", ["given"], ["weights"]),
+        node("MatMul", ["weights", "v"], ["mixed"]),
+        node("Reshape", ["mixed", "flat"], ["m"]),
+        node("MatMul", ["m", "proj.weight"], ["y"]),
+    ]
+    shapes = {"v.weight": (WIDTH, HEAD), "given": (1, HEADS, TOKENS, TOKENS), "proj.weight": (WIDTH, WIDTH)}
+    weights: dict[str, AnyArray] = {name: RNG.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    weights |= {"rows": np.array([1, 1, TOKENS, HEAD]), "flat": np.array([-1, WIDTH])}
+    assert mixed_origin(make_graph(nodes, [1, TOKENS, WIDTH], weights), "m") is None
+
+
 def gathered(reshaped: tuple[int, ...]) -> Graph:
     """Return three of six rows of a norm, side by side."""
     nodes = [
