@@ -1,4 +1,4 @@
-"""NanoHTNet as exported by poseedge against eager PyTorch, the naive export, and the floor of its weight products.
+"""NanoHTNet as exported by poseedge against eager PyTorch, the naive export, and the floor of its products.
 
 ``python -m benchmarks compare_nanohtnet build/nanohtnet weights/nanohtnet.pth``
 """
