@@ -83,6 +83,26 @@ def test_times_of_json_lines_give_the_frame_rate(tmp_path: Path) -> None:
     assert read_clip(files.jsonlines(tmp_path, one_person(5, 10), fps=29.97)).fps == pytest.approx(29.97)
 
 
+def test_times_of_json_lines_that_vary_are_those_of_the_frames(tmp_path: Path) -> None:
+    times = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.06, 12)) + 100
+    kept = [0, 1, 2, 3, 6, 7, 8, 11]  # the others have no line
+    lines = [json.loads(line) for line in motion.json_lines(12)]
+    for line, time in zip(lines, times, strict=True):
+        line["time"] = time
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(lines[place]) + "\n" for place in kept))
+    clip = read_clip(path)
+    assert clip.fps == pytest.approx(11 / np.ptp(times))
+    assert clip.times_s is not None
+    np.testing.assert_allclose(clip.times_s[kept], times[kept] - times[0])
+    assert (np.diff(clip.times_s) > 0).all()
+    assert read_clip(path, fps=30).times_s is None
+    for line in lines:
+        line["time"] = round(line["time"])  # whole seconds tell a rate, and no time of a frame
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_clip(path).times_s is None
+
+
 def test_the_size_in_videopose3ds_metadata_is_used(tmp_path: Path) -> None:
     assert read_clip(files.videopose3d_inferred(tmp_path, one_person(), (1920, 1080))).size == (1920, 1080)
     clip = read_clip(files.videopose3d_custom(tmp_path, motion.coco(), (1920, 1080)))

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from poseedge.arrays import Float64Array
 from poseedge.errors import DataError
 from poseedge.live.formats import checks
 from poseedge.live.json_lines import abridged, whole_number
 from poseedge.live.tracks import UNKNOWN, link
-from poseedge.live.types import Clip
+from poseedge.live.types import Clip, Indices
 
 MOST_FRAMES = 10_000_000  # from the first to the last: 46 hours at 60 Hz
 MOST_FPS = 1e6
+REGULAR = 0.1  # of a frame: times that are rounded to milliseconds still are
 _NUMBERS = re.compile(r"[0-9]+")
 
 
@@ -29,6 +31,7 @@ class Detections:
         self.path = path
         self.size: tuple[int, int] | None = None  # of the picture, where the source says it
         self.fps: float | None = None
+        self._times: Float64Array | None = None  # (N, 2) frames and their times, where they are not regular
         self.layout: str | None = None
         self.normalized = False  # by the source's own word: 0 to 1 over the picture
         self._joints = 0
@@ -43,6 +46,19 @@ class Detections:
             raise DataError(f"{self.path}: frame number {number}", "frames are counted by whole numbers")
         self._first = number if self._first is None else min(self._first, number)
         self._last = number if self._last is None else max(self._last, number)
+
+    def timed(self, times: Float64Array) -> None:
+        """Note frames with their times ``(N, 2)``, in seconds, in the order of frames; N at least 2.
+
+        Times that stand still or run backwards tell no more than the frame rate from first to last, if that.
+        """
+        (first, begin), (last, end) = times[[0, -1]].tolist()
+        if end <= begin:
+            return
+        self.fps = (last - first) / (end - begin)
+        off = times[:, 1] - begin - (times[:, 0] - first) / self.fps
+        if (np.diff(times[:, 1]) > 0).all() and np.abs(off).max() * self.fps > REGULAR:
+            self._times = times
 
     def picture(self, name: Any) -> int:
         """Return and note the frame that a picture's name or number stands for; no two names stand for one."""
@@ -122,7 +138,15 @@ class Detections:
         if not there.all():  # copies are spared where they can be: these are the largest arrays
             frames, keypoints, scores, ids = frames[there], keypoints[there], scores[there], ids[there]
         tracks = link(frames, keypoints, scores, ids, fps)
-        return Clip(self.path.name, layout, tracks, np.arange(self._first, self._last + 1), size, fps, scaled=scaled)
+        covered = np.arange(self._first, self._last + 1)
+        times = self._times_of(covered) if fps == self.fps else None  # another rate was asked for
+        return Clip(self.path.name, layout, tracks, covered, size, fps, times, scaled=scaled)
+
+    def _times_of(self, frames: Indices) -> Float64Array | None:
+        """Return the times of frames, seconds from the first; None if regular, or if some lie outside of what is known."""
+        if self._times is None or frames[0] < self._times[0, 0] or frames[-1] > self._times[-1, 0]:
+            return None
+        return np.asarray(np.interp(frames, *self._times.T) - self._times[0, 1])
 
 
 def pictures(path: Path, suffix: str) -> Iterator[tuple[int, Path]]:

@@ -1,13 +1,16 @@
 """JSON lines, as ``poseedge stream`` reads them: a line per frame, in any order.
 
 ``{"frame": 12, "time": 0.24, "people": [{"id": 1, "keypoints": [[x, y, score], ...]}]}``. ``frame`` counts the lines from 0
-where it is missing; ``time``, in seconds, gives the frame rate; ids and scores may be left out; null is a missing joint. A
-frame without people has an empty list, or no line.
+where it is missing; ``time``, in seconds, gives the frame rate, and where it is not regular the time of each frame, those
+without a line in between; ids and scores may be left out; null is a missing joint. A frame without people has an empty list,
+or no line.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import numpy as np
 
 from poseedge.errors import DataError
 from poseedge.live.formats.collect import Detections
@@ -16,7 +19,7 @@ from poseedge.live.json_lines import KeypointLine, read_line
 
 def read(path: Path, found: Detections) -> None:
     """Add the people of all lines."""
-    times = list[tuple[int, float]]()  # the earliest and the latest frame with their times
+    times = dict[int, float]()
     seen = set[int]()
     with path.open(encoding="utf-8-sig", newline="\n") as stream:
         for number, text in enumerate(stream):
@@ -32,9 +35,9 @@ def read(path: Path, found: Detections) -> None:
             seen.add(frame)
             _people(line, frame, found)
             if line.time_s is not None:
-                times = [min([*times, (frame, line.time_s)]), max([*times, (frame, line.time_s)])]
-    if times and times[1][1] > times[0][1] and times[1][0] > times[0][0]:
-        found.fps = (times[1][0] - times[0][0]) / (times[1][1] - times[0][1])
+                times[frame] = line.time_s
+    if len(times) > 1:
+        found.timed(np.array(sorted(times.items()), np.float64))
 
 
 def _people(line: KeypointLine, frame: int, found: Detections) -> None:
