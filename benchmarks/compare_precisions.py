@@ -22,6 +22,7 @@ from benchmarks.compile_graphs import WINDOWS, graphs_of
 from benchmarks.floor import floor_call, openvino_floor_call, write_floor
 from benchmarks.naive import export_naive, naive_call
 from benchmarks.networks import NETWORKS, Row, deterministic, kept_or_temporary, metadata, record_networks
+from benchmarks.options import Graphs, Models, Page, Prepare, Results
 from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
 from poseedge.arrays import Float32Array, Float64Array
 from poseedge.backends.onnxruntime import OnnxLifter
@@ -60,14 +61,14 @@ WARM_MS = 100.0  # a call that takes longer has emptied the caches itself
 
 
 def compare(
-    model: Annotated[list[str] | None, typer.Option(help="only these networks (repeat)")] = None,
+    model: Models = None,
     form: Annotated[list[str] | None, typer.Option(help=f"only these (repeat) of {', '.join(FORMS)}")] = None,
     budget: Annotated[float, typer.Option(min=0, help="seconds of timing for each network")] = BUDGET_S,
     evicted: Annotated[bool, typer.Option(help="time also with 64 MB written before each call: twice the budget")] = False,
-    graphs: Annotated[Path | None, typer.Option(help="folder of graphs that --prepare made; default: made anew")] = None,
-    prepare: Annotated[bool, typer.Option(help="only make the graphs, in --graphs: that needs no idle machine")] = False,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path, typer.Option(help="page of the documentation that shows the table")] = PAGE,
+    graphs: Graphs = None,
+    prepare: Prepare = False,
+    results: Results = RESULTS,
+    page: Page = PAGE,
 ) -> None:
     """Time the forms of each network and record the table of all that were measured on this machine."""
     if unknown := sorted(set(form or ()) - set(FORMS)):
@@ -255,6 +256,3 @@ def best(row: Row, forms: Iterable[str]) -> tuple[float, str]:
 
 
 PROGRAM = compare
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.record import RESULTS, embed, grid, machine_slug, record, versions
+from benchmarks.options import BundleFolder, PageIfAny, Precisions, Results
+from benchmarks.record import RESULTS, grid, machine_slug, record, versions
 from benchmarks.scenes import Stand, pixels, with_face
 from poseedge.arrays import Float32Array
 from poseedge.backends.registry import load
@@ -80,11 +81,11 @@ def timed_lifter(bundle: Path, precision: str, streaming: bool = True) -> Timed:
 
 
 def measure(
-    bundle: Annotated[Path, typer.Argument(help="bundle folder")],
-    precision: Annotated[list[str] | None, typer.Option(help="of the bundle (repeat); default: fp32 and int8")] = None,
+    bundle: BundleFolder,
+    precision: Precisions = None,
     frames: Annotated[int, typer.Option(min=1, help="frames that are timed, for each number of people")] = 1000,
-    results: Annotated[Path, typer.Option(help="folder for the JSON file and the table")] = RESULTS,
-    page: Annotated[Path | None, typer.Option(help="page of the documentation that shows the table")] = None,
+    results: Results = RESULTS,
+    page: PageIfAny = None,
 ) -> None:
     """Time streams and record the table."""
     machine = machine_facts()  # once: afterwards this program itself is the load
@@ -97,10 +98,7 @@ def measure(
                 print(rows[-1], flush=True)
         rows += [{"precision": "none", "people": people, **timed(Idle(lifter), people, frames)} for people in PEOPLE]
     report = {"machine": machine, "note": busy(machine), "model": lifter.spec.model, "frames": frames, "rows": rows}
-    table = markdown(report)
-    record(results / f"stream_{lifter.spec.model}_{machine_slug(machine)}", report, table)
-    if page is not None:
-        embed(page, "stream cost", table)
+    record(results / f"stream_{lifter.spec.model}_{machine_slug(machine)}", report, markdown(report), page, "stream cost")
 
 
 def timed(lifter: Timed, people: int, frames: int, look_ahead: int | None = None) -> dict[str, Any]:
@@ -165,6 +163,3 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 PROGRAM = measure
-
-if __name__ == "__main__":
-    typer.run(PROGRAM)
