@@ -153,7 +153,7 @@ def moved_remarks(moved: Sequence[Moved]) -> list[str]:
     for row in moved:
         if row.ratio_then and row.ratio_now and abs(row.ratio_now / row.ratio_then - 1) > DISAGREE:
             change = f"was {row.ratio_then:.3f}, is {row.ratio_now:.3f}"
-            said.append(f"the runs disagree by more than 5 %: the ratio of {row.label} {change}")
+            said.append(f"the runs disagree by more than 5 %: the ratio of {row.called} {change}")
     return said
 
 

@@ -12,7 +12,7 @@ from poseedge.bench.accuracy import PosedClip
 from poseedge.bench.advice import pareto
 from poseedge.bench.machine import busy, disturbed
 from poseedge.bench.ratios import disagree
-from poseedge.bench.results import FORMAT, Advice, BenchReport, ComparedReport, Moved, ReportRow, Row
+from poseedge.bench.results import FORMAT, Advice, BenchReport, ComparedReport, ReportRow, Row
 
 STEADY_CV = 0.025  # NVIDIA's trtexec warns above this coefficient of variation
 CALLS_FOR_P99 = 662  # MLPerf's early-stopping floor for a 99th percentile
@@ -153,9 +153,14 @@ def speed_table(report: Report) -> TextTable:
 def speed_title(method: dict[str, Any]) -> str:
     """Return what holds for all rows."""
     threads = method["threads"]
-    counted = f", {threads} thread{'s' * (threads > 1)}" if threads else ""
+    on_threads = f", {counted(threads)}" if threads else ""
     tested = f"; MPJPE: {method['accuracy']}" if method.get("accuracy") else ""
-    return f"Latency, ms: warm caches, batch {method['batch']}{counted}{tested}"
+    return f"Latency, ms: warm caches, batch {method['batch']}{on_threads}{tested}"
+
+
+def counted(threads: int | None) -> str:
+    """Return a number of threads in words."""
+    return f"{threads or 1} thread{'s' * ((threads or 1) > 1)}"
 
 
 def interval_words(row: Row) -> str:
@@ -171,7 +176,7 @@ def curve_table(report: Report) -> TextTable:
         line = lines.setdefault((names[row.artefact], row.precision, row.backend), {})
         line[row.threads, row.batch] = f"{row.windows_per_s:.4g}"
     one = len({threads for threads, _ in points}) == 1
-    columns = [f"batch {batch}" if one else f"batch {batch}\n{threads} threads" for threads, batch in points]
+    columns = [f"batch {batch}" if one else f"batch {batch}\n{counted(threads)}" for threads, batch in points]
     rows = [[*names, *(cells.get(point, "-") for point in points)] for names, cells in lines.items()]
     return TextTable("Windows per second", ["file", "precision", "backend", *columns], rows, ("precision", "backend"))
 
@@ -180,7 +185,7 @@ def moved_table(compared: ComparedReport) -> TextTable:
     """Return what moved since an earlier report."""
     lines = [
         [
-            moved_label(row),
+            row.called,
             f"{row.then_ms:.3f}",
             f"{row.now_ms:.3f}",
             f"{row.moved:.3f}",
@@ -194,12 +199,6 @@ def moved_table(compared: ComparedReport) -> TextTable:
     ]
     columns = ["artefact", "p50 then", "p50 now", "now / then", "95 %", "ratio then", "ratio now", "MPJPE mm", "verdict"]
     return TextTable(f"Moved since {compared.against}", columns, lines, ())
-
-
-def moved_label(row: Moved) -> str:
-    """Return the artefact, with windows a call and threads where these are not one."""
-    counts = [(row.batch, "batch {}"), (row.threads or 1, "{} threads")]
-    return ", ".join([row.label, *(words.format(count) for count, words in counts if count > 1)])
 
 
 def cost_table(report: Report) -> TextTable:

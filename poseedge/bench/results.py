@@ -222,6 +222,12 @@ class Moved(Contract):
     mpjpe_moved_mm: float | None
     failed: bool
 
+    @property
+    def called(self) -> str:
+        """The artefact, with windows a call and threads where these are not one."""
+        counts = [(self.batch, "batch {}"), (self.threads or 1, "{} threads")]
+        return ", ".join([self.label, *(words.format(count) for count, words in counts if count > 1)])
+
 
 class ComparedReport(Contract):
     """What moved since the report ``against``."""

@@ -116,6 +116,14 @@ def test_runs_whose_ratios_are_five_percent_apart_disagree() -> None:
     assert compare_reports([first, with_ratio(0.72)], document(first, with_ratio(0.7)), OLD, None).notes == []
 
 
+def test_remark_on_a_ratio_names_its_batch_and_threads() -> None:
+    def at(value: float, precision: str = "int8") -> Row:
+        return with_ratio(value, precision).model_copy(update={"batch": 8, "threads": 2})
+
+    [said] = compare_reports([at(1.0, "fp32"), at(0.8)], document(at(1.0, "fp32"), at(0.7)), OLD, None).notes
+    assert "the ratio of int8.onnx on onnxruntime, batch 8, 2 threads was 0.700" in said
+
+
 def test_ratios_to_different_artefacts_are_not_compared() -> None:
     old = document(with_ratio(1.0, "fp32"), with_ratio(0.5))
     found = compare_reports([with_ratio(1.0)], old, OLD, None)

@@ -20,6 +20,7 @@ from poseedge.bench.entries import subjects_of, working_backends
 from poseedge.bench.machine import machine_facts
 from poseedge.bench.remote_report import RUNS_PER_ROUND, remote_report
 from poseedge.bench.report import Report, remarks, tables
+from poseedge.bench.results import Moved
 from poseedge.bench.written import WRITERS, check_place, write_report
 from poseedge.bundle.reading import open_bundle
 from poseedge.cli import options
@@ -285,9 +286,14 @@ def verdicts(report: Report) -> list[str]:
     compared = report.compared
     if compared and compared.fail_above is not None:
         slower = [row for row in compared.rows if row.failed]
-        said += [f"{row.label}: {row.moved:.3f} times as slow as in {compared.against}" for row in slower]
+        said += [f"{row.called}: {row.moved:.3f} times as slow as in {compared.against}{within(row)}" for row in slower]
         said += [] if slower else [f"nothing takes more than {compared.fail_above:g} times as long as in {compared.against}"]
     return said
+
+
+def within(row: Moved) -> str:
+    """Return the interval of what moved, in words."""
+    return "" if row.low is None else f" (95 %: {row.low:.3f} to {row.high:.3f})"
 
 
 def say_next(artefact: Path, report: Report) -> None:

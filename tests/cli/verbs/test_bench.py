@@ -9,6 +9,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from poseedge.bench.compare import compare_reports
+from poseedge.bench.report import Report
+from poseedge.bench.results import Row
 from poseedge.cli.verbs import bench as verb
 from poseedge.cli.verbs.bench import bench
 from poseedge.errors import ArtefactError, PoseedgeError
@@ -185,6 +188,17 @@ def test_regression_is_status_1_and_the_same_speed_is_not(folder: Path, tmp_path
     failed = runner.invoke(app, [*gate, "0.0001"])
     assert failed.exit_code == 1
     assert "SLOWER" in failed.stdout
+
+
+def test_verdict_on_what_got_slower_says_how_sure_it_is_and_at_which_batch() -> None:
+    def timed(p50: float) -> Row:
+        return samples.row(p50, batch=8, blocks_ms=[p50 * (1 + 0.01 * (n % 3)) for n in range(30)])
+
+    method = {"threads": 1, "batch": 8, "timed_calls_per_block": 8}
+    old = Report({}, method, [timed(1.0)]).document()
+    compared = compare_reports([timed(1.5)], old, Path("old.json"), 1.1)
+    [said] = verb.verdicts(Report({}, method, [timed(1.5)], compared=compared))
+    assert said == "fp32.onnx on onnxruntime, batch 8: 1.500 times as slow as in old.json (95 %: 1.485 to 1.515)"
 
 
 def test_report_of_another_machine_is_refused_before_any_work(folder: Path, tmp_path: Path) -> None:
