@@ -190,7 +190,7 @@ class Stream:
     def _taken(self, people: People) -> tuple[list[int], Floats]:
         """Return ids, and keypoints with scores ``(P, K, 3)``."""
         ids, rows = (list(people), people.values()) if isinstance(people, _BY_ID) else (None, people)
-        keypoints = np.empty((len(rows), *self._shape), np.float32)
+        keypoints = np.empty((len(rows), self._shape[0], 3), np.float32)
         for place, given in enumerate(rows):
             row = np.asarray(given)
             if row.shape == self._shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -205,7 +205,14 @@ def lengths_seen(shown: Nine, facts: Floats) -> Floats:
 
 def upper(ordered: Floats) -> float:
     """Return how long a person looks where it looks longest, of lengths ``(F,)`` in ascending order."""
-    place = _SIZE_SHARE * (len(ordered) - 1)
-    below = int(place)
+    below, share = _places(len(ordered))
     low = ordered.item(below)
-    return low + (place - below) * (ordered.item(below + 1) - low) if place > below else low
+    return low + share * (ordered.item(below + 1) - low)
+
+
+@cache
+def _places(count: int) -> tuple[int, float]:
+    """Return below which place of ``count`` lengths the quantile lies, and how far on the way to the next."""
+    place = _SIZE_SHARE * (count - 1)
+    below = min(int(place), count - 2)  # of a single length: -1, which is that length, too
+    return below, place - below
