@@ -21,9 +21,9 @@ from benchmarks.compare_networks import BUDGET_S, TOLERANCE_M, affordable, p50
 from benchmarks.compile_graphs import WINDOWS, graphs_of
 from benchmarks.floor import floor_call, openvino_floor_call, write_floor
 from benchmarks.naive import export_naive, naive_call
-from benchmarks.networks import NETWORKS, Row, deterministic, kept_or_temporary, metadata, record_networks
+from benchmarks.networks import NETWORKS, Row, deterministic, kept_or_temporary, made_on, metadata, notes, record_networks
 from benchmarks.options import Graphs, Models, Page, Prepare, Results
-from benchmarks.record import PAGE, RESULTS, grid, machine_slug, versions
+from benchmarks.record import PAGE, RESULTS, grid, machine_slug
 from poseedge.arrays import Float32Array, Float64Array
 from poseedge.backends.onnxruntime import OnnxLifter
 from poseedge.backends.openvino import OpenVINOLifter
@@ -84,7 +84,7 @@ def compare(
             return {**measure(deterministic(name), folder, budget, form or FORMS, evicted), "note": busy(machine)}
 
         path = results / f"precisions_{machine_slug(machine)}"
-        record_networks(path, page, "precisions", model or NETWORKS, row, partial(markdown, machine), machine=machine)
+        record_networks(path, page, "precisions", model or NETWORKS, row, markdown, machine=machine)
 
 
 def place_of(folder: Path, name: str, form: str) -> Path:
@@ -198,11 +198,9 @@ def int8_share(graph: Graph, keep: list[str]) -> float:
     return sum(macs[name] for name in place(graph, keep).layers) / sum(macs.values())
 
 
-def markdown(machine: dict[str, Any], rows: dict[str, Row]) -> str:
+def markdown(rows: dict[str, Row]) -> str:
     """Return the rows as readable tables."""
-    lines = ["# Precisions on a CPU", "", versions(machine), ""]
-    for note in sorted({row["note"] for row in rows.values()} - {None, ""}):
-        lines += [f"Note, {', '.join(name for name, row in rows.items() if row['note'] == note)}: {note}.", ""]
+    lines = ["# Precisions on a CPU", "", *made_on(rows), *notes(rows), ""]
     lines += [
         "One window, one thread. Naive: median ms; the others: their median as a share of it, below 1 is faster.",
         "cpu: as `--target cpu-opset23` writes it; all else has opset 17. Floor: the products of the float32 graph alone, of",
