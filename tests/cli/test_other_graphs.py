@@ -83,9 +83,9 @@ def test_opset_without_scales_by_channel_is_not_quantized(poseedge: Command, exa
 
 
 @pytest.mark.parametrize(("taken", "given"), [("batch", 1), (1, "batch"), ("batch", "other")])
-def test_batch_that_is_free_at_one_end_is_one(poseedge: Command, exact: Path, taken: int | str, given: int | str) -> None:
+def test_batch_is_what_the_input_says(poseedge: Command, exact: Path, taken: int | str, given: int | str) -> None:
     settings = ["--windows", 2, "--frames", 12, "--json"]
-    expected = poseedge("quantize", exact, *settings).json
+    expected = poseedge("quantize", with_batches(exact, taken, taken), *settings).json
     graph = with_batches(exact, taken, given)
     assert poseedge("compare", graph, graph, "--windows", 2).status == 0
     done = poseedge("quantize", graph, *settings)

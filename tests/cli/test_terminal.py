@@ -100,10 +100,11 @@ def test_interrupt_while_the_command_starts_or_ends_leaves_its_status_and_no_tra
     assert process.returncode in (130, 0)
 
 
-# A command in whose middle something happens: it says where it is, and what becomes of it.
+# A command in whose middle something happens: it says where it is, and what becomes of it. Not by ``print``: what an interrupt
+# finds half flushed is flushed again at the end.
 
 COMMAND = """
-import sys, time
+import os, sys, time
 import poseedge.cli.verbs.targets as verb
 from poseedge.cli import app
 
@@ -135,7 +136,7 @@ def end_of(body: str, *pauses_s: float) -> tuple[int, str, str]:
 def test_interrupt_that_comes_twice_as_timeout_sends_it_is_one_and_tidies_up() -> None:
     body = """
 try:
-    print("working", flush=True)
+    os.write(1, b"working\\n")
     time.sleep(20)
 finally:
     time.sleep(0.3)
@@ -147,7 +148,7 @@ finally:
 def test_second_interrupt_ends_what_does_not_end() -> None:
     body = """
 try:
-    print("working", flush=True)
+    os.write(1, b"working\\n")
     time.sleep(20)
 finally:
     time.sleep(20)
@@ -159,7 +160,7 @@ finally:
 def test_interrupt_of_which_an_import_made_another_error_is_an_interrupt(cause: str) -> None:
     body = f"""
 try:
-    print("importing", flush=True)
+    os.write(1, b"importing\\n")
     time.sleep(20)
 except KeyboardInterrupt as interrupt:
     raise ImportError("initialization failed"){cause}  # as pybind11's modules do that are interrupted in their first lines
